@@ -1,0 +1,21 @@
+"""Tasks in which clients really train: shared result types here, torch only further inside."""
+
+from __future__ import annotations
+
+from clair.tasks.results import (
+    STAGE_LABELS,
+    Cancelled,
+    Detection,
+    MethodAccuracy,
+    Sample,
+    TrainingProgress,
+)
+
+__all__ = [
+    "STAGE_LABELS",
+    "Cancelled",
+    "Detection",
+    "MethodAccuracy",
+    "Sample",
+    "TrainingProgress",
+]

@@ -1,0 +1,118 @@
+"""Result types that every trained task shares; importing them needs neither torch nor transformers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Stage = Literal["prepare", "train", "finetune", "clair", "evaluate"]
+
+#: Stages in the order in which a job passes through them, with a label for people.
+STAGE_LABELS: dict[Stage, str] = {
+    "prepare": "Preparing model and data",
+    "train": "Training the clients",
+    "finetune": "Fine-tuning the FedAvg model on each client",
+    "clair": "Running CLAIR",
+    "evaluate": "Evaluating on held-out text",
+}
+
+
+class Cancelled(Exception):
+    """A job stopped because its ``cancelled`` callback answered True."""
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """One report from a running job.
+
+    Attributes
+    ----------
+    stage : {"prepare", "train", "finetune", "clair", "evaluate"}
+        What the job is doing; `STAGE_LABELS` has the wording.
+    step, total_steps : int
+        Position inside the stage, 0 <= step <= total_steps.
+    fraction : float
+        Share of the whole job that is done, in [0, 1]; never falls.
+    seconds_left : float or None
+        Estimate for the whole job, None until there is something to base it on.
+    losses : ndarray of shape (n_clients,) or None
+        Training loss of every client at this step, in stage "train" only.
+    """
+
+    stage: Stage
+    step: int
+    total_steps: int
+    fraction: float
+    seconds_left: float | None = None
+    losses: np.ndarray | None = None
+
+    @property
+    def label(self) -> str:
+        """The stage in words."""
+        return STAGE_LABELS[self.stage]
+
+
+@dataclass(frozen=True)
+class MethodAccuracy:
+    """Accuracy of one method on held-out data, one entry for each truly benign client.
+
+    Attributes
+    ----------
+    token : ndarray of shape (n_benign,)
+        Share of single predictions that are right, in [0, 1].
+    exact_match : ndarray of shape (n_benign,)
+        Share of held-out examples that are right from end to end, in [0, 1].
+    """
+
+    token: np.ndarray
+    exact_match: np.ndarray
+
+    def to_json(self) -> dict[str, float]:
+        """Means over benign clients and the standard deviation of the exact match."""
+        return {
+            "token": float(self.token.mean()),
+            "exact_match": float(self.exact_match.mean()),
+            "exact_match_sd": float(self.exact_match.std(ddof=1))
+            if self.exact_match.size > 1
+            else 0.0,
+        }
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Verdict against the truth: which contaminated clients were found.
+
+    Attributes
+    ----------
+    precision, recall, f1 : float
+        In [0, 1]; all are 1 when nobody is contaminated and nobody is flagged.
+    false_alarms : int
+        Number of benign clients flagged.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    false_alarms: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One held-out text with what the model of each method wrote for it (greedy decoding).
+
+    Attributes
+    ----------
+    client : int
+        Index of the benign client whose text it is.
+    prompt, expected : str
+        Text to copy and the right answer in the client's house style.
+    outputs : dict of str to str
+        Method key to the text written.
+    """
+
+    client: int
+    prompt: str
+    expected: str
+    outputs: dict[str, str]
