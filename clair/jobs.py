@@ -1,0 +1,485 @@
+"""Long computations in the background: a bounded worker pool with a fair, visible queue.
+
+A job is any function ``work(report, cancelled)`` that calls ``report(progress)`` as it advances,
+looks at ``cancelled()`` between steps and raises `clair.tasks.Cancelled` when that says so. The pool knows nothing of what is computed and nothing of
+the screen that shows it; jobs outlive the browser session that started them and are found again by
+their id, which is unguessable and therefore also the permission to watch and to stop the job.
+
+The queue takes turns over visitors, not over jobs: a visitor's second job waits until everybody
+else who is waiting has had a first one.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from clair.tasks.results import Cancelled
+
+logger = logging.getLogger(__name__)
+
+Report = Callable[[Any], None]
+Work = Callable[[Report, Callable[[], bool]], Any]
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def live(self) -> bool:
+        """Whether the job still waits or works."""
+        return self in (JobState.QUEUED, JobState.RUNNING)
+
+
+class QueueFull(Exception):  # noqa: N818
+    """No room for another job; the message says which limit was met and is fit to be shown."""
+
+
+class UnknownJob(KeyError):  # noqa: N818
+    """No job with this id: it never existed, was pruned, or the server was restarted."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much the pool accepts and how long it remembers.
+
+    Attributes
+    ----------
+    workers : int
+        Jobs that run at once, at least 1. Two trainings on two cores are slower than one after
+        the other, hence 1.
+    queued : int
+        Jobs waiting, over all visitors.
+    per_owner : int
+        Live jobs (waiting and running) of one visitor.
+    finished : int
+        Finished jobs remembered.
+    seconds : float
+        Age at which a finished job is forgotten.
+    history : int
+        Progress records kept of one job; beyond it every second one is dropped.
+    """
+
+    workers: int = 1
+    queued: int = 8
+    per_owner: int = 3
+    finished: int = 32
+    seconds: float = 6 * 3600.0
+    history: int = 512
+
+    def __post_init__(self) -> None:
+        for name, low in (("workers", 1), ("queued", 1), ("per_owner", 1), ("history", 4)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job as seen at one moment.
+
+    Attributes
+    ----------
+    position : int
+        Place in the queue, 1 for the next to start; 0 when not waiting.
+    ahead : int
+        Jobs that end before this one starts (running and waiting); 0 when not waiting.
+    wait : float or None
+        Estimated seconds until a waiting job starts, where the jobs ahead said how long they take.
+    progress : object or None
+        The latest report of the work.
+    history : tuple
+        The reports so far, thinned to a bounded number; the first and the latest are among them.
+    message : str
+        For a failed job, what went wrong in words fit to be shown.
+    reused : bool
+        Whether the result was taken from an equal job instead of being computed again.
+    seconds : float
+        Time worked so far, or in all.
+    """
+
+    id: str
+    owner: str
+    kind: str
+    key: Hashable
+    config: Any
+    state: JobState
+    position: int = 0
+    ahead: int = 0
+    wait: float | None = None
+    progress: Any = None
+    history: tuple[Any, ...] = ()
+    result: Any = None
+    message: str = ""
+    reused: bool = False
+    seconds: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The work's own estimate of the time it still needs, if its reports carry one."""
+        return getattr(self.progress, "seconds_left", None)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the work that is done, in [0, 1], if its reports carry one."""
+        return min(max(float(getattr(self.progress, "fraction", 0.0) or 0.0), 0.0), 1.0)
+
+
+@dataclass
+class _Job:
+    """What the pool keeps of a job; only touched under the pool's lock."""
+
+    id: str
+    owner: str
+    kind: str
+    key: Hashable
+    config: Any
+    work: Work | None
+    expected: float | None
+    turn: int
+    number: int
+    waited: bool
+    state: JobState = JobState.QUEUED
+    progress: Any = None
+    history: list[Any] = field(default_factory=list)
+    stride: int = 1
+    reports: int = 0
+    result: Any = None
+    message: str = ""
+    reused: bool = False
+    started: float | None = None
+    ended: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class JobPool:
+    """Runs jobs on a few worker threads and remembers them for a while.
+
+    Parameters
+    ----------
+    limits : Limits
+        Sizes of the pool.
+    clock : callable
+        Seconds since some moment, monotonic; tests pass their own.
+
+    Examples
+    --------
+    >>> pool = JobPool()
+    >>> job_id = pool.submit("visitor", lambda report, cancelled: 6 * 7, kind="sum")
+    >>> pool.wait(job_id, timeout=5).result
+    42
+    >>> pool.close()
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.limits = limits or Limits()
+        self._clock = clock
+        self._jobs: dict[str, _Job] = {}
+        self._changed = threading.Condition()
+        self._workers: list[threading.Thread] = []
+        self._turn = 0
+        self._number = 0
+        self._closed = False
+
+    # -- asked by visitors ---------------------------------------------------------------------
+
+    def submit(
+        self,
+        owner: str,
+        work: Work,
+        *,
+        kind: str,
+        key: Hashable = None,
+        config: Any = None,
+        expected_seconds: float | None = None,
+    ) -> str:
+        """Queue a job and return its id.
+
+        Parameters
+        ----------
+        owner : str
+            The visitor; turns are taken over owners.
+        work : callable
+            ``work(report, cancelled) -> result``.
+        kind : str
+            What sort of job it is, for the screens that look for their own.
+        key : hashable, optional
+            Equal keys promise equal results. An owner's live job with this key is returned instead
+            of a second one, and a job that would have to wait takes the result of an equal job
+            instead. A job that can start at once is always computed: who presses Run on a free
+            machine wants to watch a run.
+        config : object, optional
+            What the job was asked to do, to be shown.
+        expected_seconds : float, optional
+            Used for the estimated waiting time of those behind it.
+
+        Raises
+        ------
+        QueueFull
+            If the queue, or this owner's share of it, is full.
+        """
+        with self._changed:
+            if self._closed:
+                raise QueueFull("The server is shutting down and takes no new runs.")
+            self._prune()
+            live = [job for job in self._jobs.values() if job.state.live]
+            mine = [job for job in live if job.owner == owner]
+            if key is not None:
+                for job in mine:
+                    if (job.kind, job.key) == (kind, key) and not job.stop.is_set():
+                        return job.id
+            if len(mine) >= self.limits.per_owner:
+                raise QueueFull(
+                    f"You already have {len(mine)} runs waiting or working here, which is the most "
+                    "one visitor may have. Cancel one of them, or wait until it ends."
+                )
+            waiting = sum(job.state is JobState.QUEUED for job in live)
+            if waiting >= self.limits.queued:
+                raise QueueFull(
+                    f"This machine is busy: {waiting} runs are waiting already, which is the most "
+                    "it accepts. Try again in a minute."
+                )
+            self._number += 1
+            job = _Job(
+                id=secrets.token_urlsafe(9),
+                owner=owner,
+                kind=kind,
+                key=key,
+                config=config,
+                work=work,
+                expected=expected_seconds,
+                turn=max([self._turn, *(job.turn + 1 for job in mine)]),
+                number=self._number,
+                waited=len(live) >= self.limits.workers,
+            )
+            self._jobs[job.id] = job
+            if self._reuse(job):
+                return job.id
+            if len(self._workers) < self.limits.workers:
+                thread = threading.Thread(
+                    target=self._serve, name=f"clair-job-{len(self._workers)}", daemon=True
+                )
+                self._workers.append(thread)
+                thread.start()
+            self._changed.notify_all()
+            return job.id
+
+    def get(self, job_id: str) -> JobView:
+        """The job as it is now.
+
+        Raises
+        ------
+        UnknownJob
+            If there is no such job (any more).
+        """
+        with self._changed:
+            self._prune()
+            return self._view(self._find(job_id))
+
+    def cancel(self, job_id: str) -> None:
+        """Take a waiting job out of the queue, or ask a running one to stop at its next step.
+
+        A job that has ended already is left as it is.
+
+        Raises
+        ------
+        UnknownJob
+            If there is no such job (any more).
+        """
+        with self._changed:
+            job = self._find(job_id)
+            job.stop.set()
+            if job.state is JobState.QUEUED:
+                self._end(job, JobState.CANCELLED)
+
+    def live_of(self, owner: str) -> tuple[JobView, ...]:
+        """The owner's waiting and running jobs, oldest first."""
+        with self._changed:
+            mine = [job for job in self._jobs.values() if job.owner == owner and job.state.live]
+            return tuple(self._view(job) for job in sorted(mine, key=lambda job: job.number))
+
+    def wait(
+        self, job_id: str, *, until: JobState | None = None, timeout: float | None = None
+    ) -> JobView:
+        """Block until the job has ended, or is in the state ``until``.
+
+        Raises
+        ------
+        UnknownJob
+            If there is no such job (any more).
+        TimeoutError
+            If that took longer than ``timeout`` seconds.
+        """
+        with self._changed:
+            job = self._find(job_id)
+            there = self._changed.wait_for(
+                lambda: not job.state.live or job.state is until, timeout=timeout
+            )
+            if not there:
+                raise TimeoutError(f"job is still {job.state} after {timeout} s")
+            return self._view(job)
+
+    def close(self, timeout: float = 10.0) -> None:
+        """Cancel everything, accept nothing more and wait for the workers to leave."""
+        with self._changed:
+            self._closed = True
+            for job in list(self._jobs.values()):
+                if job.state.live:
+                    job.stop.set()
+                if job.state is JobState.QUEUED:
+                    self._end(job, JobState.CANCELLED)
+            self._changed.notify_all()
+        for thread in self._workers:
+            thread.join(timeout)
+
+    # -- workers -------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Body of a worker thread: take the next job, run it, until the pool closes."""
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._queue())
+                if self._closed:
+                    return
+                job = self._queue()[0]
+                self._turn = job.turn
+                if self._reuse(job):
+                    continue
+                job.started = self._clock()
+                job.state = JobState.RUNNING
+                work = job.work
+                self._changed.notify_all()
+            assert work is not None
+            state, result, message = self._run(job, work)
+            with self._changed:
+                job.result, job.message = result, message
+                self._end(job, state)
+
+    def _run(self, job: _Job, work: Work) -> tuple[JobState, Any, str]:
+        """Run one job outside the lock; whatever it raises becomes a state and a message."""
+        try:
+            return JobState.DONE, work(lambda seen: self._report(job, seen), job.stop.is_set), ""
+        except Cancelled:
+            return JobState.CANCELLED, None, ""
+        except ValueError as error:
+            # our validators name the argument, the rule and the value: worth showing
+            logger.exception("job %s (%s) was refused", job.id, job.kind)
+            return JobState.FAILED, None, f"These settings cannot be run: {error}"
+        except MemoryError:
+            logger.exception("job %s (%s) ran out of memory", job.id, job.kind)
+            return JobState.FAILED, None, "The run needed more memory than this machine has."
+        except Exception as error:
+            logger.exception("job %s (%s) failed", job.id, job.kind)
+            name = type(error).__name__
+            return JobState.FAILED, None, f"The run stopped on an error ({name}); the log has it."
+
+    def _report(self, job: _Job, progress: Any) -> None:
+        """Take a report: keep the latest, and a history of bounded length that reaches back."""
+        with self._changed:
+            job.progress = progress
+            if job.reports % job.stride == 0:
+                job.history.append(progress)
+            job.reports += 1
+            if len(job.history) >= self.limits.history:
+                job.history = job.history[::2]
+                job.stride *= 2
+            self._changed.notify_all()
+
+    # -- under the lock ------------------------------------------------------------------------
+
+    def _find(self, job_id: str) -> _Job:
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise UnknownJob(job_id) from None
+
+    def _queue(self) -> list[_Job]:
+        """Waiting jobs in the order in which they will start."""
+        waiting = [job for job in self._jobs.values() if job.state is JobState.QUEUED]
+        return sorted(waiting, key=lambda job: (job.turn, job.number))
+
+    def _reuse(self, job: _Job) -> bool:
+        """End a job that had to wait with the result of an equal one, if there is one."""
+        if job.key is None or not job.waited:
+            return False
+        for other in self._jobs.values():
+            if (other.kind, other.key, other.state) == (job.kind, job.key, JobState.DONE):
+                job.result, job.reused = other.result, True
+                job.progress, job.history = other.progress, other.history
+                self._end(job, JobState.DONE)
+                return True
+        return False
+
+    def _end(self, job: _Job, state: JobState) -> None:
+        job.state = state
+        job.ended = self._clock()
+        job.work = None  # whatever the closure holds may be freed now
+        self._changed.notify_all()
+
+    def _prune(self) -> None:
+        """Forget finished jobs that are too old or too many, the longest ended first."""
+        ended = [job for job in self._jobs.values() if not job.state.live]
+        ended.sort(key=lambda job: (job.ended or 0.0, job.number))
+        oldest = self._clock() - self.limits.seconds
+        for i, job in enumerate(ended):
+            if len(ended) - i > self.limits.finished or (job.ended or 0.0) < oldest:
+                del self._jobs[job.id]
+
+    def _view(self, job: _Job) -> JobView:
+        position, ahead, wait = 0, 0, None
+        if job.state is JobState.QUEUED:
+            queue = self._queue()
+            position = queue.index(job) + 1
+            running = [other for other in self._jobs.values() if other.state is JobState.RUNNING]
+            before = queue[: position - 1]
+            ahead = len(running) + len(before)
+            wait = self._wait(running, before)
+        end = job.ended if job.ended is not None else self._clock()
+        history = tuple(job.history)
+        if job.progress is not None and (not history or history[-1] is not job.progress):
+            history = (*history, job.progress)
+        return JobView(
+            id=job.id,
+            owner=job.owner,
+            kind=job.kind,
+            key=job.key,
+            config=job.config,
+            state=job.state,
+            position=position,
+            ahead=ahead,
+            wait=wait,
+            progress=job.progress,
+            history=history,
+            result=job.result,
+            message=job.message,
+            reused=job.reused,
+            seconds=0.0 if job.started is None else max(0.0, end - job.started),
+        )
+
+    def _wait(self, running: list[_Job], before: list[_Job]) -> float | None:
+        """Seconds until a worker is free for the job behind these, or None if unknown."""
+        lefts: list[float] = []
+        for job in running:
+            left = getattr(job.progress, "seconds_left", None)
+            if left is None:
+                left = job.expected
+            if left is None:
+                return None
+            lefts.append(float(left))
+        waits = [job.expected for job in before]
+        if any(seconds is None for seconds in waits):
+            return None
+        return (sum(lefts) + sum(s for s in waits if s is not None)) / self.limits.workers
