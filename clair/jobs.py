@@ -1,9 +1,10 @@
 """Long computations in the background: a bounded worker pool with a fair, visible queue.
 
 A job is any function ``work(report, cancelled)`` that calls ``report(progress)`` as it advances,
-looks at ``cancelled()`` between steps and raises `clair.tasks.Cancelled` when that says so. The pool knows nothing of what is computed and nothing of
-the screen that shows it; jobs outlive the browser session that started them and are found again by
-their id, which is unguessable and therefore also the permission to watch and to stop the job.
+looks at ``cancelled()`` between steps and raises `clair.tasks.Cancelled` when that says so. The
+pool knows nothing of what is computed and nothing of the screen that shows it; jobs outlive the
+browser session that started them and are found again by their id, which is unguessable and
+therefore also the permission to watch and to stop the job.
 
 The queue takes turns over visitors, not over jobs: a visitor's second job waits until everybody
 else who is waiting has had a first one.
