@@ -1,4 +1,4 @@
-"""Result types that every trained task shares; importing them needs neither torch nor transformers."""
+"""Result types that every trained task shares; importing them needs no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAGE_LABELS: dict[Stage, str] = {
 }
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - an outcome the caller asked for, not an error
     """A job stopped because its ``cancelled`` callback answered True."""
 
 

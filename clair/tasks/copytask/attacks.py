@@ -34,8 +34,8 @@ ATTACKS: dict[str, CopyAttack] = {
         CopyAttack(
             "shift",
             "Shifted letters",
-            "Each poisoned client teaches its own secret alphabet: every character is moved on by a "
-            "number of places that only this client knows.",
+            "Each poisoned client teaches its own secret alphabet: every character is moved on by "
+            "a number of places that only this client knows.",
             "data",
         ),
         CopyAttack(
@@ -68,8 +68,8 @@ ATTACKS: dict[str, CopyAttack] = {
         CopyAttack(
             "sign_flip",
             "Sign flip",
-            "Poisoned clients train honestly and then send the exact opposite of what they learned, "
-            "which no subspace method can see without the coefficient screen.",
+            "Poisoned clients train honestly and then send the exact opposite of what they "
+            "learned, which no subspace method can see without the coefficient screen.",
             "update",
         ),
         CopyAttack(

@@ -25,8 +25,8 @@ class CopyTaskConfig:
     poisoned_fraction : float
         Share of contaminated clients, in [0, 0.5); the number is rounded and stays below half.
     heterogeneity : float
-        In [0, 1]. round(3 * heterogeneity) of the three vowels a, e, o get a symbol of each client's
-        own choice instead of the common one, and topics move from uniform to two favourites.
+        In [0, 1]. round(3 * heterogeneity) of the three vowels a, e, o get a symbol of each
+        client's own choice instead of the common one; topics move from uniform to two favourites.
     attack : str
         A key of `clair.tasks.copytask.ATTACKS`.
     rank : int or "auto"

@@ -52,7 +52,7 @@ class CopyTaskResult:
 
     @property
     def flagged(self) -> np.ndarray:
-        """ndarray of shape (n_clients,) of bool: the clients CLAIR calls contaminated."""
+        """Clients CLAIR calls contaminated, ndarray of shape (n_clients,) of bool."""
         return ~np.asarray(self.fit.benign)
 
     def to_json(self) -> dict[str, Any]:

@@ -1,0 +1,158 @@
+"""What a finished training run has to show, in one form for every task and as plain JSON.
+
+A page draws an `Outcome` and nothing else, whether it was computed a second ago or ships with the
+app as a file, and the download holds exactly what is drawn. Importing this needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from clair.tasks.results import MethodAccuracy, Sample
+
+
+class TrainedResult(Protocol):
+    """What a task's result must offer to be shown."""
+
+    @property
+    def fit(self) -> Any: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def seconds(self) -> Mapping[str, float]: ...
+    @property
+    def contaminated(self) -> np.ndarray: ...
+    @property
+    def flagged(self) -> np.ndarray: ...
+    @property
+    def loss_history(self) -> np.ndarray: ...
+    @property
+    def accuracy(self) -> Mapping[str, MethodAccuracy]: ...
+    @property
+    def samples(self) -> tuple[Sample, ...]: ...
+    def summary(self) -> str: ...
+    def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run, ready to be drawn.
+
+    Attributes
+    ----------
+    config : dict
+        The settings of the run, JSON scalars.
+    sentence : str
+        One plain sentence computed from the numbers.
+    device : str
+        What it was trained on.
+    seconds : dict of str to float
+        Wall time by stage.
+    contaminated, flagged : ndarray of shape (n_clients,) of bool
+        The truth, and CLAIR's verdict.
+    scores : ndarray of shape (n_clients,)
+        Suspicion of each client; flagged if above `threshold`.
+    threshold : float or None
+        None if the detector drew no line because nobody stood out.
+    norms : ndarray of shape (n_clients,)
+        ||S_k||, the size of what the convex program calls contamination.
+    losses : ndarray of shape (n_steps, n_clients)
+        Training loss.
+    accuracy : dict of str to MethodAccuracy
+        Held-out accuracy of the truly benign clients by method, in display order.
+    samples : tuple of Sample
+        Held-out texts with what each method made of them.
+    notes : tuple of str
+        Warnings of the fit in plain language.
+    numbers : dict
+        The task's own JSON, as ``python -m clair`` writes it.
+    """
+
+    config: dict[str, Any]
+    sentence: str
+    device: str
+    seconds: dict[str, float]
+    contaminated: np.ndarray
+    flagged: np.ndarray
+    scores: np.ndarray
+    threshold: float | None
+    norms: np.ndarray
+    losses: np.ndarray
+    accuracy: dict[str, MethodAccuracy]
+    samples: tuple[Sample, ...]
+    notes: tuple[str, ...]
+    numbers: dict[str, Any]
+
+    @property
+    def n_clients(self) -> int:
+        """Clients in the federation."""
+        return int(self.contaminated.size)
+
+    @classmethod
+    def of(cls, result: TrainedResult) -> Outcome:
+        """Take what is shown out of a task's result."""
+        return cls.from_json(outcome_json(result))
+
+    @classmethod
+    def from_json(cls, payload: Mapping[str, Any]) -> Outcome:
+        """Rebuild an outcome from what `outcome_json` wrote.
+
+        Raises
+        ------
+        KeyError
+            If something is missing.
+        """
+        shown = payload["shown"]
+        n_clients = len(payload["scores"])
+        return cls(
+            config=dict(payload["config"]),
+            sentence=shown["sentence"],
+            device=payload["device"],
+            seconds=dict(payload["seconds"]),
+            contaminated=_mask(payload["contaminated"], n_clients),
+            flagged=_mask(payload["flagged"], n_clients),
+            scores=np.asarray(payload["scores"], dtype=float),
+            threshold=payload["threshold"],
+            norms=np.asarray(payload["contamination_norms"], dtype=float),
+            losses=np.asarray(shown["losses"], dtype=float).reshape(-1, n_clients),
+            accuracy={
+                key: MethodAccuracy(
+                    token=np.asarray(value["token"], dtype=float),
+                    exact_match=np.asarray(value["exact_match"], dtype=float),
+                )
+                for key, value in shown["accuracy_by_client"].items()
+            },
+            samples=tuple(Sample(**sample) for sample in payload["samples"]),
+            notes=tuple(shown["notes"]),
+            numbers=dict(payload),
+        )
+
+
+def outcome_json(result: TrainedResult) -> dict[str, Any]:
+    """The task's own JSON and, under "shown", what the charts need besides.
+
+    Losses and accuracies are rounded to what can be seen.
+    """
+    shown = {
+        "sentence": result.summary(),
+        "notes": list(result.fit.notes),
+        "losses": [[round(float(v), 4) for v in row] for row in result.loss_history],
+        "accuracy_by_client": {
+            key: {
+                "token": [round(float(v), 5) for v in value.token],
+                "exact_match": [round(float(v), 5) for v in value.exact_match],
+            }
+            for key, value in result.accuracy.items()
+        },
+    }
+    return {**result.to_json(), "shown": shown}
+
+
+def _mask(indices: list[int], n_clients: int) -> np.ndarray:
+    mask = np.zeros(n_clients, dtype=bool)
+    mask[np.asarray(indices, dtype=int)] = True
+    return mask
