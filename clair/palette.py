@@ -1,0 +1,139 @@
+"""One colour, marker and line style per role and per method, in light and dark.
+
+Starts from the Okabe-Ito palette (Okabe & Ito, "Color universal design", 2008), darkened on light
+paper and lightened on dark paper until every mark has a contrast of at least 3:1. Colour never
+carries meaning alone: each style has a marker, a dash and a fill pattern of its own, so charts stay
+readable in grey print and for colour-blind readers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ThemeName = Literal["light", "dark"]
+THEMES: tuple[ThemeName, ...] = ("light", "dark")
+
+
+@dataclass(frozen=True)
+class Style:
+    r"""How one role or method is drawn.
+
+    Attributes
+    ----------
+    color : str
+        Hex colour of the mark.
+    symbol : str
+        Plotly marker symbol.
+    dash : str
+        Line style: "solid", "dash", "dot", "dashdot" or "longdash".
+    pattern : str
+        Fill pattern of bars: "", "/", "\\", "x", "-", "|", "+" or ".".
+    """
+
+    color: str
+    symbol: str = "circle"
+    dash: str = "solid"
+    pattern: str = ""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Surface and ink colours of a theme, the same as in ``.streamlit/config.toml``."""
+
+    background: str
+    surface: str
+    ink: str
+    muted: str
+    grid: str
+
+
+PAPERS: dict[ThemeName, Paper] = {
+    "light": Paper("#fdfcf9", "#f3f1ea", "#1d2329", "#565d66", "#e3e0d6"),
+    "dark": Paper("#14181c", "#1e2429", "#e9e6df", "#a6adb5", "#333b43"),
+}
+
+# role -> (light, dark, symbol, dash)
+_ROLES: dict[str, tuple[str, str, str, str]] = {
+    "benign": ("#0072b2", "#56aee6", "circle", "solid"),
+    "contaminated": ("#c24e00", "#f5894a", "x", "dash"),
+    "threshold": ("#1d2329", "#e9e6df", "line-ew", "dash"),
+    "truth": ("#1d2329", "#e9e6df", "diamond-open", "dash"),
+    "recovered": ("#00805d", "#2fc49a", "square", "solid"),
+    "observed": ("#565d66", "#a6adb5", "circle-open", "dot"),
+}
+
+# method -> (light, dark, symbol, dash, pattern)
+_METHODS: dict[str, tuple[str, str, str, str, str]] = {
+    "base": ("#8a8f96", "#7d858d", "circle-open", "dot", "."),
+    "local": ("#6a7078", "#aab1b8", "circle", "solid", ""),
+    "fedavg": ("#b57700", "#f0b030", "square", "solid", ""),
+    "fedavg_finetuned": ("#b57700", "#f0b030", "square-open", "dash", "/"),
+    "median": ("#a8508a", "#db93c2", "triangle-up", "solid", ""),
+    "trimmed_mean": ("#a8508a", "#db93c2", "triangle-up-open", "dash", "/"),
+    "geometric_median": ("#a8508a", "#db93c2", "triangle-down", "dot", "x"),
+    "krum": ("#2f86bd", "#7cc7f2", "diamond", "solid", ""),
+    "multi_krum": ("#2f86bd", "#7cc7f2", "diamond-open", "dash", "/"),
+    "pca": ("#7a6a4f", "#c7b48e", "hexagon", "solid", "-"),
+    "clair": ("#00805d", "#2fc49a", "star-open", "solid", "/"),
+    "clair_eb": ("#00805d", "#2fc49a", "star", "solid", ""),
+    "fedavg_benign": ("#1d2329", "#e9e6df", "square-open", "dash", "/"),
+    "clair_oracle": ("#1d2329", "#e9e6df", "star-open", "dash", "/"),
+}
+
+ROLES: tuple[str, ...] = tuple(_ROLES)
+#: Display order of the methods, everywhere.
+METHOD_ORDER: tuple[str, ...] = tuple(_METHODS)
+
+
+def role_style(role: str, theme: ThemeName) -> Style:
+    """Return the style of a role such as "benign" or "contaminated".
+
+    Raises
+    ------
+    KeyError
+        If the role is unknown.
+    """
+    light, dark, symbol, dash = _ROLES[role]
+    return Style(dark if theme == "dark" else light, symbol, dash)
+
+
+def method_style(method: str, theme: ThemeName) -> Style:
+    """Return the style of a method, e.g. "fedavg" or "clair_eb".
+
+    Raises
+    ------
+    KeyError
+        If the method is unknown.
+    """
+    light, dark, symbol, dash, pattern = _METHODS[method]
+    return Style(dark if theme == "dark" else light, symbol, dash, pattern)
+
+
+def client_color(contaminated: bool, theme: ThemeName) -> str:
+    """Colour of one client by what it truly is."""
+    return role_style("contaminated" if contaminated else "benign", theme).color
+
+
+def rgb(color: str) -> tuple[int, int, int]:
+    """Split "#rrggbb" into three integers in [0, 255]."""
+    value = color.lstrip("#")
+    return int(value[:2], 16), int(value[2:4], 16), int(value[4:6], 16)
+
+
+def with_alpha(color: str, alpha: float) -> str:
+    """Return "#rrggbb" as a CSS ``rgba()`` string with the given opacity in [0, 1]."""
+    red, green, blue = rgb(color)
+    return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def contrast(first: str, second: str) -> float:
+    """WCAG 2 contrast ratio of two hex colours, in [1, 21]."""
+    values = sorted((_luminance(first), _luminance(second)))
+    return (values[1] + 0.05) / (values[0] + 0.05)
+
+
+def _luminance(color: str) -> float:
+    channels = [c / 255 for c in rgb(color)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -1,0 +1,285 @@
+"""Running jobs on the screen: who is asking, the live panel, the badge, the way back by link.
+
+Every trained task uses the same panel. A task's kind is the stem of its page's file, so a job knows
+which page shows it. Worker threads never touch Streamlit; pages look at the pool twice a second
+while a job lives and at no other time.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+
+from clair.jobs import JobPool, JobState, JobView, QueueFull, UnknownJob, Work
+from clair.tasks import STAGE_LABELS
+
+POLL_SECONDS = 0.5
+JOB_PARAM = "job"
+
+_VISITOR = "_visitor"
+_JOBS = "_jobs"
+_MESSAGES = "_job_messages"
+
+
+@st.cache_resource(show_spinner=False)
+def pool() -> JobPool:
+    """The server's one pool; it outlives sessions."""
+    return JobPool()
+
+
+@dataclass(frozen=True)
+class Room:
+    """A task as the job panel and the badge need to know it.
+
+    Attributes
+    ----------
+    kind : str
+        Stem of the page's file and the jobs' kind.
+    title : str
+        Name of the page.
+    stages : tuple of str
+        Stages a run passes through, in order, keys of `clair.tasks.STAGE_LABELS`.
+    """
+
+    kind: str
+    title: str
+    stages: tuple[str, ...] = tuple(STAGE_LABELS)
+
+    @property
+    def page(self) -> str:
+        """File of the page."""
+        return f"pages/{self.kind}.py"
+
+
+ROOMS: dict[str, Room] = {room.kind: room for room in (Room("copying", "Text copying"),)}
+
+
+# -- who asks, and which job is theirs ---------------------------------------------------------
+
+
+def visitor() -> str:
+    """Name of this visitor for the queue; a reload that carries a job's link stays the same one."""
+    return str(st.session_state.setdefault(_VISITOR, uuid.uuid4().hex))
+
+
+def restore() -> None:
+    """Take up the job named in the address, once a session; call before anything else of a page."""
+    if _JOBS in st.session_state:
+        return
+    st.session_state[_JOBS] = {}
+    job_id = st.query_params.get(JOB_PARAM)
+    if not job_id:
+        return
+    try:
+        job = pool().get(job_id)
+    except UnknownJob:
+        st.session_state[_MESSAGES] = (
+            "The run in this link is not kept any more: results are forgotten after some hours, "
+            "after many later runs, or when the server restarts. Its settings are in the link, so "
+            "Run computes it again."
+        )
+        return
+    st.session_state[_JOBS][job.kind] = job.id
+    st.session_state.setdefault(_VISITOR, job.owner)
+
+
+def current(kind: str) -> JobView | None:
+    """This visitor's latest job of a kind, or None."""
+    restore()
+    job_id = st.session_state[_JOBS].get(kind)
+    if job_id is None:
+        return None
+    try:
+        job = pool().get(job_id)
+    except UnknownJob:
+        forget(kind)
+        return None
+    _name_in_address(job_id)
+    return job
+
+
+def forget(kind: str) -> None:
+    """Let go of the job of a kind: its result is no longer shown nor named in the address."""
+    job_id = st.session_state[_JOBS].pop(kind, None)
+    if job_id is not None and st.query_params.get(JOB_PARAM) == job_id:
+        del st.query_params[JOB_PARAM]
+
+
+def start(
+    room: Room, work: Work, *, config: Any, key: Any = None, expected_seconds: float | None = None
+) -> None:
+    """Submit a job for this visitor; a full queue becomes a message. Call from a callback."""
+    restore()
+    st.session_state.pop(_MESSAGES, None)
+    try:
+        job_id = pool().submit(
+            visitor(),
+            work,
+            kind=room.kind,
+            key=key,
+            config=config,
+            expected_seconds=expected_seconds,
+        )
+    except QueueFull as full:
+        st.session_state[_MESSAGES] = str(full)
+        return
+    st.session_state[_JOBS][room.kind] = job_id
+
+
+def message() -> None:
+    """Say once what went wrong with a link or a full queue, if anything did."""
+    text = st.session_state.pop(_MESSAGES, None)
+    if text:
+        st.warning(text, icon=":material/info:")
+
+
+def _name_in_address(job_id: str) -> None:
+    if st.query_params.get(JOB_PARAM) != job_id:
+        st.query_params[JOB_PARAM] = job_id
+
+
+# -- what is shown while it lives --------------------------------------------------------------
+
+
+@st.fragment(run_every=POLL_SECONDS)
+def watch(room: Room, job_id: str, draw: Callable[[JobView], None]) -> None:
+    """Live panel of a waiting or running job; reruns the page once when the job has ended.
+
+    Parameters
+    ----------
+    room : Room
+        The task.
+    job_id : str
+        A job of this pool.
+    draw : callable
+        Draws what the task has to show of its progress.
+    """
+    try:
+        job = pool().get(job_id)
+    except UnknownJob:
+        st.rerun()
+    if not job.state.live:
+        st.rerun()
+    with st.container(border=True, key=f"{room.kind}_live"):
+        words, button = st.columns([5, 1], vertical_alignment="center")
+        with words:
+            st.markdown(f"**{headline(job)}**")
+        with button:
+            st.button(
+                "Cancel",
+                key=f"{room.kind}_cancel",
+                icon=":material/close:",
+                on_click=_cancel,
+                args=(job_id,),
+                disabled=stopping(job_id),
+                width="stretch",
+            )
+        if job.state is JobState.QUEUED:
+            st.caption(
+                "This machine trains one model at a time, and visitors take turns. You may leave "
+                "the page: the run keeps its place and its result."
+            )
+            return
+        st.progress(job.fraction, text=" → ".join(_stages(room, job)))
+        draw(job)
+
+
+def headline(job: JobView) -> str:
+    """State of a live job in one line."""
+    if job.state is JobState.QUEUED:
+        runs = "1 run" if job.ahead == 1 else f"{job.ahead} runs"
+        wait = "" if job.wait is None else f"; starts in about {duration(job.wait)}"
+        return f"Waiting: number {job.position} in the queue, {runs} before yours{wait}"
+    if stopping(job.id):
+        return "Stopping at the next step"
+    seen = job.progress
+    if seen is None:
+        return "Starting"
+    label = STAGE_LABELS.get(seen.stage, seen.stage)
+    step = f", step {seen.step} of {seen.total_steps}" if seen.total_steps > 1 else ""
+    left = "" if job.seconds_left is None else f" · about {duration(job.seconds_left)} left"
+    return f"{label}{step}{left}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, as precise as an estimate deserves."""
+    whole = max(1, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    return f"{round(whole / 60)} min"
+
+
+def stopping(job_id: str) -> bool:
+    """Whether this session asked the job to stop."""
+    return bool(st.session_state.get("_stopping") == job_id)
+
+
+def _cancel(job_id: str) -> None:
+    st.session_state["_stopping"] = job_id
+    try:
+        pool().cancel(job_id)
+    except UnknownJob:
+        st.session_state.pop("_stopping", None)
+
+
+def _stages(room: Room, job: JobView) -> list[str]:
+    now = getattr(job.progress, "stage", None)
+    return [
+        f"**{STAGE_NAMES[stage]}**" if stage == now else STAGE_NAMES[stage]
+        for stage in room.stages
+    ]
+
+
+STAGE_NAMES: dict[str, str] = {
+    "prepare": "prepare",
+    "train": "train",
+    "finetune": "fine-tune FedAvg",
+    "clair": "CLAIR",
+    "evaluate": "evaluate",
+}
+
+
+# -- the badge on every page -------------------------------------------------------------------
+
+
+def job_badge() -> None:
+    """In the sidebar of every page: the visitor's live jobs, each with the way back to it."""
+    restore()
+    for job in pool().live_of(visitor()):
+        if job.kind in ROOMS:
+            with st.sidebar:
+                _badge(job.id)
+
+
+@st.fragment(run_every=2 * POLL_SECONDS)
+def _badge(job_id: str) -> None:
+    try:
+        job = pool().get(job_id)
+    except UnknownJob:
+        return
+    room = ROOMS[job.kind]
+    with st.container(border=True, gap="xsmall"):
+        if job.state is JobState.QUEUED:
+            text = f"waiting, number {job.position}"
+        elif job.state is JobState.RUNNING:
+            left = "" if job.seconds_left is None else f", {duration(job.seconds_left)} left"
+            text = f"{job.fraction:.0%}{left}"
+        else:
+            text = ENDED[job.state]
+        st.page_link(
+            room.page,
+            label=f"{room.title}: {text}",
+            icon=":material/model_training:",
+            query_params={JOB_PARAM: job.id},
+        )
+
+
+ENDED: dict[JobState, str] = {
+    JobState.DONE: "the result is there",
+    JobState.FAILED: "the run failed",
+    JobState.CANCELLED: "cancelled",
+}

@@ -1,0 +1,78 @@
+"""The frame every page shares: router guard, title, plain sentence, presets, Reset, Copy link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from clair.palette import ThemeName
+from clair.ui.copy_link import copy_link
+from clair.ui.state import Control, Preset, active_preset, assign
+
+
+def guard() -> None:
+    """Hand a page that Streamlit started directly back to the router.
+
+    With a folder named ``pages`` beside ``app.py`` the first visit of a fresh server by deep link
+    runs the page without ``app.py``. Call this first on every page.
+    """
+    try:
+        from streamlit.runtime.pages_manager import PagesManager
+    except ImportError:
+        return
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+
+
+def current_theme() -> ThemeName:
+    """Return "light" or "dark", as the visitor sees the page."""
+    return "dark" if st.context.theme.type == "dark" else "light"
+
+
+def header(title: str) -> None:
+    """Title of a page; the plain sentence about its numbers follows with `sentence`."""
+    st.title(title, anchor=False)
+
+
+def sentence(text: str) -> None:
+    """Show the one plain sentence that says what happened with these numbers."""
+    st.markdown(f"##### {text}")
+
+
+def toolbar(
+    page: str, controls: Sequence[Control], presets: Sequence[Preset], values: dict[str, Any]
+) -> None:
+    """Row of presets, Reset and Copy link, and what to look for in the active preset."""
+    active = active_preset(presets, controls, values)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.popover("Presets", icon=":material/bookmarks:", key=f"{page}_presets"):
+            for preset in presets:
+                st.button(
+                    preset.name,
+                    key=f"{page}_preset_{preset.key}",
+                    on_click=assign,
+                    args=(controls, preset.values),
+                    type="primary" if preset is active else "secondary",
+                    width="stretch",
+                )
+                st.caption(preset.look_for)
+        st.button(
+            "Reset",
+            key=f"{page}_reset",
+            icon=":material/restart_alt:",
+            on_click=assign,
+            args=(controls,),
+            help="Back to the values this page opens with.",
+        )
+        copy_link(f"{page}_copy_link")
+    if active is not None:
+        st.caption(f"**{active.name}.** Look for: {active.look_for}")
+
+
+def blocked(reason: str) -> None:
+    """Explain in place why these settings have no result, and stop drawing the page."""
+    st.warning(reason, icon=":material/info:")
+    st.stop()

@@ -1,0 +1,168 @@
+"""Screen state as a value: typed controls, presets, and the link that reopens a screen.
+
+A control is declared once. The widget, its place in the URL, its default, its range and its help
+all come from that declaration; pages read plain validated values back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import streamlit as st
+
+Kind = Literal["int", "float", "number", "optional_float", "choice", "segment", "scale", "flag"]
+
+
+@dataclass(frozen=True)
+class Control:
+    """One thing a visitor can set.
+
+    Attributes
+    ----------
+    key : str
+        Name in the session state and in the URL; unique over the app unless shared on purpose.
+    label, help : str
+        Text beside the widget and in its tooltip.
+    kind : str
+        "int" and "float" are sliders, "number" is a typed integer, "optional_float" a typed number
+        that may be empty, "choice" a drop-down, "segment" a row of buttons, "scale" a slider over
+        named options, "flag" a switch.
+    default : object
+        Value without a parameter in the URL.
+    low, high, step : float or None
+        Range of the numeric kinds.
+    options : tuple of (id, label)
+        Of the choice kinds; ids are what pages and presets use, and what the URL may hold.
+    group : str
+        Where the control is shown on its page.
+    format : str or None
+        printf-style format of a slider's value.
+    """
+
+    key: str
+    label: str
+    kind: Kind
+    default: Any
+    help: str
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    options: tuple[tuple[Any, str], ...] = ()
+    group: str = ""
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.valid(self.default):
+            raise ValueError(f"default of control {self.key!r} breaks its own rule: {self.default}")
+
+    @property
+    def ids(self) -> tuple[Any, ...]:
+        """The option ids of a choice, in display order."""
+        return tuple(value for value, _ in self.options)
+
+    def label_of(self, value: Any) -> str:
+        """Text shown for an option id."""
+        return dict(self.options)[value]
+
+    def valid(self, value: Any) -> bool:
+        """Whether `value` has the type and range of this control."""
+        if self.kind == "flag":
+            return isinstance(value, bool)
+        if self.kind in ("choice", "segment", "scale"):
+            return value in self.ids
+        if value is None:
+            return self.kind == "optional_float"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        if not math.isfinite(value):
+            return False
+        if self.kind in ("int", "number") and value != int(value):
+            return False
+        above = self.low is None or value >= self.low - 1e-9
+        return above and (self.high is None or value <= self.high + 1e-9)
+
+    def to_url(self, value: Any) -> str:
+        """Text of `value` in a link."""
+        if self.kind in ("choice", "segment", "scale"):
+            return self.label_of(value)
+        if self.kind == "flag":
+            return str(value).lower()
+        return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named screen: values that differ from the defaults, and what to look for there."""
+
+    key: str
+    name: str
+    look_for: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(controls: Sequence[Control]) -> dict[str, Any]:
+    """Return the current value of every control, the default where there is no valid one.
+
+    Widget limits are enforced in the browser only, so everything is checked again here.
+    """
+    values = {}
+    for control in controls:
+        value = st.session_state.get(control.key, control.default)
+        values[control.key] = value if control.valid(value) else control.default
+    return values
+
+
+def assign(controls: Sequence[Control], values: Mapping[str, Any] | None = None) -> None:
+    """Set every control to its default, then to `values`; call from a widget callback only."""
+    for control in controls:
+        st.session_state[control.key] = (values or {}).get(control.key, control.default)
+
+
+def accept_ids_from_url(controls: Sequence[Control]) -> None:
+    """Let links name options by id (``attack=low_rank``), not only by the label shown.
+
+    Streamlit knows options by their labels only and drops everything else. Call before the widgets
+    are made; it acts once a session for each control.
+    """
+    for control in controls:
+        raw = st.query_params.get(control.key)
+        if raw is None or not control.options or control.key in st.session_state:
+            continue
+        wanted = raw.strip().casefold()
+        for value, label in control.options:
+            if wanted in (str(value).casefold(), label.casefold()):
+                st.session_state[control.key] = value
+                break
+
+
+def link_params(controls: Sequence[Control], values: Mapping[str, Any]) -> dict[str, str]:
+    """Query parameters of a link to a screen; values equal to the default are left out."""
+    known = {control.key: control for control in controls}
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise ValueError(f"no such control: {', '.join(unknown)}")
+    return {
+        key: known[key].to_url(value)
+        for key, value in values.items()
+        if value != known[key].default
+    }
+
+
+def active_preset(
+    presets: Sequence[Preset], controls: Sequence[Control], values: Mapping[str, Any]
+) -> Preset | None:
+    """Return the preset whose screen is exactly the current one, if there is one."""
+    for preset in presets:
+        wanted = {control.key: control.default for control in controls} | dict(preset.values)
+        if all(_same(wanted[key], value) for key, value in values.items() if key in wanted):
+            return preset
+    return None
+
+
+def _same(first: Any, second: Any) -> bool:
+    if isinstance(first, float) and isinstance(second, (int, float)):
+        return math.isclose(first, second, abs_tol=1e-9)
+    return bool(first == second)
