@@ -5,7 +5,6 @@ from __future__ import annotations
 from clair.tasks.results import (
     STAGE_LABELS,
     Cancelled,
-    Detection,
     MethodAccuracy,
     Sample,
     TrainingProgress,
@@ -14,7 +13,6 @@ from clair.tasks.results import (
 __all__ = [
     "STAGE_LABELS",
     "Cancelled",
-    "Detection",
     "MethodAccuracy",
     "Sample",
     "TrainingProgress",

@@ -81,24 +81,6 @@ class MethodAccuracy:
 
 
 @dataclass(frozen=True)
-class Detection:
-    """Verdict against the truth: which contaminated clients were found.
-
-    Attributes
-    ----------
-    precision, recall, f1 : float
-        In [0, 1]; all are 1 when nobody is contaminated and nobody is flagged.
-    false_alarms : int
-        Number of benign clients flagged.
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    false_alarms: int
-
-
-@dataclass(frozen=True)
 class Sample:
     """One held-out text with what the model of each method wrote for it (greedy decoding).
 

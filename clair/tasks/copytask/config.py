@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
-from numbers import Integral, Real
 from typing import Any, Literal
 
+from clair._validation import check_choice, check_integer, check_real
 from clair.tasks.copytask.attacks import ATTACKS
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -80,28 +79,34 @@ class CopyTaskConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        _require_int("n_clients", self.n_clients, 4, 64)
-        _require_real("poisoned_fraction", self.poisoned_fraction, 0.0, 0.5, open_high=True)
-        _require_real("heterogeneity", self.heterogeneity, 0.0, 1.0)
-        _require_choice("attack", self.attack, tuple(ATTACKS))
+        check_integer("n_clients", self.n_clients, minimum=4, maximum=64)
+        check_real(
+            "poisoned_fraction",
+            self.poisoned_fraction,
+            minimum=0,
+            maximum=0.5,
+            open_maximum=True,
+        )
+        check_real("heterogeneity", self.heterogeneity, minimum=0, maximum=1)
+        check_choice("attack", self.attack, ATTACKS)
         if self.rank != "auto":
-            _require_int("rank", self.rank, 1, MAX_RANK, alternative='"auto" or ')
+            check_integer("rank", self.rank, minimum=1, maximum=MAX_RANK)
         if not isinstance(self.screen_coefficients, bool):
             raise ValueError(
                 f"screen_coefficients must be True or False, got {self.screen_coefficients!r}"
             )
-        _require_int("steps", self.steps, 1, 1000)
+        check_integer("steps", self.steps, minimum=1, maximum=1000)
         if self.finetune_steps is not None:
-            _require_int("finetune_steps", self.finetune_steps, 0, 1000)
-        _require_int("seed", self.seed, 0, 2**63 - 1)
-        _require_choice("device", self.device, DEVICES)
-        _require_choice("precision", self.precision, PRECISIONS)
-        _require_int("n_local", self.n_local, 1, 256)
-        _require_int("n_test", self.n_test, 1, 1024)
-        _require_real("learning_rate", self.learning_rate, 0.0, 1.0, open_low=True)
-        _require_int("lora_rank", self.lora_rank, 1, 64)
-        _require_int("n_samples", self.n_samples, 0, 16)
-        _require_int("threads", self.threads, 1, 64)
+            check_integer("finetune_steps", self.finetune_steps, minimum=0, maximum=1000)
+        check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
+        check_choice("device", self.device, DEVICES)
+        check_choice("precision", self.precision, PRECISIONS)
+        check_integer("n_local", self.n_local, minimum=1, maximum=256)
+        check_integer("n_test", self.n_test, minimum=1, maximum=1024)
+        check_real("learning_rate", self.learning_rate, minimum=0, maximum=1, open_minimum=True)
+        check_integer("lora_rank", self.lora_rank, minimum=1, maximum=64)
+        check_integer("n_samples", self.n_samples, minimum=0, maximum=16)
+        check_integer("threads", self.threads, minimum=1, maximum=64)
 
     @property
     def n_poisoned(self) -> int:
@@ -111,38 +116,3 @@ class CopyTaskConfig:
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON scalars."""
         return asdict(self)
-
-
-def _require_int(name: str, value: object, low: int, high: int, alternative: str = "") -> None:
-    valid = isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
-    if not valid:
-        raise ValueError(
-            f"{name} must be {alternative}an integer in [{low}, {high}], got {value!r}"
-        )
-
-
-def _require_real(
-    name: str,
-    value: object,
-    low: float,
-    high: float,
-    *,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> None:
-    valid = (
-        isinstance(value, Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and low <= value <= high
-        and not (open_low and value == low)
-        and not (open_high and value == high)
-    )
-    if not valid:
-        interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise ValueError(f"{name} must be in {interval}, got {value!r}")
-
-
-def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

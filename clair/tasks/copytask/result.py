@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clair.metrics import DetectionScores
 from clair.tasks.copytask.config import CopyTaskConfig
-from clair.tasks.results import Detection, MethodAccuracy, Sample
+from clair.tasks.results import MethodAccuracy, Sample
 
 if TYPE_CHECKING:
     from clair import ClairFit
@@ -36,7 +37,7 @@ class CopyTaskResult:
         Held-out accuracy of the benign clients by method, in display order.
     samples : tuple of Sample
         A few held-out texts with what each method wrote.
-    detection : Detection
+    detection : DetectionScores
         CLAIR's verdict against the truth.
     """
 
@@ -48,7 +49,7 @@ class CopyTaskResult:
     loss_history: np.ndarray
     accuracy: dict[str, MethodAccuracy]
     samples: tuple[Sample, ...]
-    detection: Detection
+    detection: DetectionScores
 
     @property
     def flagged(self) -> np.ndarray:
