@@ -1,0 +1,431 @@
+"""Every method a comparison shows, under one signature.
+
+A method receives all clients' updates and returns one update per client. Rules that aggregate to
+one global update give it to every client. Only oracles receive the truth, and are marked as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from clair._threads import single_blas_thread
+from clair._validation import check_mask, check_real
+from clair.linalg import block_grams
+from clair.metrics import client_errors
+from clair.pipeline import ClairFit, fit
+from clair.refinement import principal_subspace, refine
+from clair.synthetic import Problem
+from clair.updates import SINGLE, LoraFactors, Updates, to_cores
+
+# What rules that must be told a number of attackers assume, as a share of the clients.
+ASSUMED_FRACTION = 0.4
+
+GlobalRule = Callable[[np.ndarray, int], np.ndarray]
+
+
+def mean(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
+    """FedAvg: the plain mean (McMahan et al., AISTATS 2017).
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_clients, n_parameters)
+        Flattened updates; so for every rule below.
+    n_attackers : int
+        Assumed number of attackers; ignored here.
+
+    Returns
+    -------
+    ndarray of shape (n_parameters,)
+    """
+    average: np.ndarray = vectors.mean(axis=0)
+    return average
+
+
+def median(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
+    """Coordinate-wise median (Yin et al., ICML 2018)."""
+    middle: np.ndarray = np.median(vectors, axis=0)
+    return middle
+
+
+def trimmed_mean(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
+    """Mean per coordinate without the `n_attackers` largest and smallest (Yin et al. 2018)."""
+    ordered = np.sort(vectors, axis=0)
+    inner: np.ndarray = ordered[n_attackers : len(vectors) - n_attackers].mean(axis=0)
+    return inner
+
+
+def geometric_median(
+    vectors: np.ndarray, n_attackers: int, *, tol: float = 1e-10, max_iter: int = 1000
+) -> np.ndarray:
+    """Point of least summed distance, by Weiszfeld's iteration (RFA; Pillutla et al. 2022).
+
+    Works on the Gram matrix of the clients: the iterate is always a convex combination of them.
+    """
+    gram = vectors @ vectors.T
+    squares = np.diag(gram)
+    weights = np.full(len(vectors), 1 / len(vectors))
+    smallest = 1e-12 * max(float(np.sqrt(squares.max())), np.finfo(float).tiny)
+    for _ in range(max_iter):
+        across = gram @ weights
+        distances = np.sqrt(np.maximum(squares - 2 * across + weights @ across, 0.0))
+        renewed = 1 / np.maximum(distances, smallest)
+        renewed /= renewed.sum()
+        moved = float(np.abs(renewed - weights).max())
+        weights = renewed
+        if moved < tol:
+            break
+    return weights @ vectors
+
+
+def krum(vectors: np.ndarray, n_attackers: int, *, n_selected: int = 1) -> np.ndarray:
+    """Mean of the `n_selected` updates nearest to their neighbours (Blanchard et al. 2017).
+
+    A client's score is its summed squared distance to its ``n - n_attackers - 2`` nearest others.
+    """
+    gram = vectors @ vectors.T
+    squares = np.diag(gram)
+    distances = np.maximum(squares[:, None] + squares[None, :] - 2 * gram, 0.0)
+    np.fill_diagonal(distances, np.inf)
+    n_neighbours = max(len(vectors) - n_attackers - 2, 1)
+    scores = np.sort(distances, axis=1)[:, :n_neighbours].sum(axis=1)
+    chosen = np.argsort(scores, kind="stable")[:n_selected]
+    best: np.ndarray = vectors[chosen].mean(axis=0)
+    return best
+
+
+def multi_krum(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
+    """Mean of the ``n - n_attackers`` updates of best Krum score."""
+    return krum(vectors, n_attackers, n_selected=len(vectors) - n_attackers)
+
+
+class MethodInfo(NamedTuple):
+    """How a method is named and grouped.
+
+    Attributes
+    ----------
+    key : str
+    label : str
+    family : {"local", "average", "robust", "subspace", "clair", "oracle"}
+    oracle : bool
+        Whether it is given the truth no real server has.
+    description : str
+        One sentence without jargon.
+    """
+
+    key: str
+    label: str
+    family: str
+    oracle: bool
+    description: str
+
+
+METHODS: dict[str, MethodInfo] = {
+    info.key: info
+    for info in (
+        MethodInfo("base", "Base model", "local", False, "The common model, not adapted at all."),
+        MethodInfo("local", "Local only", "local", False, "Each client keeps its own update."),
+        MethodInfo("fedavg", "FedAvg", "average", False, "The mean of all clients' updates."),
+        MethodInfo(
+            "fedavg_finetuned",
+            "FedAvg, then fine-tuned",
+            "average",
+            False,
+            "The mean of all updates, then further trained by each client on its own data.",
+        ),
+        MethodInfo(
+            "median", "Coordinate median", "robust", False, "The middle value of every entry."
+        ),
+        MethodInfo(
+            "trimmed_mean",
+            "Trimmed mean",
+            "robust",
+            False,
+            "The mean of every entry without its most extreme values.",
+        ),
+        MethodInfo(
+            "geometric_median",
+            "Geometric median",
+            "robust",
+            False,
+            "The update with the least total distance to all clients'.",
+        ),
+        MethodInfo(
+            "krum", "Krum", "robust", False, "The one update that is nearest to its neighbours."
+        ),
+        MethodInfo(
+            "multi_krum",
+            "Multi-Krum",
+            "robust",
+            False,
+            "The mean of the updates nearest to their neighbours.",
+        ),
+        MethodInfo(
+            "pca",
+            "PCA, nobody flagged",
+            "subspace",
+            False,
+            "CLAIR's refinement with a plain principal subspace and everybody trusted.",
+        ),
+        MethodInfo(
+            "clair",
+            "CLAIR",
+            "clair",
+            False,
+            "Own part inside the shared subspace, the kept clients' average outside it.",
+        ),
+        MethodInfo(
+            "clair_eb",
+            "CLAIR + pooling",
+            "clair",
+            False,
+            "CLAIR with clients also shrunk towards each other inside the subspace.",
+        ),
+        MethodInfo(
+            "fedavg_benign",
+            "FedAvg of the benign",
+            "oracle",
+            True,
+            "The mean of the truly benign clients: needs to know who they are.",
+        ),
+        MethodInfo(
+            "clair_oracle",
+            "CLAIR, truth given",
+            "oracle",
+            True,
+            "CLAIR told the truly benign clients (and the true subspace where there is one).",
+        ),
+    )
+}
+
+GLOBAL_RULES: dict[str, GlobalRule] = {
+    "fedavg": mean,
+    "median": median,
+    "trimmed_mean": trimmed_mean,
+    "geometric_median": geometric_median,
+    "krum": krum,
+    "multi_krum": multi_krum,
+}
+
+DenseEstimates: TypeAlias = "np.ndarray | dict[str, np.ndarray]"
+
+
+def assumed_attackers(n_clients: int, fraction: float = ASSUMED_FRACTION) -> int:
+    """Number of attackers that trimming and Krum are told to expect.
+
+    A server does not know the true number, so they get a fixed share, lowered where Krum's
+    condition ``n_clients >= 2 f + 3`` demands it.
+
+    Examples
+    --------
+    >>> assumed_attackers(12), assumed_attackers(4)
+    (4, 0)
+    """
+    check_real("assumed_fraction", fraction, minimum=0, maximum=0.5, open_maximum=True)
+    return max(0, min(int(fraction * n_clients), (n_clients - 3) // 2))
+
+
+def _as_dense(updates: Updates) -> dict[str, np.ndarray]:
+    modules = updates if isinstance(updates, Mapping) else {SINGLE: updates}
+    return {
+        name: value.dense() if isinstance(value, LoraFactors) else np.asarray(value, dtype=float)
+        for name, value in modules.items()
+    }
+
+
+def _aggregate(dense: dict[str, np.ndarray], rule: GlobalRule, f: int) -> dict[str, np.ndarray]:
+    """Apply a rule to the clients' flattened modules and hand its result to every client."""
+    n_clients = len(next(iter(dense.values())))
+    vectors = np.hstack([blocks.reshape(n_clients, -1) for blocks in dense.values()])
+    combined = rule(vectors, f)
+    result, start = {}, 0
+    for name, blocks in dense.items():
+        size = blocks[0].size
+        one = combined[start : start + size].reshape(blocks.shape[1:])
+        result[name] = np.broadcast_to(one, blocks.shape)
+        start += size
+    return result
+
+
+def _refined(
+    updates: Updates, benign: np.ndarray, like: ClairFit, pooling: str, true_subspace: Any
+) -> dict[str, np.ndarray]:
+    """CLAIR's refinement with a given set (and possibly subspace), at the fit's rank and side."""
+    cores = to_cores(updates, like.side)
+    blocks = [core.blocks for core in cores.values()]
+    if true_subspace is None:
+        subspaces = [principal_subspace(block_grams(b)[benign], like.rank) for b in blocks]
+    else:
+        given = true_subspace if isinstance(true_subspace, Mapping) else {SINGLE: true_subspace}
+        subspaces = [
+            given[name] if core.left is None else core.left.T @ given[name]
+            for name, core in cores.items()
+        ]
+    shapes = [core.noise_shape for core in cores.values()]
+    refined = refine(blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes)
+    result = {}
+    for (name, core), part in zip(cores.items(), refined, strict=True):
+        restored = core.restore(part)
+        dense = restored if isinstance(restored, np.ndarray) else restored.dense()
+        result[name] = dense if like.side == "output" else dense.transpose(0, 2, 1)
+    return result
+
+
+def estimate_all(
+    updates: Updates,
+    *,
+    fit: ClairFit,
+    contaminated: np.ndarray | None = None,
+    true_subspace: Any = None,
+    methods: Collection[str] | None = None,
+    assumed_fraction: float = ASSUMED_FRACTION,
+) -> dict[str, Any]:
+    """One update per client by every method that needs no training.
+
+    Parameters
+    ----------
+    updates : ndarray of shape (n_clients, d_out, d_in), LoraFactors, or mapping to either
+    fit : ClairFit
+        CLAIR's result on the same updates; its subspace, verdict, rank and side are used for both
+        CLAIR rows, so that they differ in pooling alone.
+    contaminated : ndarray of bool, shape (n_clients,), optional
+        The truth, used by oracles only; without it they are left out.
+    true_subspace : ndarray of shape (d, rank) or mapping, optional
+        The truth, used by "clair_oracle" only; without it that uses PCA on the true benign set.
+    methods : collection of str, optional
+        Keys of `METHODS`; all that apply by default.
+    assumed_fraction : float
+        Share of attackers that trimming and Krum are told to expect, in [0, 0.5).
+
+    Returns
+    -------
+    dict
+        Method key to ndarray of shape (n_clients, d_out, d_in), or to a dict of those by module.
+        In the order of `METHODS`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown method, an oracle without truth, or a mask of the wrong shape.
+    """
+    if methods is not None and (unknown := [m for m in methods if m not in METHODS]):
+        raise ValueError(f"methods must be among {', '.join(METHODS)}, got {unknown[0]!r}")
+    dense = _as_dense(updates)
+    n_clients = len(next(iter(dense.values())))
+    f = assumed_attackers(n_clients, assumed_fraction)
+    everybody = np.ones(n_clients, dtype=bool)
+    run: dict[str, Callable[[], dict[str, np.ndarray]]] = {"local": lambda: dense}
+    for key, rule in GLOBAL_RULES.items():
+        run[key] = partial(_aggregate, dense, rule, f)
+    run["pca"] = lambda: _refined(updates, everybody, fit, "none", None)
+    found = fit.subspace if fit.benign.any() else None
+    run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found)
+    run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found)
+    if contaminated is not None:
+        benign = ~check_mask("contaminated", contaminated, n_clients)
+        run["fedavg_benign"] = partial(
+            _aggregate, dense, lambda vectors, _: vectors[benign].mean(axis=0), f
+        )
+        run["clair_oracle"] = lambda: _refined(updates, benign, fit, "none", true_subspace)
+    elif methods is not None and (oracle := [m for m in methods if METHODS[m].oracle]):
+        raise ValueError(f"contaminated must be given for the oracle {oracle[0]!r}, got None")
+    with single_blas_thread():
+        wanted = [key for key in METHODS if key in run and (methods is None or key in methods)]
+        results = {key: run[key]() for key in wanted}
+    many = isinstance(updates, Mapping)
+    return {key: value if many else value[SINGLE] for key, value in results.items()}
+
+
+@dataclass(frozen=True)
+class MethodError:
+    """Error of one method over the truly benign clients.
+
+    Attributes
+    ----------
+    method, label : str
+    oracle : bool
+    per_client : ndarray of shape (n_benign,)
+        Frobenius distance of each benign client's estimate from its true update.
+    """
+
+    method: str
+    label: str
+    oracle: bool
+    per_client: np.ndarray
+
+    @property
+    def rmse(self) -> float:
+        """Root mean square over clients."""
+        return float(np.sqrt(np.mean(self.per_client**2)))
+
+    @property
+    def mean(self) -> float:
+        """Mean over clients."""
+        return float(self.per_client.mean())
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation over clients."""
+        return float(self.per_client.std())
+
+
+def compare(
+    problem: Problem,
+    methods: Collection[str] | None = None,
+    *,
+    result: ClairFit | None = None,
+    **fit_options: Any,
+) -> tuple[MethodError, ...]:
+    """Error over benign clients by method on a synthetic problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    methods : collection of str, optional
+        Keys of `METHODS`; all that apply to the matrix model by default.
+    result : ClairFit, optional
+        A fit of the same problem to reuse.
+    **fit_options
+        Passed to `clair.fit`; ``rank`` is the true one by default.
+
+    Returns
+    -------
+    tuple of MethodError
+        In the order of `METHODS`.
+
+    Raises
+    ------
+    ValueError
+        As `clair.fit` and `estimate_all` do.
+
+    Examples
+    --------
+    >>> from clair import ProblemSpec, sample_problem
+    >>> table = compare(sample_problem(ProblemSpec()), methods=["local", "clair"])
+    >>> [row.method for row in table], table[1].rmse < table[0].rmse
+    (['local', 'clair'], True)
+    """
+    if result is None:
+        result = fit(problem.updates, fit_options.pop("rank", problem.spec.rank), **fit_options)
+    same_side = result.side == "output"
+    estimates = estimate_all(
+        problem.updates,
+        fit=result,
+        contaminated=problem.contaminated,
+        true_subspace=problem.subspace if same_side else None,
+        methods=methods,
+    )
+    benign = ~problem.contaminated
+    return tuple(
+        MethodError(
+            key,
+            METHODS[key].label,
+            METHODS[key].oracle,
+            client_errors(estimate[benign], problem.true_updates[benign]),
+        )
+        for key, estimate in estimates.items()
+    )

@@ -1,0 +1,142 @@
+"""Thresholding operators and small dense linear algebra used all over the package.
+
+Stacks of client blocks are arrays of shape (n_clients, d, b); the matrix they stand for is their
+concatenation along the last axis, (d, n_clients * b). Everything here works on Gram matrices of
+the short side, so nothing larger than d x d is ever decomposed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def hstack_blocks(blocks: np.ndarray) -> np.ndarray:
+    """Concatenate client blocks side by side.
+
+    Parameters
+    ----------
+    blocks : ndarray of shape (n_clients, d, b)
+
+    Returns
+    -------
+    ndarray of shape (d, n_clients * b)
+    """
+    n_clients, d, b = blocks.shape
+    return blocks.transpose(1, 0, 2).reshape(d, n_clients * b)
+
+
+def split_blocks(matrix: np.ndarray, n_clients: int) -> np.ndarray:
+    """Cut a wide matrix back into client blocks; the inverse of `hstack_blocks`."""
+    d, width = matrix.shape
+    return matrix.reshape(d, n_clients, width // n_clients).transpose(1, 0, 2)
+
+
+def block_norms(blocks: np.ndarray) -> np.ndarray:
+    """Frobenius norm of each client's block, ndarray of shape (n_clients,)."""
+    flat = blocks.reshape(len(blocks), -1)
+    norms: np.ndarray = np.sqrt(np.einsum("ki,ki->k", flat, flat))
+    return norms
+
+
+def singular_value_threshold(matrix: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
+    """Proximal operator of ``tau * nuclear norm``.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (d, n)
+        With d <= n for speed; any shape is correct.
+    tau : float
+        Threshold, >= 0.
+
+    Returns
+    -------
+    shrunk : ndarray of shape (d, n)
+    singular_values : ndarray of shape (d,)
+        Of the result, descending, zeros included.
+
+    Notes
+    -----
+    Works from the d x d Gram matrix. That squares the condition number, which is harmless here:
+    a singular value s is perturbed by about eps * s_max**2 / s and only those above `tau` matter.
+
+    References
+    ----------
+    Cai, Candes, Shen, A singular value thresholding algorithm for matrix completion,
+    SIAM J. Optim. 2010, theorem 2.1.
+    """
+    eigenvalues, vectors = np.linalg.eigh(matrix @ matrix.T)
+    values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
+    vectors = vectors[:, ::-1]
+    shrunk = np.maximum(values - tau, 0.0)
+    kept = int(np.count_nonzero(shrunk))
+    basis = vectors[:, :kept]
+    factors = shrunk[:kept] / values[:kept]
+    return basis @ (factors[:, None] * (basis.T @ matrix)), shrunk
+
+
+def block_soft_threshold(norms: np.ndarray, tau: float) -> np.ndarray:
+    """Shrinkage factors of the proximal operator of ``tau * sum of block norms``.
+
+    Parameters
+    ----------
+    norms : ndarray of shape (n_clients,)
+        Norm of each block (joint over modules where there are several).
+    tau : float
+        Threshold, >= 0.
+
+    Returns
+    -------
+    ndarray of shape (n_clients,)
+        Factor in [0, 1) to multiply each block with: ``max(0, 1 - tau / norm)``.
+
+    References
+    ----------
+    Yuan, Lin, Model selection and estimation in regression with grouped variables, JRSS B 2006.
+    """
+    safe = np.where(norms > tau, norms, 1.0)
+    return np.where(norms > tau, 1.0 - tau / safe, 0.0)
+
+
+def leading_eigenvectors(gram: np.ndarray, rank: int) -> np.ndarray:
+    """Eigenvectors of the `rank` largest eigenvalues, largest first.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (..., d, d)
+        Symmetric; leading axes are batched.
+    rank : int
+        1 <= rank <= d.
+
+    Returns
+    -------
+    ndarray of shape (..., d, rank)
+    """
+    _, vectors = np.linalg.eigh(gram)
+    return vectors[..., ::-1][..., :rank]
+
+
+def block_grams(blocks: np.ndarray) -> np.ndarray:
+    """Gram matrix ``X_k X_k'`` of each block, ndarray of shape (n_clients, d, d)."""
+    return blocks @ blocks.transpose(0, 2, 1)
+
+
+def energy_in(grams: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Energy ``||U' X_k||_F^2`` of each client inside a subspace, from Gram matrices.
+
+    Parameters
+    ----------
+    grams : ndarray of shape (n_clients, d, d)
+    basis : ndarray of shape (d, rank) or (n_clients, d, rank)
+        Orthonormal columns; one basis for all clients or one each.
+
+    Returns
+    -------
+    ndarray of shape (n_clients,)
+    """
+    energy: np.ndarray = np.einsum("...ij,...ij->...", grams @ basis, basis)
+    return energy
+
+
+def orthonormal(matrix: np.ndarray) -> np.ndarray:
+    """Orthonormal basis of the columns of a full-column-rank matrix (thin QR)."""
+    return np.linalg.qr(matrix)[0]

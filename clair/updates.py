@@ -1,0 +1,247 @@
+"""The forms updates come in, and their lossless compression to a small core.
+
+Every method of the package is equivariant under orthonormal changes of basis of the output and the
+input space, so a module's updates can be worked on as ``left @ core_k @ right.T`` with orthonormal
+`left` and `right` shared by all clients. For LoRA factors the core is at most (n_clients * rho)
+square, however large the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from clair._validation import check_finite
+from clair.linalg import block_grams
+
+
+@dataclass(frozen=True)
+class LoraFactors:
+    """Low-rank updates ``B_k @ A_k`` of one module, scaling already applied.
+
+    Attributes
+    ----------
+    B : ndarray of shape (n_clients, d_out, rho)
+    A : ndarray of shape (n_clients, rho, d_in)
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other or an entry is not finite.
+    """
+
+    B: np.ndarray
+    A: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("B", "A"):
+            object.__setattr__(self, name, _float_array(f"LoraFactors.{name}", getattr(self, name)))
+        if self.B.shape[0] != self.A.shape[0] or self.B.shape[2] != self.A.shape[1]:
+            raise ValueError(
+                "LoraFactors must have B of shape (n_clients, d_out, rho) and A of shape "
+                f"(n_clients, rho, d_in), got {self.B.shape} and {self.A.shape}"
+            )
+
+    def dense(self) -> np.ndarray:
+        """All updates as an ndarray of shape (n_clients, d_out, d_in)."""
+        return self.B @ self.A
+
+    def transposed(self) -> LoraFactors:
+        """Factors of the transposed updates."""
+        return LoraFactors(self.A.transpose(0, 2, 1), self.B.transpose(0, 2, 1))
+
+
+@dataclass(frozen=True)
+class FactoredUpdates:
+    """Updates ``left @ core_k @ right.T`` with orthonormal bases shared by all clients.
+
+    Attributes
+    ----------
+    left : ndarray of shape (d_out, a)
+    core : ndarray of shape (n_clients, a, b)
+    right : ndarray of shape (d_in, b)
+    """
+
+    left: np.ndarray
+    core: np.ndarray
+    right: np.ndarray
+
+    def dense(self) -> np.ndarray:
+        """All updates as an ndarray of shape (n_clients, d_out, d_in)."""
+        return self.left @ self.core @ self.right.T
+
+    def transposed(self) -> FactoredUpdates:
+        """The transposed updates."""
+        return FactoredUpdates(self.right, self.core.transpose(0, 2, 1), self.left)
+
+
+ModuleUpdates: TypeAlias = "np.ndarray | LoraFactors"
+Updates: TypeAlias = "ModuleUpdates | Mapping[str, ModuleUpdates]"
+Estimates: TypeAlias = "np.ndarray | FactoredUpdates"
+
+
+@dataclass(frozen=True)
+class Core:
+    """One module's updates in shared small bases, with the sides already in output order.
+
+    Attributes
+    ----------
+    blocks : ndarray of shape (n_clients, a, b)
+        The updates in the shared bases.
+    thin : ndarray of shape (n_clients, a, c)
+        ``blocks_k = thin_k @ expand_k.T``: the same blocks in a basis of each client's own, so that
+        norms and Gram matrices agree and the solver's matrix (a, n_clients * c) is smallest.
+    expand : ndarray of shape (n_clients, b, c), or None
+        Orthonormal columns; None where thin is blocks.
+    left, right : ndarray of shape (d_out, a) and (d_in, b), or None
+        Orthonormal columns; None for the identity.
+    grams : ndarray of shape (n_clients, a, a)
+        ``blocks_k @ blocks_k.T``.
+    shape : tuple of int
+        Of the module's updates, sides in output order.
+    noise_shape : tuple of int
+        Shape of the space in which estimation errors live: the module's for dense updates, the
+        core's for factored ones.
+    """
+
+    blocks: np.ndarray
+    thin: np.ndarray
+    expand: np.ndarray | None
+    left: np.ndarray | None
+    right: np.ndarray | None
+    grams: np.ndarray
+    shape: tuple[int, int]
+    noise_shape: tuple[int, int]
+
+    def from_thin(self, thin: np.ndarray) -> np.ndarray:
+        """Blocks in the shared bases of a decomposition made on `thin`."""
+        return thin if self.expand is None else thin @ self.expand.transpose(0, 2, 1)
+
+    def subspace(self, basis: np.ndarray) -> np.ndarray:
+        """A basis of shape (a, rank) in the module's own coordinates, (d_out, rank)."""
+        return basis if self.left is None else self.left @ basis
+
+    def restore(self, blocks: np.ndarray) -> Estimates:
+        """Blocks in the module's own coordinates: dense, or factored on the LoRA path."""
+        if self.right is not None:
+            left = np.eye(blocks.shape[1]) if self.left is None else self.left
+            return FactoredUpdates(left, blocks, self.right)
+        return blocks if self.left is None else self.left @ blocks
+
+
+def _float_array(name: str, value: object) -> np.ndarray:
+    """A finite float64 array of shape (n_clients, ., .)."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be one array of numbers with equal shapes for all clients, got {error}"
+        ) from None
+    if array.ndim != 3 or 0 in array.shape:
+        raise ValueError(
+            f"{name} must have shape (n_clients, rows, columns), none of them 0, got {array.shape}"
+        )
+    check_finite(name, array)
+    return array
+
+
+def _thin(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Each block as (a, c) times an orthonormal (b, c) transposed, c = min(a, b)."""
+    if blocks.shape[2] <= blocks.shape[1]:
+        return blocks, None
+    expand, upper = np.linalg.qr(blocks.transpose(0, 2, 1))
+    return upper.transpose(0, 2, 1), expand
+
+
+def _joint_basis(columns: np.ndarray) -> np.ndarray | None:
+    """Orthonormal basis of all columns of (n_clients, d, c) if smaller than the identity."""
+    n_clients, d, c = columns.shape
+    if d <= n_clients * c:
+        return None
+    return np.linalg.qr(columns.transpose(1, 0, 2).reshape(d, n_clients * c))[0]
+
+
+def dense_core(blocks: np.ndarray) -> Core:
+    """Compress dense updates of shape (n_clients, d_out, d_in)."""
+    shape = (blocks.shape[1], blocks.shape[2])
+    left = _joint_basis(blocks)
+    if left is not None:
+        blocks = left.T @ blocks
+    thin, expand = _thin(blocks)
+    return Core(blocks, thin, expand, left, None, block_grams(thin), shape, shape)
+
+
+def factored_core(factors: LoraFactors) -> Core:
+    """Compress LoRA factors without ever forming an update of the module's size."""
+    left = _joint_basis(factors.B)
+    B = factors.B if left is None else left.T @ factors.B
+    joint = _joint_basis(factors.A.transpose(0, 2, 1))
+    right = np.eye(factors.A.shape[2]) if joint is None else joint
+    A = factors.A @ right
+    blocks = B @ A
+    if A.shape[1] < min(A.shape[2], B.shape[1]):
+        own, upper = np.linalg.qr(A.transpose(0, 2, 1))
+        thin: np.ndarray = B @ upper.transpose(0, 2, 1)
+        expand: np.ndarray | None = own
+    else:
+        thin, expand = _thin(blocks)
+    shape = (factors.B.shape[1], factors.A.shape[2])
+    noise_shape = (blocks.shape[1], blocks.shape[2])
+    return Core(blocks, thin, expand, left, right, block_grams(thin), shape, noise_shape)
+
+
+SINGLE = ""
+
+
+def to_cores(updates: Updates, side: str) -> dict[str, Core]:
+    """Check updates and compress every module, transposed for ``side="input"``.
+
+    Parameters
+    ----------
+    updates : ndarray, LoraFactors, or mapping from module name to either
+    side : {"output", "input"}
+
+    Returns
+    -------
+    dict of Core
+        A single module is stored under ``SINGLE``.
+
+    Raises
+    ------
+    ValueError
+        For an empty mapping, wrong shapes, non-finite entries, fewer than 3 clients, or modules
+        that disagree on the number of clients.
+    """
+    modules = dict(updates) if isinstance(updates, Mapping) else {SINGLE: updates}
+    if not modules:
+        raise ValueError("updates must hold at least one module, got an empty mapping")
+    checked: dict[str, ModuleUpdates] = {}
+    for name, value in modules.items():
+        if not isinstance(value, LoraFactors):
+            value = _float_array(f"updates[{name!r}]" if name else "updates", value)
+        checked[name] = value
+    counts = {
+        name: len(value.B if isinstance(value, LoraFactors) else value)
+        for name, value in checked.items()
+    }
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"updates must hold the same number of clients in every module, got {counts}"
+        )
+    n_clients = next(iter(counts.values()))
+    if n_clients < 3:
+        raise ValueError(f"updates must hold at least 3 clients, got {n_clients}")
+    if side == "input":
+        checked = {
+            name: value.transposed()
+            if isinstance(value, LoraFactors)
+            else np.ascontiguousarray(value.transpose(0, 2, 1))
+            for name, value in checked.items()
+        }
+    return {
+        name: factored_core(value) if isinstance(value, LoraFactors) else dense_core(value)
+        for name, value in checked.items()
+    }
