@@ -106,6 +106,8 @@ class JobView:
         For a failed job, what went wrong in words fit to be shown.
     reused : bool
         Whether the result was taken from an equal job instead of being computed again.
+    stopping : bool
+        Whether somebody asked a live job to stop.
     seconds : float
         Time worked so far, or in all.
     """
@@ -124,6 +126,7 @@ class JobView:
     result: Any = None
     message: str = ""
     reused: bool = False
+    stopping: bool = False
     seconds: float = 0.0
 
     @property
@@ -467,6 +470,7 @@ class JobPool:
             result=job.result,
             message=job.message,
             reused=job.reused,
+            stopping=job.state.live and job.stop.is_set(),
             seconds=0.0 if job.started is None else max(0.0, end - job.started),
         )
 

@@ -226,7 +226,8 @@ def test_cancel_while_running_stops_at_the_next_step(make_pool):
     job_id = pool.submit("a", work, kind="test")
     assert ready.wait(PATIENCE)
     pool.cancel(job_id)
-    assert pool.get(job_id).state is JobState.RUNNING  # asked, not killed
+    view = pool.get(job_id)
+    assert (view.state, view.stopping) == (JobState.RUNNING, True)  # asked, not killed
     go_on.set()
     assert pool.wait(job_id, timeout=PATIENCE).state is JobState.CANCELLED
     assert steps == [0]

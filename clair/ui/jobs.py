@@ -7,6 +7,7 @@ while a job lives and at no other time.
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +21,27 @@ from clair.tasks import STAGE_LABELS
 POLL_SECONDS = 0.5
 JOB_PARAM = "job"
 
+# Names in the session state: who is asking; the latest job of each kind; the latest result of each
+# kind; jobs whose end was seen on their own page; a message to show once.
 _VISITOR = "_visitor"
 _JOBS = "_jobs"
-_MESSAGES = "_job_messages"
+_RESULTS = "_job_results"
+_SEEN = "_jobs_seen"
+_MESSAGE = "_job_message"
+
+STAGE_NAMES: dict[str, str] = {
+    "prepare": "prepare",
+    "train": "train",
+    "finetune": "fine-tune FedAvg",
+    "clair": "CLAIR",
+    "evaluate": "evaluate",
+}
+
+ENDED: dict[JobState, str] = {
+    JobState.DONE: "the result is there",
+    JobState.FAILED: "the run failed",
+    JobState.CANCELLED: "cancelled",
+}
 
 
 @st.cache_resource(show_spinner=False)
@@ -63,83 +82,95 @@ ROOMS: dict[str, Room] = {room.kind: room for room in (Room("copying", "Text cop
 
 def visitor() -> str:
     """Name of this visitor for the queue; a reload that carries a job's link stays the same one."""
+    restore()
     return str(st.session_state.setdefault(_VISITOR, uuid.uuid4().hex))
 
 
 def restore() -> None:
-    """Take up the job named in the address, once a session; call before anything else of a page."""
+    """Take up the job named in the address, once a session."""
     if _JOBS in st.session_state:
         return
     st.session_state[_JOBS] = {}
+    st.session_state[_RESULTS] = {}
+    st.session_state[_SEEN] = set()
     job_id = st.query_params.get(JOB_PARAM)
     if not job_id:
         return
     try:
         job = pool().get(job_id)
     except UnknownJob:
-        st.session_state[_MESSAGES] = (
+        del st.query_params[JOB_PARAM]
+        st.session_state[_MESSAGE] = (
             "The run in this link is not kept any more: results are forgotten after some hours, "
-            "after many later runs, or when the server restarts. Its settings are in the link, so "
-            "Run computes it again."
+            "after many later runs, or when the server restarts. Its settings are still in the "
+            "link, so Run computes it again."
         )
         return
     st.session_state[_JOBS][job.kind] = job.id
-    st.session_state.setdefault(_VISITOR, job.owner)
+    st.session_state[_VISITOR] = job.owner
 
 
 def current(kind: str) -> JobView | None:
-    """This visitor's latest job of a kind, or None."""
+    """Return this visitor's latest job of a kind, and keep the address pointing at it."""
     restore()
-    job_id = st.session_state[_JOBS].get(kind)
-    if job_id is None:
-        return None
-    try:
-        job = pool().get(job_id)
-    except UnknownJob:
-        forget(kind)
-        return None
-    _name_in_address(job_id)
+    job = _look_up(_JOBS, kind)
+    if job is not None and st.query_params.get(JOB_PARAM) != job.id:
+        st.query_params[JOB_PARAM] = job.id
+    if job is not None and not job.state.live:
+        st.session_state[_SEEN].add(job.id)
     return job
 
 
+def latest_result(kind: str) -> JobView | None:
+    """Return the latest job of a kind that ended with a result, while it is kept."""
+    job = current(kind)
+    if job is not None and job.state is JobState.DONE:
+        st.session_state[_RESULTS][kind] = job.id
+    return _look_up(_RESULTS, kind)
+
+
 def forget(kind: str) -> None:
-    """Let go of the job of a kind: its result is no longer shown nor named in the address."""
+    """Show neither job nor result of a kind any more; call from a callback."""
+    restore()
+    st.session_state[_RESULTS].pop(kind, None)
     job_id = st.session_state[_JOBS].pop(kind, None)
     if job_id is not None and st.query_params.get(JOB_PARAM) == job_id:
         del st.query_params[JOB_PARAM]
 
 
 def start(
-    room: Room, work: Work, *, config: Any, key: Any = None, expected_seconds: float | None = None
+    kind: str, work: Work, *, config: Any, key: Any = None, expected_seconds: float | None = None
 ) -> None:
     """Submit a job for this visitor; a full queue becomes a message. Call from a callback."""
-    restore()
-    st.session_state.pop(_MESSAGES, None)
+    owner = visitor()
+    st.session_state.pop(_MESSAGE, None)
     try:
         job_id = pool().submit(
-            visitor(),
-            work,
-            kind=room.kind,
-            key=key,
-            config=config,
-            expected_seconds=expected_seconds,
+            owner, work, kind=kind, key=key, config=config, expected_seconds=expected_seconds
         )
     except QueueFull as full:
-        st.session_state[_MESSAGES] = str(full)
+        st.session_state[_MESSAGE] = str(full)
         return
-    st.session_state[_JOBS][room.kind] = job_id
+    st.session_state[_JOBS][kind] = job_id
 
 
 def message() -> None:
     """Say once what went wrong with a link or a full queue, if anything did."""
-    text = st.session_state.pop(_MESSAGES, None)
+    restore()
+    text = st.session_state.pop(_MESSAGE, None)
     if text:
         st.warning(text, icon=":material/info:")
 
 
-def _name_in_address(job_id: str) -> None:
-    if st.query_params.get(JOB_PARAM) != job_id:
-        st.query_params[JOB_PARAM] = job_id
+def _look_up(table: str, kind: str) -> JobView | None:
+    job_id = st.session_state[table].get(kind)
+    if job_id is None:
+        return None
+    try:
+        return pool().get(job_id)
+    except UnknownJob:
+        del st.session_state[table][kind]
+        return None
 
 
 # -- what is shown while it lives --------------------------------------------------------------
@@ -175,7 +206,7 @@ def watch(room: Room, job_id: str, draw: Callable[[JobView], None]) -> None:
                 icon=":material/close:",
                 on_click=_cancel,
                 args=(job_id,),
-                disabled=stopping(job_id),
+                disabled=job.stopping,
                 width="stretch",
             )
         if job.state is JobState.QUEUED:
@@ -194,7 +225,7 @@ def headline(job: JobView) -> str:
         runs = "1 run" if job.ahead == 1 else f"{job.ahead} runs"
         wait = "" if job.wait is None else f"; starts in about {duration(job.wait)}"
         return f"Waiting: number {job.position} in the queue, {runs} before yours{wait}"
-    if stopping(job.id):
+    if job.stopping:
         return "Stopping at the next step"
     seen = job.progress
     if seen is None:
@@ -213,73 +244,58 @@ def duration(seconds: float) -> str:
     return f"{round(whole / 60)} min"
 
 
-def stopping(job_id: str) -> bool:
-    """Whether this session asked the job to stop."""
-    return bool(st.session_state.get("_stopping") == job_id)
-
-
 def _cancel(job_id: str) -> None:
-    st.session_state["_stopping"] = job_id
-    try:
+    with contextlib.suppress(UnknownJob):
         pool().cancel(job_id)
-    except UnknownJob:
-        st.session_state.pop("_stopping", None)
 
 
 def _stages(room: Room, job: JobView) -> list[str]:
     now = getattr(job.progress, "stage", None)
     return [
-        f"**{STAGE_NAMES[stage]}**" if stage == now else STAGE_NAMES[stage]
-        for stage in room.stages
+        f"**{STAGE_NAMES[stage]}**" if stage == now else STAGE_NAMES[stage] for stage in room.stages
     ]
-
-
-STAGE_NAMES: dict[str, str] = {
-    "prepare": "prepare",
-    "train": "train",
-    "finetune": "fine-tune FedAvg",
-    "clair": "CLAIR",
-    "evaluate": "evaluate",
-}
 
 
 # -- the badge on every page -------------------------------------------------------------------
 
 
 def job_badge() -> None:
-    """In the sidebar of every page: the visitor's live jobs, each with the way back to it."""
+    """In the sidebar of every other page: the visitor's jobs, each with the way back to it.
+
+    A job that ended while its page was not looked at is announced until it is.
+    """
     restore()
-    for job in pool().live_of(visitor()):
-        if job.kind in ROOMS:
+    here = (st.context.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]
+    for kind in list(st.session_state[_JOBS]):
+        job = _look_up(_JOBS, kind)
+        if job is None or kind not in ROOMS or kind == here:
+            continue
+        if job.state.live:
             with st.sidebar:
-                _badge(job.id)
+                _live_badge(job.id)
+        elif job.id not in st.session_state[_SEEN]:
+            with st.sidebar:
+                _badge(job)
 
 
 @st.fragment(run_every=2 * POLL_SECONDS)
-def _badge(job_id: str) -> None:
+def _live_badge(job_id: str) -> None:
     try:
         job = pool().get(job_id)
     except UnknownJob:
-        return
+        st.rerun()
+    if not job.state.live:
+        st.rerun()
+    _badge(job)
+
+
+def _badge(job: JobView) -> None:
     room = ROOMS[job.kind]
-    with st.container(border=True, gap="xsmall"):
-        if job.state is JobState.QUEUED:
-            text = f"waiting, number {job.position}"
-        elif job.state is JobState.RUNNING:
-            left = "" if job.seconds_left is None else f", {duration(job.seconds_left)} left"
-            text = f"{job.fraction:.0%}{left}"
-        else:
-            text = ENDED[job.state]
-        st.page_link(
-            room.page,
-            label=f"{room.title}: {text}",
-            icon=":material/model_training:",
-            query_params={JOB_PARAM: job.id},
-        )
-
-
-ENDED: dict[JobState, str] = {
-    JobState.DONE: "the result is there",
-    JobState.FAILED: "the run failed",
-    JobState.CANCELLED: "cancelled",
-}
+    if job.state is JobState.QUEUED:
+        text = f"waiting, number {job.position}"
+    elif job.state is JobState.RUNNING:
+        left = "" if job.seconds_left is None else f", {duration(job.seconds_left)} left"
+        text = f"{job.fraction:.0%}{left}"
+    else:
+        text = ENDED[job.state]
+    st.page_link(room.page, label=f"**{room.title}:** {text}", icon=":material/model_training:")

@@ -1,0 +1,145 @@
+"""Loss curves of clients that are being trained, with or without telling who is poisoned."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from clair.figures.frame import framed
+from clair.palette import PAPERS, ThemeName, role_style
+
+MAX_POINTS = 60  # of a curve: what is sent twice a second should stay small
+LABELLED_CLIENTS = 16  # more end labels than this cannot be told apart
+_LABEL_GAP = 0.05  # of the height between two end labels
+
+
+def loss_curves(
+    losses: np.ndarray,
+    theme: ThemeName,
+    *,
+    total_steps: int,
+    steps: np.ndarray | None = None,
+    contaminated: np.ndarray | None = None,
+    height: int = 330,
+) -> go.Figure:
+    """Training loss of every client against the step, on a logarithmic axis.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n_reports, n_clients)
+        Positive losses.
+    theme : {"light", "dark"}
+        Which paper.
+    total_steps : int
+        Where the time axis ends, so that a running chart shows what is still to come.
+    steps : ndarray of shape (n_reports,), optional
+        Step of each row; 1, 2, ... by default.
+    contaminated : ndarray of shape (n_clients,) of bool, optional
+        The truth. Without it all curves look alike and only their numbers tell them apart.
+
+    Raises
+    ------
+    ValueError
+        If `losses` has not two dimensions or `steps` does not match it.
+    """
+    losses = np.asarray(losses, dtype=float)
+    if losses.ndim != 2:
+        raise ValueError(f"losses must have shape (n_reports, n_clients), got {losses.shape}")
+    steps = np.arange(1, len(losses) + 1) if steps is None else np.asarray(steps)
+    if steps.shape != (len(losses),):
+        raise ValueError(f"steps must have shape ({len(losses)},), got {steps.shape}")
+    if len(losses) > MAX_POINTS:
+        kept = np.unique(np.linspace(0, len(losses) - 1, MAX_POINTS).round().astype(int))
+        losses, steps = losses[kept], steps[kept]
+    losses = np.maximum(losses, 1e-6)
+
+    figure = go.Figure()
+    for name, clients, color, dash in _groups(losses.shape[1], contaminated, theme):
+        # one trace a group: curves are separated by gaps, which is far cheaper than a trace each
+        x, y, who = [], [], []
+        for k in clients:
+            x += [*steps.tolist(), None]
+            y += [*losses[:, k].tolist(), None]
+            who += [int(k) + 1] * (len(steps) + 1)
+        figure.add_scatter(
+            x=x,
+            y=y,
+            customdata=who,
+            name=name,
+            mode="lines",
+            line={"color": color, "width": 1.7, "dash": dash},
+            opacity=0.9,
+            hovertemplate="client %{customdata}, step %{x}: loss %{y:.3f}<extra></extra>",
+            showlegend=contaminated is not None,
+        )
+    low, high = float(losses.min()) / 1.25, float(losses.max()) * 1.25
+    if losses.shape[1] <= LABELLED_CLIENTS:
+        _label_ends(figure, losses[-1], steps[-1], (low, high), theme, contaminated)
+    framed(
+        figure,
+        theme,
+        height=height,
+        x_title="training step",
+        y_title="training loss (log scale)",
+        hovermode="closest",
+    )
+    figure.update_xaxes(range=[0, total_steps * 1.06])
+    figure.update_yaxes(type="log", range=[np.log10(low), np.log10(high)])
+    figure.update_yaxes(tickvals=_ticks(low, high), tickformat="~g")
+    return figure
+
+
+def _groups(
+    n_clients: int, contaminated: np.ndarray | None, theme: ThemeName
+) -> list[tuple[str, np.ndarray, str, str]]:
+    if contaminated is None:
+        return [("client", np.arange(n_clients), PAPERS[theme].muted, "solid")]
+    groups = []
+    for name, role, chosen in (
+        ("honest", "benign", ~contaminated),
+        ("poisoned", "contaminated", contaminated),
+    ):
+        style = role_style(role, theme)
+        if chosen.any():
+            groups.append((name, np.flatnonzero(chosen), style.color, style.dash))
+    return groups
+
+
+def _label_ends(
+    figure: go.Figure,
+    last: np.ndarray,
+    step: float,
+    limits: tuple[float, float],
+    theme: ThemeName,
+    contaminated: np.ndarray | None,
+) -> None:
+    """Write each client's number at the end of its curve, moved apart where they would overlap."""
+    low, high = np.log10(limits)
+    order = np.argsort(last)
+    heights = (np.log10(last[order]) - low) / (high - low)
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + _LABEL_GAP)
+    if len(heights):
+        heights -= max(0.0, heights[-1] - 0.99)
+        for i in range(len(heights) - 2, -1, -1):
+            heights[i] = min(heights[i], heights[i + 1] - _LABEL_GAP)
+    for k, at in zip(order, heights, strict=True):
+        color = PAPERS[theme].muted
+        if contaminated is not None:
+            color = role_style("contaminated" if contaminated[k] else "benign", theme).color
+        figure.add_annotation(
+            x=step,
+            y=low + at * (high - low),  # annotations on a log axis take exponents
+            text=str(int(k) + 1),
+            showarrow=False,
+            xanchor="left",
+            xshift=5,
+            font={"size": 11, "color": color},
+        )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5 times powers of ten inside the limits."""
+    exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    values = [m * 10.0**e for e in exponents for m in (1, 2, 5)]
+    return [v for v in values if low <= v <= high]

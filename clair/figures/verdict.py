@@ -1,0 +1,123 @@
+"""How suspicious each client looks, where the line is drawn, and who it truly is."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from clair.figures.frame import framed
+from clair.palette import PAPERS, ThemeName, role_style, with_alpha
+
+
+def client_verdict(
+    values: np.ndarray,
+    theme: ThemeName,
+    *,
+    flagged: np.ndarray,
+    title: str,
+    threshold: float | None = None,
+    contaminated: np.ndarray | None = None,
+    height: int = 330,
+) -> go.Figure:
+    """A stem for every client; flagged ones carry a label, the truth is in marker and colour.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_clients,)
+        Suspicion, e.g. residual scores or contamination norms; non-negative.
+    theme : {"light", "dark"}
+        Which paper.
+    flagged : ndarray of shape (n_clients,) of bool
+        CLAIR's verdict.
+    title : str
+        What `values` are.
+    threshold : float, optional
+        Where the line is drawn, if these values decided.
+    contaminated : ndarray of shape (n_clients,) of bool, optional
+        The truth; without it all clients are drawn alike.
+    """
+    values = np.asarray(values, dtype=float)
+    paper = PAPERS[theme]
+    clients = np.arange(1, values.size + 1)
+    top = max(float(values.max()), threshold or 0.0) or 1.0
+    figure = go.Figure()
+    if threshold is not None:
+        line = role_style("threshold", theme)
+        figure.add_hrect(
+            y0=threshold,
+            y1=top * 1.18,
+            fillcolor=with_alpha(role_style("contaminated", theme).color, 0.07),
+            line_width=0,
+            layer="below",
+        )
+        figure.add_hline(y=threshold, line={"color": line.color, "width": 1.5, "dash": line.dash})
+        figure.add_annotation(
+            x=0,
+            xref="paper",
+            xanchor="left",
+            y=threshold,
+            yanchor="bottom",
+            text="flagged above this line",
+            showarrow=False,
+            font={"size": 12, "color": paper.ink},
+        )
+    for name, chosen, color, symbol, dash in _groups(values.size, contaminated, theme):
+        at = np.flatnonzero(chosen)
+        x = np.repeat(clients[at], 3).astype(object)
+        y = np.repeat(values[at], 3).astype(object)
+        y[0::3], x[2::3], y[2::3] = 0.0, None, None
+        figure.add_scatter(
+            x=x.tolist(),
+            y=y.tolist(),
+            mode="lines",
+            line={"color": with_alpha(color, 0.6), "width": 2, "dash": dash},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+        figure.add_scatter(
+            x=clients[at],
+            y=values[at],
+            mode="markers",
+            name=name,
+            marker={"symbol": symbol, "size": 11, "color": color, "line": {"width": 0}},
+            customdata=np.where(flagged[at], "flagged", "kept"),
+            hovertemplate=f"client %{{x}} ({name}): %{{y:.3f}}, %{{customdata}}<extra></extra>",
+            showlegend=contaminated is not None,
+        )
+    if values.size <= 32:
+        for k in np.flatnonzero(flagged):
+            figure.add_annotation(
+                x=clients[k],
+                y=values[k],
+                text="flagged",
+                showarrow=False,
+                yshift=15,
+                font={"size": 11, "color": paper.ink},
+            )
+    framed(figure, theme, height=height, x_title="client", y_title=title, hovermode="closest")
+    figure.update_yaxes(range=[0, top * 1.18])
+    figure.update_xaxes(
+        range=[0.3, values.size + 0.7],
+        showgrid=False,
+        tickmode="linear",
+        tick0=1,
+        dtick=1 if values.size <= 16 else (2 if values.size <= 32 else 4),
+    )
+    return figure
+
+
+def _groups(
+    n_clients: int, contaminated: np.ndarray | None, theme: ThemeName
+) -> list[tuple[str, np.ndarray, str, str, str]]:
+    if contaminated is None:
+        style = role_style("observed", theme)
+        return [("client", np.ones(n_clients, dtype=bool), style.color, "circle", "solid")]
+    groups = []
+    for name, role, chosen in (
+        ("honest", "benign", ~contaminated),
+        ("poisoned", "contaminated", contaminated),
+    ):
+        style = role_style(role, theme)
+        if chosen.any():
+            groups.append((name, chosen, style.color, style.symbol, style.dash))
+    return groups
