@@ -7,14 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-Stage = Literal["prepare", "train", "finetune", "clair", "evaluate"]
+Stage = Literal["prepare", "train", "clair", "finetune", "evaluate"]
 
 #: Stages in the order in which a job passes through them, with a label for people.
 STAGE_LABELS: dict[Stage, str] = {
     "prepare": "Preparing model and data",
     "train": "Training the clients",
-    "finetune": "Fine-tuning the FedAvg model on each client",
     "clair": "Running CLAIR",
+    "finetune": "Fine-tuning the FedAvg model on each client",
     "evaluate": "Evaluating on held-out text",
 }
 
@@ -29,7 +29,7 @@ class TrainingProgress:
 
     Attributes
     ----------
-    stage : {"prepare", "train", "finetune", "clair", "evaluate"}
+    stage : {"prepare", "train", "clair", "finetune", "evaluate"}
         What the job is doing; `STAGE_LABELS` has the wording.
     step, total_steps : int
         Position inside the stage, 0 <= step <= total_steps.
