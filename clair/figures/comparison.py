@@ -6,30 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import plotly.graph_objects as go
 
-from clair.figures.frame import framed
+from clair.baselines import METHODS
+from clair.figures.chart import Chart, new_figure
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
 
-#: Names of the methods as a reader meets them.
-METHOD_NAMES: dict[str, str] = {
-    "base": "Base model, untrained",
-    "local": "Each client alone",
-    "fedavg": "FedAvg (plain average)",
-    "fedavg_finetuned": "FedAvg, then fine-tuned alone",
-    "median": "Median",
-    "trimmed_mean": "Trimmed mean",
-    "geometric_median": "Geometric median",
-    "krum": "Krum",
-    "multi_krum": "Multi-Krum",
-    "pca": "PCA subspace",
-    "clair": "CLAIR",
-    "clair_eb": "CLAIR with pooling",
-    "fedavg_benign": "FedAvg of the honest",
-    "clair_oracle": "CLAIR told who is poisoned",
-}
-ORACLES: frozenset[str] = frozenset({"fedavg_benign", "clair_oracle"})
 _ROW = 31  # pixels of a method
+
+CAPTION = (
+    "Each dot is one honest client, the bar and the number are the mean over them. Below the "
+    "dashed line stand oracles: they are told who is poisoned, which nobody is in practice."
+)
 
 
 @dataclass(frozen=True)
@@ -42,10 +29,13 @@ class Measure:
         Axis title.
     share : bool
         Whether values are shares in [0, 1], shown in percent.
+    more_is_better : bool
+        False for errors.
     """
 
     title: str
     share: bool = True
+    more_is_better: bool = True
 
     def text(self, value: float) -> str:
         """A value as it is written beside its row."""
@@ -54,7 +44,7 @@ class Measure:
 
 def method_comparison(
     values: Mapping[str, np.ndarray], measure: Measure, theme: ThemeName
-) -> go.Figure:
+) -> Chart:
     """A row a method: a dot a benign client, the mean as a bar across, oracles apart.
 
     Parameters
@@ -73,10 +63,10 @@ def method_comparison(
     """
     if not values:
         raise ValueError("values must hold at least one method, got none")
-    rows = [key for key in METHOD_ORDER if key in values and key not in ORACLES]
-    rows += [key for key in METHOD_ORDER if key in values and key in ORACLES]
+    rows = [key for key in METHOD_ORDER if key in values and not METHODS[key].oracle]
+    rows += [key for key in METHOD_ORDER if key in values and METHODS[key].oracle]
     paper = PAPERS[theme]
-    figure = go.Figure()
+    figure = new_figure(theme, _ROW * len(rows) + 64, margin={"l": 8, "r": 52, "t": 8, "b": 48})
     everything = np.concatenate([np.asarray(values[key], dtype=float) for key in rows])
     low, high = (0.0, 1.0) if measure.share else (0.0, float(everything.max()) * 1.04)
     number = ":.0%" if measure.share else ":.3g"
@@ -94,15 +84,14 @@ def method_comparison(
             x=points,
             y=at + _spread(points, high - low),
             mode="markers",
-            name=METHOD_NAMES.get(key, key),
+            name=METHODS[key].label,
             marker={
-                "symbol": "circle" if key not in ORACLES else "circle-open",
+                "symbol": "circle" if not METHODS[key].oracle else "circle-open",
                 "size": 7,
                 "color": with_alpha(style.color, 0.55),
-                "line": {"color": style.color, "width": 1 if key in ORACLES else 0},
+                "line": {"color": style.color, "width": 1 if METHODS[key].oracle else 0},
             },
-            hovertemplate=f"{METHOD_NAMES.get(key, key)}: %{{x{number}}}"
-            "<extra>one honest client</extra>",
+            hovertemplate=f"{METHODS[key].label}: %{{x{number}}}<extra>one honest client</extra>",
             showlegend=False,
         )
         figure.add_scatter(
@@ -112,7 +101,7 @@ def method_comparison(
             line={
                 "color": style.color,
                 "width": 3.5,
-                "dash": "dot" if key in ORACLES else "solid",
+                "dash": "dot" if METHODS[key].oracle else "solid",
             },
             hovertemplate=f"mean {measure.text(mean)} ± "
             f"{measure.text(float(points.std(ddof=1)) if points.size > 1 else 0.0)}<extra></extra>",
@@ -128,19 +117,11 @@ def method_comparison(
             showarrow=False,
             font={"size": 13, "color": style.color if own else paper.ink},
         )
-    first_oracle = next((i for i, key in enumerate(rows) if key in ORACLES), None)
+    first_oracle = next((i for i, key in enumerate(rows) if METHODS[key].oracle), None)
     if first_oracle:
         figure.add_hline(
             y=0.5 - first_oracle, line={"color": paper.muted, "width": 1, "dash": "dash"}
         )
-    framed(
-        figure,
-        theme,
-        height=_ROW * len(rows) + 64,
-        x_title=measure.title,
-        margin={"l": 8, "r": 52, "t": 8, "b": 8},
-        hovermode="closest",
-    )
     figure.update_yaxes(
         tickvals=[-i for i in range(len(rows))],
         ticktext=[_label(key) for key in rows],
@@ -151,15 +132,33 @@ def method_comparison(
     figure.update_xaxes(
         range=[low - 0.015 * (high - low), high + 0.015 * (high - low)],
         tickformat=".0%" if measure.share else "~g",
+        title_text=measure.title,
+        showgrid=True,
     )
-    return figure
+    means = {key: float(np.mean(values[key])) for key in rows}
+    words = ", ".join(f"{METHODS[key].label} {measure.text(mean)}" for key, mean in means.items())
+    return Chart(figure, _title(means, measure), CAPTION, f"{measure.title}, means: {words}")
+
+
+def _title(means: Mapping[str, float], measure: Measure) -> str:
+    """Who is best among the methods that could be used in practice."""
+    usable = {key: mean for key, mean in means.items() if not METHODS[key].oracle}
+    choose = max if measure.more_is_better else min
+    best = choose(usable, key=usable.__getitem__)
+    if best in ("clair", "clair_eb") or "clair" not in usable:
+        return f"{METHODS[best].label} serves the honest clients best: {measure.text(usable[best])}"
+    own = choose((key for key in ("clair", "clair_eb") if key in usable), key=usable.__getitem__)
+    return (
+        f"{METHODS[best].label} is ahead here: {measure.text(usable[best])} against "
+        f"{measure.text(usable[own])} for {METHODS[own].label}"
+    )
 
 
 def _label(key: str) -> str:
-    name = METHOD_NAMES.get(key, key)
+    name = METHODS[key].label
     if key in ("clair", "clair_eb"):
         return f"<b>{name}</b>"
-    return f"<i>{name} (oracle)</i>" if key in ORACLES else name
+    return f"<i>{name} (oracle)</i>" if METHODS[key].oracle else name
 
 
 def _spread(points: np.ndarray, width: float) -> np.ndarray:

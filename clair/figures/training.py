@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from clair.figures.frame import framed
+from clair.figures.chart import Chart, new_figure
 from clair.palette import PAPERS, ThemeName, role_style
 
 MAX_POINTS = 60  # of a curve: what is sent twice a second should stay small
 LABELLED_CLIENTS = 16  # more end labels than this cannot be told apart
 _LABEL_GAP = 0.05  # of the height between two end labels
+
+CAPTION = (
+    "One curve a client, its number at the end. The loss says how badly the client's own model "
+    "fits the client's own training texts: lower is better."
+)
 
 
 def loss_curves(
@@ -21,7 +26,7 @@ def loss_curves(
     steps: np.ndarray | None = None,
     contaminated: np.ndarray | None = None,
     height: int = 330,
-) -> go.Figure:
+) -> Chart:
     """Training loss of every client against the step, on a logarithmic axis.
 
     Parameters
@@ -53,7 +58,7 @@ def loss_curves(
         losses, steps = losses[kept], steps[kept]
     losses = np.maximum(losses, 1e-6)
 
-    figure = go.Figure()
+    figure = new_figure(theme, height, uirevision="kept")
     for name, clients, color, dash in _groups(losses.shape[1], contaminated, theme):
         # one trace a group: curves are separated by gaps, which is far cheaper than a trace each
         x, y, who = [], [], []
@@ -75,18 +80,15 @@ def loss_curves(
     low, high = float(losses.min()) / 1.25, float(losses.max()) * 1.25
     if losses.shape[1] <= LABELLED_CLIENTS:
         _label_ends(figure, losses[-1], steps[-1], (low, high), theme, contaminated)
-    framed(
-        figure,
-        theme,
-        height=height,
-        x_title="training step",
-        y_title="training loss (log scale)",
-        hovermode="closest",
+    figure.update_xaxes(title_text="training step", range=[0, total_steps * 1.06])
+    figure.update_yaxes(
+        title_text="training loss (log scale)",
+        type="log",
+        range=[np.log10(low), np.log10(high)],
+        tickvals=_ticks(low, high),
+        tickformat="~g",
     )
-    figure.update_xaxes(range=[0, total_steps * 1.06])
-    figure.update_yaxes(type="log", range=[np.log10(low), np.log10(high)])
-    figure.update_yaxes(tickvals=_ticks(low, high), tickformat="~g")
-    return figure
+    return Chart(figure, _title(losses, contaminated), CAPTION, _words(losses, steps))
 
 
 def _groups(
@@ -143,3 +145,23 @@ def _ticks(low: float, high: float) -> list[float]:
     exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     values = [m * 10.0**e for e in exponents for m in (1, 2, 5)]
     return [v for v in values if low <= v <= high]
+
+
+def _title(losses: np.ndarray, contaminated: np.ndarray | None) -> str:
+    """What the curves say about telling poisoned clients by their loss."""
+    if contaminated is None:
+        return "Can you tell from the loss who is poisoned?"
+    if not contaminated.any():
+        return "Nobody is poisoned, and no two clients learn alike"
+    last, bad = losses[-1], contaminated
+    lowest_bad, highest_bad = last[bad].min(), last[bad].max()
+    if lowest_bad > last[~bad].max():
+        return "The poisoned clients fit their texts worst, but only they see their loss"
+    if highest_bad < last[~bad].min():
+        return "The poisoned clients fit their texts best: a low loss proves nothing"
+    return "The loss does not give the poisoned clients away"
+
+
+def _words(losses: np.ndarray, steps: np.ndarray) -> str:
+    latest = ", ".join(f"client {k + 1} {v:.2f}" for k, v in enumerate(losses[-1]))
+    return f"Training loss at step {int(steps[-1])}: {latest}"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import plotly.graph_objects as go
 
-from clair.figures.frame import framed
-from clair.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.figures.chart import Chart, marker, new_figure
+from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
 
 def client_verdict(
@@ -14,11 +13,12 @@ def client_verdict(
     theme: ThemeName,
     *,
     flagged: np.ndarray,
-    title: str,
+    axis_title: str,
+    caption: str,
     threshold: float | None = None,
     contaminated: np.ndarray | None = None,
     height: int = 330,
-) -> go.Figure:
+) -> Chart:
     """A stem for every client; flagged ones carry a label, the truth is in marker and colour.
 
     Parameters
@@ -29,8 +29,8 @@ def client_verdict(
         Which paper.
     flagged : ndarray of shape (n_clients,) of bool
         CLAIR's verdict.
-    title : str
-        What `values` are.
+    axis_title, caption : str
+        What `values` are, in short and in words.
     threshold : float, optional
         Where the line is drawn, if these values decided.
     contaminated : ndarray of shape (n_clients,) of bool, optional
@@ -40,7 +40,7 @@ def client_verdict(
     paper = PAPERS[theme]
     clients = np.arange(1, values.size + 1)
     top = max(float(values.max()), threshold or 0.0) or 1.0
-    figure = go.Figure()
+    figure = new_figure(theme, height)
     if threshold is not None:
         line = role_style("threshold", theme)
         figure.add_hrect(
@@ -52,7 +52,7 @@ def client_verdict(
         )
         figure.add_hline(y=threshold, line={"color": line.color, "width": 1.5, "dash": line.dash})
         figure.add_annotation(
-            x=0,
+            x=0.005,
             xref="paper",
             xanchor="left",
             y=threshold,
@@ -79,7 +79,7 @@ def client_verdict(
             y=values[at],
             mode="markers",
             name=name,
-            marker={"symbol": symbol, "size": 11, "color": color, "line": {"width": 0}},
+            marker=marker(Style(color, symbol), theme, 11),
             customdata=np.where(flagged[at], "flagged", "kept"),
             hovertemplate=f"client %{{x}} ({name}): %{{y:.3f}}, %{{customdata}}<extra></extra>",
             showlegend=contaminated is not None,
@@ -94,16 +94,48 @@ def client_verdict(
                 yshift=15,
                 font={"size": 11, "color": paper.ink},
             )
-    framed(figure, theme, height=height, x_title="client", y_title=title, hovermode="closest")
-    figure.update_yaxes(range=[0, top * 1.18])
+    figure.update_yaxes(title_text=axis_title, range=[0, top * 1.18])
     figure.update_xaxes(
+        title_text="client",
         range=[0.3, values.size + 0.7],
         showgrid=False,
         tickmode="linear",
         tick0=1,
         dtick=1 if values.size <= 16 else (2 if values.size <= 32 else 4),
     )
-    return figure
+    return Chart(
+        figure, _title(values, threshold, flagged, contaminated), caption, _words(values, flagged)
+    )
+
+
+def _title(
+    values: np.ndarray,
+    threshold: float | None,
+    flagged: np.ndarray,
+    contaminated: np.ndarray | None,
+) -> str:
+    """What the stems say; without the truth, only who was flagged."""
+    if threshold is not None or contaminated is None:
+        names = [str(k + 1) for k in np.flatnonzero(flagged)]
+        if not names:
+            return "Nobody was flagged"
+        if len(names) > 8:
+            return f"{len(names)} clients were flagged"
+        listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+        return f"Flagged: client{'s' * (len(names) > 1)} {listed}"
+    if not contaminated.any():
+        return "Nobody is poisoned: what is left over is ordinary difference"
+    if values[contaminated].min() > values[~contaminated].max():
+        return "Every poisoned client stands above every honest one"
+    return "Size alone does not separate poisoned from honest here"
+
+
+def _words(values: np.ndarray, flagged: np.ndarray) -> str:
+    listed = ", ".join(
+        f"client {k + 1} {v:.2f}{' flagged' * bool(f)}"
+        for k, (v, f) in enumerate(zip(values, flagged, strict=True))
+    )
+    return f"By client: {listed}"
 
 
 def _groups(

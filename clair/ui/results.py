@@ -1,0 +1,212 @@
+"""Panels that show the outcome of any trained task: verdict, comparison, samples, time."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import streamlit as st
+
+from clair.baselines import METHODS
+from clair.figures.chart import Chart
+from clair.figures.comparison import Measure, method_comparison
+from clair.figures.training import loss_curves
+from clair.figures.verdict import client_verdict
+from clair.palette import ThemeName, role_style
+from clair.tasks import Sample
+from clair.tasks.outcome import Outcome
+
+STAGE_WORDS: dict[str, str] = {
+    "prepare": "preparing",
+    "train": "training all clients",
+    "finetune": "fine-tuning for the FedAvg baseline",
+    "clair": "CLAIR",
+    "evaluate": "evaluating every method",
+}
+SCORE_CAPTION = (
+    "Suspicion score: the share of a client's update that the directions shared by the *other* "
+    "clients cannot explain. This score decides; the line is drawn at its widest gap."
+)
+NORM_CAPTION = (
+    "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
+    "part that is zero for most clients, M = L + S; this is the size of each client's block of S."
+)
+
+
+def show_chart(chart: Chart, key: str) -> None:
+    """Takeaway, chart, and how to read it."""
+    st.markdown(f"**{chart.title}**")
+    st.plotly_chart(
+        chart.figure, key=key, theme=None, config={"displayModeBar": False}, alt=chart.alt
+    )
+    st.caption(chart.caption)
+
+
+def verdict_panel(kind: str, outcome: Outcome, theme: ThemeName, *, reveal: bool) -> None:
+    """Suspicion and contamination norm by client, the line drawn and, if wanted, the truth."""
+    truth = outcome.contaminated if reveal else None
+    left, right = st.columns(2, gap="large")
+    with left:
+        chart = client_verdict(
+            outcome.scores,
+            theme,
+            flagged=outcome.flagged,
+            threshold=outcome.threshold,
+            contaminated=truth,
+            axis_title="suspicion score",
+            caption=SCORE_CAPTION,
+        )
+        show_chart(chart, f"{kind}_scores")
+    with right:
+        chart = client_verdict(
+            outcome.norms,
+            theme,
+            flagged=outcome.flagged,
+            contaminated=truth,
+            axis_title="contamination norm ‖S<sub>k</sub>‖",
+            caption=NORM_CAPTION,
+        )
+        show_chart(chart, f"{kind}_norms")
+
+
+def loss_panel(
+    kind: str,
+    losses: np.ndarray,
+    theme: ThemeName,
+    *,
+    total_steps: int,
+    steps: np.ndarray | None = None,
+    contaminated: np.ndarray | None = None,
+) -> None:
+    """Loss curves of the clients, the same while training and afterwards."""
+    chart = loss_curves(
+        losses, theme, total_steps=total_steps, steps=steps, contaminated=contaminated
+    )
+    show_chart(chart, f"{kind}_losses")
+
+
+def comparison_panel(
+    kind: str, outcome: Outcome, theme: ThemeName, measures: Mapping[str, Measure]
+) -> None:
+    """Accuracy by method with a dot for every honest client.
+
+    Parameters
+    ----------
+    kind : str
+        The task's kind.
+    outcome : Outcome
+        The run.
+    theme : {"light", "dark"}
+        Which paper.
+    measures : mapping of str to Measure
+        Attribute of `clair.tasks.MethodAccuracy` to what it is called; the first is shown first.
+    """
+    chosen = st.segmented_control(
+        "Measured by",
+        list(measures),
+        format_func=lambda key: measures[key].title,
+        default=next(iter(measures)),
+        required=True,
+        key=f"{kind}_measure",
+    )
+    values = {key: getattr(value, chosen) for key, value in outcome.accuracy.items()}
+    show_chart(method_comparison(values, measures[chosen], theme), f"{kind}_comparison")
+
+
+def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> None:
+    """Held-out texts as the chosen methods wrote them, wrong characters underlined."""
+    methods = [key for key in METHODS if key in samples[0].outputs]
+    usual = [key for key in ("local", "fedavg", "krum", "clair_eb") if key in methods]
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        chosen_text = st.selectbox(
+            "Text",
+            range(len(samples)),
+            format_func=lambda i: f"client {samples[i].client + 1}: {samples[i].prompt}",
+            key=f"{kind}_sample",
+        )
+    with right:
+        chosen = st.multiselect(
+            "Methods",
+            methods,
+            default=usual,
+            format_func=lambda key: METHODS[key].label,
+            key=f"{kind}_sample_methods",
+        )
+    sample = samples[chosen_text]
+    rows = [
+        ("The text", html.escape(sample.prompt), ""),
+        ("The right copy, in this client's style", html.escape(sample.expected), ""),
+    ]
+    for key in methods:
+        if key in chosen:
+            written, wrong = mark_wrong(sample.outputs[key], sample.expected, theme)
+            name = METHODS[key].label + (" (oracle)" if METHODS[key].oracle else "")
+            rows.append((name, written, f"{wrong} wrong" if wrong else "all right"))
+    st.html(_table(rows))
+
+
+def mark_wrong(written: str, expected: str, theme: ThemeName) -> tuple[str, int]:
+    """Underline what differs from the right copy, character by character.
+
+    Returns
+    -------
+    html : str
+        Escaped text; a missing character or a wrong space is shown as an underlined open box.
+    n_wrong : int
+    """
+    color = role_style("contaminated", theme).color
+    style = f"color:{color};font-weight:700;text-decoration:underline;text-underline-offset:3px"
+    parts, wrong = [], 0
+    for i in range(max(len(written), len(expected))):
+        got = written[i] if i < len(written) else ""
+        if i < len(expected) and got == expected[i]:
+            parts.append(html.escape(got))
+        else:
+            wrong += 1
+            shown = html.escape(got) if got.strip() else "␣"
+            parts.append(f'<span style="{style}">{shown}</span>')
+    return "".join(parts), wrong
+
+
+def _table(rows: Sequence[tuple[str, str, str]]) -> str:
+    line = "border-bottom:1px solid color-mix(in srgb, currentColor 15%, transparent)"
+    cell = f"padding:.4rem 1rem .4rem 0;{line}"
+    mono = "font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;font-size:1.05rem"
+    body = "".join(
+        f'<tr><th scope="row" style="{cell};text-align:left;font-weight:500">{name}</th>'
+        f'<td style="{cell};{mono};white-space:pre-wrap;overflow-wrap:anywhere">{text}</td>'
+        f'<td style="{cell};text-align:right;white-space:nowrap">{note}</td></tr>'
+        for name, text, note in rows
+    )
+    return f'<table style="width:100%;border-collapse:collapse">{body}</table>'
+
+
+def time_panel(kind: str, outcome: Outcome, *, file_name: str) -> None:
+    """Seconds by stage, the device, and the download of everything shown."""
+    total = sum(outcome.seconds.values())
+    parts = [
+        f"{STAGE_WORDS.get(stage, stage)} {seconds:.1f} s"
+        for stage, seconds in outcome.seconds.items()
+        if seconds >= 0.05
+    ]
+    share = outcome.seconds.get("clair", 0.0) / total if total else 0.0
+    left, right = st.columns([3, 1], vertical_alignment="center", gap="large")
+    with left:
+        st.markdown(
+            f"**{total:.1f} s** in all on {outcome.device}: {', '.join(parts)}. CLAIR itself took "
+            f"{share:.0%} of it."
+        )
+    with right:
+        st.download_button(
+            "Download as JSON",
+            data=lambda: json.dumps(outcome.numbers, indent=1),
+            file_name=file_name,
+            mime="application/json",
+            icon=":material/download:",
+            key=f"{kind}_download",
+            on_click="ignore",
+            width="stretch",
+        )
