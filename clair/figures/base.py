@@ -1,4 +1,4 @@
-"""The look every chart shares, in light and dark."""
+"""The look every chart shares, in light and dark, and the words a chart comes with."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from clair.palette import PAPERS, METHOD_ORDER, Style, ThemeName, method_style
+from clair.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style
 
 FONT = "Inter, 'Source Sans', sans-serif"
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure and the words that go with it.
+    """A figure and its takeaway.
 
     Attributes
     ----------
@@ -39,7 +39,6 @@ def template(theme: ThemeName) -> go.layout.Template:
     axis: dict[str, Any] = {
         "gridcolor": paper.grid,
         "linecolor": paper.muted,
-        "zerolinecolor": paper.grid,
         "zeroline": False,
         "showline": True,
         "linewidth": 1,
@@ -55,9 +54,9 @@ def template(theme: ThemeName) -> go.layout.Template:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         colorway=[method_style(key, theme).color for key in METHOD_ORDER],
-        xaxis=axis | {"showgrid": False},
+        xaxis=axis,
         yaxis=axis,
-        margin={"l": 56, "r": 16, "t": 12, "b": 48},
+        margin={"l": 8, "r": 12, "t": 28, "b": 8},
         hoverlabel={
             "bgcolor": paper.surface,
             "bordercolor": paper.muted,
@@ -69,7 +68,7 @@ def template(theme: ThemeName) -> go.layout.Template:
             "y": 1.02,
             "xanchor": "left",
             "yanchor": "bottom",
-            "font": {"size": 12, "color": paper.ink},
+            "font": {"size": 12.5, "color": paper.ink},
             "bgcolor": "rgba(0,0,0,0)",
         },
         dragmode=False,
@@ -79,24 +78,28 @@ def template(theme: ThemeName) -> go.layout.Template:
 
 
 def new_figure(theme: ThemeName, height: int, **layout: Any) -> go.Figure:
-    """Empty figure with the template of `theme`."""
+    """Empty figure with the template of `theme`.
+
+    Parameters
+    ----------
+    theme : {"light", "dark"}
+    height : int
+        Pixels.
+    **layout
+        Further layout settings; they win over the template.
+    """
     figure = go.Figure()
-    figure.update_layout(template=template(theme), height=height, **layout)
+    figure.update_layout(template=template(theme), height=height, uirevision="kept", **layout)
     return figure
 
 
-def marker(style: Style, theme: ThemeName, size: float = 10) -> dict[str, Any]:
+def marker(style: Style, theme: ThemeName, size: float = 9) -> dict[str, Any]:
     """Marker of a style, outlined in paper colour so that overlapping marks stay apart."""
-    is_line = style.symbol.endswith("-open") or style.symbol in ("x", "line-ew")
-    outline = style.color if is_line else PAPERS[theme].background
+    lines_only = style.symbol.endswith("-open") or style.symbol == "line-ew"
+    outline = style.color if lines_only else PAPERS[theme].background
     return {
         "color": style.color,
         "symbol": style.symbol,
         "size": size,
-        "line": {"color": outline, "width": 2 if style.symbol.endswith("-open") else 1},
+        "line": {"color": outline, "width": 2 if lines_only else 1},
     }
-
-
-def legend_entry(figure: go.Figure, name: str, style: Style, theme: ThemeName) -> None:
-    """Add a legend item without data, so that a legend shows roles that are absent just now."""
-    figure.add_scatter(x=[None], y=[None], mode="markers", name=name, marker=marker(style, theme))

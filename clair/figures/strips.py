@@ -3,135 +3,138 @@
 from __future__ import annotations
 
 import numpy as np
+import plotly.graph_objects as go
 
 from clair.figures.base import Chart, marker, new_figure
-from clair.figures.pixels import data_uri, strip, thin
+from clair.figures.pixels import MAX_CELLS, data_uri, strip, thin
 from clair.narrative import clients_list
-from clair.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.palette import PAPERS, ThemeName, role_style
 from clair.scenario import ScenarioResult
 
-# Rows from bottom to top of the picture, in units of one strip's height.
-_TOP = {"M": 3.0, "L": 1.8, "S": 0.6}
-_SIGNS = {
-    "light": {
-        "M": ("#1d2329", "#8c7f66"),
-        "L": ("#0072b2", "#4aa88f"),
-        "S": ("#c24e00", "#7c3a8f"),
-    },
-    "dark": {
-        "M": ("#e9e6df", "#9c8f78"),
-        "L": ("#56aee6", "#46c39f"),
-        "S": ("#f5894a", "#c48bdc"),
-    },
+# Part -> top edge of its strip, name, and the hues of positive and negative entries by theme.
+_PARTS: dict[str, tuple[float, str, dict[ThemeName, tuple[str, str]]]] = {
+    "M": (
+        3.2,
+        "<b>M</b>  what the server receives",
+        {"light": ("#1d2329", "#8c7f66"), "dark": ("#e9e6df", "#9c8f78")},
+    ),
+    "L": (
+        1.85,
+        "=  <b>L</b>  what the clients share",
+        {"light": ("#0072b2", "#3f9f86"), "dark": ("#56aee6", "#46c39f")},
+    ),
+    "S": (
+        0.8,
+        "+  <b>S</b>  what single clients add",
+        {"light": ("#c24e00", "#8a4a9c"), "dark": ("#f5894a", "#c48bdc")},
+    ),
 }
-_NAMES = {
-    "M": "M  what the server receives",
-    "L": "= L  what all clients share",
-    "S": "+ S  what only some add",
-}
+_HEIGHT = 0.72  # of a strip, in the units of the vertical axis
+_CENTRE = 0.475  # of a tile, whose right end is the gap
 
 
-def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 380) -> Chart:
+def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 400) -> Chart:
     """Draw the updates of all clients and their two parts, a tile for each client.
 
     Marks under M tell the truth, marks under S the verdict.
+
+    Parameters
+    ----------
+    result : ScenarioResult
+    theme : {"light", "dark"}
+    height : int
+        Pixels.
     """
-    paper, fitted = PAPERS[theme], result.fit
-    parts = {
+    fitted, truth = result.fit, result.problem.contaminated
+    blocks = {
         "M": thin(result.problem.updates),
         "L": thin(fitted.low_rank),
         "S": thin(fitted.contamination),
     }
-    n_clients = len(parts["M"])
-    limit = 3 * float(np.median(np.abs(parts["M"]))) or 1.0
-    figure = new_figure(
-        theme,
-        height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 30},
-        showlegend=True,
-        legend={"y": -0.02, "yanchor": "top"},
-    )
-    for name, top in _TOP.items():
-        positive, negative = _SIGNS[theme][name]
+    limit = 3 * float(np.median(np.abs(blocks["M"]))) or 1.0
+    figure = new_figure(theme, height)
+    for key, (top, name, hues) in _PARTS.items():
         figure.add_layout_image(
-            source=data_uri(strip(parts[name], limit, positive, negative)),
+            source=data_uri(strip(blocks[key], limit, *hues[theme])),
             xref="x",
             yref="y",
             x=0,
             y=top,
-            sizex=n_clients,
-            sizey=0.72,
+            sizex=len(truth),
+            sizey=_HEIGHT,
             sizing="stretch",
             layer="above",
         )
         figure.add_annotation(
-            text=_NAMES[name],
+            text=name,
             x=0,
-            y=top + 0.02,
-            xref="x",
-            yref="y",
+            y=top + 0.01,
             xanchor="left",
             yanchor="bottom",
             showarrow=False,
-            font={"size": 14, "color": paper.ink},
+            font={"size": 14, "color": PAPERS[theme].ink},
         )
-    truth, flagged = result.problem.contaminated, fitted.flagged
-    _marks(figure, "honest", "benign", ~truth, _TOP["M"] - 0.84, result, theme)
-    _marks(figure, "poisoned", "contaminated", truth, _TOP["M"] - 0.84, result, theme)
-    _flags(figure, flagged, truth, _TOP["S"] - 0.84, theme)
-    figure.update_xaxes(visible=False, range=[0, n_clients], fixedrange=True)
-    figure.update_yaxes(visible=False, range=[-0.4, 3.35], fixedrange=True)
-    return Chart(figure, _title(flagged, truth), _caption(result), _alt(flagged, truth))
-
-
-def _marks(figure, name, role, mask, y, result, theme) -> None:  # type: ignore[no-untyped-def]
-    clients = np.flatnonzero(mask)
-    norms = result.fit.contamination_norms[clients]
-    figure.add_scatter(
-        x=clients + 0.47,
-        y=np.full(len(clients), y),
-        mode="markers",
-        name=name,
-        marker=marker(role_style(role, theme), theme, 8),
-        customdata=np.column_stack([clients + 1, norms]),
-        hovertemplate=f"client %{{customdata[0]}}, {name}<br>contamination norm "
-        "%{customdata[1]:.2f}<extra></extra>",
+    _truth_marks(figure, result, theme)
+    _verdict_marks(figure, fitted.flagged, theme)
+    figure.update_layout(
+        margin={"l": 4, "r": 4, "t": 4, "b": 8}, legend={"y": -0.02, "yanchor": "top"}
+    )
+    figure.update_xaxes(visible=False, range=[0, len(truth)], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-0.2, 3.45], fixedrange=True)
+    return Chart(
+        figure, _title(fitted.flagged, truth), _caption(result), _alt(fitted.flagged, truth)
     )
 
 
-def _flags(figure, flagged, truth, y, theme) -> None:  # type: ignore[no-untyped-def]
+def _truth_marks(figure: go.Figure, result: ScenarioResult, theme: ThemeName) -> None:
+    truth, norms = result.problem.contaminated, result.fit.contamination_norms
+    for name, role, mask in (
+        ("honest client", "benign", ~truth),
+        ("poisoned client", "contaminated", truth),
+    ):
+        clients, style = np.flatnonzero(mask), role_style(role, theme)
+        figure.add_scatter(
+            x=clients + _CENTRE,
+            y=np.full(len(clients), _PARTS["M"][0] - _HEIGHT - 0.12),
+            mode="markers",
+            name=name,
+            marker=marker(style, theme, 8),
+            customdata=np.column_stack([clients + 1, norms[clients]]),
+            hovertemplate="client %{customdata[0]}<br>contamination norm "
+            "%{customdata[1]:.2f}<extra>" + name + "</extra>",
+        )
+
+
+def _verdict_marks(figure: go.Figure, flagged: np.ndarray, theme: ThemeName) -> None:
     clients = np.flatnonzero(flagged)
-    paper = PAPERS[theme]
     figure.add_scatter(
-        x=clients + 0.47,
-        y=np.full(len(clients), y),
+        x=clients + _CENTRE,
+        y=np.full(len(clients), _PARTS["S"][0] - _HEIGHT - 0.12),
         mode="markers",
         name="flagged by CLAIR",
-        marker={
-            "symbol": "triangle-up",
-            "size": 11,
-            "color": with_alpha(paper.ink, 0.9),
-        },
-        customdata=np.column_stack([clients + 1, np.where(truth[clients], 1, 0)]),
-        hovertemplate="client %{customdata[0]} flagged<extra></extra>",
+        marker={"color": PAPERS[theme].ink, "symbol": "triangle-up", "size": 11},
+        customdata=clients + 1,
+        hovertemplate="client %{customdata} is flagged<extra></extra>",
     )
 
 
 def _title(flagged: np.ndarray, truth: np.ndarray) -> str:
     if not flagged.any():
-        return "S holds nobody's tile clearly above the others: nobody is flagged"
+        return "No tile of S stands out clearly: nobody is flagged"
     if np.array_equal(flagged, truth):
         return "The tiles that stand out in S are the poisoned clients"
-    return "The tiles that stand out in S are not exactly the poisoned clients"
+    return "The flagged clients are not exactly the poisoned ones"
 
 
 def _caption(result: ScenarioResult) -> str:
-    shape = result.problem.updates.shape[1:]
-    thinned = " (thinned to 16 rows and columns)" if max(shape) > 16 else ""
+    rows, columns = result.problem.updates.shape[1:]
+    thinned = (
+        f", {MAX_CELLS} rows and columns of it shown" if max(rows, columns) > MAX_CELLS else ""
+    )
     return (
-        f"One tile is one client's update, a matrix of {shape[0]} × {shape[1]} numbers{thinned}. "
-        "Stronger ink is a larger entry, the two hues are its sign. Each tile of M is the sum of "
-        "the tiles below it."
+        f"Each tile is one client's update: a table of {rows} × {columns} numbers{thinned}. "
+        "Stronger ink is a larger number, the two hues are plus and minus. "
+        "A tile of M is the sum of the two tiles below it."
     )
 
 

@@ -1,0 +1,124 @@
+"""Plain sentences computed from results: what just happened, also where CLAIR does badly."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clair.metrics import DetectionScores
+from clair.scenario import ScenarioResult
+
+#: Two errors closer than this, relative, are told as equal.
+TIE = 0.05
+
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Number and noun as prose.
+
+    Examples
+    --------
+    >>> count(1, "client"), count(3, "client"), count(12, "client")
+    ('one client', 'three clients', '12 clients')
+    """
+    word = _WORDS[number] if 0 <= number < len(_WORDS) else str(number)
+    return f"{word} {noun if number == 1 else plural or noun + 's'}"
+
+
+def times(ratio: float) -> str:
+    """Ratio as prose: one decimal below ten, none above.
+
+    Examples
+    --------
+    >>> times(2.53), times(31.2)
+    ('2.5×', '31×')
+    """
+    return f"{ratio:.1f}×" if ratio < 9.95 else f"{ratio:.0f}×"
+
+
+def amount(value: float) -> str:
+    """Error or angle with two or three significant digits, without exponents where possible.
+
+    Examples
+    --------
+    >>> amount(0.9612), amount(12.34), amount(0.0000002)
+    ('0.96', '12.3', '2e-07')
+    """
+    if value == 0 or abs(value) < 1e-4:
+        return f"{value:.0e}" if value else "0"
+    return f"{value:.3g}" if abs(value) >= 10 else f"{value:.2g}"
+
+
+def detection_sentence(scores: DetectionScores, n_clients: int) -> str:
+    """Who was flagged, against the truth."""
+    n, right, wrong = scores.n_contaminated, scores.n_correct, scores.false_alarms
+    honest = n_clients - n
+    if n == 0:
+        if wrong == 0:
+            return "Nobody is poisoned, and CLAIR flagged nobody"
+        return f"Nobody is poisoned, yet CLAIR flagged {wrong} of {honest} honest clients"
+    if right == 0:
+        missed = "the one poisoned client" if n == 1 else f"all {n} poisoned clients"
+        return f"CLAIR missed {missed} and flagged " + (
+            f"{count(wrong, 'honest one')} instead" if wrong else "nobody"
+        )
+    if right == n:
+        found = "the one poisoned client" if n == 1 else f"all {n} poisoned clients"
+    else:
+        found = f"only {right} of {n} poisoned clients"
+    return f"CLAIR flagged {found} and {count(wrong, 'honest one') if wrong else 'no honest one'}"
+
+
+def gain_sentence(clair: float, local: float, fedavg: float) -> str:
+    """What it meant for the honest clients' error, against training alone and averaging.
+
+    Parameters
+    ----------
+    clair, local, fedavg : float
+        Mean error over honest clients, >= 0.
+    """
+    if clair == 0 and local == 0:
+        return "without noise there is no error to reduce: training alone is already exact"
+    if clair <= 1e-6 * max(local, fedavg):
+        text = "the honest clients' updates are recovered exactly"
+    elif clair < local * (1 - TIE):
+        text = (
+            f"the honest clients' error fell {times(local / clair)} against training alone "
+            f"({amount(local)} → {amount(clair)})"
+        )
+    elif clair <= local * (1 + TIE):
+        text = f"the honest clients gained nothing over training alone ({amount(clair)})"
+    elif local <= 1e-9 * clair:
+        text = f"joining in cost the honest clients {amount(clair)}; alone they make no error"
+    else:
+        text = (
+            f"joining in cost the honest clients: their error is {times(clair / local)} that of "
+            f"training alone ({amount(local)} → {amount(clair)})"
+        )
+    if fedavg < clair * (1 - TIE):
+        return f"{text}; averaging everybody would have been better here ({amount(fedavg)})"
+    if fedavg <= clair * (1 + TIE):
+        return f"{text}; averaging everybody does as well ({amount(fedavg)})"
+    return f"{text}; averaging everybody leaves {amount(fedavg)}"
+
+
+def scenario_sentence(result: ScenarioResult) -> str:
+    """The sentence under the title of a page about the matrix model."""
+    who = detection_sentence(result.detection, result.problem.spec.n_clients)
+    what = gain_sentence(
+        result.error_of(result.chosen).mean,
+        result.error_of("local").mean,
+        result.error_of("fedavg").mean,
+    )
+    return f"{who}; {what}."
+
+
+def clients_list(mask: np.ndarray) -> str:
+    """Numbers of the marked clients, counted from 1.
+
+    Examples
+    --------
+    >>> clients_list(np.array([True, False, True]))
+    '1, 3'
+    """
+    return ", ".join(str(k + 1) for k in np.flatnonzero(mask)) or "none"

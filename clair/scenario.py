@@ -1,0 +1,120 @@
+"""One scenario of the matrix model from its settings to everything a page shows of it.
+
+The settings are a small frozen value, so they can key a cache, a link or a report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from clair.baselines import MethodError, compare
+from clair.metrics import DetectionScores, detection_scores, principal_angles
+from clair.pipeline import ClairFit, fit
+from clair.synthetic import Problem, ProblemSpec, sample_problem
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A problem and the options CLAIR meets it with.
+
+    Attributes
+    ----------
+    spec : ProblemSpec
+        What is drawn, seed included.
+    rank, solver, side, pooling, detector, polish, screen_coefficients
+        As in `clair.fit`.
+    threshold : float or "auto"
+        As in `clair.fit`.
+    """
+
+    spec: ProblemSpec = field(default_factory=ProblemSpec)
+    rank: int | str = "auto"
+    solver: str = "convex"
+    side: str = "output"
+    pooling: str = "none"
+    detector: str = "residual"
+    threshold: float | str = "auto"
+    polish: bool = True
+    screen_coefficients: bool = False
+
+    @property
+    def fit_options(self) -> dict[str, Any]:
+        """Keyword arguments of `clair.fit`."""
+        return {
+            "rank": self.rank,
+            "solver": self.solver,
+            "side": self.side,
+            "pooling": self.pooling,
+            "detector": self.detector,
+            "threshold": self.threshold,
+            "polish": self.polish,
+            "screen_coefficients": self.screen_coefficients,
+        }
+
+
+@dataclass(frozen=True)
+class ScenarioResult:
+    """What came out, beside the truth that no method has seen.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    problem : Problem
+    fit : ClairFit
+    errors : tuple of MethodError
+        Error over the truly benign clients, by method.
+    detection : DetectionScores
+    angles : ndarray of shape (min(fit.rank, spec.rank),) or None
+        Principal angles between recovered and true subspace in degrees, ascending; None with
+        ``side="input"``, where this model has no true subspace.
+    """
+
+    scenario: Scenario
+    problem: Problem
+    fit: ClairFit
+    errors: tuple[MethodError, ...]
+    detection: DetectionScores
+    angles: np.ndarray | None
+
+    def error_of(self, method: str) -> MethodError:
+        """Errors of one method.
+
+        Raises
+        ------
+        KeyError
+            If the method was not compared.
+        """
+        for entry in self.errors:
+            if entry.method == method:
+                return entry
+        raise KeyError(method)
+
+    @property
+    def chosen(self) -> str:
+        """Key of the CLAIR variant the options ask for, "clair" or "clair_eb"."""
+        return "clair_eb" if self.scenario.pooling == "eb" else "clair"
+
+
+def run_scenario(scenario: Scenario) -> ScenarioResult:
+    """Draw the problem, fit CLAIR and compare it with every other method.
+
+    Examples
+    --------
+    >>> result = run_scenario(Scenario())
+    >>> result.detection.exact
+    True
+    """
+    problem = sample_problem(scenario.spec)
+    fitted = fit(problem.updates, **scenario.fit_options)
+    same_side = scenario.side == "output"
+    return ScenarioResult(
+        scenario=scenario,
+        problem=problem,
+        fit=fitted,
+        errors=compare(problem, result=fitted),
+        detection=detection_scores(fitted.flagged, problem.contaminated),
+        angles=principal_angles(fitted.subspace, problem.subspace) if same_side else None,
+    )
