@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair.baselines import METHODS
-from clair.figures.chart import Chart, new_figure
+from clair.figures.base import Chart, new_figure
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
 
 _ROW = 31  # pixels of a method

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from clair.figures.chart import Chart, new_figure
+from clair.figures.base import Chart, new_figure
 from clair.palette import PAPERS, ThemeName, role_style
 
 MAX_POINTS = 60  # of a curve: what is sent twice a second should stay small

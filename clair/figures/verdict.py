@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.figures.chart import Chart, marker, new_figure
+from clair.figures.base import Chart, marker, new_figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from clair.baselines import METHODS
-from clair.figures.chart import Chart
+from clair.figures.base import Chart
 from clair.figures.comparison import Measure, method_comparison
 from clair.figures.training import loss_curves
 from clair.figures.verdict import client_verdict
