@@ -142,7 +142,7 @@ def decompose(
     size = max(_norm(M), np.finfo(float).tiny)
     # A threshold of a few per cent of the largest singular value moves the spectrum at once.
     top = max(float(np.sqrt(np.linalg.eigvalsh(m @ m.T)[-1])) for m in M)
-    penalty = 10.0 / max(top, np.finfo(float).tiny)
+    penalty = 10.0 / top if top > 0 else 1.0
     S = [np.zeros_like(m) for m in M]
     dual = [np.zeros_like(m) for m in M]
     history: list[IterationRecord] = []
