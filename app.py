@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from clair.ui.badge import job_badge
+from clair.ui.jobs import job_badge
 from clair.ui.layout import current_theme
 
 ASSETS = Path(__file__).parent / "assets"

@@ -1,8 +1,44 @@
-"""Placeholder page, replaced below."""
+"""Subspace lab: the matrix model live, from the split to the proof."""
 
 from __future__ import annotations
 
-from clair.ui.layout import guard, header
+import streamlit as st
+
+from clair.narrative import scenario_sentence
+from clair.ui import lab
+from clair.ui.controls import show, show_all
+from clair.ui.lab_views import VIEWS, headline_numbers
+from clair.ui.layout import blocked, current_theme, guard, header, sentence, toolbar
+from clair.ui.state import accept_ids_from_url, read
 
 guard()
-header("lab")
+
+GROUPS = {
+    "people": "Clients and attackers",
+    "data": "How alike they are",
+    "shape": "Size and draw",
+}
+
+with st.sidebar:
+    for group, title in GROUPS.items():
+        st.markdown(f"**{title}**")
+        show_all([control for control in lab.SCENARIO if control.group == group])
+    with st.expander("CLAIR's settings"):
+        show_all(lab.OPTIONS)
+
+accept_ids_from_url([lab.VIEW])
+values = read(lab.CONTROLS)
+header("Subspace lab")
+reason = lab.obstacle(values)
+if reason is not None:
+    toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
+    blocked(reason)
+
+result = lab.solve(lab.scenario_of(values))
+sentence(scenario_sentence(result))
+toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
+headline_numbers(result)
+view = show(lab.VIEW)
+for note in result.fit.notes:
+    st.info(note, icon=":material/info:")
+VIEWS[view](result, current_theme())

@@ -1,0 +1,155 @@
+"""The views of the Subspace lab; only the one looked at is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from clair.figures.comparison import Measure, method_comparison
+from clair.figures.solver import block_paths, certificate, convergence
+from clair.figures.strips import split_strips
+from clair.figures.subspace import angles, plane, scree
+from clair.figures.verdict import client_verdict
+from clair.narrative import amount, times
+from clair.palette import ThemeName
+from clair.scenario import ScenarioResult
+from clair.ui.results import NORM_CAPTION, SCORE_CAPTION, show_chart
+
+View = Callable[[ScenarioResult, ThemeName], None]
+_ERROR = Measure(
+    "distance from the true update (Frobenius norm)", share=False, more_is_better=False
+)
+
+
+def headline_numbers(result: ScenarioResult) -> None:
+    """Four numbers that every view is about."""
+    scores, fitted = result.detection, result.fit
+    chosen, local = result.error_of(result.chosen), result.error_of("local")
+    columns = st.columns(4)
+    columns[0].metric(
+        "Poisoned clients found",
+        f"{scores.n_correct} of {scores.n_contaminated}",
+        f"{scores.false_alarms} false alarms",
+        delta_color="off",
+        delta_arrow="off",
+        help="A false alarm is an honest client that was flagged.",
+    )
+    columns[1].metric(
+        "Error of honest clients",
+        amount(chosen.mean),
+        f"{amount(local.mean)} when training alone",
+        delta_color="off",
+        delta_arrow="off",
+        help="Mean distance between a client's refined update and its true one. No server knows "
+        "it; here the truth is known because the problem was drawn.",
+    )
+    columns[2].metric(
+        "Largest angle to the truth",
+        "–" if result.angles is None else f"{amount(float(result.angles[-1]))}°",
+        f"rank {fitted.rank} used, {result.problem.spec.rank} true",
+        delta_color="off",
+        delta_arrow="off",
+        help="Largest principal angle between the recovered and the true subspace: 0° is a "
+        "perfect match, 90° a lost direction.",
+    )
+    columns[3].metric(
+        "Margin of the verdict",
+        times(min(fitted.margin, 999.0)) if fitted.flagged.any() else "–",
+        f"λ = {amount(fitted.lam)}",
+        delta_color="off",
+        delta_arrow="off",
+        help="Lowest flagged score over highest kept score: how clear the verdict is. λ weighs "
+        "the client-wise part S against the shared part L.",
+    )
+
+
+def split(result: ScenarioResult, theme: ThemeName) -> None:
+    """M = L + S by client."""
+    show_chart(split_strips(result, theme), "lab_split")
+
+
+def verdict(result: ScenarioResult, theme: ThemeName) -> None:
+    """Both scores of every client, the one that decides first."""
+    fitted, decides = result.fit, result.scenario.detector
+    panels = {
+        "residual": ("residual score", SCORE_CAPTION),
+        "norms": ("contamination norm ‖S<sub>k</sub>‖", NORM_CAPTION),
+    }
+    residual = fitted.scores if decides == "residual" else _residuals(result)
+    values = {"residual": residual, "norms": fitted.contamination_norms}
+    order = sorted(panels, key=lambda key: key != decides)
+    for column, key in zip(st.columns(2, gap="large"), order, strict=True):
+        with column:
+            chart = client_verdict(
+                values[key],
+                theme,
+                flagged=fitted.flagged,
+                threshold=_finite(fitted.threshold) if key == decides else None,
+                contaminated=result.problem.contaminated,
+                axis_title=panels[key][0],
+                caption=panels[key][1],
+            )
+            show_chart(chart, f"lab_{key}")
+
+
+def errors(result: ScenarioResult, theme: ThemeName) -> None:
+    """Every method's error of the honest clients."""
+    values = {entry.method: entry.per_client for entry in result.errors}
+    show_chart(method_comparison(values, _ERROR, theme), "lab_errors")
+
+
+def subspace(result: ScenarioResult, theme: ThemeName) -> None:
+    """Clients relative to the subspace, spectrum, angles."""
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        show_chart(plane(result, theme, 460), "lab_plane")
+    with right:
+        show_chart(scree(result, theme, 240), "lab_scree")
+        if result.angles is None:
+            st.info(
+                "The clients share directions of the output side, and CLAIR was told to look at "
+                "the input side: there is no true subspace to compare with."
+            )
+        else:
+            show_chart(angles(result, theme, 210), "lab_angles")
+
+
+def solver(result: ScenarioResult, theme: ThemeName) -> None:
+    """Convergence, and the proof where there is one."""
+    left, right = st.columns(2, gap="large")
+    with left:
+        show_chart(convergence(result, theme), "lab_convergence")
+    with right:
+        if result.fit.certificate is None:
+            show_chart(block_paths(result, theme), "lab_paths")
+        else:
+            show_chart(certificate(result, theme), "lab_certificate")
+    if result.fit.certificate is None:
+        st.caption("IRLS solves another problem, which has no certificate: no proof is claimed.")
+    else:
+        show_chart(block_paths(result, theme, 260), "lab_paths")
+
+
+VIEWS: dict[str, View] = {
+    "split": split,
+    "verdict": verdict,
+    "errors": errors,
+    "subspace": subspace,
+    "solver": solver,
+}
+
+
+def _residuals(result: ScenarioResult) -> np.ndarray:
+    blocks = result.problem.updates
+    if result.scenario.side == "input":
+        blocks = blocks.transpose(0, 2, 1)
+    basis = result.fit.subspace
+    outside = blocks - basis @ (basis.T @ blocks)
+    sizes: np.ndarray = np.sqrt(np.einsum("kij,kij->k", outside, outside))
+    return sizes
+
+
+def _finite(threshold: float) -> float | None:
+    return float(threshold) if np.isfinite(threshold) else None
