@@ -1,8 +1,129 @@
-"""Text copying: a small Transformer fine-tuned by many clients, some of them poisoned."""
+"""Text copying: a small Transformer fine-tuned live by many clients, some of them poisoned."""
 
 from __future__ import annotations
 
-from clair.ui.layout import guard, header
+import numpy as np
+import streamlit as st
+
+from clair.figures.comparison import Measure
+from clair.jobs import JobState, JobView
+from clair.tasks.copytask import CopyTaskConfig
+from clair.tasks.copytask.data import make_federation
+from clair.ui import copying, jobs, results
+from clair.ui.controls import show, show_all
+from clair.ui.layout import current_theme, guard, header, sentence, toolbar
+
+MEASURES = {
+    "exact_match": Measure("exact copies of unseen texts"),
+    "token": Measure("right characters"),
+}
 
 guard()
 header("Text copying")
+theme = current_theme()
+room = jobs.ROOMS[copying.KIND]
+job = jobs.current(copying.KIND)
+running = job is not None and job.state.live
+kept = jobs.latest_result(copying.KIND)
+outcome = kept.result if kept is not None else copying.default_outcome()
+shown = CopyTaskConfig(**outcome.config)
+
+with st.sidebar:
+    values = show_all(copying.CONTROLS)
+config = copying.config_of(values)
+reveal = st.session_state.get(copying.REVEAL.key, copying.REVEAL.default)
+
+
+def draw_live(view: JobView) -> None:
+    """Loss curves of the running job."""
+    seen = [p for p in view.history if p.losses is not None]
+    if not seen:
+        st.caption("The curves start with the first training step.")
+        return
+    truth = make_federation(view.config).contaminated if reveal == "start" else None
+    results.loss_panel(
+        copying.KIND,
+        np.array([p.losses for p in seen]),
+        theme,
+        total_steps=view.config.steps,
+        steps=np.array([p.step for p in seen]),
+        contaminated=truth,
+    )
+
+
+if running:
+    sentence(copying.running_words(job.config))
+elif reveal == "never":
+    sentence(copying.guess_words(outcome))
+else:
+    sentence(outcome.sentence)
+jobs.message()
+st.markdown(copying.setting_words(config))
+with st.expander("The words used on this page"):
+    st.markdown(copying.GLOSSARY)
+toolbar(copying.KIND, copying.CONTROLS, copying.PRESETS, values)
+
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    st.button(
+        "Run",
+        key="copying_run",
+        type="primary",
+        icon=":material/play_arrow:",
+        disabled=running,
+        on_click=jobs.start,
+        args=(copying.KIND, copying.job(config)),
+        kwargs={
+            "config": config,
+            "key": config,
+            "expected_seconds": copying.expected_seconds(config),
+        },
+    )
+    show(copying.REVEAL)
+    st.caption(copying.duration_words(config))
+
+if running:
+    jobs.watch(room, job.id, draw_live)
+    st.stop()
+
+if job is not None and job.state is JobState.FAILED:
+    st.error(job.message, icon=":material/error:")
+elif job is not None and job.state is JobState.CANCELLED:
+    st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
+
+changed = copying.differences(config, shown)
+if kept is None:
+    what = (
+        "Below: a run made beforehand with the page's first settings, so there is something to see."
+    )
+elif kept.reused:
+    what = "Below: your settings; somebody had just run exactly these, so the result is the same."
+else:
+    what = f"Below: your run, {kept.seconds:.0f} s."
+if changed:
+    what += (
+        f" **The settings have changed since:** {'; '.join(changed)}. Run to see what that does."
+    )
+st.caption(what)
+
+truth_shown = reveal != "never"
+st.subheader("Whom CLAIR flagged", anchor=False)
+results.verdict_panel(copying.KIND, outcome, theme, reveal=truth_shown)
+st.subheader("What it is worth to the honest clients", anchor=False)
+results.comparison_panel(copying.KIND, outcome, theme, MEASURES)
+st.subheader("What the models write", anchor=False)
+results.samples_panel(copying.KIND, outcome.samples, theme)
+left, right = st.columns(2, gap="large")
+with left:
+    st.subheader("How the clients learned", anchor=False)
+    results.loss_panel(
+        copying.KIND,
+        outcome.losses,
+        theme,
+        total_steps=len(outcome.losses),
+        contaminated=outcome.contaminated if truth_shown else None,
+    )
+with right:
+    st.subheader("Where it does not hold", anchor=False)
+    st.markdown("\n".join(f"* {note}" for note in copying.caveats(outcome)))
+st.subheader("Time, and the numbers to take away", anchor=False)
+results.time_panel(copying.KIND, outcome, file_name=f"clair-copying-seed-{shown.seed}.json")

@@ -58,7 +58,7 @@ def loss_curves(
         losses, steps = losses[kept], steps[kept]
     losses = np.maximum(losses, 1e-6)
 
-    figure = new_figure(theme, height, uirevision="kept")
+    figure = new_figure(theme, height)
     for name, clients, color, dash in _groups(losses.shape[1], contaminated, theme):
         # one trace a group: curves are separated by gaps, which is far cheaper than a trace each
         x, y, who = [], [], []

@@ -51,15 +51,12 @@ def client_verdict(
             layer="below",
         )
         figure.add_hline(y=threshold, line={"color": line.color, "width": 1.5, "dash": line.dash})
-        figure.add_annotation(
-            x=0.005,
-            xref="paper",
-            xanchor="left",
-            y=threshold,
-            yanchor="bottom",
-            text="flagged above this line",
-            showarrow=False,
-            font={"size": 12, "color": paper.ink},
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            name="flagged above this line",
+            line={"color": line.color, "width": 1.5, "dash": line.dash},
         )
     for name, chosen, color, symbol, dash in _groups(values.size, contaminated, theme):
         at = np.flatnonzero(chosen)
