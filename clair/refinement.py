@@ -56,6 +56,8 @@ def refine(
     -------
     tuple of ndarray, each of shape (n_clients, d, b)
     """
+    if not benign.any():
+        return tuple(blocks.copy() for blocks in modules)
     kept_modules = [blocks[benign] for blocks in modules]
     means = [kept.mean(axis=0) for kept in kept_modules]
     if pooling == "none" or int(benign.sum()) < 2:

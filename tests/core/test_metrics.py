@@ -52,4 +52,4 @@ def test_masks_must_be_boolean():
 
 def test_client_errors_are_frobenius_distances():
     truth = np.zeros((2, 1, 2))
-    np.testing.assert_allclose(client_errors(truth + [[3.0, 4.0]], truth), [5, 5])
+    np.testing.assert_allclose(client_errors(truth + np.array([3.0, 4.0]), truth), [5, 5])
