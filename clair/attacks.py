@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 
 from clair.linalg import block_norms, orthonormal
 
@@ -108,7 +108,7 @@ def alie(honest: np.ndarray, context: AttackContext, rng: np.random.Generator) -
     n_attackers, n_benign = len(honest), len(context.benign)
     n = n_attackers + n_benign
     supporters = n // 2 + 1 - n_attackers
-    z = max(0.0, float(norm.ppf((n_benign - supporters) / n_benign)))
+    z = max(0.0, NormalDist().inv_cdf((n_benign - supporters) / n_benign))
     shifted = context.benign.mean(axis=0) - context.scale * z * context.benign.std(axis=0)
     return np.broadcast_to(shifted, honest.shape).copy()
 
