@@ -127,3 +127,4 @@ with right:
     st.markdown("\n".join(f"* {note}" for note in copying.caveats(outcome)))
 st.subheader("Time, and the numbers to take away", anchor=False)
 results.time_panel(copying.KIND, outcome, file_name=f"clair-copying-seed-{shown.seed}.json")
+jobs.warm_up("clair.tasks.copytask.run")

@@ -8,6 +8,8 @@ while a job lives and at no other time.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,6 +50,23 @@ ENDED: dict[JobState, str] = {
 def pool() -> JobPool:
     """The server's one pool; it outlives sessions."""
     return JobPool()
+
+
+@st.cache_resource(show_spinner=False)
+def warm_up(module: str, delay: float = 1.5) -> threading.Timer:
+    """Import a slow module ahead of the first run, once for the server and off every page's way.
+
+    Parameters
+    ----------
+    module : str
+        The module whose import takes seconds.
+    delay : float
+        Seconds until it starts, so that the page is painted first.
+    """
+    timer = threading.Timer(delay, importlib.import_module, [module])
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 @dataclass(frozen=True)
