@@ -9,18 +9,16 @@ import pytest
 
 import clair
 from clair import ProblemSpec, sample_problem
-from clair.baselines import (
+from clair.aggregation import (
     GLOBAL_RULES,
-    METHODS,
     assumed_attackers,
-    compare,
-    estimate_all,
     geometric_median,
     krum,
     median,
     multi_krum,
     trimmed_mean,
 )
+from clair.baselines import METHODS, compare, estimate_all
 
 PROBLEM = sample_problem(ProblemSpec(n_clients=11, d_out=6, d_in=4, rank=2, seed=2))
 FIT = clair.fit(PROBLEM.updates, rank=2)

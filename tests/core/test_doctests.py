@@ -1,0 +1,28 @@
+"""The examples in the docstrings of the numeric core run as written."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = (
+    "aggregation",
+    "attacks",
+    "baselines",
+    "metrics",
+    "pipeline",
+    "synthetic",
+    "theory",
+    "updates",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    result = doctest.testmod(importlib.import_module(f"clair.{name}"))
+    assert result.failed == 0
+
+
+def test_there_are_examples_to_run():
+    counts = [doctest.testmod(importlib.import_module(f"clair.{m}")).attempted for m in MODULES]
+    assert sum(counts) >= 10
