@@ -25,7 +25,7 @@ page = st.navigation(
         st.Page(
             "pages/overview.py",
             title="Overview",
-            url_path="overview",
+            url_path="start",
             default=True,
             help="What goes wrong when poisoned clients are averaged, and what CLAIR does instead.",
         ),
@@ -41,6 +41,8 @@ page = st.navigation(
             url_path="copying",
             help="Fine-tune a small Transformer with twelve clients, three of them poisoned.",
         ),
+        # The default page answers to "/" only; this one to its own name.
+        st.Page("pages/overview.py", title="Overview", url_path="overview", visibility="hidden"),
     ],
     position="top",
 )

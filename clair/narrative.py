@@ -99,7 +99,7 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
         return f"{text}; averaging everybody would have been better here ({amount(fedavg)})"
     if fedavg <= clair * (1 + TIE):
         return f"{text}; averaging everybody does as well ({amount(fedavg)})"
-    return f"{text}; averaging everybody leaves {amount(fedavg)}"
+    return f"{text}; averaging everybody leaves an error of {amount(fedavg)}"
 
 
 def scenario_sentence(result: ScenarioResult) -> str:

@@ -38,7 +38,7 @@ result = lab.solve(lab.scenario_of(values))
 sentence(scenario_sentence(result))
 toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
 headline_numbers(result)
-view = show(lab.VIEW)
+view = show(lab.VIEW, label=False)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")
 VIEWS[view](result, current_theme())

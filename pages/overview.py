@@ -1,8 +1,116 @@
-"""Placeholder page, replaced below."""
+"""Overview: the problem in plain words, one live picture, and ways in."""
 
 from __future__ import annotations
 
-from clair.ui.layout import guard, header
+import streamlit as st
+
+from clair.figures.comparison import method_comparison
+from clair.figures.strips import split_strips
+from clair.narrative import scenario_sentence
+from clair.ui import lab, overview
+from clair.ui.controls import show
+from clair.ui.lab_views import ERROR
+from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
+from clair.ui.results import show_chart
+from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
 
 guard()
-header("overview")
+
+PROBLEM = """
+Hospitals would like to train one language model together, but none may hand out its records. So
+each **client** trains a copy on its own data and sends only the change that made, its **update**.
+A server combines the updates. The usual way is to average them, and an average believes everybody:
+a few broken or hostile clients are enough to spoil the model of all.
+"""
+IDEA = """
+**CLAIR** rests on one observation. Honest updates differ, but they all move the model in the same
+few directions, the **shared subspace**; a poisoned one does not keep to them. So the server can
+split what it receives (**M**) into what all share (**L**) and what single clients add on top
+(**S**), see who stands out, and give each honest client a better update than it could learn alone.
+"""
+SOURCE = """
+The split and the refinement are the paper's: He, Chen, Feng, *Federated LoRA Fine-Tuning for LLMs
+via Collaborative Alignment*, arXiv 2605.21217. The detector that draws the line, the automatic
+rank, pooling and the coefficient screen are ours, and marked so wherever they appear.
+"""
+
+
+def open_in_lab(label: str, preset: Preset, where: str) -> None:
+    """Button that opens the lab on a preset."""
+    st.button(
+        label,
+        key=f"overview_{where}_{preset.key}",
+        type="tertiary",
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        help=preset.name,
+        on_click=open_screen,
+        args=("pages/lab.py", lab.CONTROLS, preset.values),
+    )
+
+
+def entry(key: str) -> None:
+    """Card that opens the lab on a preset."""
+    preset = overview.preset(key)
+    with st.container(border=True, height="stretch", gap="small"):
+        st.markdown(f"**{preset.name}**")
+        st.caption(f"Look for {preset.look_for}")
+        st.space("stretch")
+        open_in_lab("Open in the lab", preset, "entry")
+
+
+with column():
+    header("Learning together when some are lying")
+    told = st.container()
+    for text, place in zip((PROBLEM, IDEA), st.columns(2, gap="large"), strict=True):
+        place.markdown(text)
+
+    picture = st.container()
+    accept_ids_from_url(overview.CONTROLS)
+    for control, place in zip(overview.CONTROLS, st.columns(4, gap="medium"), strict=True):
+        with place:
+            show(control)
+    chosen = read(overview.CONTROLS)
+    values = overview.lab_values(chosen)
+    toolbar("overview", overview.CONTROLS, (), chosen)
+    reason = lab.obstacle(values)
+    if reason is not None:
+        blocked(reason)
+    result = lab.solve(lab.scenario_of(values))
+    with told:
+        sentence(f"In the example below: {scenario_sentence(result)}")
+    picture.header(f"{values['clients']} updates, taken apart", anchor=False)
+    show_chart(split_strips(result, current_theme()), "overview_split")
+
+    st.header("What it means for an honest client", anchor=False)
+    methods = ("local", "fedavg", "median", "clair", "fedavg_benign")
+    errors = {key: result.error_of(key).per_client for key in methods}
+    show_chart(method_comparison(errors, ERROR, current_theme()), "overview_errors")
+
+    st.header("Ways in", anchor=False)
+    with st.grid(3):
+        for key in overview.ENTRIES:
+            entry(key)
+        with st.container(border=True, height="stretch", gap="small"):
+            st.markdown("**The same with a real language model**")
+            st.caption("Twelve clients fine-tune a Transformer, three of them on poisoned text.")
+            st.space("stretch")
+            st.page_link(
+                "pages/copying.py",
+                label="Open text copying",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+            )
+
+    st.header("What CLAIR cannot do", anchor=False)
+    st.markdown(overview.MAJORITY)
+    limits = st.grid(2, gap="large")
+    for limit in overview.LIMITS:
+        with limits.cell():
+            st.markdown(f"**{limit.title}** {limit.text}")
+            open_in_lab("See it happen", overview.preset(limit.preset), "limit")
+
+    with st.expander("Words used here"):
+        for word, meaning in overview.WORDS:
+            st.markdown(f"**{word}.** {meaning}")
+    st.caption(SOURCE)

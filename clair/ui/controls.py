@@ -10,15 +10,19 @@ import streamlit as st
 from clair.ui.state import Control, accept_ids_from_url, read
 
 
-def show(control: Control, *, disabled: bool = False) -> Any:
-    """Draw one control where the script stands and return its value."""
+def show(control: Control, *, disabled: bool = False, label: bool = True) -> Any:
+    """Draw one control where the script stands and return its value.
+
+    With ``label=False`` the label is left to screen readers.
+    """
     # The default is always passed, also where a preset or Reset has just set the state: Streamlit
     # drops a parameter from the URL only when it knows the default it equals.
     default = control.default
     cast: type = int if control.kind in ("int", "number") else float
     common: dict[str, Any] = {
         "key": control.key,
-        "help": control.help,
+        "help": control.help if label else None,
+        "label_visibility": "visible" if label else "collapsed",
         "disabled": disabled,
         "bind": "query-params",
     }

@@ -12,7 +12,7 @@ _HTML = """
 _CSS = """
 :host { display: inline-block; }
 button {
-  font: inherit; font-size: 0.93rem; color: var(--st-text-color); cursor: pointer;
+  font: inherit; font-size: 0.875rem; color: var(--st-text-color); cursor: pointer;
   background: transparent; border: 1px solid var(--st-border-color);
   border-radius: var(--st-button-radius); min-height: 2.5rem; padding: 0.25rem 0.75rem;
   white-space: nowrap; width: 100%;

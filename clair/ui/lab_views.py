@@ -18,9 +18,7 @@ from clair.scenario import ScenarioResult
 from clair.ui.results import NORM_CAPTION, SCORE_CAPTION, show_chart
 
 View = Callable[[ScenarioResult, ThemeName], None]
-_ERROR = Measure(
-    "distance from the true update (Frobenius norm)", share=False, more_is_better=False
-)
+ERROR = Measure("distance from the true update (Frobenius norm)", share=False, more_is_better=False)
 
 
 def headline_numbers(result: ScenarioResult) -> None:
@@ -97,7 +95,7 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
 def errors(result: ScenarioResult, theme: ThemeName) -> None:
     """Every method's error of the honest clients."""
     values = {entry.method: entry.per_client for entry in result.errors}
-    show_chart(method_comparison(values, _ERROR, theme), "lab_errors")
+    show_chart(method_comparison(values, ERROR, theme), "lab_errors")
 
 
 def subspace(result: ScenarioResult, theme: ThemeName) -> None:

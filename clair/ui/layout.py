@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
@@ -32,6 +33,13 @@ def current_theme() -> ThemeName:
     return "dark" if st.context.theme.type == "dark" else "light"
 
 
+@contextmanager
+def column(width: int = 1080) -> Iterator[None]:
+    """A centred column for pages that are read from top to bottom."""
+    with st.container(horizontal_alignment="center"), st.container(width=width):
+        yield
+
+
 def header(title: str) -> None:
     """Title of a page; the plain sentence about its numbers follows with `sentence`."""
     st.title(title, anchor=False)
@@ -48,17 +56,8 @@ def toolbar(
     """Row of presets, Reset and Copy link, and what to look for in the active preset."""
     active = active_preset(presets, controls, values)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        with st.popover("Presets", icon=":material/bookmarks:", key=f"{page}_presets"):
-            for preset in presets:
-                st.button(
-                    preset.name,
-                    key=f"{page}_preset_{preset.key}",
-                    on_click=assign,
-                    args=(controls, preset.values),
-                    type="primary" if preset is active else "secondary",
-                    width="stretch",
-                )
-                st.caption(preset.look_for)
+        if presets:
+            _preset_menu(page, controls, presets, active)
         st.button(
             "Reset",
             key=f"{page}_reset",
@@ -70,6 +69,22 @@ def toolbar(
         copy_link(f"{page}_copy_link")
     if active is not None:
         st.caption(f"**{active.name}.** Look for: {active.look_for}")
+
+
+def _preset_menu(
+    page: str, controls: Sequence[Control], presets: Sequence[Preset], active: Preset | None
+) -> None:
+    with st.popover("Presets", icon=":material/bookmarks:", key=f"{page}_presets"):
+        for preset in presets:
+            st.button(
+                preset.name,
+                key=f"{page}_preset_{preset.key}",
+                on_click=assign,
+                args=(controls, preset.values),
+                type="primary" if preset is active else "secondary",
+                width="stretch",
+            )
+            st.caption(preset.look_for)
 
 
 def blocked(reason: str) -> None:

@@ -84,14 +84,6 @@ class Control:
         above = self.low is None or value >= self.low - 1e-9
         return above and (self.high is None or value <= self.high + 1e-9)
 
-    def to_url(self, value: Any) -> str:
-        """Text of `value` in a link."""
-        if self.kind in ("choice", "segment", "scale"):
-            return self.label_of(value)
-        if self.kind == "flag":
-            return str(value).lower()
-        return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -124,31 +116,33 @@ def assign(controls: Sequence[Control], values: Mapping[str, Any] | None = None)
 def accept_ids_from_url(controls: Sequence[Control]) -> None:
     """Let links name options by id (``attack=low_rank``), not only by the label shown.
 
-    Streamlit knows options by their labels only and drops everything else. Call before the widgets
-    are made; it acts once a session for each control.
+    Streamlit knows options by their labels only and drops everything else, so ids are exchanged
+    for labels in the URL before the widgets that own the parameters are made, and the script
+    starts again with that address.
     """
+    changed = False
     for control in controls:
         raw = st.query_params.get(control.key)
         if raw is None or not control.options or control.key in st.session_state:
             continue
         wanted = raw.strip().casefold()
         for value, label in control.options:
-            if wanted in (str(value).casefold(), label.casefold()):
-                st.session_state[control.key] = value
+            if wanted in (str(value).casefold(), label.casefold()) and raw != label:
+                st.query_params[control.key] = label
+                changed = True
                 break
+    if changed:
+        st.rerun()
 
 
-def link_params(controls: Sequence[Control], values: Mapping[str, Any]) -> dict[str, str]:
-    """Query parameters of a link to a screen; values equal to the default are left out."""
-    known = {control.key: control for control in controls}
-    unknown = [key for key in values if key not in known]
-    if unknown:
-        raise ValueError(f"no such control: {', '.join(unknown)}")
-    return {
-        key: known[key].to_url(value)
-        for key, value in values.items()
-        if value != known[key].default
-    }
+def open_screen(page: str, controls: Sequence[Control], values: Mapping[str, Any]) -> None:
+    """Go to another page with `values` set there and all else at its default; a callback.
+
+    A plain link would not do: parameters equal to a default lose against what the visitor has set
+    there before. No control of `controls` may be on the page that is left.
+    """
+    assign(controls, values)
+    st.switch_page(page, query_params={})
 
 
 def active_preset(

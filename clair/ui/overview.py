@@ -1,0 +1,122 @@
+"""What the Overview says: entry points, limits and words, kept as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clair.ui import lab
+from clair.ui.state import Control, Preset
+
+_PREFIX = "demo_"
+
+#: Controls of the opening picture: some of the lab's, under keys of their own, because a preset
+#: opened from here sets the lab's.
+CONTROLS: tuple[Control, ...] = tuple(
+    replace(control, key=_PREFIX + control.key)
+    for control in lab.SCENARIO
+    if control.key in ("clients", "poisoned", "attack", "heterogeneity")
+)
+
+
+def lab_values(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The lab's values for what is chosen here, everything else at its default."""
+    values = {control.key: control.default for control in lab.CONTROLS}
+    return values | {key.removeprefix(_PREFIX): value for key, value in chosen.items()}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something CLAIR cannot do, and the preset of the lab that shows it."""
+
+    title: str
+    text: str
+    preset: str
+
+
+ENTRIES: tuple[str, ...] = ("opening", "colluders", "exact", "clean", "screened")
+
+LIMITS: tuple[Limit, ...] = (
+    Limit(
+        "It cannot see a lie told in the common language.",
+        "An attacker who stays inside the shared directions, such as one who sends its honest "
+        "update with the sign reversed, leaves no trace in S. A second check, the coefficient "
+        "screen, closes most of this gap; it is off by default because it goes beyond the method "
+        "as published.",
+        "blind",
+    ),
+    Limit(
+        "It costs where clients share little.",
+        "Whatever an honest client holds outside the shared directions is averaged away. If that "
+        "is more than the noise, training alone is better.",
+        "partial",
+    ),
+    Limit(
+        "It is not the best choice when everybody wants the same.",
+        "With no attackers and no differences a plain average has less error. Pooling, an "
+        "extension of ours, wins that back.",
+        "same",
+    ),
+    Limit(
+        "It drowns in noise.",
+        "When the noise of one client is larger than what it has learned, the shared directions "
+        "are found only roughly and nobody can be told apart.",
+        "drowned",
+    ),
+)
+MAJORITY = (
+    "**It needs an honest majority.** With half of the clients or more poisoned, no method can "
+    "tell which group is the honest one."
+)
+
+WORDS: tuple[tuple[str, str], ...] = (
+    ("Client", "One party that trains on its own data and shares no data: a hospital, a phone."),
+    (
+        "Update",
+        "What a client sends: the change its training made to the common model, as a matrix.",
+    ),
+    (
+        "Adapter, LoRA",
+        "A cheap way to fine-tune a large model: leave it as it is and learn a small change "
+        "B·A beside it, two thin matrices multiplied. The adapter is that change.",
+    ),
+    (
+        "Rank",
+        "The number of independent directions a matrix uses. Low rank means few directions.",
+    ),
+    (
+        "Shared subspace",
+        "The few directions in which all honest updates move the model. Where a client goes "
+        "within them is its own affair.",
+    ),
+    (
+        "Principal angle",
+        "How far two subspaces are turned against each other, direction by direction: 0° is the "
+        "same direction, 90° a wholly different one.",
+    ),
+    (
+        "Contamination norm",
+        "The size of a client's tile in S: how much of its update does not fit what is shared.",
+    ),
+    ("Poisoned client", "One whose update was made harmful, on purpose or by broken data."),
+    (
+        "Federated averaging, FedAvg",
+        "The standard way to combine updates: take their plain average and give it to everybody.",
+    ),
+    (
+        "Oracle",
+        "A method that is told the truth nobody has in practice; drawn to show what is possible.",
+    ),
+)
+
+
+def preset(key: str) -> Preset:
+    """Preset of the lab by its key.
+
+    Raises
+    ------
+    KeyError
+        If there is none.
+    """
+    return {entry.key: entry for entry in lab.PRESETS}[key]
