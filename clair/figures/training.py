@@ -125,19 +125,22 @@ def _label_ends(
         heights -= max(0.0, heights[-1] - 0.99)
         for i in range(len(heights) - 2, -1, -1):
             heights[i] = min(heights[i], heights[i + 1] - _LABEL_GAP)
-    for k, at in zip(order, heights, strict=True):
-        color = PAPERS[theme].muted
-        if contaminated is not None:
-            color = role_style("contaminated" if contaminated[k] else "benign", theme).color
-        figure.add_annotation(
-            x=step,
-            y=low + at * (high - low),  # annotations on a log axis take exponents
-            text=str(int(k) + 1),
-            showarrow=False,
-            xanchor="left",
-            xshift=5,
-            font={"size": 11, "color": color},
-        )
+    colors = [PAPERS[theme].muted] * last.size
+    if contaminated is not None:
+        roles = ["contaminated" if bad else "benign" for bad in contaminated]
+        colors = [role_style(role, theme).color for role in roles]
+    # one trace of text: far cheaper to build and to send than an annotation each
+    figure.add_scatter(
+        x=[step] * last.size,
+        y=10 ** (low + heights * (high - low)),
+        text=[f"  {k + 1}" for k in order],
+        mode="text",
+        textposition="middle right",
+        textfont={"size": 11, "color": [colors[k] for k in order]},
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
 
 
 def _ticks(low: float, high: float) -> list[float]:
