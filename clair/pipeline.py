@@ -40,6 +40,8 @@ SIDES = ("output", "input")
 SOLVERS = ("convex", "irls")
 POOLINGS = ("none", "eb")
 DETECTORS = ("residual", "norms")
+LAM_FACTOR = 1.2
+LAM_RAISES = 8
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def fit(
         Whether benign clients share the column space or the row space of their updates.
     lam : float or "auto"
         Weight of the contamination, > 0; "auto" takes the middle of the window estimated from the
-        detector's verdict.
+        detector's verdict and raises it where the low-rank part would lose its subspace.
     solver : {"convex", "irls"}
         The convex program, or the fast median subspace (its split is the projection on and off the
         subspace, without certificate).
@@ -243,43 +245,91 @@ class FitOptions:
 
 def _check_rank(cores: Mapping[str, Core], rank: int | str) -> None:
     for name, core in cores.items():
-        limit = min(*core.shape, core.blocks.shape[1])
+        limit = min(*core.shape, core.rows)
         if rank != "auto" and cast(int, rank) > limit:
             where = f" of module {name!r}" if name else ""
             raise ValueError(
                 f"rank must be at most {limit} for updates{where} of shape {core.shape} "
-                f"from {len(core.blocks)} clients, got {rank}"
+                f"from {len(core.thin)} clients, got {rank}"
             )
 
 
-def _fit(
-    cores: dict[str, Core],
+@dataclass(frozen=True)
+class CoreFit:
+    """What `fit_cores` found, in the coordinates of the cores; `ClairFit` documents the fields.
+
+    Attributes
+    ----------
+    subspaces : tuple of ndarray, each of shape (a, rank)
+        One entry a module.
+    verdict : Verdict
+        Scores, threshold and kept clients.
+    split : Decomposition
+        Of the thin blocks.
+    """
+
+    subspaces: tuple[np.ndarray, ...]
+    rank: int
+    verdict: Verdict
+    screened: np.ndarray
+    split: Decomposition
+    norms: np.ndarray
+    lam_window: tuple[float, float]
+    certificate: Certificate | None
+    notes: tuple[str, ...]
+
+
+def fit_cores(
+    modules: Sequence[Core],
     rank: int | str,
     options: FitOptions,
-    many: bool,
-    progress: Progress | None,
-) -> ClairFit:
-    modules = list(cores.values())
+    progress: Progress | None = None,
+) -> CoreFit:
+    """Everything `fit` does short of refinement, on compressed updates.
+
+    Parameters
+    ----------
+    modules : sequence of Core
+        With the same clients in the same order.
+    rank : int or "auto"
+        At most the smallest dimension of every core.
+    options : FitOptions
+    progress : callable, optional
+
+    Returns
+    -------
+    CoreFit
+    """
     notes: list[str] = []
     grams = normalised_grams([core.grams for core in modules])
-    limit = min(min(*core.shape, core.blocks.shape[1]) for core in modules)
+    limit = min(min(*core.shape, core.rows) for core in modules)
     n_directions = automatic_rank(grams, options.gap, limit) if rank == "auto" else int(rank)
 
     verdict = detect(grams, n_directions, options.gap)
     kept = _kept_subspaces(modules, verdict.benign, n_directions)
     window = lam_window([core.thin for core in modules], kept, ~verdict.benign)
+    automatic = options.lam == "auto"
     weight = (
         choose_lam(window, len(verdict.scores), n_directions, len(modules))
-        if options.lam == "auto"
+        if automatic
         else float(options.lam)
     )
     split = _decompose(modules, n_directions, weight, options, progress)
+    subspaces, collapsed = _leading_subspaces(modules, split, kept)
+    if automatic and options.solver == "convex":
+        # Noise takes a window away that the noiseless theory promises: below some weight L loses
+        # its subspace and the norms only rank clients by size. Raise it until L has one.
+        for _ in range(LAM_RAISES):
+            if not collapsed:
+                break
+            weight *= LAM_FACTOR
+            split = _decompose(modules, n_directions, weight, options, progress)
+            subspaces, collapsed = _leading_subspaces(modules, split, kept)
     if split.status != "converged":
         notes.append(
             f"The solver stopped after {split.n_iter} iterations before reaching its tolerance."
         )
     norms = joint_norms(split.contamination)
-    subspaces, collapsed = _leading_subspaces(modules, split, kept)
     if collapsed:
         notes.append(
             f"lambda = {weight:.3g} is too small here: the low-rank part lost its subspace and "
@@ -291,7 +341,7 @@ def _fit(
     before_screen = verdict.benign
     if options.screen_coefficients:
         coefficients = [
-            basis.T @ core.blocks
+            core.from_thin(basis.T @ core.thin)
             for core, basis in zip(
                 modules, _kept_subspaces(modules, verdict.benign, n_directions), strict=True
             )
@@ -304,14 +354,36 @@ def _fit(
 
     if options.polish and verdict.benign.any():
         subspaces = _kept_subspaces(modules, verdict.benign, n_directions)
+    return CoreFit(
+        subspaces=subspaces,
+        rank=n_directions,
+        verdict=verdict,
+        screened=before_screen & ~verdict.benign,
+        split=split,
+        norms=norms,
+        lam_window=window,
+        certificate=certify(split, ~verdict.benign),
+        notes=tuple(notes),
+    )
+
+
+def _fit(
+    cores: dict[str, Core],
+    rank: int | str,
+    options: FitOptions,
+    many: bool,
+    progress: Progress | None,
+) -> ClairFit:
+    modules = list(cores.values())
+    found = fit_cores(modules, rank, options, progress)
+    split, verdict = found.split, found.verdict
     refined = refine(
         [core.blocks for core in modules],
-        subspaces,
+        found.subspaces,
         verdict.benign,
         pooling=options.pooling,
         noise_shapes=[core.noise_shape for core in modules],
     )
-    certificate = certify(split, ~verdict.benign)
 
     def gather(parts: Iterable[np.ndarray]) -> Any:
         restored = {
@@ -322,31 +394,31 @@ def _fit(
 
     bases = {
         name: core.subspace(basis)
-        for (name, core), basis in zip(cores.items(), subspaces, strict=True)
+        for (name, core), basis in zip(cores.items(), found.subspaces, strict=True)
     }
     return ClairFit(
         subspace=bases if many else bases[SINGLE],
-        rank=n_directions,
+        rank=found.rank,
         low_rank=gather(c.from_thin(p) for c, p in zip(modules, split.low_rank, strict=True)),
         contamination=gather(
             c.from_thin(p) for c, p in zip(modules, split.contamination, strict=True)
         ),
-        contamination_norms=norms,
+        contamination_norms=found.norms,
         scores=verdict.scores,
         threshold=verdict.threshold,
         margin=verdict.margin,
         benign=verdict.benign,
-        screened=before_screen & ~verdict.benign,
+        screened=found.screened,
         refined=gather(refined),
-        lam=weight,
-        lam_window=window,
+        lam=split.lam,
+        lam_window=found.lam_window,
         objective=split.objective,
         status=split.status,
         n_iter=split.n_iter,
         history=split.history,
-        certificate=certificate,
+        certificate=found.certificate,
         side=options.side,
-        notes=tuple(notes),
+        notes=found.notes,
     )
 
 

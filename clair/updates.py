@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -89,17 +90,13 @@ class Core:
 
     Attributes
     ----------
-    blocks : ndarray of shape (n_clients, a, b)
-        The updates in the shared bases.
     thin : ndarray of shape (n_clients, a, c)
-        ``blocks_k = thin_k @ expand_k.T``: the same blocks in a basis of each client's own, so that
+        ``blocks_k = thin_k @ expand_k.T``: each block in a basis of its client's own, so that
         norms and Gram matrices agree and the solver's matrix (a, n_clients * c) is smallest.
     expand : ndarray of shape (n_clients, b, c), or None
         Orthonormal columns; None where thin is blocks.
     left, right : ndarray of shape (d_out, a) and (d_in, b), or None
         Orthonormal columns; None for the identity.
-    grams : ndarray of shape (n_clients, a, a)
-        ``blocks_k @ blocks_k.T``.
     shape : tuple of int
         Of the module's updates, sides in output order.
     noise_shape : tuple of int
@@ -107,14 +104,27 @@ class Core:
         core's for factored ones.
     """
 
-    blocks: np.ndarray
     thin: np.ndarray
     expand: np.ndarray | None
     left: np.ndarray | None
     right: np.ndarray | None
-    grams: np.ndarray
     shape: tuple[int, int]
     noise_shape: tuple[int, int]
+
+    @property
+    def rows(self) -> int:
+        """Dimension a of the core's output space."""
+        return int(self.thin.shape[1])
+
+    @cached_property
+    def blocks(self) -> np.ndarray:
+        """The updates in the shared bases, ndarray of shape (n_clients, a, b)."""
+        return self.from_thin(self.thin)
+
+    @cached_property
+    def grams(self) -> np.ndarray:
+        """``blocks_k @ blocks_k.T``, ndarray of shape (n_clients, a, a)."""
+        return block_grams(self.thin)
 
     def from_thin(self, thin: np.ndarray) -> np.ndarray:
         """Blocks in the shared bases of a decomposition made on `thin`."""
@@ -171,7 +181,7 @@ def dense_core(blocks: np.ndarray) -> Core:
     if left is not None:
         blocks = left.T @ blocks
     thin, expand = _thin(blocks)
-    return Core(blocks, thin, expand, left, None, block_grams(thin), shape, shape)
+    return Core(thin, expand, left, None, shape, shape)
 
 
 def factored_core(factors: LoraFactors) -> Core:
@@ -181,16 +191,23 @@ def factored_core(factors: LoraFactors) -> Core:
     joint = _joint_basis(factors.A.transpose(0, 2, 1))
     right = np.eye(factors.A.shape[2]) if joint is None else joint
     A = factors.A @ right
-    blocks = B @ A
-    if A.shape[1] < min(A.shape[2], B.shape[1]):
-        own, upper = np.linalg.qr(A.transpose(0, 2, 1))
-        thin: np.ndarray = B @ upper.transpose(0, 2, 1)
-        expand: np.ndarray | None = own
-    else:
-        thin, expand = _thin(blocks)
     shape = (factors.B.shape[1], factors.A.shape[2])
-    noise_shape = (blocks.shape[1], blocks.shape[2])
-    return Core(blocks, thin, expand, left, right, block_grams(thin), shape, noise_shape)
+    thin, expand = thin_product(B, A)
+    return Core(thin, expand, left, right, shape, (B.shape[1], A.shape[2]))
+
+
+def thin_product(B: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """Blocks ``B_k @ A_k`` as `Core.thin` and `Core.expand`.
+
+    Parameters
+    ----------
+    B : ndarray of shape (n_clients, a, rho)
+    A : ndarray of shape (n_clients, rho, b)
+    """
+    if A.shape[1] >= min(A.shape[2], B.shape[1]):
+        return _thin(B @ A)
+    own, upper = np.linalg.qr(A.transpose(0, 2, 1))
+    return B @ upper.transpose(0, 2, 1), own
 
 
 SINGLE = ""
