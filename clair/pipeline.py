@@ -42,6 +42,7 @@ POOLINGS = ("none", "eb")
 DETECTORS = ("residual", "norms")
 LAM_FACTOR = 1.2
 LAM_RAISES = 8
+ROUGH_TOL = 1e-3
 
 
 @dataclass(frozen=True)
@@ -316,15 +317,17 @@ def fit_cores(
     )
     split = _decompose(modules, n_directions, weight, options, progress)
     subspaces, collapsed = _leading_subspaces(modules, split, kept)
-    if automatic and options.solver == "convex":
+    if collapsed and automatic and options.solver == "convex":
         # Noise takes a window away that the noiseless theory promises: below some weight L loses
         # its subspace and the norms only rank clients by size. Raise it until L has one.
+        rough = replace(options, tol=max(options.tol, ROUGH_TOL))
         for _ in range(LAM_RAISES):
-            if not collapsed:
-                break
             weight *= LAM_FACTOR
-            split = _decompose(modules, n_directions, weight, options, progress)
-            subspaces, collapsed = _leading_subspaces(modules, split, kept)
+            probe = _decompose(modules, n_directions, weight, rough, None)
+            if not _leading_subspaces(modules, probe, kept)[1]:
+                break
+        split = _decompose(modules, n_directions, weight, options, progress)
+        subspaces, collapsed = _leading_subspaces(modules, split, kept)
     if split.status != "converged":
         notes.append(
             f"The solver stopped after {split.n_iter} iterations before reaching its tolerance."
