@@ -9,6 +9,8 @@ from clair.scenario import ScenarioResult
 
 #: Two errors closer than this, relative, are told as equal.
 TIE = 0.05
+#: Below this an error or an angle is rounding, and told as zero.
+ROUNDING = 1e-9
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -41,11 +43,13 @@ def amount(value: float) -> str:
 
     Examples
     --------
-    >>> amount(0.9612), amount(12.34), amount(0.0000002)
-    ('0.96', '12.3', '2e-07')
+    >>> amount(0.9612), amount(12.34), amount(0.0000002), amount(3e-15)
+    ('0.96', '12.3', '2e-07', '0')
     """
-    if value == 0 or abs(value) < 1e-4:
-        return f"{value:.0e}" if value else "0"
+    if abs(value) < ROUNDING:
+        return "0"
+    if abs(value) < 1e-4:
+        return f"{value:.0e}"
     return f"{value:.3g}" if abs(value) >= 10 else f"{value:.2g}"
 
 
@@ -77,9 +81,9 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
     clair, local, fedavg : float
         Mean error over honest clients, >= 0.
     """
-    if clair == 0 and local == 0:
-        return "without noise there is no error to reduce: training alone is already exact"
-    if clair <= 1e-6 * max(local, fedavg):
+    if max(clair, local) < ROUNDING:
+        text = "without noise the honest clients keep their exact updates, as they would alone"
+    elif clair < ROUNDING:
         text = "the honest clients' updates are recovered exactly"
     elif clair < local * (1 - TIE):
         text = (
@@ -88,7 +92,7 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
         )
     elif clair <= local * (1 + TIE):
         text = f"the honest clients gained nothing over training alone ({amount(clair)})"
-    elif local <= 1e-9 * clair:
+    elif local < ROUNDING:
         text = f"joining in cost the honest clients {amount(clair)}; alone they make no error"
     else:
         text = (

@@ -54,7 +54,7 @@ def headline_numbers(result: ScenarioResult) -> None:
     )
     columns[3].metric(
         "Margin of the verdict",
-        times(min(fitted.margin, 999.0)) if fitted.flagged.any() else "–",
+        _margin(result),
         f"λ = {amount(fitted.lam)}",
         delta_color="off",
         delta_arrow="off",
@@ -147,6 +147,12 @@ def _residuals(result: ScenarioResult) -> np.ndarray:
     outside = blocks - basis @ (basis.T @ blocks)
     sizes: np.ndarray = np.sqrt(np.einsum("kij,kij->k", outside, outside))
     return sizes
+
+
+def _margin(result: ScenarioResult) -> str:
+    if not result.fit.flagged.any():
+        return "–"
+    return times(result.fit.margin) if result.fit.margin < 1000 else "over 1000×"
 
 
 def _finite(threshold: float) -> float | None:

@@ -84,6 +84,12 @@ class Control:
         above = self.low is None or value >= self.low - 1e-9
         return above and (self.high is None or value <= self.high + 1e-9)
 
+    def to_url(self, value: Any) -> str:
+        """Text of `value` in the address."""
+        if self.options:
+            return self.label_of(value)
+        return str(value).lower() if self.kind == "flag" else str(value)
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -142,7 +148,9 @@ def open_screen(page: str, controls: Sequence[Control], values: Mapping[str, Any
     there before. No control of `controls` may be on the page that is left.
     """
     assign(controls, values)
-    st.switch_page(page, query_params={})
+    # Values that are new on that page enter its address only if they come by the address.
+    address = {c.key: c.to_url(values[c.key]) for c in controls if c.key in values}
+    st.switch_page(page, query_params=address)
 
 
 def active_preset(
