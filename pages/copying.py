@@ -10,7 +10,7 @@ from clair.jobs import JobState, JobView
 from clair.tasks.copytask import CopyTaskConfig
 from clair.tasks.copytask.data import make_federation
 from clair.ui import copying, jobs, results
-from clair.ui.controls import show, show_all
+from clair.ui.controls import show_all
 from clair.ui.layout import current_theme, guard, header, sentence, toolbar
 
 MEASURES = {
@@ -31,7 +31,6 @@ shown = CopyTaskConfig(**outcome.config)
 with st.sidebar:
     values = show_all(copying.CONTROLS)
 config = copying.config_of(values)
-reveal = st.session_state.get(copying.REVEAL.key, copying.REVEAL.default)
 
 
 def draw_live(view: JobView) -> None:
@@ -51,12 +50,7 @@ def draw_live(view: JobView) -> None:
     )
 
 
-if running:
-    sentence(copying.running_words(job.config))
-elif reveal == "never":
-    sentence(copying.guess_words(outcome))
-else:
-    sentence(outcome.sentence)
+said = st.container()  # filled below, once the controls have spoken
 jobs.message()
 st.markdown(copying.setting_words(config))
 with st.expander("The words used on this page"):
@@ -78,9 +72,16 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             "expected_seconds": copying.expected_seconds(config),
         },
     )
-    show(copying.REVEAL)
+    reveal = show_all((copying.REVEAL,))[copying.REVEAL.key]
     st.caption(copying.duration_words(config))
 
+with said:
+    if running:
+        sentence(copying.running_words(job.config))
+    elif reveal == "never":
+        sentence(copying.guess_words(outcome))
+    else:
+        sentence(outcome.sentence)
 if running:
     jobs.watch(room, job.id, draw_live)
     st.stop()

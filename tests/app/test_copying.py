@@ -1,0 +1,388 @@
+"""The text-copying page from state to state, with a fast stand-in for the training."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import clair.tasks.copytask as copytask
+from clair.jobs import JobPool, JobState, Limits
+from clair.metrics import detection_scores
+from clair.tasks import Cancelled, MethodAccuracy, Sample, TrainingProgress
+from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult
+from clair.tasks.copytask.data import make_federation
+from clair.tasks.outcome import Outcome, outcome_json
+from clair.ui import copying, jobs
+from clair.ui.results import mark_wrong
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/copying.py"
+PATIENCE = 20.0
+METHODS = ("base", "local", "fedavg", "fedavg_finetuned", "clair", "clair_eb", "fedavg_benign")
+
+
+def made_up_result(config: CopyTaskConfig) -> CopyTaskResult:
+    """A result with the truth of the federation, found by CLAIR without a mistake."""
+    truth = make_federation(config).contaminated
+    rng = np.random.default_rng(config.seed)
+    n_benign = int((~truth).sum())
+    accuracy = {
+        key: MethodAccuracy(np.full(n_benign, 0.9), rng.uniform(0.4, 0.6, n_benign))
+        for key in METHODS
+    }
+    fit = SimpleNamespace(
+        scores=np.where(truth, 1.5, 0.9),
+        contamination_norms=np.where(truth, 16.0, 12.0),
+        threshold=1.2,
+        margin=1.6,
+        benign=~truth,
+        flagged=truth,
+        rank=4,
+        notes=(),
+    )
+    return CopyTaskResult(
+        config=config,
+        device="CPU (1 thread)",
+        seconds={"train": 1.0, "clair": 0.1, "evaluate": 0.5},
+        contaminated=truth,
+        fit=fit,  # type: ignore[arg-type]
+        loss_history=np.geomspace(3.0, 0.1, config.steps)[:, None] * rng.uniform(1, 2, truth.size),
+        accuracy=accuracy,
+        samples=(Sample(0, "rose seed", "R0S3", dict.fromkeys(METHODS, "R0s3")),),
+        detection=detection_scores(truth, truth),
+    )
+
+
+class Trainer:
+    """Stands in for `run_copytask`: reports one step, then waits until told how to end."""
+
+    def __init__(self) -> None:
+        self.at_step = threading.Event()
+        self.go_on = threading.Event()
+        self.error: Exception | None = None
+        self.configs: list[CopyTaskConfig] = []
+
+    def __call__(
+        self,
+        config: CopyTaskConfig,
+        *,
+        progress: Callable[[TrainingProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> CopyTaskResult:
+        self.configs.append(config)
+        losses = np.linspace(1, 2, config.n_clients)
+        for step in (1, 2, 3):
+            progress(TrainingProgress("train", step, config.steps, 0.25, 7.0, losses / step))
+        self.at_step.set()
+        assert self.go_on.wait(PATIENCE)
+        if cancelled():
+            raise Cancelled
+        if self.error is not None:
+            raise self.error
+        return made_up_result(config)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobPool]:
+    fresh = JobPool(Limits(queued=2))
+    monkeypatch.setattr(jobs, "pool", lambda: fresh)
+    monkeypatch.setattr(jobs, "warm_up", lambda module: None)
+    yield fresh
+    fresh.close()
+
+
+@pytest.fixture
+def trainer(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
+    stand_in = Trainer()
+    monkeypatch.setattr(copytask, "run_copytask", stand_in)
+    yield stand_in
+    stand_in.go_on.set()
+
+
+def open_page(**params: str) -> AppTest:
+    """A new visitor on the page, with these parameters in the address."""
+    at = AppTest.from_file(APP, default_timeout=60)
+    for key, value in params.items():
+        at.query_params[key] = value
+    at.run()
+    at.switch_page(PAGE).run()
+    assert not at.exception
+    return at
+
+
+def run(at: AppTest, trainer: Trainer) -> str:
+    """Press Run, wait until the training stands at its step, and return the job's id."""
+    at.button(key="copying_run").click().run()
+    assert trainer.at_step.wait(PATIENCE)
+    at.run()
+    assert not at.exception
+    return str(at.query_params["job"])
+
+
+def words(at: AppTest) -> str:
+    """All prose on the page."""
+    elements = [*at.markdown, *at.caption, *at.warning, *at.info, *at.error]
+    return "\n".join(str(element.value) for element in elements)
+
+
+def charts(at: AppTest) -> int:
+    return len(at.get("plotly_chart"))
+
+
+def test_first_paint_shows_the_precomputed_run(trainer):
+    at = open_page()
+    outcome = copying.default_outcome()
+    assert outcome.sentence in words(at)
+    assert "made beforehand" in words(at)
+    assert charts(at) == 4
+    assert not at.button(key="copying_run").disabled
+    assert trainer.configs == []
+    assert "job" not in at.query_params
+
+
+def test_run_to_the_result_and_back_by_link(pool, trainer):
+    at = open_page()
+    job_id = run(at, trainer)
+    assert trainer.configs == [CopyTaskConfig()]
+    assert "3 of them poisoned: can you tell which?" in words(at)
+    assert "step 3 of 80 · about 7 s left" in words(at)
+    assert at.progress[0].value == 25
+    assert charts(at) == 1  # the live curves, and no older result beside them
+    assert at.button(key="copying_run").disabled
+
+    reloaded = open_page(job=job_id)  # a new session, as after a reload
+    assert "about 7 s left" in words(reloaded)
+    assert not reloaded.button(key="copying_cancel").disabled
+
+    trainer.go_on.set()
+    pool.wait(job_id, timeout=PATIENCE)
+    at.run()
+    assert "CLAIR flagged 3 of 3 poisoned clients and no honest one" in words(at)
+    assert "Below: your run" in words(at)
+    assert charts(at) == 4
+    assert not at.button(key="copying_run").disabled
+    later = open_page(job=job_id)
+    assert "Below: your run" in words(later)
+
+
+def test_the_result_stays_after_leaving_the_page(pool, trainer):
+    at = open_page()
+    job_id = run(at, trainer)
+    at.switch_page("pages/overview.py").run()
+    assert any("**Text copying:** 25%, 7 s left" in link.label for link in at.page_link)
+    trainer.go_on.set()
+    pool.wait(job_id, timeout=PATIENCE)
+    at.run()
+    assert any("the result is there" in link.label for link in at.page_link)
+    at.switch_page(PAGE).run()
+    assert "Below: your run" in words(at)
+    assert at.query_params["job"] == job_id
+    at.switch_page("pages/overview.py").run()
+    assert not any("Text copying:" in link.label for link in at.page_link)  # seen by now
+
+
+def test_cancel_a_running_job(pool, trainer):
+    at = open_page()
+    job_id = run(at, trainer)
+    at.button(key="copying_cancel").click().run()
+    assert "Stopping at the next step" in words(at)
+    assert at.button(key="copying_cancel").disabled
+    trainer.go_on.set()
+    assert pool.wait(job_id, timeout=PATIENCE).state is JobState.CANCELLED
+    at.run()
+    assert "nothing of that run is kept" in words(at)
+    assert "made beforehand" in words(at)
+    assert not at.button(key="copying_run").disabled
+
+
+def test_a_second_visitor_sees_the_position_and_is_served(pool, trainer):
+    first = open_page()
+    first_id = run(first, trainer)
+    second = open_page(copy_seed="5")
+    second.button(key="copying_run").click().run()
+    assert "number 1 in the queue, 1 run before yours; starts in about 7 s" in words(second)
+    third = open_page(copy_seed="6")
+    third.button(key="copying_run").click().run()
+    assert "number 2 in the queue, 2 runs before yours" in words(third)
+    second.button(key="copying_cancel").click().run()
+    assert "nothing of that run is kept" in words(second)
+    third.run()
+    assert "number 1 in the queue, 1 run before yours" in words(third)
+    trainer.go_on.set()
+    pool.wait(first_id, timeout=PATIENCE)
+    pool.wait(str(third.query_params["job"]), timeout=PATIENCE)
+    third.run()
+    assert "Below: your run" in words(third)
+    assert [config.seed for config in trainer.configs] == [0, 6]
+
+
+def test_a_full_queue_says_so(pool, trainer):
+    run(open_page(), trainer)
+    for seed in ("1", "2"):
+        open_page(copy_seed=seed).button(key="copying_run").click().run()
+    late = open_page(copy_seed="3")
+    late.button(key="copying_run").click().run()
+    assert "This machine is busy: 2 runs are waiting already" in words(late)
+    assert "made beforehand" in words(late)  # the page goes on showing a result
+    late.run()
+    assert "This machine is busy" not in words(late)  # said once
+
+
+def test_a_failure_is_told_without_a_traceback(pool, trainer):
+    trainer.error = RuntimeError("/srv/weights")
+    at = open_page()
+    job_id = run(at, trainer)
+    trainer.go_on.set()
+    pool.wait(job_id, timeout=PATIENCE)
+    at.run()
+    assert "The run stopped on an error (RuntimeError)" in words(at)
+    assert "weights" not in words(at)
+    assert not at.exception
+    assert not at.button(key="copying_run").disabled
+
+
+def test_the_previous_result_stays_when_a_later_run_is_cancelled(pool, trainer):
+    at = open_page()
+    trainer.go_on.set()
+    first = run(at, trainer)
+    pool.wait(first, timeout=PATIENCE)
+    at.run()
+    trainer.go_on.clear()
+    trainer.at_step.clear()
+    at.slider(key="copy_clients").set_value(20).run()
+    second = run(at, trainer)
+    assert second != first
+    at.button(key="copying_cancel").click().run()
+    trainer.go_on.set()
+    pool.wait(second, timeout=PATIENCE)
+    at.run()
+    assert "Below: your run" in words(at)
+    assert "clients 20 instead of 12" in words(at)
+
+
+def test_an_equal_result_is_reused_where_one_would_have_to_wait(pool, trainer):
+    first = open_page()
+    first_id = run(first, trainer)
+    second = open_page()
+    second.button(key="copying_run").click().run()
+    trainer.go_on.set()
+    pool.wait(first_id, timeout=PATIENCE)
+    pool.wait(str(second.query_params["job"]), timeout=PATIENCE)
+    second.run()
+    assert "somebody had just run exactly these" in words(second)
+    assert len(trainer.configs) == 1
+
+
+def test_an_unknown_job_in_the_address_is_explained(trainer):
+    at = open_page(job="made-up")
+    assert "is not kept any more" in words(at)
+    assert "job" not in at.query_params
+    assert "made beforehand" in words(at)
+    assert not at.exception
+
+
+def test_changed_settings_are_pointed_out_and_reset(trainer):
+    at = open_page()
+    at.slider(key="copy_clients").set_value(24)
+    at.toggle(key="copy_screen").set_value(True).run()
+    assert "clients 24 instead of 12; coefficient screen on instead of off" in words(at)
+    assert "6 of the 24 are poisoned" in words(at)
+    at.button(key="copying_reset").click().run()
+    assert "instead of" not in words(at)
+    assert "3 of the 12 are poisoned" in words(at)
+
+
+def test_the_truth_can_stay_hidden(trainer):
+    at = open_page(copy_reveal="never")
+    assert "CLAIR flagged clients" in words(at)
+    assert "Guess, then reveal it." in words(at)
+    assert copying.default_outcome().sentence not in words(at)
+    assert "Every poisoned client" not in words(at)
+    at.button_group(key="copy_reveal").set_value("end").run()
+    assert copying.default_outcome().sentence in words(at)
+
+
+@pytest.mark.parametrize("preset", copying.PRESETS, ids=lambda preset: preset.key)
+def test_presets_are_settings_that_can_be_run(trainer, preset):
+    at = open_page()
+    at.button(key=f"copying_preset_{preset.key}").click().run()
+    assert not at.exception
+    assert preset.look_for in words(at)
+    values = {control.key: at.session_state[control.key] for control in copying.CONTROLS}
+    assert copying.config_of(values) == copying.config_of(
+        {control.key: control.default for control in copying.CONTROLS} | dict(preset.values)
+    )
+
+
+def test_every_setting_of_the_controls_is_a_valid_configuration():
+    for control in copying.CONTROLS:
+        values = {other.key: other.default for other in copying.CONTROLS}
+        ends = (False, True) if control.kind == "flag" else (control.low, control.high)
+        for value in control.ids or ends:
+            cast = int if control.kind in ("int", "number") else lambda v: v
+            copying.config_of(values | {control.key: cast(value)})
+
+
+def test_settings_of_the_defaults_are_those_of_the_package():
+    values = {control.key: control.default for control in copying.CONTROLS}
+    assert copying.config_of(values) == CopyTaskConfig()
+
+
+def test_expected_duration_grows_with_the_work():
+    short = copying.expected_seconds(CopyTaskConfig(steps=20))
+    usual = copying.expected_seconds(CopyTaskConfig())
+    many = copying.expected_seconds(CopyTaskConfig(n_clients=48))
+    assert short < usual < many
+    assert usual == pytest.approx(sum(copying.default_outcome().seconds.values()))
+
+
+def test_what_is_shown_survives_json():
+    result = made_up_result(CopyTaskConfig(n_clients=8, seed=3))
+    outcome = Outcome.of(result)
+    again = Outcome.from_json(outcome_json(result))
+    assert outcome.numbers == again.numbers
+    np.testing.assert_array_equal(outcome.contaminated, result.contaminated)
+    np.testing.assert_array_equal(outcome.flagged, result.flagged)
+    np.testing.assert_allclose(outcome.losses, result.loss_history, atol=1e-4)
+    assert list(outcome.accuracy) == list(METHODS)
+    assert outcome.sentence == result.summary()
+
+
+def test_caveats_say_where_clair_loses():
+    result = made_up_result(CopyTaskConfig())
+    fine = MethodAccuracy(np.full(9, 1.0), np.full(9, 0.99))
+    outcome = Outcome.of(
+        CopyTaskResult(**{**vars(result), "accuracy": {**result.accuracy, "fedavg": fine}})
+    )
+    assert any(
+        "plain averaging is at least as good: 99%" in note for note in copying.caveats(outcome)
+    )
+    assert any("invisible without the coefficient screen" in n for n in copying.caveats(outcome))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "n_wrong"),
+    [
+        ("R0S3", "R0S3", 0),
+        ("R0s3", "R0S3", 1),
+        ("R0", "R0S3", 2),
+        ("R0S3!", "R0S3", 1),
+        ("", "a", 1),
+    ],
+)
+def test_wrong_characters_are_counted_and_underlined(written, expected, n_wrong):
+    marked, wrong = mark_wrong(written, expected, "light")
+    assert wrong == n_wrong
+    assert marked.count("underline") == 2 * n_wrong  # decoration and its offset
+
+
+def test_written_text_cannot_break_the_page():
+    marked, _ = mark_wrong("<b>&", "<i>&", "dark")
+    assert "<b>" not in marked
+    assert "&lt;" in marked
