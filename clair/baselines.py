@@ -107,11 +107,25 @@ METHODS: dict[str, MethodInfo] = {
             "CLAIR with clients also shrunk towards each other inside the subspace.",
         ),
         MethodInfo(
+            "clair_own",
+            "CLAIR + own data",
+            "clair",
+            False,
+            "CLAIR, after which each kept client goes back to its own data.",
+        ),
+        MethodInfo(
             "fedavg_benign",
             "FedAvg of the benign",
             "oracle",
             True,
             "The mean of the truly benign clients: needs to know who they are.",
+        ),
+        MethodInfo(
+            "pooled_benign",
+            "Pooled data of the benign",
+            "oracle",
+            True,
+            "One model fitted on the truly benign clients' data put together.",
         ),
         MethodInfo(
             "clair_oracle",

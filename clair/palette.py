@@ -77,7 +77,9 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "pca": ("#7a6a4f", "#c7b48e", "hexagon", "solid", "-"),
     "clair": ("#00805d", "#2fc49a", "star-open", "solid", "/"),
     "clair_eb": ("#00805d", "#2fc49a", "star", "solid", ""),
+    "clair_own": ("#00805d", "#2fc49a", "star-diamond", "dashdot", "x"),
     "fedavg_benign": ("#1d2329", "#e9e6df", "square-open", "dash", "/"),
+    "pooled_benign": ("#1d2329", "#e9e6df", "pentagon-open", "dot", "."),
     "clair_oracle": ("#1d2329", "#e9e6df", "star-open", "dash", "/"),
 }
 

@@ -1,0 +1,131 @@
+"""The result of a task, in one form whatever the task is; importing this needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+
+import numpy as np
+
+from clair.metrics import DetectionScores
+from clair.pipeline import ClairFit
+
+
+class TaskConfig(Protocol):
+    """Settings of a task: a frozen dataclass that can say itself as JSON."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """What one method is worth on held-out data; a task adds one field a measure.
+
+    Every field is an ndarray of shape (n_benign,), one entry for each truly benign client, so that
+    one panel can draw any task's measures.
+    """
+
+    def to_json(self) -> dict[str, float]:
+        """Mean and standard deviation of every measure over the benign clients."""
+        numbers = {}
+        for measure in fields(self):
+            values = getattr(self, measure.name)
+            numbers[measure.name] = float(values.mean())
+            numbers[f"{measure.name}_sd"] = float(values.std(ddof=1)) if values.size > 1 else 0.0
+        return numbers
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a page, a script or a benchmark needs from one run.
+
+    Attributes
+    ----------
+    config : TaskConfig
+        The settings of the run.
+    device : str
+        The device used, in words.
+    seconds : dict of str to float
+        Wall time by stage.
+    contaminated : ndarray of shape (n_clients,) of bool
+        The truth; no method sees it unless it is listed as an oracle.
+    fit : ClairFit
+        CLAIR's answer.
+    detection : DetectionScores
+        Its verdict against the truth.
+    accuracy : dict of str to MethodScores
+        Held-out scores of the benign clients by method, in display order.
+    loss_history : ndarray of shape (n_steps, n_clients)
+        Training loss of every client; no rows where a task has no steps.
+    samples : tuple
+        A few held-out examples with what each method made of them.
+    """
+
+    config: Any
+    device: str
+    seconds: dict[str, float]
+    contaminated: np.ndarray
+    fit: ClairFit
+    detection: DetectionScores
+    accuracy: dict[str, Any]
+    loss_history: np.ndarray
+    samples: tuple[Any, ...] = ()
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Clients CLAIR calls contaminated, ndarray of shape (n_clients,) of bool."""
+        return ~np.asarray(self.fit.benign)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Suspicion of each client, ndarray of shape (n_clients,)."""
+        return self.fit.scores
+
+    @property
+    def threshold(self) -> float | None:
+        """Line between kept and flagged scores; None where nobody stood out."""
+        return finite_or_none(self.fit.threshold)
+
+    @property
+    def norms(self) -> np.ndarray:
+        """Contamination norm ``||S_k||`` of each client, ndarray of shape (n_clients,)."""
+        return self.fit.contamination_norms
+
+    def mean(self, method: str, measure: str) -> float:
+        """Mean of a measure over the benign clients."""
+        return float(getattr(self.accuracy[method], measure).mean())
+
+    def summary(self) -> str:
+        """One plain sentence about what happened, computed from the numbers."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as plain JSON values; standard deviations are over benign clients."""
+        return {
+            "config": self.config.to_json(),
+            "device": self.device,
+            "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
+            "contaminated": np.flatnonzero(self.contaminated).tolist(),
+            "flagged": np.flatnonzero(self.flagged).tolist(),
+            "precision": self.detection.precision,
+            "recall": self.detection.recall,
+            "f1": self.detection.f1,
+            "false_alarms": self.detection.false_alarms,
+            "rank": int(self.fit.rank),
+            "contamination_norms": [float(v) for v in self.norms],
+            "scores": [float(v) for v in self.scores],
+            "threshold": self.threshold,
+            "margin": finite_or_none(self.fit.margin),
+            "accuracy": {key: value.to_json() for key, value in self.accuracy.items()},
+        }
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """JSON knows no infinity: an unbounded threshold or margin becomes null."""
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
+def means_of(accuracy: Mapping[str, Any], measure: str) -> dict[str, float]:
+    """Mean of one measure over the benign clients, by method."""
+    return {key: float(getattr(value, measure).mean()) for key, value in accuracy.items()}
