@@ -1,0 +1,285 @@
+"""Small simulations along one setting, set beside the predictions: what the Theory page draws live.
+
+Each takes a base `ProblemSpec` and values of one field, and repeats over consecutive seeds. The
+draws of one seed are shared along the values, so curves are smooth where the truth is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from clair._threads import single_blas_thread
+from clair.detection import Verdict, coefficient_screen, detect, normalised_grams
+from clair.lam_path import compress
+from clair.linalg import block_grams, leading_eigenvectors
+from clair.metrics import DetectionScores, detection_scores, subspace_error
+from clair.predictions import (
+    PredictedErrors,
+    exact_set_probability,
+    predicted_errors,
+    predicted_subspace_error,
+    score_model,
+)
+from clair.refinement import principal_subspace, refine
+from clair.solvers import decompose, median_subspace
+from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.theory import choose_lam, collapse_lam, lam_window
+
+#: Ways to a subspace that `stability` compares; "truth" is PCA on the truly benign clients.
+ROUTES: tuple[str, ...] = ("convex", "irls", "polished", "truth")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A drawn problem and whom CLAIR's detector found in it.
+
+    Attributes
+    ----------
+    problem : Problem
+    grams : ndarray of shape (n_clients, d_out, d_out)
+    verdict : Verdict
+    """
+
+    problem: Problem
+    grams: np.ndarray
+    verdict: Verdict
+
+    @property
+    def scores(self) -> DetectionScores:
+        """Agreement with the truth."""
+        return detection_scores(~self.verdict.benign, self.problem.contaminated)
+
+
+def find(spec: ProblemSpec, rank: int | None = None) -> Found:
+    """Draw a problem and run the detector, told the true rank unless `rank` is given."""
+    problem = sample_problem(spec)
+    with single_blas_thread():
+        grams = block_grams(problem.updates)
+        return Found(problem, grams, detect(normalised_grams([grams]), rank or spec.rank))
+
+
+@dataclass(frozen=True)
+class Stability:
+    """Subspace error along the noise.
+
+    Attributes
+    ----------
+    noise : ndarray of shape (n,)
+    error : dict of str to ndarray of shape (n,)
+        Sine of the largest angle to the truth by route (`ROUTES`), in [0, 1]; 1 where the route
+        has lost the subspace.
+    predicted : ndarray of shape (n,)
+        Of "truth".
+    collapsed : ndarray of bool, shape (n,)
+        Whether lambda was below `clair.theory.collapse_lam`: then L is zero.
+    exact : ndarray of bool, shape (n,)
+        Whether the polish was done with the right set.
+    """
+
+    noise: np.ndarray
+    error: dict[str, np.ndarray]
+    predicted: np.ndarray
+    collapsed: np.ndarray
+    exact: np.ndarray
+
+
+def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
+    """Subspace error of each route at each noise level, one draw."""
+    error = {route: np.empty(len(noise)) for route in ROUTES}
+    collapsed, exact = (np.zeros(len(noise), dtype=bool) for _ in range(2))
+    for i, sigma in enumerate(noise):
+        found = find(replace(spec, noise=float(sigma)))
+        problem, grams, benign = found.problem, found.grams, found.verdict.benign
+        blocks = compress(problem.updates)
+        with single_blas_thread():
+            kept = principal_subspace(grams[benign], spec.rank)
+            window = lam_window([problem.updates], [kept], ~benign)
+            lam = choose_lam(window, spec.n_clients, spec.rank)
+            split = decompose([blocks], lam, tol=1e-5, max_iter=200)
+            low = block_grams(split.low_rank[0]).sum(axis=0)
+            values = np.linalg.eigvalsh(low)
+            lost = values[-spec.rank] <= 1e-10 * np.trace(grams.sum(axis=0))
+            bases = {
+                "convex": None if lost else leading_eigenvectors(low, spec.rank),
+                "irls": median_subspace([grams], spec.rank, tol=1e-6)[0][0],
+                "polished": kept,
+                "truth": principal_subspace(grams[~problem.contaminated], spec.rank),
+            }
+        for route, basis in bases.items():
+            error[route][i] = 1.0 if basis is None else subspace_error(basis, problem.subspace)
+        collapsed[i] = lam < collapse_lam([blocks])
+        exact[i] = found.scores.exact
+    predicted = [predicted_subspace_error(replace(spec, noise=float(s))) for s in noise]
+    return Stability(np.asarray(noise, float), error, np.array(predicted), collapsed, exact)
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Scores of the two kinds of client along one setting.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+    weakest, strongest : ndarray of shape (n, trials)
+        Lowest score of a contaminated and highest of a benign client, over the median benign score.
+    exact : ndarray of bool, shape (n, trials)
+    predicted : ndarray of shape (n,)
+        Probability of the exact set.
+    separation : ndarray of shape (n,)
+        Predicted ratio of a typical contaminated to a typical benign score.
+    """
+
+    values: np.ndarray
+    weakest: np.ndarray
+    strongest: np.ndarray
+    exact: np.ndarray
+    predicted: np.ndarray
+    separation: np.ndarray
+
+
+def separation(
+    spec: ProblemSpec, name: str, values: Sequence[float], trials: int = 8
+) -> Separation:
+    """Scores and exact-set recovery as the field `name` takes `values`."""
+    weakest, strongest = (np.full((len(values), trials), np.nan) for _ in range(2))
+    exact = np.zeros((len(values), trials), dtype=bool)
+    specs = [replace(spec, **{name: v}) for v in values]  # type: ignore[arg-type]
+    for i, point in enumerate(specs):
+        for t in range(trials):
+            found = find(replace(point, seed=spec.seed + t))
+            bad, scores = found.problem.contaminated, found.verdict.scores
+            typical = max(float(np.median(scores[~bad])), np.finfo(float).tiny)
+            strongest[i, t] = scores[~bad].max() / typical
+            if bad.any():
+                weakest[i, t] = scores[bad].min() / typical
+            exact[i, t] = found.scores.exact
+    predicted = np.array([exact_set_probability(point) for point in specs])
+    ratio = np.array([score_model(point).separation for point in specs])
+    return Separation(np.asarray(values, float), weakest, strongest, exact, predicted, ratio)
+
+
+#: Methods whose error `gain` measures.
+GAIN_METHODS: tuple[str, ...] = ("local", "clair", "clair_eb", "clair_oracle")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Error of the honest clients along one setting.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+    measured : dict of str to ndarray of shape (n, trials)
+        Root mean squared error over honest clients, by method (`GAIN_METHODS`).
+    predicted : tuple of PredictedErrors
+    exact : ndarray of bool, shape (n, trials)
+        Whether the right set was kept; the predictions assume it.
+    """
+
+    values: np.ndarray
+    measured: dict[str, np.ndarray]
+    predicted: tuple[PredictedErrors, ...]
+    exact: np.ndarray
+
+
+def honest_errors(found: Found) -> dict[str, float]:
+    """Root mean squared error of the honest clients by method, for one problem."""
+    problem, rank = found.problem, found.problem.spec.rank
+    benign, truth = found.verdict.benign, ~problem.contaminated
+    basis = principal_subspace(found.grams[benign], rank)
+    estimates = {
+        "local": problem.updates,
+        "clair": refine([problem.updates], [basis], benign)[0],
+        "clair_eb": refine([problem.updates], [basis], benign, pooling="eb")[0],
+        "clair_oracle": refine([problem.updates], [problem.subspace], truth)[0],
+    }
+    away = {key: (value - problem.true_updates)[truth] for key, value in estimates.items()}
+    return {k: float(np.sqrt(np.mean(np.sum(v**2, axis=(1, 2))))) for k, v in away.items()}
+
+
+def gain(spec: ProblemSpec, name: str, values: Sequence[float], trials: int = 4) -> Gain:
+    """Measured and predicted error as the field `name` takes `values`."""
+    measured = {method: np.empty((len(values), trials)) for method in GAIN_METHODS}
+    exact = np.zeros((len(values), trials), dtype=bool)
+    specs = [replace(spec, **{name: v}) for v in values]  # type: ignore[arg-type]
+    for i, point in enumerate(specs):
+        for t in range(trials):
+            found = find(replace(point, seed=spec.seed + t))
+            with single_blas_thread():
+                errors = honest_errors(found)
+            for method, value in errors.items():
+                measured[method][i, t] = value
+            exact[i, t] = found.scores.exact
+    predicted = tuple(predicted_errors(point) for point in specs)
+    return Gain(np.asarray(values, float), measured, predicted, exact)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """Something tried against a blind spot, and what it costs.
+
+    Attributes
+    ----------
+    key : str
+    found : ndarray of shape (trials,)
+        Share of the contaminated clients that were flagged.
+    wrong : ndarray of shape (trials,)
+        Share of the honest clients flagged in the same problems.
+    wrong_clean : ndarray of shape (trials,)
+        Share of the clients flagged when the same clients are all honest.
+    """
+
+    key: str
+    found: np.ndarray
+    wrong: np.ndarray
+    wrong_clean: np.ndarray
+
+
+#: What is tried: nothing, screen the coefficients, twice the clients, a rank less, the norms.
+REMEDIES: tuple[str, ...] = ("none", "screen", "clients", "rank", "norms")
+MAX_CLIENTS = 50
+
+
+def remedy(spec: ProblemSpec, key: str, trials: int = 8) -> Remedy:
+    """Detection with one remedy, on contaminated problems and on clean ones of the same seeds.
+
+    Parameters
+    ----------
+    spec : ProblemSpec
+    key : str
+        One of `REMEDIES`. "clients" doubles them (at most `MAX_CLIENTS`), "rank" gives the detector
+        one direction less (at least 1), "norms" flags by contamination norms (the convex program).
+    trials : int
+    """
+    if key == "clients":
+        spec = replace(spec, n_clients=min(2 * spec.n_clients, MAX_CLIENTS))
+    result = np.zeros((3, trials))
+    for t in range(trials):
+        seeded = replace(spec, seed=spec.seed + t)
+        scores = _with_remedy(seeded, key)
+        result[0, t], result[1, t] = scores.recall, _false_share(scores, spec.n_clients)
+        clean = _with_remedy(replace(seeded, contaminated_fraction=0.0), key)
+        result[2, t] = _false_share(clean, spec.n_clients)
+    return Remedy(key, *result)
+
+
+def _false_share(scores: DetectionScores, n_clients: int) -> float:
+    return scores.false_alarms / (n_clients - scores.n_contaminated)
+
+
+def _with_remedy(spec: ProblemSpec, key: str) -> DetectionScores:
+    if key == "norms":
+        from clair.pipeline import fit
+
+        problem = sample_problem(spec)
+        result = fit(problem.updates, spec.rank, detector="norms", tol=1e-4)
+        return detection_scores(result.flagged, problem.contaminated)
+    found = find(spec, max(1, spec.rank - 1) if key == "rank" else None)
+    if key != "screen":
+        return found.scores
+    basis = principal_subspace(found.grams[found.verdict.benign], spec.rank)
+    kept = coefficient_screen([basis.T @ found.problem.updates], found.verdict.benign)
+    return detection_scores(~kept, found.problem.contaminated)

@@ -1,0 +1,156 @@
+"""The convex program along lambda: where it recovers exactly, against where theory says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clair._threads import single_blas_thread
+from clair.linalg import block_norms
+from clair.solvers import Certificate, Decomposition, certify, decompose
+from clair.synthetic import Problem
+from clair.theory import lam_window
+
+#: A contamination norm below this share of a typical update counts as zero.
+SUPPORT = 1e-4
+#: Largest relative recovery error that counts as exact.
+EXACT = 1e-3
+_TOL = 1e-5
+_MAX_ITER = 250
+
+
+def compress(blocks: np.ndarray) -> np.ndarray:
+    """Client blocks with their null directions on the input side left out.
+
+    ``X_k = thin_k @ right_k.T`` with orthonormal right_k: nuclear norm, block norms and the
+    optimum of the convex program are those of the full blocks.
+
+    Parameters
+    ----------
+    blocks : ndarray of shape (n_clients, d, b)
+
+    Returns
+    -------
+    ndarray of shape (n_clients, d, c)
+        c is the largest numerical rank of a block.
+    """
+    left, values, _ = np.linalg.svd(blocks, full_matrices=False)
+    rank = max(1, int((values > 1e-10 * max(float(values.max()), 1e-300)).sum(axis=1).max()))
+    thin: np.ndarray = left[:, :, :rank] * values[:, None, :rank]
+    return thin
+
+
+@dataclass(frozen=True)
+class LamPoint:
+    """The convex program at one lambda.
+
+    Attributes
+    ----------
+    lam : float
+    error : float
+        How far the split is from the true one, relative to the size of the data: honest blocks
+        against their low-rank part, contaminated ones by what their low-rank part has off the true
+        subspace. Below `EXACT` the recovery is exact.
+    flagged : ndarray of bool, shape (n_clients,)
+        The clients whose block of S is not zero.
+    right_set : bool
+        Whether exactly the contaminated clients are flagged.
+    """
+
+    lam: float
+    error: float
+    flagged: np.ndarray
+    right_set: bool
+
+    @property
+    def exact(self) -> bool:
+        """Right set and right split."""
+        return self.right_set and self.error < EXACT
+
+
+@dataclass(frozen=True)
+class LamPath:
+    """Results along lambda beside the window predicted from the truth.
+
+    Attributes
+    ----------
+    points : tuple of LamPoint
+        In increasing lambda.
+    window : tuple of float
+        (lam_min, lam_max) of the true split.
+    """
+
+    points: tuple[LamPoint, ...]
+    window: tuple[float, float]
+
+    @property
+    def measured(self) -> tuple[float, float] | None:
+        """Smallest and largest lambda with exact recovery, None if there is none."""
+        exact = [point.lam for point in self.points if point.exact]
+        return (exact[0], exact[-1]) if exact else None
+
+
+def solve_at(
+    problem: Problem, lam: float, thin: np.ndarray | None = None
+) -> tuple[LamPoint, Decomposition]:
+    """Solve the convex program at one lambda and compare with the truth.
+
+    Parameters
+    ----------
+    problem : Problem
+    lam : float
+        > 0.
+    thin : ndarray, optional
+        ``compress(problem.updates)`` if it is at hand.
+    """
+    blocks = compress(problem.updates) if thin is None else thin
+    with single_blas_thread():
+        split = decompose([blocks], lam, tol=_TOL, max_iter=_MAX_ITER)
+    low, rest = split.low_rank[0], split.contamination[0]
+    sizes = block_norms(blocks)
+    flagged = block_norms(rest) > SUPPORT * float(np.median(sizes))
+    truth, basis = problem.contaminated, problem.subspace
+    astray = low[truth] - basis @ (basis.T @ low[truth])
+    missing = rest[~truth]  # without noise an honest block belongs to L as it is
+    error = np.sqrt(np.sum(astray**2) + np.sum(missing**2)) / np.sqrt(np.sum(sizes**2))
+    return LamPoint(lam, float(error), flagged, bool((flagged == truth).all())), split
+
+
+def lam_grid(window: tuple[float, float]) -> tuple[float, ...]:
+    """Values of lambda that tell most about a window: dense at its ends, reaching beyond both.
+
+    Parameters
+    ----------
+    window : tuple of float
+        Finite ends.
+    """
+    low, high = sorted(window)
+    steps = np.array([0.97, 1.03])
+    ends = [low * steps, high * steps, low * np.array([0.6, 0.78, 0.9, 1.1]), high * 1.6]
+    ends += [high * np.array([0.9, 1.1, 1.28]), np.geomspace(low, high, 6)[1:-1]]
+    return tuple(float(lam) for lam in np.unique(np.hstack(ends).round(6)))
+
+
+def lam_path(problem: Problem, lams: Sequence[float]) -> LamPath:
+    """Solve the convex program at each lambda.
+
+    Parameters
+    ----------
+    problem : Problem
+    lams : sequence of float
+        > 0.
+    """
+    thin = compress(problem.updates)
+    points = tuple(solve_at(problem, lam, thin)[0] for lam in sorted(lams))
+    window = lam_window([problem.updates], [problem.subspace], problem.contaminated)
+    return LamPath(points, window)
+
+
+def certificate_at(problem: Problem, lam: float) -> tuple[LamPoint, Decomposition, Certificate]:
+    """Solve at one lambda and check the proof for the set that came out."""
+    point, split = solve_at(problem, lam)
+    proof = certify(split, point.flagged)
+    assert proof is not None  # the convex solver always has a dual variable
+    return point, split, proof

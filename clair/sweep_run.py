@@ -1,0 +1,255 @@
+"""Computing a sweep: worker processes, progress, cancelling, and what is kept on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clair.sweeps import SweepConfig, SweepResult, Trial
+
+CACHE_VARIABLE = "CLAIR_CACHE_DIR"
+#: Diagrams kept on disk; beyond it those untouched for longest are deleted.
+KEPT = 200
+
+_Cells = dict[int, tuple[Trial, ...]]
+
+
+class WorkerFailed(RuntimeError):  # noqa: N818
+    """A worker process ended before its cells were done; the message holds its last words."""
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is.
+
+    Attributes
+    ----------
+    step, total_steps : int
+        Cells done and cells in all.
+    seconds_left : float or None
+        From the mean pace so far; None before the first cell.
+    rate : float
+        Fits a second since the start, 0 before the first cell.
+    stage : str
+        Always "sweep".
+    """
+
+    step: int
+    total_steps: int
+    seconds_left: float | None
+    rate: float = 0.0
+    stage: str = "sweep"
+
+    @property
+    def fraction(self) -> float:
+        """Share of the cells that are done."""
+        return self.step / self.total_steps
+
+
+def cache_dir() -> Path:
+    """Folder of the kept sweeps: ``$CLAIR_CACHE_DIR``, or the user's cache folder."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    if chosen:
+        return Path(chosen) / "sweeps"
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "clair-explorer" / "sweeps"
+
+
+def load(config: SweepConfig, folder: Path | None = None) -> SweepResult:
+    """What is on disk of a sweep, possibly nothing."""
+    return SweepResult.of(config, _read(_path(config, folder), config))
+
+
+def _path(config: SweepConfig, folder: Path | None) -> Path:
+    return (folder or cache_dir()) / f"{config.digest}.jsonl"
+
+
+def _read(path: Path, config: SweepConfig) -> _Cells:
+    """Finished cells; lines that were cut off by a crash, or are no cells, are skipped."""
+    cells: _Cells = {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return cells
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            data = json.loads(line)
+            cell, trials = data["cell"], tuple(Trial(*entry) for entry in data["trials"])
+            if 0 <= cell < config.n_cells and len(trials) in (0, config.trials):
+                cells[cell] = trials
+    return cells
+
+
+def _order(config: SweepConfig, done: _Cells) -> list[int]:
+    """Missing cells, scattered, so that an unfinished diagram already shows its shape."""
+    shuffled = np.random.default_rng(0).permutation(config.n_cells)
+    return [int(cell) for cell in shuffled if int(cell) not in done]
+
+
+def run_sweep(
+    config: SweepConfig,
+    *,
+    workers: int | None = None,
+    folder: Path | None = None,
+    progress: Callable[[SweepProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> SweepResult:
+    """Compute the cells that are not on disk yet and keep them there.
+
+    Parameters
+    ----------
+    config : SweepConfig
+    workers : int, optional
+        Processes, by default one for each core this process may use.
+    folder : Path, optional
+        Where cells are kept, by default `cache_dir`. Nothing is kept where it cannot be written.
+    progress : callable, optional
+        Receives a `SweepProgress` at the start and after every cell.
+    cancelled : callable, optional
+        Asked after every cell; once it says True, the cells under way are the last.
+
+    Returns
+    -------
+    SweepResult
+        Not complete if it was cancelled.
+
+    Raises
+    ------
+    WorkerFailed
+        If a worker process breaks down. What was finished is kept.
+    """
+    path = _path(config, folder)
+    cells = _read(path, config)
+    todo = _order(config, cells)
+    run = _Run(
+        config, cells, todo, path, progress or (lambda _: None), cancelled or (lambda: False)
+    )
+    run.work(min(workers or _cores(), max(1, len(todo))))
+    return SweepResult.of(config, run.cells, run.elapsed)
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Run:
+    """One call of `run_sweep`: the cells still to do, shared by a thread for each process."""
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        cells: _Cells,
+        todo: list[int],
+        path: Path,
+        progress: Callable[[SweepProgress], None],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.config, self.cells, self.todo, self.path = config, cells, todo, path
+        self.progress, self.cancelled = progress, cancelled
+        self.lock = threading.Lock()
+        self.failure: BaseException | None = None
+        self.already = len(cells)
+        self.started = time.monotonic()
+        self.elapsed = 0.0
+
+    def work(self, workers: int) -> None:
+        self.progress(self._state())
+        if not self.todo:
+            return
+        with contextlib.suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _prune(self.path.parent)
+        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.elapsed = time.monotonic() - self.started
+        if self.failure is not None:
+            raise self.failure
+
+    def _serve(self) -> None:
+        """Feed one process until nothing is left, somebody cancels or something breaks."""
+        try:
+            with _process() as process:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                print(json.dumps(self.config.to_json()), file=process.stdin, flush=True)
+                while (cell := self._next()) is not None:
+                    print(cell, file=process.stdin, flush=True)
+                    line = process.stdout.readline()
+                    if not line:
+                        raise WorkerFailed("a worker process of the sweep broke down")
+                    self._keep(cell, line)
+        except BaseException as error:
+            with self.lock:
+                self.failure = self.failure or error
+
+    def _next(self) -> int | None:
+        with self.lock:
+            if not self.todo or self.failure is not None or self.cancelled():
+                return None
+            return self.todo.pop(0)
+
+    def _keep(self, cell: int, line: str) -> None:
+        trials = tuple(Trial(*entry) for entry in json.loads(line)["trials"])
+        with self.lock:
+            self.cells[cell] = trials
+            with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
+                file.write(line)
+            self.progress(self._state())
+
+    def _state(self) -> SweepProgress:
+        done, total = len(self.cells), self.config.n_cells
+        here, spent = done - self.already, time.monotonic() - self.started
+        if not here:
+            return SweepProgress(done, total, None)
+        left = spent / here * (total - done)
+        return SweepProgress(done, total, left, here * self.config.trials / spent)
+
+
+@contextlib.contextmanager
+def _process() -> Iterator[subprocess.Popen[str]]:
+    """A worker on one core that ends with the block, also when that is left by an error."""
+    root = str(Path(__file__).parents[1])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "clair.sweep_worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    try:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(10)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def _prune(folder: Path) -> None:
+    kept = sorted(folder.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)
+    for path in kept[: max(0, len(kept) - KEPT)]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,24 @@
+"""Worker process of a sweep: a description on the first line, then a cell a line, until the end.
+
+Answers each cell with a line of JSON. Started by `clair.sweep_run`, not by people.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from clair.sweeps import SweepConfig, run_cell
+
+
+def main() -> None:
+    """Serve cells from standard input."""
+    config = SweepConfig.from_json(json.loads(sys.stdin.readline()))
+    for line in sys.stdin:
+        cell = int(line)
+        trials = [[bool(t.exact), t.f1, t.error] for t in run_cell(config, cell)]
+        print(json.dumps({"cell": cell, "trials": trials}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
