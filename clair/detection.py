@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.linalg import energy_in, leading_eigenvectors
+from clair.scatter import Moments, Scatter, as_scatters
 from clair.solvers import median_subspace
 
 GAP = (1.10, 1.15)
@@ -100,12 +100,50 @@ def normalised_grams(grams: Sequence[np.ndarray]) -> list[np.ndarray]:
     return scaled
 
 
-def leave_one_out_scores(grams: Sequence[np.ndarray], kept: np.ndarray, rank: int) -> np.ndarray:
+def module_residuals(
+    scatters: Sequence[Scatter], kept: np.ndarray, rank: int, directions: int | None = None
+) -> np.ndarray:
+    """Squared leave-one-out residuals of every client in every module.
+
+    Parameters
+    ----------
+    scatters : sequence of Scatter
+    kept : ndarray of bool, shape (n_clients,)
+        The clients the subspaces are fitted on.
+    rank : int
+    directions : int, optional
+        Compute so many directions at once, for later calls with a higher rank.
+
+    Returns
+    -------
+    ndarray of shape (n_modules, n_clients)
+    """
+    residuals = np.empty((len(scatters), len(kept)))
+    for row, scatter in zip(residuals, scatters, strict=True):
+        size = min(max(rank, directions or 0), scatter.d)
+        inside = scatter.left_out_energy(kept, size)[:, :rank].sum(axis=1)
+        row[:] = np.maximum(scatter.energy - inside, 0.0)
+    return residuals
+
+
+def joint_scores(scatters: Sequence[Scatter], residuals: np.ndarray) -> np.ndarray:
+    """Root of the squares summed over modules, ndarray of shape (n_clients,).
+
+    A client that lacks some of the modules is scored as if it deviated there as much as in those
+    that it has.
+    """
+    present = np.array([scatter.present for scatter in scatters])
+    share = len(scatters) / np.maximum(present.sum(axis=0), 1)
+    scores: np.ndarray = np.sqrt(residuals.sum(axis=0) * share)
+    return scores
+
+
+def leave_one_out_scores(grams: Sequence[Moments], kept: np.ndarray, rank: int) -> np.ndarray:
     """Residual of each client off the principal subspace of the *other* kept clients.
 
     Parameters
     ----------
-    grams : sequence of ndarray, each of shape (n_clients, d, d)
+    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
     kept : ndarray of bool, shape (n_clients,)
         The clients the subspace is fitted on.
     rank : int
@@ -115,28 +153,22 @@ def leave_one_out_scores(grams: Sequence[np.ndarray], kept: np.ndarray, rank: in
     ndarray of shape (n_clients,)
         Joint over modules (root of the summed squares).
     """
-    squared = np.zeros(len(kept))
-    for gram in grams:
-        energy = np.einsum("kii->k", gram)
-        total = gram[kept].sum(axis=0)
-        size = min(rank, total.shape[0])
-        shared = leading_eigenvectors(total, size)
-        without = leading_eigenvectors(total - gram[kept], size)
-        inside = np.empty(len(kept))
-        inside[~kept] = energy_in(gram[~kept], shared)
-        inside[kept] = energy_in(gram[kept], without)
-        squared += np.maximum(energy - inside, 0.0)
-    return np.sqrt(squared)
+    scatters = as_scatters(grams)
+    return joint_scores(scatters, module_residuals(scatters, kept, rank))
 
 
-def concentrate(grams: Sequence[np.ndarray], rank: int) -> tuple[np.ndarray, np.ndarray]:
+def concentrate(
+    grams: Sequence[Moments], rank: int, directions: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Leave-one-out scores relative to the half of the clients that agrees best.
 
     Parameters
     ----------
-    grams : sequence of ndarray, each of shape (n_clients, d, d)
+    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
         Normalised (`normalised_grams`).
     rank : int
+    directions : int, optional
+        See `module_residuals`.
 
     Returns
     -------
@@ -144,19 +176,17 @@ def concentrate(grams: Sequence[np.ndarray], rank: int) -> tuple[np.ndarray, np.
     half : ndarray of bool, shape (n_clients,)
         The ``n_clients // 2 + 1`` clients of smallest score.
     """
-    subspaces, _, _ = median_subspace(grams, rank)
-    squared = sum(
-        np.einsum("kii->k", gram) - energy_in(gram, basis)
-        for gram, basis in zip(grams, subspaces, strict=True)
-    )
-    half = _smallest_half(np.asarray(squared))
-    scores = leave_one_out_scores(grams, half, rank)
+    scatters = as_scatters(grams)
+    subspaces, _, _ = median_subspace(scatters, rank)
+    off = [scatter.outside(basis) for scatter, basis in zip(scatters, subspaces, strict=True)]
+    half = _smallest_half(joint_scores(scatters, np.array(off)))
+    scores = joint_scores(scatters, module_residuals(scatters, half, rank, directions))
     for _ in range(MAX_ROUNDS - 1):
         renewed = _smallest_half(scores)
         if np.array_equal(renewed, half):
             break
         half = renewed
-        scores = leave_one_out_scores(grams, half, rank)
+        scores = joint_scores(scatters, module_residuals(scatters, half, rank, directions))
     return scores, half
 
 
@@ -166,41 +196,50 @@ def _smallest_half(scores: np.ndarray) -> np.ndarray:
     return half
 
 
-def score_floor(grams: Sequence[np.ndarray]) -> float:
+def score_floor(grams: Sequence[Moments]) -> float:
     """Score below which differences are rounding."""
-    energy = sum(np.einsum("kii->k", gram) for gram in grams)
+    energy = np.sum([scatter.energy for scatter in as_scatters(grams)], axis=0)
     return SCORE_FLOOR * float(np.sqrt(np.median(energy)))
 
 
-def detect(grams: Sequence[np.ndarray], rank: int, gap: tuple[float, float] = GAP) -> Verdict:
+def detect(
+    grams: Sequence[Moments],
+    rank: int,
+    gap: tuple[float, float] = GAP,
+    *,
+    directions: int | None = None,
+) -> Verdict:
     """Flag contaminated clients by leave-one-out residuals and the gap rule.
 
     Parameters
     ----------
-    grams : sequence of ndarray, each of shape (n_clients, d, d)
-        Normalised (`normalised_grams`).
+    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
+        Normalised (`normalised_grams`, or `clair.scatter.normalised`).
     rank : int
     gap : tuple of float
         See `gap_rule`. The stricter (1.15, 1.25) is better where `rank` is the true one or just
         above it and false alarms cost more than a missed colluder.
+    directions : int, optional
+        See `module_residuals`.
 
     Returns
     -------
     Verdict
     """
-    scores, _ = concentrate(grams, rank)
-    return gap_rule(scores, gap, score_floor(grams))
+    scatters = as_scatters(grams)
+    scores, _ = concentrate(scatters, rank, directions)
+    return gap_rule(scores, gap, score_floor(scatters))
 
 
 def automatic_rank(
-    grams: Sequence[np.ndarray], gap: tuple[float, float] = GAP, max_rank: int | None = None
+    grams: Sequence[Moments], gap: tuple[float, float] = GAP, max_rank: int | None = None
 ) -> int:
     """Rank of the shared subspace, from how well it predicts clients it was not fitted on.
 
     Parameters
     ----------
-    grams : sequence of ndarray, each of shape (n_clients, d, d)
-        Normalised (`normalised_grams`).
+    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
+        Normalised (`normalised_grams`, or `clair.scatter.normalised`).
     gap : tuple of float
     max_rank : int, optional
         Bound on the result; the smallest d by default.
@@ -216,30 +255,41 @@ def automatic_rank(
     held-out energy along the i-th principal direction: where a noise floor is reached the rank is
     at the steepest drop of e, otherwise the smallest rank holding a fixed share of the energy.
     """
-    limit = min(gram.shape[1] for gram in grams)
+    scatters = as_scatters(grams)
+    limit = min(scatter.d for scatter in scatters)
     limit = limit if max_rank is None else min(limit, max_rank)
-    verdicts = [detect(grams, rank, gap) for rank in AUTO_RANKS if rank <= limit]
+    top = min(max(AUTO_RANKS), limit)
+    verdicts = [detect(scatters, rank, gap, directions=top) for rank in range(1, top + 1)]
     kept = max(verdicts, key=lambda verdict: verdict.margin).benign
-    profiles = [_held_out_energy(gram[kept]) for gram in grams]
-    length = min(len(profile) for profile in profiles)
-    energy = np.mean([profile[:length] / profile.sum() for profile in profiles], axis=0)
-    top = min(AUTO_MAX_DIRECTIONS, limit, length - 1)
+    return predictive_rank(scatters, kept, limit)
+
+
+def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -> int:
+    """Rank by the rule of `automatic_rank`, for a given set of kept clients.
+
+    Parameters
+    ----------
+    scatters : sequence of Scatter
+    kept : ndarray of bool, shape (n_clients,)
+    limit : int
+        Bound on the result, >= 1.
+    """
+    top = min(AUTO_MAX_DIRECTIONS, limit, min(scatter.d for scatter in scatters) - 1)
     if top < 1:
         return 1
-    tail = energy[top:]
-    if tail[0] <= 2 * max(float(tail[1:].mean()) if len(tail) > 1 else 0.0, energy[0] * 1e-12):
-        drops = energy[:top] / np.maximum(energy[1 : top + 1], energy[0] * 1e-12)
+    energy, beyond = np.zeros(top + 1), 0.0
+    for scatter in scatters:
+        whole = float(scatter.energy[kept].mean()) or 1.0
+        profile = scatter.left_out_energy(kept, top + 1)[kept].mean(axis=0) / whole
+        energy += profile / len(scatters)
+        # Directions nobody has hold no energy, and must not make the noise floor look lower.
+        tail = scatter.span(kept) - top - 1
+        beyond += (1 - float(profile.sum())) / tail / len(scatters) if tail > 0 else 0.0
+    if energy[top] <= 2 * max(beyond, energy[0] * 1e-12):
+        drops = energy[:top] / np.maximum(energy[1:], energy[0] * 1e-12)
         return int(np.argmax(drops)) + 1
     reached = int(np.argmax(np.cumsum(energy) >= AUTO_SHARE)) + 1
     return min(max(reached, AUTO_MIN_RANK), max(AUTO_RANKS), limit)
-
-
-def _held_out_energy(grams: np.ndarray) -> np.ndarray:
-    """Mean energy of each client along the principal directions of the others, (d,)."""
-    total = grams.sum(axis=0)
-    directions = leading_eigenvectors(total - grams, grams.shape[1])
-    energy: np.ndarray = np.einsum("kij,kil,klj->kj", directions, grams, directions).mean(axis=0)
-    return np.maximum(energy, 0.0)
 
 
 def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -> np.ndarray:

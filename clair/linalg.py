@@ -115,6 +115,156 @@ def leading_eigenvectors(gram: np.ndarray, rank: int) -> np.ndarray:
     return vectors[..., ::-1][..., :rank]
 
 
+# Below this size a full decomposition is as fast as an iteration.
+LARGE = 120
+_OVERSAMPLE = 4
+_ROUNDS = 8
+_TOLERANCE = 1e-11
+
+
+def leading_eigenpairs(
+    gram: np.ndarray, size: int, start: np.ndarray | None = None, tol: float = _TOLERANCE
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues of one positive semidefinite matrix, and their eigenvectors.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (d, d)
+    size : int
+        1 <= size <= d.
+    start : ndarray of shape (d, n), optional
+        Approximate eigenvectors, of a similar matrix for example.
+    tol : float
+        Bound on the residuals relative to the largest eigenvalue; the error of an eigenvalue, and
+        of energies inside the subspace, is of the order of its square.
+
+    Returns
+    -------
+    values : ndarray of shape (size,)
+        Descending.
+    vectors : ndarray of shape (d, size)
+
+    Notes
+    -----
+    Large matrices, of which few eigenpairs are asked, are left to a block Krylov iteration with
+    Rayleigh-Ritz extraction, restarted until it has converged; where it does not get there the full
+    decomposition takes over.
+
+    References
+    ----------
+    Musco, Musco, Randomized block Krylov methods for stronger and faster approximate singular
+    value decomposition, NeurIPS 2015.
+    """
+    d, block = len(gram), size + _OVERSAMPLE
+    if d >= LARGE and 5 * block <= d:
+        pairs = _krylov(gram, size, _padded(start, d, block), tol)
+        if pairs is not None:
+            return pairs
+    values, vectors = np.linalg.eigh(gram)
+    return values[::-1][:size], vectors[:, ::-1][:, :size]
+
+
+def _padded(start: np.ndarray | None, d: int, block: int) -> np.ndarray:
+    """Exactly `block` starting vectors, missing ones drawn at random from a fixed seed."""
+    have = 0 if start is None else start.shape[1]
+    if start is not None and have >= block:
+        return start[:, :block]
+    drawn = np.random.default_rng(0).standard_normal((d, block - have)) / np.sqrt(d)
+    return drawn if start is None else np.hstack([start, drawn])
+
+
+def _krylov(
+    gram: np.ndarray, size: int, basis: np.ndarray, tol: float
+) -> tuple[np.ndarray, np.ndarray] | None:
+    block = basis.shape[1]
+    for _ in range(_ROUNDS):
+        first = np.linalg.qr(basis)[0]
+        second = gram @ first
+        space = np.linalg.qr(np.hstack([first, second, gram @ orthonormal(second)]))[0]
+        image = gram @ space
+        values, vectors = np.linalg.eigh(space.T @ image)
+        values, vectors = values[::-1][:block], vectors[:, ::-1][:, :block]
+        basis = space @ vectors
+        residual = image @ vectors[:, :size] - basis[:, :size] * values[:size]
+        if np.linalg.norm(residual, axis=0).max() <= tol * max(values[0], 0.0):
+            return values[:size], basis[:, :size]
+    return None
+
+
+def downdated_eigenpairs(
+    values: np.ndarray, factors: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenpairs of ``diag(values) - factors_k @ factors_k.T`` for every k.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Descending, > 0.
+    factors : ndarray of shape (K, n, c)
+        Such that the differences are positive semidefinite.
+    size : int
+        1 <= size <= n.
+
+    Returns
+    -------
+    values : ndarray of shape (K, size)
+        Descending.
+    vectors : ndarray of shape (K, n, size)
+
+    Notes
+    -----
+    For large n the problem is projected on the first ``size + c + 8`` coordinates. A downdate of
+    rank c lowers no eigenvalue past the c-th below it, so the wanted ones exceed the rest of the
+    diagonal, and the missing part of an eigenvector x with eigenvalue mu follows from its head
+    exactly by eliminating the tail (a c x c system). Two or three alternations of this elimination
+    with Rayleigh-Ritz reach rounding; what does not is decomposed in full.
+    """
+    _, n, c = factors.shape
+    head = size + c + 8
+    if n < LARGE or 2 * (head + size) > n:
+        full = np.linalg.eigh(np.diag(values) - factors @ factors.transpose(0, 2, 1))
+        return full[0][:, ::-1][:, :size], full[1][:, :, ::-1][:, :, :size]
+    found, vectors, residuals = _eliminate(values, factors, size, head)
+    for k in np.flatnonzero(residuals > _TOLERANCE * values[0]):
+        exact = np.linalg.eigh(np.diag(values) - factors[k] @ factors[k].T)
+        found[k], vectors[k] = exact[0][::-1][:size], exact[1][:, ::-1][:, :size]
+    return found, vectors
+
+
+def _eliminate(
+    values: np.ndarray, factors: np.ndarray, size: int, head: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    K, n, c = factors.shape
+    top, rest = factors[:, :head], factors[:, head:]
+    small = np.diag(values[:head]) - top @ top.transpose(0, 2, 1)
+    mu, inner = (part[..., ::-1][..., :size] for part in np.linalg.eigh(small))
+    vectors = np.concatenate([inner, np.zeros((K, n - head, size))], axis=1)
+    residuals = np.full(K, np.inf)
+    for _ in range(3):
+        # (D - rest rest') tail = rest (top' x), D = diag(values of the tail) - mu, by Woodbury.
+        inverse = 1 / np.minimum(values[head:, None] - mu[:, None, :], -1e-300)
+        right = top.transpose(0, 2, 1) @ vectors[:, :head]
+        spread = rest.transpose(0, 2, 1)[:, None] * inverse.transpose(0, 2, 1)[:, :, None]
+        inner_systems = np.eye(c) - (spread.reshape(K, -1, n - head) @ rest).reshape(K, -1, c, c)
+        solved = np.linalg.solve(inner_systems, right.transpose(0, 2, 1)[..., None])[..., 0]
+        tail = inverse * (rest @ solved.transpose(0, 2, 1))
+        basis = np.linalg.qr(tail)[0]
+        # Project on head coordinates and the span of the tails together.
+        coupling = basis.transpose(0, 2, 1) @ rest
+        stacked = np.concatenate([top, coupling], axis=1)
+        weighted = (basis * values[head:, None]).transpose(0, 2, 1) @ basis
+        projected = -stacked @ stacked.transpose(0, 2, 1)
+        projected[:, :head, :head] += np.diag(values[:head])
+        projected[:, head:, head:] += weighted
+        mu, inner = (part[..., ::-1][..., :size] for part in np.linalg.eigh(projected))
+        vectors = np.concatenate([inner[:, :head], basis @ inner[:, head:]], axis=1)
+        image = values[:, None] * vectors - factors @ (factors.transpose(0, 2, 1) @ vectors)
+        residuals = np.linalg.norm(image - vectors * mu[:, None, :], axis=1).max(axis=1)
+        if (residuals <= _TOLERANCE * values[0]).all():
+            break
+    return mu.copy(), vectors, residuals
+
+
 def block_grams(blocks: np.ndarray) -> np.ndarray:
     """Gram matrix ``X_k X_k'`` of each block, ndarray of shape (n_clients, d, d)."""
     return blocks @ blocks.transpose(0, 2, 1)

@@ -18,11 +18,11 @@ from clair.detection import (
     coefficient_screen,
     detect,
     gap_rule,
-    normalised_grams,
     threshold_rule,
 )
-from clair.linalg import block_grams
-from clair.refinement import principal_subspace, refine
+from clair.linalg import hstack_blocks, leading_eigenpairs
+from clair.refinement import refine
+from clair.scatter import normalised
 from clair.solvers import (
     Certificate,
     Decomposition,
@@ -302,11 +302,11 @@ def fit_cores(
     CoreFit
     """
     notes: list[str] = []
-    grams = normalised_grams([core.grams for core in modules])
+    scatters = normalised([core.scatter for core in modules])
     limit = min(min(*core.shape, core.rows) for core in modules)
-    n_directions = automatic_rank(grams, options.gap, limit) if rank == "auto" else int(rank)
+    n_directions = automatic_rank(scatters, options.gap, limit) if rank == "auto" else int(rank)
 
-    verdict = detect(grams, n_directions, options.gap)
+    verdict = detect(scatters, n_directions, options.gap)
     kept = _kept_subspaces(modules, verdict.benign, n_directions)
     window = lam_window([core.thin for core in modules], kept, ~verdict.benign)
     automatic = options.lam == "auto"
@@ -429,7 +429,9 @@ def _kept_subspaces(
     modules: Sequence[Core], benign: np.ndarray, rank: int
 ) -> tuple[np.ndarray, ...]:
     """Principal subspace of the kept clients in each module."""
-    return tuple(principal_subspace(core.grams[benign], rank) for core in modules)
+    return tuple(
+        leading_eigenpairs(core.scatter.weighted(benign.astype(float)), rank)[1] for core in modules
+    )
 
 
 def _decompose(
@@ -448,7 +450,7 @@ def _decompose(
             progress=progress,
         )
     subspaces, history, status = median_subspace(
-        [core.grams for core in modules],
+        [core.scatter for core in modules],
         rank,
         tol=options.tol,
         max_iter=options.max_iter,
@@ -465,11 +467,10 @@ def _leading_subspaces(
     """Leading directions of L, or the fallback in modules where L has fewer than asked for."""
     subspaces, collapsed = [], False
     for core, low, other in zip(modules, split.low_rank, fallback, strict=True):
-        gram = block_grams(low).sum(axis=0)
-        values, vectors = np.linalg.eigh(gram)
-        rank = other.shape[1]
-        enough = values[-rank] > 1e-12 * np.einsum("kii->", core.grams)
-        subspaces.append(vectors[:, ::-1][:, :rank] if enough else other)
+        wide = hstack_blocks(low)
+        values, vectors = leading_eigenpairs(wide @ wide.T, other.shape[1], other)
+        enough = values[-1] > 1e-12 * core.scatter.energy.sum()
+        subspaces.append(vectors if enough else other)
         collapsed |= not enough
     return tuple(subspaces), collapsed
 

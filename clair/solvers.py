@@ -21,12 +21,12 @@ import numpy as np
 from clair.linalg import (
     block_norms,
     block_soft_threshold,
-    energy_in,
     hstack_blocks,
-    leading_eigenvectors,
+    leading_eigenpairs,
     singular_value_threshold,
     split_blocks,
 )
+from clair.scatter import Moments, as_scatters
 
 OVER_RELAXATION = 1.6
 PENALTY_STEP = 2.0
@@ -275,7 +275,7 @@ def certify(decomposition: Decomposition, flagged: np.ndarray) -> Certificate | 
 
 
 def median_subspace(
-    grams: Sequence[np.ndarray],
+    grams: Sequence[Moments],
     rank: int,
     *,
     tol: float = 1e-9,
@@ -286,8 +286,8 @@ def median_subspace(
 
     Parameters
     ----------
-    grams : sequence of ndarray, each of shape (n_clients, d, d)
-        Gram matrices of the client blocks, one entry a module; a client's distance is joint over
+    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
+        Client blocks or their Gram matrices, one entry a module; a client's distance is joint over
         modules.
     rank : int
     tol : float
@@ -299,28 +299,34 @@ def median_subspace(
     -------
     subspaces : tuple of ndarray of shape (d, rank)
     history : tuple of IterationRecord
-        ``penalty`` holds the smoothing, ``singular_values`` those of the weighted first module.
+        ``penalty`` holds the smoothing, ``singular_values`` those of the weighted first module, as
+        many as were computed.
     status : {"converged", "max_iter"}
 
     References
     ----------
     Lerman, Maunu, Fast, robust and non-convex subspace recovery, Information and Inference 2018.
     """
-    energy = sum(np.einsum("kii->k", gram) for gram in grams)
+    scatters = as_scatters(grams)
+    energy = np.sum([scatter.energy for scatter in scatters], axis=0)
     # A zero update lies in every subspace; the floor keeps its weight finite.
     floor = 1e-10 * float(np.sqrt(np.median(energy))) + np.finfo(float).tiny
-    weights = np.ones(len(grams[0]))
+    weights = np.ones(scatters[0].n_clients)
     history: list[IterationRecord] = []
     previous, status = np.inf, "max_iter"
-    subspaces: tuple[np.ndarray, ...] = ()
+    subspaces: list[np.ndarray | None] = [None] * len(scatters)
     for iteration in range(1, max_iter + 1):
-        weighted = [np.einsum("k,kij->ij", weights, gram) for gram in grams]
-        subspaces = tuple(leading_eigenvectors(gram, rank) for gram in weighted)
-        inside = sum(energy_in(gram, basis) for gram, basis in zip(grams, subspaces, strict=True))
-        distances = np.sqrt(np.maximum(energy - inside, 0.0))
+        pairs = [
+            leading_eigenpairs(scatter.weighted(weights), rank, basis)
+            for scatter, basis in zip(scatters, subspaces, strict=True)
+        ]
+        subspaces = [basis for _, basis in pairs]
+        distances = np.sqrt(
+            sum(scatter.outside(basis) for scatter, (_, basis) in zip(scatters, pairs, strict=True))
+        )
         objective = float(distances.sum())
         change = abs(previous - objective) / max(objective, floor)
-        values = np.sqrt(np.maximum(np.linalg.eigvalsh(weighted[0])[::-1], 0.0))
+        values = np.sqrt(np.maximum(pairs[0][0], 0.0))
         record = IterationRecord(iteration, objective, change, 0.0, floor, values, distances)
         history.append(record)
         if progress is not None:
@@ -331,4 +337,4 @@ def median_subspace(
         previous = objective
         weights = 1 / np.maximum(distances, floor)
         weights /= weights.max()
-    return subspaces, tuple(history), status
+    return tuple(basis for _, basis in pairs), tuple(history), status

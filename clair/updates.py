@@ -17,6 +17,7 @@ import numpy as np
 
 from clair._validation import check_finite
 from clair.linalg import block_grams
+from clair.scatter import Scatter
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,11 @@ class Core:
         return self.from_thin(self.thin)
 
     @cached_property
+    def scatter(self) -> Scatter:
+        """Second moments of the blocks."""
+        return Scatter(self.thin)
+
+    @property
     def grams(self) -> np.ndarray:
         """``blocks_k @ blocks_k.T``, ndarray of shape (n_clients, a, a)."""
         return block_grams(self.thin)
