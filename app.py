@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from clair.ui.jobs import job_badge
-from clair.ui.layout import current_theme
+from clair.ui.layout import current_theme, dress
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -41,10 +41,17 @@ page = st.navigation(
             url_path="copying",
             help="Fine-tune a small Transformer with twelve clients, three of them poisoned.",
         ),
+        st.Page(
+            "pages/regression.py",
+            title="Regression",
+            url_path="regression",
+            help="Many small regressions, live: how much data it takes until CLAIR pays, or stops.",
+        ),
         # The default page answers to "/" only; this one to its own name.
         st.Page("pages/overview.py", title="Overview", url_path="overview", visibility="hidden"),
     ],
     position="top",
 )
+dress()
 job_badge()
 page.run()

@@ -75,7 +75,7 @@ def method_comparison(
         points = np.asarray(values[key], dtype=float)
         style = method_style(key, theme)
         mean = float(points.mean())
-        own = key in ("clair", "clair_eb")
+        own = METHODS[key].family == "clair"
         if own:
             figure.add_hrect(
                 y0=at - 0.5, y1=at + 0.5, fillcolor=with_alpha(style.color, 0.08), line_width=0
@@ -145,9 +145,10 @@ def _title(means: Mapping[str, float], measure: Measure) -> str:
     usable = {key: mean for key, mean in means.items() if not METHODS[key].oracle}
     choose = max if measure.more_is_better else min
     best = choose(usable, key=usable.__getitem__)
-    if best in ("clair", "clair_eb") or "clair" not in usable:
+    ours = [key for key in usable if METHODS[key].family == "clair"]
+    if best in ours or not ours:
         return f"{METHODS[best].label} serves the honest clients best: {measure.text(usable[best])}"
-    own = choose((key for key in ("clair", "clair_eb") if key in usable), key=usable.__getitem__)
+    own = choose(ours, key=usable.__getitem__)
     return (
         f"{METHODS[best].label} is ahead here: {measure.text(usable[best])} against "
         f"{measure.text(usable[own])} for {METHODS[own].label}"
@@ -156,7 +157,7 @@ def _title(means: Mapping[str, float], measure: Measure) -> str:
 
 def _label(key: str) -> str:
     name = METHODS[key].label
-    if key in ("clair", "clair_eb"):
+    if METHODS[key].family == "clair":
         return f"<b>{name}</b>"
     return f"<i>{name} (oracle)</i>" if METHODS[key].oracle else name
 

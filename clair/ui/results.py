@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import streamlit as st
@@ -35,6 +36,23 @@ NORM_CAPTION = (
 )
 
 
+class Judged(Protocol):
+    """A result with a verdict: an `Outcome`, or any `clair.tasks.task_result.TaskResult`."""
+
+    @property
+    def contaminated(self) -> np.ndarray: ...
+    @property
+    def flagged(self) -> np.ndarray: ...
+    @property
+    def scores(self) -> np.ndarray: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def norms(self) -> np.ndarray: ...
+    @property
+    def accuracy(self) -> Mapping[str, Any]: ...
+
+
 def show_chart(chart: Chart, key: str) -> None:
     """Takeaway, chart, and how to read it."""
     st.markdown(f"**{chart.title}**")
@@ -44,7 +62,7 @@ def show_chart(chart: Chart, key: str) -> None:
     st.caption(chart.caption)
 
 
-def verdict_panel(kind: str, outcome: Outcome, theme: ThemeName, *, reveal: bool) -> None:
+def verdict_panel(kind: str, outcome: Judged, theme: ThemeName, *, reveal: bool) -> None:
     """Suspicion and contamination norm by client, the line drawn and, if wanted, the truth."""
     truth = outcome.contaminated if reveal else None
     left, right = st.columns(2, gap="large")
@@ -88,7 +106,7 @@ def loss_panel(
 
 
 def comparison_panel(
-    kind: str, outcome: Outcome, theme: ThemeName, measures: Mapping[str, Measure]
+    kind: str, outcome: Judged, theme: ThemeName, measures: Mapping[str, Measure]
 ) -> None:
     """Accuracy by method with a dot for every honest client.
 
@@ -96,12 +114,12 @@ def comparison_panel(
     ----------
     kind : str
         The task's kind.
-    outcome : Outcome
-        The run.
+    outcome : Judged
+        The run; its `accuracy` maps methods to arrays over the honest clients, one a measure.
     theme : {"light", "dark"}
         Which paper.
     measures : mapping of str to Measure
-        Attribute of `clair.tasks.MethodAccuracy` to what it is called; the first is shown first.
+        Name of a measure in `accuracy` to what it is called; the first is shown first.
     """
     chosen = st.segmented_control(
         "Measured by",

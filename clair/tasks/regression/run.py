@@ -36,7 +36,7 @@ class HeldOutError(MethodScores):
     squared: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegressionResult(TaskResult):
     """A `TaskResult` with what only a regression has.
 
@@ -46,10 +46,13 @@ class RegressionResult(TaskResult):
         Samples of each client.
     preliminary : ndarray of shape (n_benign,)
         Error ``||Delta_hat_k - Delta_k|| / ||Delta_k||`` of what each benign client sends.
+    subspace : ndarray of shape (d_out, true_rank)
+        The truth; no method sees it but the oracle.
     """
 
-    sizes: np.ndarray = None  # type: ignore[assignment]
-    preliminary: np.ndarray = None  # type: ignore[assignment]
+    sizes: np.ndarray
+    preliminary: np.ndarray
+    subspace: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
         """The run as plain JSON values."""
@@ -83,9 +86,10 @@ class RegressionResult(TaskResult):
         if "clair_own" in means:
             text += f", {amount(means['clair_own'])} once they go back to their own data"
         text += ")"
-        best = min((k for k in means if k not in (*CLAIR_ROWS, "clair_oracle")), key=means.get)
+        rivals = [key for key in means if key in RIVALS]
+        best = min(rivals, key=means.__getitem__)
         if means[best] < means[self.best_clair] * (1 - TIE):
-            text += f"; {RIVALS.get(best, best)} would have been better here: {amount(means[best])}"
+            text += f"; {RIVALS[best]} would have been better here: {amount(means[best])}"
         return f"{text}."
 
 
@@ -159,6 +163,7 @@ def run_regression(
         accuracy=accuracy,
         loss_history=np.zeros((0, config.n_clients)),
         sizes=data.sizes,
+        subspace=data.subspace,
         preliminary=np.linalg.norm(sent.updates[benign] - truth, axis=(1, 2))
         / np.linalg.norm(truth, axis=(1, 2)),
     )

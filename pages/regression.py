@@ -1,0 +1,44 @@
+"""Regression: many clients with few samples each, closed form, live on every slider."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from clair.ui import regression
+from clair.ui.controls import show, show_all
+from clair.ui.layout import blocked, current_theme, guard, header, sentence, toolbar
+from clair.ui.regression_views import VIEWS, headline_numbers
+from clair.ui.state import accept_ids_from_url, read
+
+GROUPS = {
+    "people": "Clients and poison",
+    "data": "Their data",
+    "alike": "How alike they are",
+}
+
+guard()
+with st.sidebar:
+    for group, title in GROUPS.items():
+        st.markdown(f"**{title}**")
+        show_all([control for control in regression.CONTROLS if control.group == group])
+    with st.expander("CLAIR's settings"):
+        show_all([control for control in regression.CONTROLS if control.group == "method"])
+
+accept_ids_from_url([regression.VIEW])
+values = read(regression.SCREEN)
+config = regression.config_of(values)
+header("Regression")
+reason = regression.obstacle(config)
+if reason is not None:
+    toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values)
+    blocked(reason)
+
+result = regression.solve(config)
+sentence(result.summary())
+st.markdown(regression.setting_words(config))
+with st.expander("The words used on this page"):
+    st.markdown(regression.GLOSSARY)
+toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values)
+headline_numbers(result)
+view = show(regression.VIEW, label=False)
+VIEWS[view](result, current_theme())
