@@ -49,7 +49,7 @@ class Paper:
 
 
 PAPERS: dict[ThemeName, Paper] = {
-    "light": Paper("#fdfcf9", "#f3f1ea", "#1d2329", "#565d66", "#e3e0d6"),
+    "light": Paper("#fdfcf9", "#f3f1ea", "#12171c", "#565d66", "#e3e0d6"),
     "dark": Paper("#14181c", "#1e2429", "#e9e6df", "#a6adb5", "#333b43"),
 }
 
@@ -57,8 +57,8 @@ PAPERS: dict[ThemeName, Paper] = {
 _ROLES: dict[str, tuple[str, str, str, str]] = {
     "benign": ("#0072b2", "#56aee6", "circle", "solid"),
     "contaminated": ("#c24e00", "#f5894a", "x", "dash"),
-    "threshold": ("#1d2329", "#e9e6df", "line-ew", "dash"),
-    "truth": ("#1d2329", "#e9e6df", "diamond-open", "dash"),
+    "threshold": ("#12171c", "#e9e6df", "line-ew", "dash"),
+    "truth": ("#12171c", "#e9e6df", "diamond-open", "dash"),
     "recovered": ("#00805d", "#2fc49a", "square", "solid"),
     "observed": ("#565d66", "#a6adb5", "circle-open", "dot"),
 }
@@ -78,9 +78,9 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "clair": ("#00805d", "#2fc49a", "star-open", "solid", "/"),
     "clair_eb": ("#00805d", "#2fc49a", "star", "solid", ""),
     "clair_own": ("#00805d", "#2fc49a", "star-diamond", "dashdot", "x"),
-    "fedavg_benign": ("#1d2329", "#e9e6df", "square-open", "dash", "/"),
-    "pooled_benign": ("#1d2329", "#e9e6df", "pentagon-open", "dot", "."),
-    "clair_oracle": ("#1d2329", "#e9e6df", "star-open", "dash", "/"),
+    "fedavg_benign": ("#12171c", "#e9e6df", "square-open", "dash", "/"),
+    "pooled_benign": ("#12171c", "#e9e6df", "pentagon-open", "dot", "."),
+    "clair_oracle": ("#12171c", "#e9e6df", "star-open", "dash", "/"),
 }
 
 ROLES: tuple[str, ...] = tuple(_ROLES)

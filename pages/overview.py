@@ -104,7 +104,7 @@ with column():
 
     st.header("What CLAIR cannot do", anchor=False)
     st.markdown(overview.MAJORITY)
-    limits = st.grid(2, gap="large")
+    limits = st.grid(2, gap=("small", "large"))
     for limit in overview.LIMITS:
         with limits.cell():
             st.markdown(f"**{limit.title}** {limit.text}")

@@ -16,7 +16,7 @@ _PARTS: dict[str, tuple[float, str, dict[ThemeName, tuple[str, str]]]] = {
     "M": (
         3.2,
         "<b>M</b>  what the server receives",
-        {"light": ("#1d2329", "#8c7f66"), "dark": ("#e9e6df", "#9c8f78")},
+        {"light": ("#12171c", "#8c7f66"), "dark": ("#e9e6df", "#9c8f78")},
     ),
     "L": (
         1.85,

@@ -144,7 +144,7 @@ def plane(result: ScenarioResult, theme: ThemeName, height: int = 380) -> Chart:
         )
     reach = 1.1 * float(np.abs(recovered[:, 0]).max())
     low = 1.15 * min(0.0, float(recovered[:, 0].min()))
-    figure.update_xaxes(title_text="along the subspace (sign: with or against the majority)")
+    figure.update_xaxes(title_text="along the subspace (left: against the others)")
     figure.update_yaxes(title_text="off the subspace")
     figure.update_xaxes(range=[low if low < 0 else -0.06 * reach, reach], showgrid=False)
     figure.update_yaxes(range=[-0.05 * _top(recovered), 1.12 * _top(recovered)])

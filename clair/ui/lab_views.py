@@ -18,15 +18,15 @@ from clair.scenario import ScenarioResult
 from clair.ui.results import NORM_CAPTION, SCORE_CAPTION, show_chart
 
 View = Callable[[ScenarioResult, ThemeName], None]
-ERROR = Measure("distance from the true update (Frobenius norm)", share=False, more_is_better=False)
+ERROR = Measure("error (Frobenius distance)", share=False, more_is_better=False)
 
 
 def headline_numbers(result: ScenarioResult) -> None:
     """Four numbers that every view is about."""
     scores, fitted = result.detection, result.fit
     chosen, local = result.error_of(result.chosen), result.error_of("local")
-    columns = st.columns(4)
-    columns[0].metric(
+    grid = st.grid("auto", min_column_width=150)
+    grid.metric(
         "Poisoned clients found",
         f"{scores.n_correct} of {scores.n_contaminated}",
         f"{scores.false_alarms} false alarms",
@@ -34,7 +34,7 @@ def headline_numbers(result: ScenarioResult) -> None:
         delta_arrow="off",
         help="A false alarm is an honest client that was flagged.",
     )
-    columns[1].metric(
+    grid.metric(
         "Error of honest clients",
         amount(chosen.mean),
         f"{amount(local.mean)} when training alone",
@@ -43,7 +43,7 @@ def headline_numbers(result: ScenarioResult) -> None:
         help="Mean distance between a client's refined update and its true one. No server knows "
         "it; here the truth is known because the problem was drawn.",
     )
-    columns[2].metric(
+    grid.metric(
         "Largest angle to the truth",
         "–" if result.angles is None else f"{amount(float(result.angles[-1]))}°",
         f"rank {fitted.rank} used, {result.problem.spec.rank} true",
@@ -52,7 +52,7 @@ def headline_numbers(result: ScenarioResult) -> None:
         help="Largest principal angle between the recovered and the true subspace: 0° is a "
         "perfect match, 90° a lost direction.",
     )
-    columns[3].metric(
+    grid.metric(
         "Margin of the verdict",
         _margin(result),
         f"λ = {amount(fitted.lam)}",

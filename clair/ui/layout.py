@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from clair.palette import ThemeName
+from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
 from clair.ui.state import Control, Preset, active_preset, assign
 
@@ -40,6 +40,16 @@ def column(width: int = 1080) -> Iterator[None]:
         yield
 
 
+def dress() -> None:
+    """Give primary buttons dark text in the dark theme, where Streamlit has white on bright green.
+
+    The one rule of CSS: the theme's settings have no key for it.
+    """
+    if current_theme() == "dark":
+        ink = PAPERS["dark"].background
+        st.html(f"<style>[data-testid='stBaseButton-primary'] {{ color: {ink}; }}</style>")
+
+
 def header(title: str) -> None:
     """Title of a page; the plain sentence about its numbers follows with `sentence`."""
     st.title(title, anchor=False)
@@ -66,7 +76,7 @@ def toolbar(
             args=(controls,),
             help="Back to the values this page opens with.",
         )
-        copy_link(f"{page}_copy_link")
+        copy_link(f"{page}_copy_link", current_theme())
     if active is not None:
         st.caption(f"**{active.name}.** Look for: {active.look_for}")
 
@@ -81,7 +91,7 @@ def _preset_menu(
                 key=f"{page}_preset_{preset.key}",
                 on_click=assign,
                 args=(controls, preset.values),
-                type="primary" if preset is active else "secondary",
+                icon=":material/check:" if preset is active else None,
                 width="stretch",
             )
             st.caption(preset.look_for)
