@@ -127,10 +127,11 @@ def lam_grid(window: tuple[float, float]) -> tuple[float, ...]:
         Finite ends.
     """
     low, high = sorted(window)
-    steps = np.array([0.97, 1.03])
-    ends = [low * steps, high * steps, low * np.array([0.6, 0.78, 0.9, 1.1]), high * 1.6]
-    ends += [high * np.array([0.9, 1.1, 1.28]), np.geomspace(low, high, 6)[1:-1]]
-    return tuple(float(lam) for lam in np.unique(np.hstack(ends).round(6)))
+    around_low = low * np.array([0.6, 0.78, 0.9, 0.97, 1.03, 1.1])
+    around_high = high * np.array([0.9, 0.97, 1.03, 1.1, 1.28, 1.6])
+    between = np.geomspace(low, high, 6)[1:-1]
+    lams = np.concatenate([around_low, around_high, between])
+    return tuple(float(lam) for lam in np.unique(lams.round(6)))
 
 
 def lam_path(problem: Problem, lams: Sequence[float]) -> LamPath:

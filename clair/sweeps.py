@@ -277,8 +277,8 @@ class SweepResult:
             done[cell] = True
             for index, trial in enumerate(trials):
                 arrays[:, cell, index] = trial.exact, trial.f1, trial.error
-        shaped = arrays.reshape(3, *config.shape, config.trials)
-        return cls(config, *shaped, done.reshape(config.shape), seconds)
+        exact, f1, error = arrays.reshape(3, *config.shape, config.trials)
+        return cls(config, exact, f1, error, done.reshape(config.shape), seconds)
 
     def success(self, measure: str, level: float) -> np.ndarray:
         """Share of successful trials a cell, ndarray of shape (rows, columns).

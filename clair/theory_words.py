@@ -1,0 +1,157 @@
+"""Plain sentences of the Theory page, computed from its numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clair.curves import Gain, Stability
+from clair.lam_path import LamPath, LamPoint
+from clair.narrative import amount, clients_list, count, times
+from clair.predictions import PredictedErrors
+from clair.solvers import STRICT, Certificate, Decomposition
+
+
+def window_sentence(path: LamPath, sharp: tuple[float, float] | None, default: float) -> str:
+    """What the sweep of lambda shows, against the prediction."""
+    measured = path.measured
+    if measured is None and sharp is None:
+        return (
+            "No λ recovers this problem exactly, and theory says so beforehand: its window is "
+            "empty."
+        )
+    if measured is None:
+        return "Theory's window is open, but with noise no λ recovers the clients exactly."
+    upper = "any larger value" if sharp is not None and np.isinf(sharp[1]) else amount(measured[1])
+    text = f"The convex program recovers everything exactly for λ from {amount(measured[0])} to "
+    text += upper
+    if sharp is not None:
+        away = abs(measured[0] / sharp[0] - 1)
+        if np.isfinite(sharp[1]):
+            away = max(away, abs(measured[1] / sharp[1] - 1))
+        text += f"; prediction and measurement differ by {max(away, 0.01):.0%} at most"
+    inside = any(point.exact for point in _around(path, default))
+    text += (
+        ", and λ₀ lies inside." if inside else f"; λ₀ = {amount(default)} lies outside: see below."
+    )
+    return text
+
+
+def _around(path: LamPath, lam: float) -> tuple[LamPoint, ...]:
+    """The neighbours of a value if both are exact, else nothing."""
+    low = [point for point in path.points if point.lam <= lam][-1:]
+    high = [point for point in path.points if point.lam >= lam][:1]
+    both = (*low, *high)
+    return both if both and all(point.exact for point in both) else ()
+
+
+def certificate_failures(
+    point: LamPoint, split: Decomposition, proof: Certificate, noise: float
+) -> list[str]:
+    """What exactly keeps the certificate from holding, empty where it holds."""
+    reasons = []
+    if split.status != "converged":
+        reasons.append(
+            f"The solver stopped after {count(split.n_iter, 'iteration')} short of its tolerance, "
+            "so its dual variable is only approximate."
+        )
+    if point.flagged.all():
+        reasons.append(
+            "Every client has something in S, so nobody is left to bear witness. "
+            + (
+                "With noise this is unavoidable: each honest client needs a little room in S."
+                if noise > 0
+                else "λ is so small that S is cheaper than L for everybody."
+            )
+        )
+    elif proof.dual_feasibility >= STRICT:
+        limit = np.flatnonzero(~point.flagged & (proof.client_ratios >= STRICT))
+        mask = np.zeros(len(point.flagged), dtype=bool)
+        mask[limit] = True
+        reasons.append(
+            f"Client {clients_list(mask)} is outside S but presses as hard as the limit allows "
+            f"({proof.dual_feasibility:.3f} of λ): moving it into S would cost nothing, so the "
+            "optimum need not be unique."
+        )
+    if proof.spectral_norm >= STRICT:
+        reasons.append(
+            f"‖W‖₂ = {proof.spectral_norm:.3f} is not below one: another direction could enter L "
+            "without extra cost."
+        )
+    if proof.kkt_residual >= 1e-4 and split.status == "converged":
+        reasons.append(
+            f"The equalities of the conditions are missed by {proof.kkt_residual:.1e}, more than "
+            "rounding explains."
+        )
+    return reasons
+
+
+def certificate_sentence(point: LamPoint, proof: Certificate, contaminated: np.ndarray) -> str:
+    """Whether there is a proof, and of the right thing."""
+    if proof.holds and point.right_set:
+        return (
+            f"Proven: no other split is as cheap, and the {count(int(contaminated.sum()), 'client')}"
+            " in S are exactly the poisoned ones."
+        )
+    if proof.holds:
+        missed = int((contaminated & ~point.flagged).sum())
+        wrong = int((point.flagged & ~contaminated).sum())
+        parts = [f"{count(missed, 'poisoned client')} missing from S"] if missed else []
+        parts += [f"{count(wrong, 'honest client')} in S"] if wrong else []
+        return (
+            "Proven optimal, and yet wrong: the program's own optimum has "
+            f"{' and '.join(parts)}. A certificate vouches for the program's answer, not for "
+            "who is poisoned."
+        )
+    if point.right_set:
+        return "S holds exactly the poisoned clients, but at this λ there is no proof of it."
+    return "No proof, and S does not hold exactly the poisoned clients."
+
+
+def stability_sentence(curves: Stability) -> str:
+    """How the subspace error grows and where each route ends."""
+    exact = curves.exact & (curves.noise > 0)
+    lost = curves.noise[curves.collapsed]
+    text = (
+        f"CLAIR keeps the right clients up to noise {curves.noise[exact].max():g}"
+        if exact.any()
+        else "CLAIR keeps the right clients at no noise level drawn"
+    )
+    if exact.any():
+        last = int(np.flatnonzero(exact)[-1])
+        ratio = curves.error["convex"][last] / max(curves.error["polished"][last], 1e-12)
+        if np.isfinite(ratio) and ratio > 1.1 and curves.error["convex"][last] < 1:
+            text += f", where polishing makes the subspace {times(ratio)} more accurate"
+    if lost.size:
+        text += f"; from {lost.min():g} the convex program puts everything into S"
+    return text + "."
+
+
+def gain_sentence(curves: Gain, now: PredictedErrors, noise: float) -> str:
+    """Whether collaboration pays at the current setting, predicted; and how sure that is."""
+    if noise == 0:
+        return (
+            "Without noise training alone is already exact: collaboration can only cost here."
+            if now.clair > 1e-9
+            else "Without noise there is no error to reduce."
+        )
+    ratio = now.local / now.clair
+    if ratio > 1.02:
+        text = (
+            f"Collaboration pays here by {times(ratio)}: predicted error {amount(now.local)} "
+            f"alone, {amount(now.clair)} with CLAIR"
+        )
+    elif ratio < 0.98:
+        text = (
+            f"Here it costs: predicted error {amount(now.clair)} with CLAIR against "
+            f"{amount(now.local)} alone, because honest clients differ off the subspace by more "
+            "than averaging saves"
+        )
+    else:
+        text = f"Break-even: CLAIR and training alone both err by about {amount(now.local)}"
+    if now.clair_eb < 0.95 * now.clair:
+        text += f"; pooling brings it to {amount(now.clair_eb)}"
+    elif now.clair_eb > 1.05 * now.clair:
+        text += f"; pooling makes it worse ({amount(now.clair_eb)})"
+    if not curves.exact.all():
+        text += ". Not every problem here finds the right set, which the prediction assumes"
+    return text + "."
