@@ -23,7 +23,7 @@ def error_curves(curves: SampleCurves, theme: ThemeName, height: int = 420) -> C
             _line(figure, curves.samples, curves.excess[key], key, theme)
     crossing = curves.crossing()
     if crossing is not None and crossing > curves.samples[0]:
-        _mark(figure, crossing, f"CLAIR stops paying: {_round(crossing)}", theme)
+        _mark(figure, crossing, f"CLAIR stops paying: {_round(crossing)}", curves.samples, theme)
     figure.update_yaxes(
         type="log", title_text="error on new data (1 = not adapted)", tickformat="~g", dtick="D2"
     )
@@ -50,20 +50,19 @@ def error_curves(curves: SampleCurves, theme: ThemeName, height: int = 420) -> C
 
 
 def preliminary_curve(
-    curves: SampleCurves, theme: ThemeName, *, noise: float, d_in: int, height: int = 300
+    curves: SampleCurves, theme: ThemeName, *, least_squares: float, height: int = 300
 ) -> Chart:
-    """Squared relative error of what the clients send, beside least squares' sigma^2 d / n.
+    """Squared relative error of what the clients send, beside the 1 / n law of least squares.
 
     Parameters
     ----------
-    noise : float
-        Standard deviation of a response.
-    d_in : int
-        Inputs of the regression.
+    least_squares : float
+        n times the squared relative error that least squares has for large n.
     """
     figure = new_figure(theme, height)
     samples, error = curves.samples, curves.preliminary
-    beyond = samples > d_in + 1
+    law = least_squares / samples
+    below = law <= 1
     observed = role_style("observed", theme)
     figure.add_scatter(
         x=samples,
@@ -75,12 +74,12 @@ def preliminary_curve(
         hovertemplate="%{x} samples: %{y:.3f}<extra>ridge, as sent</extra>",
     )
     figure.add_scatter(
-        x=samples[beyond],
-        y=noise**2 * d_in / samples[beyond],
+        x=samples[below],
+        y=law[below],
         mode="lines",
-        name="least squares in theory, σ² d / n",
+        name="least squares, 1/n law",
         line={"color": observed.color, "width": 1.5, "dash": "dot"},
-        hovertemplate="%{x} samples: %{y:.3f}<extra>σ² d / n</extra>",
+        hovertemplate="%{x} samples: %{y:.3f}<extra>σ² tr Σ⁻¹ / n</extra>",
     )
     figure.update_yaxes(type="log", title_text="squared relative error", tickformat="~g", dtick=1)
     _sample_axis(figure, samples)
@@ -90,7 +89,8 @@ def preliminary_curve(
     )
     caption = (
         "Squared distance of the honest clients' ridge estimates from the truth, relative to its "
-        "size. Ridge helps where samples are few and joins the 1/n law of least squares later."
+        "size. Ridge helps where samples are few and joins the law of least squares, σ² tr Σ⁻¹ / n, "
+        "later."
     )
     return Chart(figure, title, caption, _words(title, curves, {"local": error}))
 
@@ -111,7 +111,7 @@ def verdict_curve(curves: SampleCurves, theme: ThemeName, height: int = 300) -> 
     )
     start = curves.identified_from
     if start is not None and start > curves.samples[0]:
-        _mark(figure, start, f"identified from {start}", theme)
+        _mark(figure, start, f"identified from {start}", curves.samples, theme)
     figure.update_yaxes(title_text="F1 of the verdict", range=[-0.03, 1.06])
     _sample_axis(figure, curves.samples)
     if start is None:
@@ -194,7 +194,12 @@ def client_gains(
         )
     figure.update_yaxes(title_text="error on new data", rangemode="tozero", tickformat="~g")
     if equal:
-        figure.update_xaxes(title_text="honest client", showgrid=False, dtick=1)
+        figure.update_xaxes(
+            title_text="honest client",
+            showgrid=False,
+            dtick=1 if sizes.size <= 16 else 2,
+            range=[0.4, sizes.size + 0.6],
+        )
     else:
         _sample_axis(figure, x, "samples of the client")
     better = int(np.sum(together < alone))
@@ -230,17 +235,18 @@ def _line(
     )
 
 
-def _mark(figure: go.Figure, x: float, text: str, theme: ThemeName) -> None:
-    """Vertical line with its words; the x axis is logarithmic."""
+def _mark(figure: go.Figure, x: float, text: str, samples: np.ndarray, theme: ThemeName) -> None:
+    """Vertical line with its words on the wider side; the x axis is logarithmic."""
     ink = PAPERS[theme].ink
+    late = x > np.sqrt(samples[0] * samples[-1])
     figure.add_vline(x=x, line={"color": ink, "width": 1.2, "dash": "dash"})
     figure.add_annotation(
         x=np.log10(x),
         y=0.02,
         yref="paper",
         yanchor="bottom",
-        xanchor="left",
-        xshift=5,
+        xanchor="right" if late else "left",
+        xshift=-5 if late else 5,
         text=text,
         showarrow=False,
         font={"size": 12, "color": ink},

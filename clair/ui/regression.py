@@ -214,7 +214,8 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "default",
         "Colluders among twenty",
-        "six liars who agree with each other, all flagged, and the error halved and halved again.",
+        "six liars who agree with each other, all flagged, and the error with a client's own data "
+        "brought back: about a third of that of estimating alone.",
     ),
     Preset(
         "scarce",

@@ -13,7 +13,7 @@ from clair.figures.samples import (
     verdict_curve,
 )
 from clair.metrics import principal_angles
-from clair.narrative import amount, times
+from clair.narrative import amount
 from clair.palette import ThemeName
 from clair.tasks.regression import RegressionResult
 from clair.tasks.task_result import means_of
@@ -24,9 +24,9 @@ from clair.ui.results import comparison_panel, show_chart, verdict_panel
 def headline_numbers(result: RegressionResult) -> None:
     """Four numbers that every view is about."""
     scores, means = result.detection, means_of(result.accuracy, "excess")
-    grid = st.grid("auto", min_column_width=150)
+    grid = st.grid("auto", min_column_width=190)
     grid.metric(
-        "Poisoned clients found",
+        "Poisoned found",
         f"{scores.n_correct} of {scores.n_contaminated}",
         f"{scores.false_alarms} false alarms",
         delta_color="off",
@@ -36,18 +36,16 @@ def headline_numbers(result: RegressionResult) -> None:
     grid.metric(
         "Error with CLAIR",
         amount(means["clair"]),
-        f"{amount(means['local'])} when estimating alone",
+        f"alone {amount(means['local'])}",
         delta_color="off",
         delta_arrow="off",
         help="Mean over honest clients on new data; 1 is as good as not adapting.",
     )
     best = result.best_clair
     grid.metric(
-        "Best CLAIR row",
+        "Best row of CLAIR",
         amount(means[best]),
-        f"{times(means['local'] / means[best])} less: {METHODS[best].label}"
-        if means[best] < means["local"]
-        else METHODS[best].label,
+        METHODS[best].label,
         delta_color="off",
         delta_arrow="off",
         help="The least error of the rows of CLAIR: as published, with pooling, with own data.",
@@ -99,7 +97,7 @@ def samples(result: RegressionResult, theme: ThemeName) -> None:
     show_chart(error_curves(found, theme), "regression_errors")
     columns = st.columns(3, gap="medium")
     charts = {
-        "preliminary": preliminary_curve(found, theme, noise=config.noise, d_in=config.d_in),
+        "preliminary": preliminary_curve(found, theme, least_squares=config.least_squares_constant),
         "f1": verdict_curve(found, theme),
         "gain": gain_curve(found, theme),
     }

@@ -192,6 +192,13 @@ class RegressionConfig:
         """Number of contaminated clients: the rounded share, always below half."""
         return min(round(self.poisoned_fraction * self.n_clients), (self.n_clients - 1) // 2)
 
+    @property
+    def least_squares_constant(self) -> float:
+        """n times the squared relative error of least squares for large n, sigma^2 tr(Sigma^-1)."""
+        rho, d = self.correlation, self.d_in - 1
+        inverse = 1 + (2 + (d - 2) * (1 + rho**2)) / (1 - rho**2)
+        return self.noise**2 * inverse / (1 + self.off_subspace**2)
+
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON scalars."""
         return asdict(self)
