@@ -89,8 +89,8 @@ def preliminary_curve(
     )
     caption = (
         "Squared distance of the honest clients' ridge estimates from the truth, relative to its "
-        "size. Ridge helps where samples are few and joins the law of least squares, σ² tr Σ⁻¹ / n, "
-        "later."
+        "size. Ridge helps where samples are few and later joins the law of least squares, "
+        "σ² tr Σ⁻¹ / n."
     )
     return Chart(figure, title, caption, _words(title, curves, {"local": error}))
 

@@ -194,7 +194,7 @@ class RegressionConfig:
 
     @property
     def least_squares_constant(self) -> float:
-        """n times the squared relative error of least squares for large n, sigma^2 tr(Sigma^-1)."""
+        """Squared relative error of least squares times n, for large n."""
         rho, d = self.correlation, self.d_in - 1
         inverse = 1 + (2 + (d - 2) * (1 + rho**2)) / (1 - rho**2)
         return self.noise**2 * inverse / (1 + self.off_subspace**2)
