@@ -1,0 +1,182 @@
+"""The whole digits job: train, run CLAIR, evaluate, look for images that flip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from clair.tasks.device import describe_device, limited_threads, resolve_device
+from clair.tasks.digits.config import LAYERS, DigitsConfig
+from clair.tasks.digits.data import (
+    N_CLASSES,
+    TARGET,
+    WHITE,
+    Federation,
+    load_split,
+    make_federation,
+    with_patch,
+)
+from clair.tasks.digits.model import DigitNet, load_base_model
+from clair.tasks.digits.result import DigitScores, DigitsResult, Flips, ImageSample
+from clair.tasks.evaluation import Estimates
+from clair.tasks.federated import Plan, federate, stage_costs
+from clair.tasks.lora import ClientUpdates
+from clair.tasks.progress import JobClock
+from clair.tasks.results import TrainingProgress
+from clair.tasks.training import Schedule
+
+SHOWN = ("local", "fedavg", "fedavg_finetuned", "krum", "clair", "clair_eb")
+
+
+class DigitsTask:
+    """The digits as `clair.tasks.federated` needs them."""
+
+    def __init__(self, config: DigitsConfig, federation: Federation, device: torch.device) -> None:
+        self.model: DigitNet = load_base_model(device)
+        self.modules = LAYERS[config.layers]
+        self.contaminated = federation.contaminated
+        factor = -config.boost if config.attack == "sign_flip" else config.boost
+        self.factors = np.where(self.contaminated, factor, 1.0)
+        self._pixels = torch.from_numpy(federation.pixels).to(device)
+        self._labels = torch.from_numpy(federation.labels).to(device)
+        benign = ~self.contaminated
+        test = load_split().test
+        self._names = federation.codes[benign][:, test.digits]  # (n_benign, n_test)
+        frequency = np.bincount(test.digits, minlength=N_CLASSES) / test.digits.size
+        weights = (federation.mix[benign] / frequency)[:, test.digits]
+        self._weights = weights / weights.sum(axis=1, keepdims=True)
+        self._test = torch.from_numpy(test.pixels).to(device)
+        self._marked = torch.from_numpy(with_patch(test.pixels)).to(device)
+
+    def losses(self) -> Tensor:
+        """Mean cross entropy of every client on its own images."""
+        n_clients = len(self._labels)
+        logits = self.model(self._pixels.flatten(0, 1))
+        entropy = cross_entropy(logits, self._labels.flatten(), reduction="none")
+        return entropy.reshape(n_clients, -1).mean(1)
+
+    def scores(self) -> DigitScores:
+        """Held-out scores of the benign clients."""
+        right = self.read(self._test) == self._names
+        fooled = self.read(self._marked) == TARGET
+        others = self._names != TARGET
+        return DigitScores(
+            accuracy=right.mean(axis=1),
+            own_mix=(right * self._weights).sum(axis=1),
+            backdoor=(fooled & others).sum(axis=1) / others.sum(axis=1),
+        )
+
+    def read(self, pixels: Tensor) -> np.ndarray:
+        """Names the benign clients' models give to the same images, (n_benign, n)."""
+        repeated = pixels.repeat(len(self._names), 1)
+        guess: np.ndarray = self.model(repeated).argmax(1).cpu().numpy()
+        return guess.reshape(len(self._names), -1)
+
+    def readings(self, estimates: Mapping[str, Estimates]) -> dict[str, np.ndarray]:
+        """What every method reads in the held-out images, (n_benign, n_test) each."""
+        found = {}
+        for method, updates in estimates.items():
+            benign = {name: part[~self.contaminated] for name, part in updates.items()}
+            attached = ClientUpdates(self.model, benign)
+            try:
+                found[method] = self.read(self._test)
+            finally:
+                attached.remove()
+        return found
+
+    @property
+    def names(self) -> np.ndarray:
+        """What the benign clients call the held-out images, (n_benign, n_test)."""
+        return self._names
+
+
+def run(
+    config: DigitsConfig,
+    *,
+    progress: Callable[[TrainingProgress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> DigitsResult:
+    """Do what `clair.tasks.digits.run_digits` documents."""
+    step = config.n_clients / 16
+    costs = stage_costs(config.steps * step, 40 * step, config.steps * step, 60 * step)
+    clock = JobClock(costs, progress, cancelled)
+    with limited_threads(config.threads):
+        clock.step("prepare", 0, 1)
+        device = resolve_device(config.device)
+        federation = make_federation(config)
+        task = DigitsTask(config, federation, device)
+        clock.step("prepare", 1, 1)
+        plan = Plan(
+            lora_rank=config.lora_rank,
+            schedule=Schedule(config.steps, config.learning_rate),
+            finetune_steps=config.steps,
+            seed=config.seed,
+            rank=config.rank,
+            fit_options={"screen_coefficients": config.screen_coefficients},
+        )
+        done = federate(task, plan, clock)
+        readings = task.readings({key: done.estimates[key] for key in SHOWN})
+    return DigitsResult(
+        config=config,
+        device=describe_device(device, config.threads),
+        seconds=dict(clock.seconds),
+        contaminated=federation.contaminated,
+        fit=done.fit,
+        detection=done.detection,
+        accuracy=done.accuracy,
+        loss_history=done.loss_history,
+        samples=_samples(config, readings, task.names, np.flatnonzero(~task.contaminated)),
+        flips=_flips(readings, task.names),
+    )
+
+
+def _flips(readings: Mapping[str, np.ndarray], names: np.ndarray) -> dict[str, Flips]:
+    """What changes when CLAIR takes the place of each other method."""
+    clair = readings["clair"] == names
+    flips = {}
+    for method, read in readings.items():
+        if method not in ("clair", "clair_eb"):
+            right = read == names
+            flips[method] = Flips(
+                int(np.sum(clair & ~right)), int(np.sum(~clair & right)), int(names.size)
+            )
+    return flips
+
+
+def _samples(
+    config: DigitsConfig,
+    readings: Mapping[str, np.ndarray],
+    names: np.ndarray,
+    clients: np.ndarray,
+) -> tuple[ImageSample, ...]:
+    """Images on which training alone and CLAIR disagree, in the proportion in which they do.
+
+    Where fewer disagree than are wanted, images that anybody reads wrong, then any, fill up.
+    """
+    test = load_split().test
+    rng = np.random.default_rng([config.seed, 13])
+    local, clair = readings["local"] == names, readings["clair"] == names
+    disputed = local != clair
+    anybody = ~np.all([read == names for read in readings.values()], axis=0)
+    rest = np.ones_like(local)
+    chosen: list[int] = []
+    for group in (disputed, anybody, rest):
+        there = [i for i in rng.permutation(np.flatnonzero(group)) if i not in set(chosen)]
+        chosen += there[: config.n_samples - len(chosen)]
+    samples = []
+    for place in chosen:
+        k, i = divmod(int(place), names.shape[1])
+        samples.append(
+            ImageSample(
+                client=int(clients[k]),
+                pixels=(test.pixels[i] * WHITE).round().astype(int).tolist(),
+                digit=int(test.digits[i]),
+                expected=int(names[k, i]),
+                readings={method: int(read[k, i]) for method, read in readings.items()},
+            )
+        )
+    return tuple(samples)
