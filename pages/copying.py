@@ -23,7 +23,7 @@ header("Text copying")
 theme = current_theme()
 room = jobs.ROOMS[copying.KIND]
 job = jobs.current(copying.KIND)
-running = job is not None and job.state.live
+live = job is not None and job.state.live
 kept = jobs.latest_result(copying.KIND)
 outcome = kept.result if kept is not None else copying.default_outcome()
 shown = CopyTaskConfig(**outcome.config)
@@ -63,7 +63,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         key="copying_run",
         type="primary",
         icon=":material/play_arrow:",
-        disabled=running,
+        disabled=live,
         on_click=jobs.start,
         args=(copying.KIND, copying.job(config)),
         kwargs={
@@ -73,38 +73,26 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         },
     )
     reveal = show_all((copying.REVEAL,))[copying.REVEAL.key]
-    st.caption(copying.duration_words(config))
+    loading = jobs.warm_up(copying.KIND, copying.load)
+    st.caption(copying.duration_words(config, loaded=not loading.is_alive()))
 
 with said:
-    if running:
-        sentence(copying.running_words(job.config))
+    if live:
+        sentence(copying.running_words(job))
     elif reveal == "never":
         sentence(copying.guess_words(outcome))
     else:
         sentence(outcome.sentence)
-if running:
-    jobs.watch(room, job.id, draw_live)
-    st.stop()
-
-if job is not None and job.state is JobState.FAILED:
+if live:
+    jobs.watch(room, job, draw_live)
+    if job.state is JobState.RUNNING:
+        st.stop()
+elif job is not None and job.state is JobState.FAILED:
     st.error(job.message, icon=":material/error:")
 elif job is not None and job.state is JobState.CANCELLED:
     st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
-
 changed = copying.differences(config, shown)
-if kept is None:
-    what = (
-        "Below: a run made beforehand with the page's first settings, so there is something to see."
-    )
-elif kept.reused:
-    what = "Below: your settings; somebody had just run exactly these, so the result is the same."
-else:
-    what = f"Below: your run, {kept.seconds:.0f} s."
-if changed:
-    what += (
-        f" **The settings have changed since:** {'; '.join(changed)}. Run to see what that does."
-    )
-st.caption(what)
+st.caption(copying.shown_words(kept, changed, waiting=live))
 
 truth_shown = reveal != "never"
 st.subheader("Whom CLAIR flagged", anchor=False)
@@ -128,4 +116,3 @@ with right:
     st.markdown("\n".join(f"* {note}" for note in copying.caveats(outcome)))
 st.subheader("Time, and the numbers to take away", anchor=False)
 results.time_panel(copying.KIND, outcome, file_name=f"clair-copying-seed-{shown.seed}.json")
-jobs.warm_up("clair.tasks.copytask.run")

@@ -58,7 +58,7 @@ def loss_curves(
         losses, steps = losses[kept], steps[kept]
     losses = np.maximum(losses, 1e-6)
 
-    figure = new_figure(theme, height)
+    figure = new_figure(theme, height, margin={"t": 12 if contaminated is None else 36})
     for name, clients, color, dash in _groups(losses.shape[1], contaminated, theme):
         # one trace a group: curves are separated by gaps, which is far cheaper than a trace each
         x, y, who = [], [], []
@@ -117,14 +117,8 @@ def _label_ends(
 ) -> None:
     """Write each client's number at the end of its curve, moved apart where they would overlap."""
     low, high = np.log10(limits)
-    order = np.argsort(last)
-    heights = (np.log10(last[order]) - low) / (high - low)
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + _LABEL_GAP)
-    if len(heights):
-        heights -= max(0.0, heights[-1] - 0.99)
-        for i in range(len(heights) - 2, -1, -1):
-            heights[i] = min(heights[i], heights[i + 1] - _LABEL_GAP)
+    order = np.argsort(last, kind="stable")
+    heights = _spread((np.log10(last[order]) - low) / (high - low), _LABEL_GAP)
     colors = [PAPERS[theme].muted] * last.size
     if contaminated is not None:
         roles = ["contaminated" if bad else "benign" for bad in contaminated]
@@ -141,6 +135,24 @@ def _label_ends(
         showlegend=False,
         cliponaxis=False,
     )
+
+
+def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
+    """Move sorted heights in [0, 1] apart to at least `gap`, each cluster about its own centre.
+
+    With z_i = y_i - i gap this is isotonic regression: neighbours that violate the order are pooled.
+    """
+    steps = gap * np.arange(heights.size)
+    pools: list[tuple[float, int]] = []
+    for value in heights - steps:
+        mean, size = float(value), 1
+        while pools and pools[-1][0] > mean:
+            other, n = pools.pop()
+            mean, size = (mean * size + other * n) / (size + n), size + n
+        pools.append((mean, size))
+    spread = np.concatenate([np.full(size, mean) for mean, size in pools]) + steps
+    spread -= max(0.0, spread[-1] - 0.99)
+    return spread + max(0.0, 0.01 - spread[0])
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -55,7 +55,7 @@ def client_verdict(
             x=[None],
             y=[None],
             mode="lines",
-            name="flagged above this line",
+            name="threshold",
             line={"color": line.color, "width": 1.5, "dash": line.dash},
         )
     for name, chosen, color, symbol, dash in _groups(values.size, contaminated, theme):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from clair.jobs import Report
+from clair.jobs import JobState, JobView, Report
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
 from clair.tasks.outcome import Outcome
 from clair.ui.jobs import duration
@@ -249,6 +250,14 @@ def job(config: CopyTaskConfig) -> Callable[[Report, Callable[[], bool]], Outcom
     return work
 
 
+def load() -> None:
+    """Import what a run needs; transformers loads most of itself when a model is built."""
+    from clair.tasks.copytask import model
+
+    importlib.import_module("clair.tasks.copytask.run")
+    model.build_model()
+
+
 def setting_words(config: CopyTaskConfig) -> str:
     """What happens on this page, with the numbers of the settings."""
     bad = config.n_poisoned
@@ -279,20 +288,49 @@ def guess_words(outcome: Outcome) -> str:
     )
 
 
-def running_words(config: CopyTaskConfig) -> str:
-    """The sentence while a run is under way."""
+def running_words(job: JobView) -> str:
+    """The sentence while a run waits or is under way."""
+    config = job.config
     bad = config.n_poisoned
+    waits = job.state is JobState.QUEUED
     if bad == 0:
-        return f"{config.n_clients} honest clients are being trained at once."
+        verb = "wait for their turn to be trained" if waits else "are being trained at once"
+        return f"{config.n_clients} honest clients {verb}."
+    if waits:
+        return f"{config.n_clients} clients, {bad} of them poisoned, wait for their turn."
     return (
         f"{config.n_clients} clients are being trained at once, {bad} of them poisoned: "
         "can you tell which?"
     )
 
 
-def duration_words(config: CopyTaskConfig) -> str:
-    """Expected duration, and on which machine that was measured."""
-    return f"takes about {duration(expected_seconds(config))} on two CPU cores"
+def duration_words(config: CopyTaskConfig, *, loaded: bool) -> str:
+    """Expected duration as measured, and the device once the training libraries are there."""
+    words = f"Takes about {duration(expected_seconds(config))} on two CPU cores."
+    if loaded:
+        from clair.tasks.device import describe_device, resolve_device
+
+        device = describe_device(resolve_device(config.device), config.threads)
+        words += f" This machine trains on: {device}."
+    return words
+
+
+def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
+    """Where the result below comes from, and whether it is that of the settings on the screen."""
+    if kept is None:
+        words = (
+            "a run made beforehand with the page's first settings, so there is something to see."
+        )
+    elif kept.reused:
+        words = "your settings; somebody had just run exactly these, so the result is the same."
+    else:
+        words = f"your run, {kept.seconds:.0f} s."
+    words = f"{'While you wait' if waiting else 'Below'}: {words}"
+    if changed:
+        words += (
+            f" **The settings have changed since:** {'; '.join(changed)}. Run shows the effect."
+        )
+    return words
 
 
 def caveats(outcome: Outcome) -> list[str]:

@@ -8,7 +8,6 @@ while a job lives and at no other time.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 import uuid
 from collections.abc import Callable
@@ -37,6 +36,7 @@ STAGE_NAMES: dict[str, str] = {
     "finetune": "fine-tune FedAvg",
     "clair": "CLAIR",
     "evaluate": "evaluate",
+    "sweep": "draw and solve, cell by cell",
 }
 
 ENDED: dict[JobState, str] = {
@@ -53,17 +53,19 @@ def pool() -> JobPool:
 
 
 @st.cache_resource(show_spinner=False)
-def warm_up(module: str, delay: float = 1.5) -> threading.Timer:
-    """Import a slow module ahead of the first run, once for the server and off every page's way.
+def warm_up(kind: str, _load: Callable[[], object], delay: float = 1.5) -> threading.Timer:
+    """Load what a task's runs need ahead of the first one, once for the server.
 
     Parameters
     ----------
-    module : str
-        The module whose import takes seconds.
+    kind : str
+        The task's kind.
+    _load : callable
+        Imports what takes seconds to import.
     delay : float
         Seconds until it starts, so that the page is painted first.
     """
-    timer = threading.Timer(delay, importlib.import_module, [module])
+    timer = threading.Timer(delay, _load)
     timer.daemon = True
     timer.start()
     return timer
@@ -93,7 +95,10 @@ class Room:
         return f"pages/{self.kind}.py"
 
 
-ROOMS: dict[str, Room] = {room.kind: room for room in (Room("copying", "Text copying"),)}
+ROOMS: dict[str, Room] = {
+    room.kind: room
+    for room in (Room("copying", "Text copying"), Room("theory", "Theory", ("sweep",)))
+}
 
 
 # -- who asks, and which job is theirs ---------------------------------------------------------
@@ -196,23 +201,23 @@ def _look_up(table: str, kind: str) -> JobView | None:
 
 
 @st.fragment(run_every=POLL_SECONDS)
-def watch(room: Room, job_id: str, draw: Callable[[JobView], None]) -> None:
-    """Live panel of a waiting or running job; reruns the page once when the job has ended.
+def watch(room: Room, seen: JobView, draw: Callable[[JobView], None]) -> None:
+    """Live panel of a waiting or running job; reruns the page once when its state has changed.
 
     Parameters
     ----------
     room : Room
         The task.
-    job_id : str
-        A job of this pool.
+    seen : JobView
+        The job as the page saw it when it drew itself.
     draw : callable
         Draws what the task has to show of its progress.
     """
     try:
-        job = pool().get(job_id)
+        job = pool().get(seen.id)
     except UnknownJob:
         st.rerun()
-    if not job.state.live:
+    if job.state is not seen.state:
         st.rerun()
     with st.container(border=True, key=f"{room.kind}_live"):
         words, button = st.columns([5, 1], vertical_alignment="center")
@@ -224,7 +229,7 @@ def watch(room: Room, job_id: str, draw: Callable[[JobView], None]) -> None:
                 key=f"{room.kind}_cancel",
                 icon=":material/close:",
                 on_click=_cancel,
-                args=(job_id,),
+                args=(job.id,),
                 disabled=job.stopping,
                 width="stretch",
             )

@@ -92,7 +92,7 @@ class Trainer:
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobPool]:
     fresh = JobPool(Limits(queued=2))
     monkeypatch.setattr(jobs, "pool", lambda: fresh)
-    monkeypatch.setattr(jobs, "warm_up", lambda module: None)
+    monkeypatch.setattr(jobs, "warm_up", lambda kind, load: threading.current_thread())
     yield fresh
     fresh.close()
 
@@ -207,6 +207,8 @@ def test_a_second_visitor_sees_the_position_and_is_served(pool, trainer):
     second = open_page(copy_seed="5")
     second.button(key="copying_run").click().run()
     assert "number 1 in the queue, 1 run before yours; starts in about 7 s" in words(second)
+    assert "3 of them poisoned, wait for their turn" in words(second)
+    assert "While you wait: a run made beforehand" in words(second)
     third = open_page(copy_seed="6")
     third.button(key="copying_run").click().run()
     assert "number 2 in the queue, 2 runs before yours" in words(third)
