@@ -140,7 +140,7 @@ def _label_ends(
 def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
     """Move sorted heights in [0, 1] apart to at least `gap`, each cluster about its own centre.
 
-    With z_i = y_i - i gap this is isotonic regression: neighbours that violate the order are pooled.
+    With z_i = y_i - i gap this is isotonic regression: neighbours out of order are pooled.
     """
     steps = gap * np.arange(heights.size)
     pools: list[tuple[float, int]] = []
