@@ -280,11 +280,23 @@ class CoreFit:
     notes: tuple[str, ...]
 
 
+def detect_cores(
+    modules: Sequence[Core], rank: int | str, options: FitOptions
+) -> tuple[int, Verdict]:
+    """Rank, chosen if "auto", and verdict of the residual detector."""
+    scatters = normalised([core.scatter for core in modules])
+    limit = min(min(*core.shape, core.rows) for core in modules)
+    n_directions = automatic_rank(scatters, options.gap, limit) if rank == "auto" else int(rank)
+    return n_directions, detect(scatters, n_directions, options.gap)
+
+
 def fit_cores(
     modules: Sequence[Core],
     rank: int | str,
     options: FitOptions,
     progress: Progress | None = None,
+    *,
+    pilot: tuple[int, Verdict] | None = None,
 ) -> CoreFit:
     """Everything `fit` does short of refinement, on compressed updates.
 
@@ -296,17 +308,15 @@ def fit_cores(
         At most the smallest dimension of every core.
     options : FitOptions
     progress : callable, optional
+    pilot : (int, Verdict), optional
+        Rank and verdict of the residual detector, if known already (`detect_cores`).
 
     Returns
     -------
     CoreFit
     """
     notes: list[str] = []
-    scatters = normalised([core.scatter for core in modules])
-    limit = min(min(*core.shape, core.rows) for core in modules)
-    n_directions = automatic_rank(scatters, options.gap, limit) if rank == "auto" else int(rank)
-
-    verdict = detect(scatters, n_directions, options.gap)
+    n_directions, verdict = pilot or detect_cores(modules, rank, options)
     kept = _kept_subspaces(modules, verdict.benign, n_directions)
     window = lam_window([core.thin for core in modules], kept, ~verdict.benign)
     automatic = options.lam == "auto"

@@ -58,63 +58,112 @@ def refine(
     """
     if not benign.any():
         return tuple(blocks.copy() for blocks in modules)
-    kept_modules = [blocks[benign] for blocks in modules]
-    means = [kept.mean(axis=0) for kept in kept_modules]
-    if pooling == "none" or int(benign.sum()) < 2:
-        estimates = [
-            basis @ (basis.T @ (kept - mean)) + mean
-            for kept, mean, basis in zip(kept_modules, means, subspaces, strict=True)
+    weights = None
+    if pooling == "eb" and int(benign.sum()) >= 2:
+        spread = [
+            directions(blocks[benign], basis)[1]
+            for blocks, basis in zip(modules, subspaces, strict=True)
         ]
-    else:
-        shapes = noise_shapes or [(b.shape[1], b.shape[2]) for b in modules]
-        estimates = _empirical_bayes(kept_modules, means, subspaces, shapes)
+        weights = pooling_weights(spread, subspaces[0].shape[1])
+    shapes = noise_shapes or [(b.shape[1], b.shape[2]) for b in modules]
     refined = []
-    for blocks, estimate in zip(modules, estimates, strict=True):
+    for blocks, basis, shape in zip(modules, subspaces, shapes, strict=True):
         result = blocks.copy()
-        result[benign] = estimate
+        result[benign] = refine_module(blocks[benign], basis, weights, shape)
         refined.append(result)
     return tuple(refined)
 
 
-def _empirical_bayes(
-    modules: Sequence[np.ndarray],
-    means: Sequence[np.ndarray],
-    subspaces: Sequence[np.ndarray],
-    shapes: Sequence[tuple[int, int]],
-) -> list[np.ndarray]:
-    """Shrink in-subspace deviations; Efron, Morris 1973, with the noise read off next door.
+def refine_module(
+    kept: np.ndarray,
+    basis: np.ndarray,
+    weights: np.ndarray | None = None,
+    noise_shape: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Refine the kept clients' updates of one module.
+
+    Parameters
+    ----------
+    kept : ndarray of shape (n_kept, d, b)
+    basis : ndarray of shape (d, rank)
+        Orthonormal columns.
+    weights : ndarray of shape (rank,), optional
+        From `pooling_weights`; without it the paper's refinement.
+    noise_shape : (int, int), optional
+        Shape of the space estimation errors live in; (d, b) by default. Used with weights only.
+
+    Returns
+    -------
+    ndarray of shape (n_kept, d, b)
+    """
+    mean = kept.mean(axis=0)
+    if weights is None:
+        refined: np.ndarray = basis @ (basis.T @ (kept - mean)) + mean
+        return refined
+    full, variance = directions(kept, basis)
+    n, rank = len(kept), basis.shape[1]
+    shape = noise_shape or (kept.shape[1], kept.shape[2])
+    basis, rest = full[:, :rank], full[:, rank:]
+    tail = float(np.sum((rest.T @ mean) ** 2))
+    free = max(shape[0] - rank, 1) * shape[1]
+    spare = PRETEST_SIGMAS * np.sqrt(2 * n / (free * (n - 1)))
+    negligible = tail <= variance[rank:].sum() / n * (1 + spare)
+    centre = basis @ (basis.T @ mean) if negligible else mean
+    pooled: np.ndarray = centre + basis @ (weights[:, None] * (basis.T @ (kept - mean)))
+    return pooled
+
+
+def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
+    """Weight of the clients' own deviations along each direction, joint over modules.
 
     The noise of trained updates falls off over directions, so it is estimated on the directions
     next to the subspace rather than on the whole tail.
+
+    Parameters
+    ----------
+    variances : sequence of ndarray
+        Of `directions`, one entry a module.
+    rank : int
+
+    Returns
+    -------
+    ndarray of shape (rank,)
+        In [0, 1].
+
+    References
+    ----------
+    Efron, Morris, Stein's estimation rule and its competitors, JASA 1973.
     """
-    n = len(modules[0])
-    bases, variances = [], []
-    for kept, mean, basis in zip(modules, means, subspaces, strict=True):
-        grams = (kept @ kept.transpose(0, 2, 1)).sum(axis=0)
-        full = _extend(aligned(basis, grams[None]), grams)
-        deviation = kept - mean
-        scatter = (deviation @ deviation.transpose(0, 2, 1)).sum(axis=0)
-        bases.append(full)
-        variances.append(np.einsum("ij,ij->j", full, scatter @ full) / (n - 1))
-    rank = subspaces[0].shape[1]
     noise = 0.0
     for variance in variances:
         beside = variance[rank : NEIGHBOURS * rank]
         noise += float(beside.mean()) if len(beside) else 0.0
     spread = np.sum([variance[:rank] for variance in variances], axis=0)
-    weights = np.maximum(0.0, 1 - noise / np.maximum(spread, np.finfo(float).tiny))
-    estimates = []
-    for kept, mean, full, variance, shape in zip(
-        modules, means, bases, variances, shapes, strict=True
-    ):
-        basis, rest = full[:, :rank], full[:, rank:]
-        tail = float(np.sum((rest.T @ mean) ** 2))
-        free = max(shape[0] - rank, 1) * shape[1]
-        spare = PRETEST_SIGMAS * np.sqrt(2 * n / (free * (n - 1)))
-        negligible = tail <= variance[rank:].sum() / n * (1 + spare)
-        centre = basis @ (basis.T @ mean) if negligible else mean
-        estimates.append(centre + basis @ (weights[:, None] * (basis.T @ (kept - mean))))
-    return estimates
+    weights: np.ndarray = np.maximum(0.0, 1 - noise / np.maximum(spread, np.finfo(float).tiny))
+    return weights
+
+
+def directions(kept: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The subspace's directions and those next to it, with the clients' variance along each.
+
+    Parameters
+    ----------
+    kept : ndarray of shape (n_kept, d, b)
+        At least two.
+    basis : ndarray of shape (d, rank)
+
+    Returns
+    -------
+    full : ndarray of shape (d, d)
+        Orthonormal; the first columns span the subspace.
+    variance : ndarray of shape (d,)
+    """
+    grams = (kept @ kept.transpose(0, 2, 1)).sum(axis=0)
+    full = _extend(aligned(basis, grams[None]), grams)
+    deviation = kept - kept.mean(axis=0)
+    scatter = (deviation @ deviation.transpose(0, 2, 1)).sum(axis=0)
+    variance: np.ndarray = np.einsum("ij,ij->j", full, scatter @ full) / (len(kept) - 1)
+    return full, variance
 
 
 def _extend(basis: np.ndarray, gram: np.ndarray) -> np.ndarray:

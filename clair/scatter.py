@@ -36,7 +36,7 @@ class Scatter:
         self._wide = hstack_blocks(thin)
         self.energy: np.ndarray = scale * self._per_client(self._wide**2).sum(axis=0)
         self.present: np.ndarray = self.energy > 0
-        self._left_out: dict[bytes, np.ndarray] = {}
+        self._left_out: dict[bytes, np.ndarray] = {}  # by kept clients, before scaling
 
     @classmethod
     def from_grams(cls, grams: np.ndarray) -> Scatter:
@@ -47,7 +47,7 @@ class Scatter:
     def scaled(self, factor: float) -> Scatter:
         """The same data with energies multiplied by `factor`."""
         other = object.__new__(Scatter)
-        other.__dict__.update(self.__dict__, scale=self.scale * factor, _left_out={})
+        other.__dict__.update(self.__dict__, scale=self.scale * factor)
         other.energy = self.energy * factor
         return other
 
@@ -86,7 +86,7 @@ class Scatter:
         if known is None or known.shape[1] < size:
             known = self._compute_left_out(kept, size)
             self._left_out[key] = known
-        return known[:, :size]
+        return self.scale * known[:, :size]
 
     def span(self, kept: np.ndarray) -> int:
         """Dimension of what the kept clients span, counted by columns."""
@@ -107,7 +107,7 @@ class Scatter:
         # A direction without the others' support is no evidence of what they share.
         own[left <= RANK_TOLERANCE * values[0]] = 0.0
         energy[kept, :n] = own
-        return self.scale * energy
+        return energy
 
     def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues of the kept clients' total, and all blocks in its eigenvectors."""

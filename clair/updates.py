@@ -122,6 +122,12 @@ class Core:
         """The updates in the shared bases, ndarray of shape (n_clients, a, b)."""
         return self.from_thin(self.thin)
 
+    def block(self, client: int) -> np.ndarray:
+        """One client's update in the shared bases, ndarray of shape (a, b)."""
+        return (
+            self.thin[client] if self.expand is None else self.thin[client] @ self.expand[client].T
+        )
+
     @cached_property
     def scatter(self) -> Scatter:
         """Second moments of the blocks."""

@@ -1,0 +1,22 @@
+"""The main jobs without a browser: ``python -m clair audit DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from clair import audit_cli
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m clair", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    audit_cli.add_parser(commands)
+    args = parser.parse_args(arguments)
+    return int(args.run(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

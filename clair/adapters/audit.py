@@ -1,0 +1,379 @@
+"""From a set of adapters to a verdict on each client."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+import numpy as np
+
+from clair._threads import single_blas_thread
+from clair.adapters.compress import Factors, ModuleCore, compress
+from clair.adapters.errors import AdapterError, printable
+from clair.adapters.folder import MIN_CLIENTS, AdapterSet, SetAside
+from clair.adapters.limits import DEFAULT, Limits
+from clair.adapters.options import AuditOptions, Step
+from clair.adapters.reader import Adapter
+from clair.adapters.result import (
+    FLAGGED,
+    KEPT,
+    Audit,
+    ClientReport,
+    Judged,
+    ModuleReport,
+    SideReport,
+    not_judged,
+)
+from clair.detection import Verdict, module_residuals, predictive_rank
+from clair.pipeline import CoreFit, detect_cores, fit_cores
+from clair.scatter import normalised
+from clair.updates import Core
+
+HUGE = 1e50
+_TOP_MODULES = 3
+_SIDES = ("output", "input")
+
+
+class _Stages:
+    """Wall time by stage, and progress passed on."""
+
+    def __init__(self, step: Step | None) -> None:
+        self.seconds: dict[str, float] = {}
+        self._step = step
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        self.step(name, 0, 1)
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def step(self, name: str, done: int, total: int) -> None:
+        if self._step is not None:
+            self._step(name, done, total)
+
+
+def audit(
+    adapters: AdapterSet,
+    options: AuditOptions | None = None,
+    *,
+    step: Step | None = None,
+    limits: Limits = DEFAULT,
+) -> Audit:
+    """Judge every adapter of a set by what it shares with the others.
+
+    Factors are read module by module and kept only in compressed form, so memory depends on the
+    number of clients and their ranks, not on the size of the base model.
+
+    Parameters
+    ----------
+    adapters : AdapterSet
+        From `clair.adapters.read_folder`.
+    options : AuditOptions, optional
+    step : callable, optional
+        Told of the progress; may raise to stop.
+    limits : Limits
+
+    Returns
+    -------
+    Audit
+        With ``reason`` set where nothing could be judged.
+    """
+    options = options or AuditOptions()
+    stages = _Stages(step)
+    aside = list(adapters.set_aside)
+    try:
+        with single_blas_thread():
+            return _audit(adapters, options, stages, limits, aside)
+    except AdapterError as error:
+        remaining = {entry.name for entry in aside}
+        listed = [not_judged(entry) for entry in aside]
+        listed += [
+            ClientReport(printable(adapter.name), "not judged", reasons=(error.problem,))
+            for adapter in adapters.adapters
+            if printable(adapter.name) not in remaining
+        ]
+        return Audit(
+            options,
+            tuple(listed),
+            base_model=printable(adapters.base_model),
+            seconds=stages.seconds,
+            notes=adapters.notes,
+            reason=error.problem,
+        )
+
+
+def _audit(
+    adapters: AdapterSet,
+    options: AuditOptions,
+    stages: _Stages,
+    limits: Limits,
+    aside: list[SetAside],
+) -> Audit:
+    _require_enough(len(adapters.adapters))
+    _require_memory(adapters, limits)
+    with stages.stage("read"):
+        cores, clients = _compress_all(adapters, aside, stages)
+    _require_enough(len(clients))
+    if not cores:
+        raise AdapterError(
+            "adapters", f"no module is changed by at least {MIN_CLIENTS} of the adapters."
+        )
+    names = list(cores)
+    notes = list(adapters.notes)
+    if adapters.unjudged_modules:
+        notes.append(
+            f"{len(adapters.unjudged_modules)} modules that fewer than {MIN_CLIENTS} adapters "
+            f"have are not judged, e.g. {printable(adapters.unjudged_modules[0])}."
+        )
+    by_side = {side: [cores[name].core(side) for name in names] for side in _SIDES}
+    pilots: dict[str, tuple[int, Verdict]] = {}
+    for index, side in enumerate(_SIDES):
+        with stages.stage("detect"):
+            stages.step("detect", index, len(_SIDES))
+            _require_rank(by_side[side], names, options.rank)
+            pilots[side] = detect_cores(by_side[side], options.rank, options.fit_options(side))
+    common = max(rank for rank, _ in pilots.values())
+    shared = {
+        side: _shared_energy(by_side[side], pilots[side][1].benign, common) for side in _SIDES
+    }
+    means = {side: float(np.mean(values)) for side, values in shared.items()}
+    side = max(_SIDES, key=means.__getitem__) if options.side == "auto" else options.side
+    with stages.stage("split"):
+        found = fit_cores(
+            by_side[side],
+            options.rank,
+            options.fit_options(side),
+            lambda record: stages.step("split", record.iteration, options.max_iter),
+            pilot=pilots[side],
+        )
+    sides = {key: _side_report(pilots[key], means[key], found, key == side) for key in _SIDES}
+    with stages.stage("report"):
+        modules = _module_reports(names, cores, by_side, pilots, found, side, shared)
+    if sides["output"].flagged.tolist() != sides["input"].flagged.tolist():
+        notes.append(_disagreement(sides, side))
+    notes.extend(found.notes)
+    notes.extend(_twins([adapters.adapters[k] for k in clients], by_side[side]))
+    judged = Judged(
+        adapters,
+        clients,
+        cores,
+        found.verdict.benign,
+    )
+    chosen = [adapters.adapters[k] for k in clients]
+    reports = _client_reports(chosen, found, by_side[side], modules)
+    return Audit(
+        options=options,
+        clients=(*reports, *(not_judged(entry) for entry in aside)),
+        modules=modules,
+        sides=sides,
+        side=side,
+        rank=found.rank,
+        lam=found.split.lam,
+        status=found.split.status,
+        base_model=printable(adapters.base_model),
+        seconds=stages.seconds,
+        notes=tuple(notes),
+        judged=judged,
+    )
+
+
+def _require_enough(n_clients: int) -> None:
+    if n_clients < MIN_CLIENTS:
+        raise AdapterError(
+            "adapters",
+            f"{n_clients} usable adapter{'s' * (n_clients != 1)} found, and at least "
+            f"{MIN_CLIENTS} are needed: with fewer there is no majority to compare with.",
+        )
+
+
+def _require_memory(adapters: AdapterSet, limits: Limits) -> None:
+    needed = 0
+    for name, shape in adapters.modules.items():
+        ranks = [a.modules[name].rank for a in adapters.adapters if name in a.modules]
+        columns = sum(ranks)
+        needed += 6 * 8 * len(adapters.adapters) * max(ranks) * min(columns, max(shape))
+    if needed > limits.core_bytes:
+        raise AdapterError(
+            "adapters",
+            f"the compressed updates would take {needed / 2**30:.1f} GiB, more than "
+            f"{limits.core_bytes / 2**30:.1f} GiB: audit fewer clients at a time.",
+        )
+
+
+def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) -> None:
+    limits = [min(*core.shape, core.rows) for core in cores]
+    lowest = int(np.argmin(limits))
+    if rank != "auto" and int(rank) > limits[lowest]:
+        raise AdapterError(
+            "rank",
+            f"rank must be at most {limits[lowest]} for module {printable(names[lowest])}, "
+            f"got {rank}.",
+        )
+
+
+def _compress_all(
+    adapters: AdapterSet, aside: list[SetAside], stages: _Stages
+) -> tuple[dict[str, ModuleCore], np.ndarray]:
+    """Compressed modules of the clients that could be read to the end, and their indices."""
+    failed: set[int] = set()
+    cores: dict[str, ModuleCore] = {}
+    for done, (name, shape) in enumerate(adapters.modules.items()):
+        factors: list[Factors] = []
+        for k, adapter in enumerate(adapters.adapters):
+            pair: Factors = None
+            if k not in failed and name in adapter.modules:
+                try:
+                    pair = _checked_factors(adapter, name)
+                except AdapterError as error:
+                    failed.add(k)
+                    aside.append(SetAside(printable(adapter.name), error.where, error.problem))
+            factors.append(pair)
+        cores[name] = compress(factors, shape)
+        stages.step("read", done + 1, len(adapters.modules))
+    energy = np.zeros(len(adapters.adapters))
+    for core in cores.values():
+        thin = core.core("output").thin
+        energy += np.einsum("kac,kac->k", thin, thin)
+    for k in np.flatnonzero(energy == 0):
+        if int(k) not in failed:
+            failed.add(int(k))
+            name = printable(adapters.adapters[k].name)
+            problem = "its update is zero in every module judged: it was not trained, or was wiped"
+            aside.append(SetAside(name, name, problem))
+    clients = np.array([k for k in range(len(energy)) if k not in failed], dtype=int)
+    chosen = {name: core.select(clients) for name, core in cores.items()}
+    usable = {name: core for name, core in chosen.items() if np.sum(core.ranks > 0) >= MIN_CLIENTS}
+    return usable, clients
+
+
+def _checked_factors(adapter: Adapter, name: str) -> tuple[np.ndarray, np.ndarray]:
+    B, A = adapter.factors(name)
+    largest = max(float(np.abs(B).max()), float(np.abs(A).max()))
+    if largest > HUGE:
+        raise AdapterError(
+            f"{printable(adapter.name)}: {printable(name)}",
+            f"has entries as large as {largest:.0e}, which no training produces",
+        )
+    return B, A
+
+
+def _shared_energy(cores: Sequence[Core], kept: np.ndarray, rank: int) -> np.ndarray:
+    """Share of the kept clients' energy predicted by the others, by module."""
+    scatters = [core.scatter for core in cores]
+    residuals = module_residuals(scatters, kept, rank)[:, kept].sum(axis=1)
+    energy = np.array([scatter.energy[kept].sum() for scatter in scatters])
+    return 1 - residuals / np.where(energy > 0, energy, 1.0)
+
+
+def _side_report(
+    pilot: tuple[int, Verdict], shared: float, found: CoreFit, decides: bool
+) -> SideReport:
+    rank, verdict = (found.rank, found.verdict) if decides else pilot
+    return SideReport(
+        rank, verdict.scores, ~verdict.benign, verdict.threshold, verdict.margin, shared
+    )
+
+
+def _module_reports(
+    names: Sequence[str],
+    cores: Mapping[str, ModuleCore],
+    by_side: Mapping[str, Sequence[Core]],
+    pilots: Mapping[str, tuple[int, Verdict]],
+    found: CoreFit,
+    side: str,
+    shared: Mapping[str, np.ndarray],
+) -> tuple[ModuleReport, ...]:
+    kept = found.verdict.benign
+    residuals = np.sqrt(
+        module_residuals([core.scatter for core in by_side[side]], kept, found.rank)
+    )
+    reports = []
+    for index, name in enumerate(names):
+        present = cores[name].ranks > 0
+        typical = float(np.median(residuals[index][kept & present])) if kept.any() else 0.0
+        floor = 1e-6 * float(np.sqrt(np.median(by_side[side][index].scatter.energy[present])))
+        deviation = residuals[index] / max(typical, floor, np.finfo(float).tiny)
+        suggested = {}
+        for key in _SIDES:
+            core = by_side[key][index]
+            limit = min(*core.shape, core.rows)
+            suggested[key] = predictive_rank(
+                normalised([core.scatter]), pilots[key][1].benign, limit
+            )
+        reports.append(
+            ModuleReport(
+                printable(name, 200),
+                cores[name].shape,
+                int(present.sum()),
+                {key: float(shared[key][index]) for key in _SIDES},
+                suggested,
+                np.where(present, deviation, np.nan),
+            )
+        )
+    return tuple(reports)
+
+
+def _client_reports(
+    adapters: Sequence[Adapter],
+    found: CoreFit,
+    cores: Sequence[Core],
+    modules: Sequence[ModuleReport],
+) -> list[ClientReport]:
+    sizes = np.sqrt(np.sum([core.scatter.energy for core in cores], axis=0))
+    deviations = np.array([module.deviation for module in modules])
+    reports = []
+    for k, adapter in enumerate(adapters):
+        column = np.where(np.isnan(deviations[:, k]), -np.inf, deviations[:, k])
+        order = np.argsort(-column, kind="stable")[:_TOP_MODULES]
+        where = tuple((modules[i].name, float(column[i])) for i in order if column[i] > -np.inf)
+        score, flagged = float(found.verdict.scores[k]), not bool(found.verdict.benign[k])
+        reasons: list[str] = []
+        if flagged and found.screened[k]:
+            reasons.append("its coefficients point against those of the majority (sign flip)")
+        elif flagged:
+            reasons.append(
+                f"score {score:.2f} is above {found.verdict.threshold:.2f}; it deviates most in "
+                f"{where[0][0]} ({min(where[0][1], 9999):.1f} times a typical kept client)"
+            )
+        reports.append(
+            ClientReport(
+                printable(adapter.name),
+                FLAGGED if flagged else KEPT,
+                score,
+                float(found.norms[k]),
+                float(sizes[k]),
+                adapter.rank,
+                where,
+                tuple(reasons),
+                adapter.notes,
+            )
+        )
+    return reports
+
+
+def _disagreement(sides: Mapping[str, SideReport], side: str) -> str:
+    other = "input" if side == "output" else "output"
+    n = int(sides[other].flagged.sum())
+    return (
+        f"The {other} side would flag {n} client{'s' * (n != 1)} instead of "
+        f"{int(sides[side].flagged.sum())}; the {side} side decides, on which "
+        f"{sides[side].shared_energy:.0%} of a kept update is shared (the other: "
+        f"{sides[other].shared_energy:.0%})."
+    )
+
+
+def _twins(adapters: Sequence[Adapter], cores: Sequence[Core]) -> list[str]:
+    """Clients whose updates are equal to rounding: one party behind several names, perhaps."""
+    energies = np.array([core.scatter.energy for core in cores]).T
+    notes = []
+    order = np.lexsort(energies.T[::-1])
+    for a, b in pairwise(order):
+        if np.allclose(energies[a], energies[b], rtol=1e-12, atol=0.0):
+            gap = sum(float(np.sum((c.block(a) - c.block(b)) ** 2)) for c in cores)
+            if gap <= 1e-20 * energies[a].sum():
+                pair = sorted((printable(adapters[a].name), printable(adapters[b].name)))
+                notes.append(f"{pair[0]} and {pair[1]} sent the same update.")
+    return notes

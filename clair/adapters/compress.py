@@ -1,0 +1,132 @@
+"""All adapters' updates of one module as a small core, from two small Gram matrices.
+
+With B_k (d_out, rho) and A_k (rho, d_in) side by side in ``Y = [B_1 .. B_K]`` and
+``Z = [A_1' .. A_K']``, norms, angles and singular values of the updates depend on ``Y'Y`` and
+``Z'Z`` only. A root of each, ``Y'Y = R'R``, replaces a side of length 4096 or more by at most
+n_clients * rho coordinates without loss (`clair.updates`), and a module's factors can be forgotten
+as soon as its two Gram matrices are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from clair.updates import Core, thin_product
+
+#: B of shape (d_out, rank) and A of shape (rank, d_in), or None where a client lacks the module.
+Factors: TypeAlias = "tuple[np.ndarray, np.ndarray] | None"
+
+_ROOT_TOLERANCE = 1e-14
+
+
+@dataclass(frozen=True)
+class ModuleCore:
+    """One module of all clients, compressed.
+
+    Attributes
+    ----------
+    output : ndarray of shape (n_clients, a, rho)
+        Coordinates of every B_k, zero where the module is missing, ranks padded with zeros.
+    input : ndarray of shape (n_clients, b, rho)
+        Coordinates of every A_k transposed.
+    shape : tuple of int
+        (d_out, d_in) of the module.
+    ranks : ndarray of int, shape (n_clients,)
+        0 where the module is missing.
+    """
+
+    output: np.ndarray
+    input: np.ndarray
+    shape: tuple[int, int]
+    ranks: np.ndarray
+
+    def core(self, side: str) -> Core:
+        """The core `clair.pipeline.fit_cores` works on, sides in output order."""
+        first, second, shape = self.output, self.input, self.shape
+        if side == "input":
+            first, second, shape = second, first, shape[::-1]
+        thin, expand = thin_product(first, second.transpose(0, 2, 1))
+        return Core(thin, expand, None, None, shape, (first.shape[1], second.shape[1]))
+
+    def select(self, clients: np.ndarray) -> ModuleCore:
+        """The same module for some of the clients."""
+        return ModuleCore(
+            self.output[clients], self.input[clients], self.shape, self.ranks[clients]
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+        return self.output.nbytes + self.input.nbytes
+
+
+def compress(factors: Sequence[Factors], shape: tuple[int, int]) -> ModuleCore:
+    """Compress one module.
+
+    Parameters
+    ----------
+    factors : sequence of (B, A) or None
+        One entry a client, scaling applied.
+    shape : tuple of int
+        (d_out, d_in).
+    """
+    ranks = np.array([0 if pair is None else pair[0].shape[1] for pair in factors])
+    pairs = [pair for pair in factors if pair is not None]
+    if not pairs:
+        empty = np.zeros((len(factors), 1, 1))
+        return ModuleCore(empty, empty, shape, ranks)
+    return ModuleCore(
+        _spread(side_root([B for B, _ in pairs]), ranks),
+        _spread(side_root([A.T for _, A in pairs]), ranks),
+        shape,
+        ranks,
+    )
+
+
+def side_root(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Coordinates with the inner products of all columns, ndarray of shape (a, n_columns)."""
+    stacked = np.concatenate(columns, axis=1)
+    if stacked.shape[0] <= stacked.shape[1]:
+        return stacked
+    return gram_root(stacked.T @ stacked)[0]
+
+
+def gram_root(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Root and its pseudo-inverse of a positive semidefinite matrix.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n, n)
+
+    Returns
+    -------
+    root : ndarray of shape (a, n)
+        ``root.T @ root`` equals `gram`; a is its numerical rank, at least 1.
+    inverse : ndarray of shape (n, a)
+        For ``gram = Y'Y``, ``Y @ inverse`` has orthonormal columns and ``Y @ inverse @ root`` is Y.
+
+    Notes
+    -----
+    Columns are scaled to length 1 first, so that a client a million times larger than the others
+    costs them no accuracy.
+    """
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    lengths[lengths == 0] = 1.0
+    values, vectors = np.linalg.eigh(gram / np.outer(lengths, lengths))
+    kept = values > _ROOT_TOLERANCE * len(gram) * max(values[-1], np.finfo(float).tiny)
+    kept[-1] = True
+    roots = np.sqrt(np.maximum(values[kept], np.finfo(float).tiny))
+    vectors = vectors[:, kept]
+    return (vectors * roots).T * lengths, vectors / roots / lengths[:, None]
+
+
+def _spread(root: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Columns side by side as one padded block a client."""
+    blocks = np.zeros((len(ranks), root.shape[0], int(ranks.max())))
+    for block, rank, end in zip(blocks, ranks, np.cumsum(ranks), strict=True):
+        block[:, :rank] = root[:, end - rank : end]
+    return blocks

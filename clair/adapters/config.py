@@ -1,0 +1,206 @@
+"""`adapter_config.json`: what it says about the update, and what rules an adapter out."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clair.adapters.errors import AdapterError, printable
+from clair.adapters.limits import DEFAULT, Limits
+
+_LITERAL = re.compile(r"[\w.\-]*", re.ASCII)
+_PATTERNS, _REPEATS = 64, 2
+
+# Settings under which an adapter changes the model by something else than B A.
+_OTHER_UPDATES = {
+    "use_dora": "is a DoRA adapter: it also rescales the base weights, so its update is not B A",
+    "use_qalora": "is a QA-LoRA adapter, whose update is not B A of the layer's shape",
+    "use_bdlora": "is a block-diagonal LoRA adapter, which is not supported",
+    "target_parameters": "adapts raw parameters (target_parameters), which is not supported",
+    "alora_invocation_tokens": "is an activated LoRA, whose update depends on the prompt",
+    "kasa_config": "is a KaSA adapter, whose update is not B A",
+    "monteclora_config": "is a MonteCLoRA adapter, whose update is not B A",
+    "arrow_config": "is a router over other adapters, not an update of its own",
+    "layer_replication": "replicates layers of the base model, which is not supported",
+}
+# Initialisations that also change the base weights: B A alone is not what was learned.
+_REWRITTEN_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The part of PEFT's configuration that matters here.
+
+    Attributes
+    ----------
+    base_model : str
+        Name or path of the base model, "" if not given.
+    r, alpha : int and float
+        Defaults for modules without a pattern.
+    rslora : bool
+        Scaling ``alpha / sqrt(r)`` instead of ``alpha / r``.
+    rank_pattern, alpha_pattern : mapping of str to int or float
+        By module name or regular expression, as PEFT matches them.
+    raw : dict
+        The whole file, to be written back.
+    notes : tuple of str
+        What is in the adapter but is not part of the judged update.
+    """
+
+    base_model: str
+    r: int
+    alpha: float
+    rslora: bool
+    rank_pattern: Mapping[str, float]
+    alpha_pattern: Mapping[str, float]
+    raw: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    def scaling(self, module: str, rank: int) -> float:
+        """Factor of ``B A`` in a module whose tensors have rank `rank`."""
+        alpha = _lookup(self.alpha_pattern, module)
+        alpha = self.alpha if alpha is None else alpha
+        return alpha / (math.sqrt(rank) if self.rslora else rank)
+
+    def expected_rank(self, module: str) -> int:
+        """Rank the configuration announces; the tensors decide."""
+        rank = _lookup(self.rank_pattern, module)
+        return self.r if rank is None else int(rank)
+
+
+def _lookup(pattern: Mapping[str, float], module: str) -> float | None:
+    """First entry whose key matches the end of a module's name, at a dot, as PEFT does."""
+    for key, value in pattern.items():
+        if _LITERAL.fullmatch(key) and "." not in key:
+            if module == key or module.endswith("." + key):
+                return value
+        elif re.match(rf"(.*\.)?({key})$", module):
+            return value
+    return None
+
+
+def read_config(path: Path, shown: str, limits: Limits = DEFAULT) -> AdapterConfig:
+    """Read and check an ``adapter_config.json``.
+
+    Raises
+    ------
+    AdapterError
+        For anything but a plain LoRA adapter, naming the setting that rules it out.
+    """
+    try:
+        if path.is_symlink():
+            raise AdapterError(shown, "is a link, and links are not followed; copy the file here")
+        with open(path, "rb") as file:
+            data = file.read(limits.config_bytes + 1)
+    except OSError as error:
+        raise AdapterError(shown, f"cannot be read ({error.strerror})") from None
+    if len(data) > limits.config_bytes:
+        raise AdapterError(shown, f"is larger than {limits.config_bytes:,} bytes")
+    try:
+        raw = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise AdapterError(shown, "is not valid JSON in UTF-8") from None
+    if not isinstance(raw, dict):
+        raise AdapterError(shown, "is not a JSON object")
+    return parse_config(raw, shown)
+
+
+def parse_config(raw: dict[str, Any], shown: str) -> AdapterConfig:
+    """Check the contents of an ``adapter_config.json``; see `read_config`."""
+    kind = raw.get("peft_type")
+    if kind != "LORA":
+        raise AdapterError(shown, f"peft_type is {printable(repr(kind), 40)}, only LORA is judged")
+    for key, problem in _OTHER_UPDATES.items():
+        if raw.get(key):
+            raise AdapterError(shown, problem)
+    start = raw.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_REWRITTEN_BASE):
+        raise AdapterError(
+            shown,
+            f"init_lora_weights is {printable(start, 40)!r}, which also changes the base weights; "
+            "save it with path_initial_model_for_weight_conversion first",
+        )
+    base = raw.get("base_model_name_or_path") or ""
+    if not isinstance(base, str):
+        raise AdapterError(shown, "base_model_name_or_path is not a text")
+    rank = _number(raw.get("r", 8), "r", shown, minimum=1)
+    if rank != int(rank):
+        raise AdapterError(shown, f"r must be a whole number, got {rank}")
+    return AdapterConfig(
+        base_model=base,
+        r=int(rank),
+        alpha=_number(raw.get("lora_alpha", 8), "lora_alpha", shown),
+        rslora=bool(raw.get("use_rslora", False)),
+        rank_pattern=_pattern(raw, "rank_pattern", shown, minimum=1),
+        alpha_pattern=_pattern(raw, "alpha_pattern", shown),
+        raw=raw,
+        notes=_left_out(raw),
+    )
+
+
+def _number(value: Any, name: str, shown: str, minimum: float = -math.inf) -> float:
+    # abs() before isfinite(): an integer of a thousand digits is no float.
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    if not good or not abs(value) <= 1e9 or value < minimum:
+        raise AdapterError(shown, f"{name} must be a reasonable number, got {printable(value, 40)}")
+    return float(value)
+
+
+def _pattern(
+    raw: Mapping[str, Any], name: str, shown: str, minimum: float = -math.inf
+) -> dict[str, float]:
+    entries = raw.get(name) or {}
+    if not isinstance(entries, dict):
+        raise AdapterError(shown, f"{name} must map module names to numbers")
+    result, expressions = {}, 0
+    for key, value in entries.items():
+        if not _LITERAL.fullmatch(key):
+            expressions += 1
+            _check_expression(key, name, shown)
+        result[key] = _number(value, f"{name}[{printable(key, 40)!r}]", shown, minimum)
+    if expressions > _PATTERNS:
+        raise AdapterError(shown, f"{name} has more than {_PATTERNS} regular expressions")
+    return result
+
+
+def _check_expression(key: str, name: str, shown: str) -> None:
+    """Refuse regular expressions that are broken, or slow by design.
+
+    Matching time grows with the number of unbounded repetitions as exponent, and exponentially for
+    nested ones; two side by side are all that patterns of layer names need.
+    """
+    where = f"{name} key {printable(key, 60)!r}"
+    if len(key) > 256:
+        raise AdapterError(shown, f"{where} is longer than 256 characters")
+    try:
+        re.compile(key)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise AdapterError(shown, f"{where} is no regular expression ({error})") from None
+    plain = re.sub(r"\\.|\[[^\]]*\]", "x", key)
+    repeats = len(re.findall(r"[*+]|\{\d*,\d*\}", plain))
+    if repeats > _REPEATS or re.search(r"\)[*+{]|\(\?[^:]|\\[1-9]", re.sub(r"\\\\", "", key)):
+        raise AdapterError(shown, f"{where} is too complicated a regular expression to be safe")
+
+
+def _left_out(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """Notes on parts that are neither judged nor written back."""
+    notes = []
+    if raw.get("bias", "none") != "none":
+        notes.append("trained biases are not judged and are left out of refined adapters")
+    if raw.get("lora_bias"):
+        notes.append("biases of lora_B are not judged and are left out of refined adapters")
+    if raw.get("modules_to_save"):
+        saved = raw["modules_to_save"]
+        listed = ", ".join(printable(m, 30) for m in saved[:5]) if isinstance(saved, list) else ""
+        notes.append(
+            f"fully trained modules ({listed or 'modules_to_save'}) are not judged and are left "
+            "out of refined adapters"
+        )
+    if raw.get("trainable_token_indices"):
+        notes.append("trained tokens are not judged and are left out of refined adapters")
+    return tuple(notes)

@@ -1,0 +1,249 @@
+"""A folder of adapters: who can be judged together, and why the others cannot."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clair.adapters.errors import AdapterError, printable
+from clair.adapters.limits import DEFAULT, Limits
+from clair.adapters.reader import (
+    CONFIG_NAME,
+    PICKLE_NAMES,
+    WEIGHTS_NAME,
+    Adapter,
+    natural_key,
+    read_adapter,
+)
+
+MIN_CLIENTS = 3
+_MARKS = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A client that is not judged.
+
+    Attributes
+    ----------
+    name : str
+        Of the client, safe to show.
+    where, problem : str
+        The file or tensor, and what is wrong with it.
+    """
+
+    name: str
+    where: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.problem}"
+
+
+@dataclass(frozen=True)
+class AdapterSet:
+    """Adapters of one base model, with equal shapes where they share a module.
+
+    Attributes
+    ----------
+    adapters : tuple of Adapter
+        In natural order of their names.
+    modules : mapping of str to (int, int)
+        Shape (d_out, d_in) of every module that at least three adapters have, in natural order.
+    unjudged_modules : tuple of str
+        Modules of fewer adapters.
+    set_aside : tuple of SetAside
+    base_model : str
+        "" if the configurations do not say.
+    notes : tuple of str
+        About the set as a whole.
+    """
+
+    adapters: tuple[Adapter, ...]
+    modules: Mapping[str, tuple[int, int]]
+    unjudged_modules: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+    base_model: str
+    notes: tuple[str, ...]
+
+
+Step = Callable[[int, int], None]
+
+
+def read_folder(
+    root: Path, limits: Limits = DEFAULT, *, any_base: bool = False, step: Step | None = None
+) -> AdapterSet:
+    """Find the adapters below a folder and read their headers.
+
+    Parameters
+    ----------
+    root : Path
+        Holds one folder an adapter, at any depth up to `Limits.depth`.
+    limits : Limits
+    any_base : bool
+        Judge adapters together whatever base model their configurations name.
+    step : callable, optional
+        Told how many of how many adapters have been read.
+
+    Raises
+    ------
+    AdapterError
+        If the folder cannot be read, is itself one adapter, or goes beyond the limits.
+    """
+    folders, refused = find_adapters(root, limits)
+    adapters: list[Adapter] = []
+    for done, folder in enumerate(folders):
+        name = folder.relative_to(root).as_posix()
+        try:
+            adapters.append(read_adapter(folder, name, limits))
+        except AdapterError as error:
+            refused.append(SetAside(printable(name), error.where, error.problem))
+        if step is not None:
+            step(done + 1, len(folders))
+    return assemble(adapters, refused, any_base=any_base)
+
+
+def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], list[SetAside]]:
+    """Folders below `root` that hold an adapter, and links that look like one."""
+    shown = printable(root)
+    if root.is_symlink() or not root.is_dir():
+        raise AdapterError(shown, "is not a folder")
+    if _MARKS & {entry.name for entry in _entries(root, shown)}:
+        raise AdapterError(
+            shown, "is itself an adapter; give the folder that holds one folder a client"
+        )
+    found: list[Path] = []
+    links: list[SetAside] = []
+    pending, seen = [(root, 0)], 0
+    while pending:
+        folder, depth = pending.pop()
+        entries = list(_entries(folder, printable(folder.relative_to(root))))
+        seen += len(entries)
+        if seen > limits.entries:
+            raise AdapterError(shown, f"holds more than {limits.entries:,} files and folders")
+        if depth and any(entry.name in _MARKS for entry in entries):
+            found.append(folder)
+            if len(found) > limits.clients:
+                raise AdapterError(shown, f"holds more than {limits.clients:,} adapters")
+            continue
+        for entry in entries:
+            name = Path(entry.path).relative_to(root).as_posix()
+            if entry.name.startswith((".", "__MACOSX")):
+                continue
+            if entry.is_symlink():
+                problem = "is a link, and links are not followed; copy the adapter here"
+                links.append(SetAside(printable(name), printable(name), problem))
+            elif depth < limits.depth and entry.is_dir(follow_symlinks=False):
+                pending.append((Path(entry.path), depth + 1))
+    found.sort(key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
+    return found, links
+
+
+def _entries(folder: Path, shown: str) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError as error:
+        raise AdapterError(shown, f"cannot be read ({error.strerror})") from None
+
+
+def assemble(
+    adapters: list[Adapter], refused: list[SetAside], *, any_base: bool = False
+) -> AdapterSet:
+    """Keep the adapters that can be compared with the majority.
+
+    Raises
+    ------
+    AdapterError
+        If base models are mixed without a majority.
+    """
+    set_aside = list(refused)
+    notes: list[str] = []
+    base = ""
+    if not any_base:
+        adapters, base = _same_base(adapters, set_aside)
+    elif len({_base(a) for a in adapters}) > 1:
+        notes.append("The adapters name different base models and are judged together as asked.")
+    adapters = _same_shapes(adapters, set_aside)
+    counts = Counter(name for adapter in adapters for name in adapter.modules)
+    ordered = sorted(counts, key=natural_key)
+    shapes = {name: m.shape for adapter in adapters for name, m in adapter.modules.items()}
+    modules = {name: shapes[name] for name in ordered if counts[name] >= MIN_CLIENTS}
+    partial = sum(counts[name] < len(adapters) for name in modules)
+    if partial:
+        notes.append(
+            f"{partial} of {len(modules)} modules are missing at some clients; each client is "
+            "judged on the modules it has."
+        )
+    return AdapterSet(
+        tuple(adapters),
+        modules,
+        tuple(name for name in ordered if counts[name] < MIN_CLIENTS),
+        tuple(set_aside),
+        base,
+        tuple(notes),
+    )
+
+
+def _base(adapter: Adapter) -> str:
+    """Base model without the folders in front of it, which differ between machines."""
+    return adapter.config.base_model.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].casefold()
+
+
+def _same_base(adapters: list[Adapter], set_aside: list[SetAside]) -> tuple[list[Adapter], str]:
+    counts = Counter(_base(adapter) for adapter in adapters)
+    if not counts:
+        return adapters, ""
+    (common, most), *others = counts.most_common()
+    names = {_base(adapter): adapter.config.base_model for adapter in adapters}
+    if others and others[0][1] == most:
+        listed = ", ".join(
+            f"{printable(names[b] or 'unnamed', 60)} ({n})" for b, n in counts.items()
+        )
+        raise AdapterError(
+            "base models",
+            f"the adapters belong to different base models and none has a majority: {listed}",
+        )
+    kept = []
+    for adapter in adapters:
+        if _base(adapter) == common:
+            kept.append(adapter)
+            continue
+        own = printable(adapter.config.base_model or "unnamed", 60)
+        shown = printable(adapter.name)
+        set_aside.append(
+            SetAside(
+                shown,
+                f"{shown}/{CONFIG_NAME}",
+                f"is for base model {own}, while {most} adapters are for "
+                f"{printable(names[common] or 'unnamed', 60)}",
+            )
+        )
+    return kept, names[common]
+
+
+def _same_shapes(adapters: list[Adapter], set_aside: list[SetAside]) -> list[Adapter]:
+    votes: dict[str, Counter[tuple[int, int]]] = {}
+    for adapter in adapters:
+        for name, module in adapter.modules.items():
+            votes.setdefault(name, Counter())[module.shape] += 1
+    usual = {name: shapes.most_common(1)[0][0] for name, shapes in votes.items()}
+    kept = []
+    for adapter in adapters:
+        odd = next((n for n, m in adapter.modules.items() if m.shape != usual[n]), None)
+        if odd is None:
+            kept.append(adapter)
+            continue
+        shown, (d_out, d_in) = printable(adapter.name), adapter.modules[odd].shape
+        set_aside.append(
+            SetAside(
+                shown,
+                f"{shown}/{WEIGHTS_NAME}: {printable(odd)}",
+                f"changes a {d_out} x {d_in} weight, which is {usual[odd][0]} x {usual[odd][1]} "
+                "in the other adapters",
+            )
+        )
+    return kept

@@ -1,0 +1,52 @@
+"""How much a reader accepts from files it did not write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds checked before memory is taken or a file is unpacked.
+
+    Attributes
+    ----------
+    header_bytes, config_bytes : int
+        Of a safetensors header and of an ``adapter_config.json``.
+    file_bytes : int
+        Of one adapter file.
+    tensors : int
+        In one file.
+    name_length : int
+        Of a tensor's name, in characters.
+    rank : int
+        Of one LoRA pair.
+    dimension : int
+        Of one side of an adapted layer.
+    clients : int
+        Adapters judged together.
+    entries : int
+        Files and folders looked at in one folder or archive.
+    depth : int
+        Of folders below the one given.
+    core_bytes : int
+        Memory of the compressed updates of all modules together.
+    """
+
+    header_bytes: int = 16 * MIB
+    config_bytes: int = MIB
+    file_bytes: int = 16 * GIB
+    tensors: int = 50_000
+    name_length: int = 256
+    rank: int = 1024
+    dimension: int = 1 << 20
+    clients: int = 512
+    entries: int = 20_000
+    depth: int = 4
+    core_bytes: int = 3 * GIB
+
+
+DEFAULT = Limits()

@@ -1,0 +1,83 @@
+"""What an audit is asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from clair._validation import check_choice, check_integer
+from clair.pipeline import FitOptions
+
+SIDES = ("auto", "output", "input")
+SOLVERS = ("convex", "irls")
+
+#: Told of the stage, and of how many of how many steps of it are done; may raise to stop the audit.
+Step = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """Settings of an audit, validated on construction.
+
+    Attributes
+    ----------
+    rank : int or "auto"
+        Dimension of the subspace the honest clients share in each module, >= 1.
+    side : {"auto", "output", "input"}
+        Whether they share columns (LoRA's B) or rows (LoRA's A) of their updates. "auto" takes the
+        side of which more is shared. Both are always computed and compared.
+    gap : tuple of float
+        Ratios of the gap rule, see `clair.detection.gap_rule`. The default is the stricter pair,
+        for trained updates.
+    solver : {"convex", "irls"}
+        For the split into low rank and contamination.
+    pooling : {"none", "eb"}
+        For refined adapters.
+    screen_coefficients : bool
+        Whether to look for sign flips inside the shared subspace.
+    tol : float
+        Tolerance of the solver.
+    max_iter : int
+        Bound on its iterations.
+
+    Raises
+    ------
+    ValueError
+        If a setting breaks its rule; the message names the setting, the rule and the value.
+    """
+
+    rank: int | str = "auto"
+    side: str = "auto"
+    gap: tuple[float, float] = (1.15, 1.25)
+    solver: str = "convex"
+    pooling: str = "none"
+    screen_coefficients: bool = False
+    tol: float = 1e-6
+    max_iter: int = 200
+
+    def __post_init__(self) -> None:
+        if self.rank != "auto":
+            check_integer("rank", self.rank, minimum=1)
+        check_choice("side", self.side, SIDES)
+        self.fit_options("output")
+
+    def fit_options(self, side: str) -> FitOptions:
+        """The keywords of `clair.fit` for one side."""
+        return FitOptions(
+            side=side,
+            lam="auto",
+            solver=self.solver,
+            pooling=self.pooling,
+            detector="residual",
+            threshold="auto",
+            gap=self.gap,
+            polish=True,
+            screen_coefficients=self.screen_coefficients,
+            tol=self.tol,
+            max_iter=self.max_iter,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return asdict(self)

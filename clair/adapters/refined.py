@@ -1,0 +1,178 @@
+"""Refined updates of the kept clients, as factors of a chosen rank, module by module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from clair.adapters.compress import ModuleCore, compress, gram_root
+from clair.adapters.result import Audit, Judged
+from clair.linalg import leading_eigenpairs
+from clair.refinement import directions, pooling_weights, refine_module
+from clair.updates import Core
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """How much of a client's refined update a rank keeps.
+
+    Attributes
+    ----------
+    energy : ndarray of shape (n_modules, n)
+        Squared singular values, descending, padded with zeros.
+    """
+
+    energy: np.ndarray
+
+    def rank_for(self, share: float) -> int:
+        """Smallest rank that keeps `share` of the energy, summed over modules."""
+        kept = np.cumsum(self.energy.sum(axis=0))
+        return int(np.searchsorted(kept, share * kept[-1] * (1 - 1e-12))) + 1
+
+    def truncation_error(self, rank: int) -> float:
+        """``||X - X_rank||_F / ||X||_F`` over all modules."""
+        total = float(self.energy.sum())
+        return float(np.sqrt(self.energy[:, rank:].sum() / total)) if total > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How refined updates are made: who is kept, on which side, with which weights.
+
+    Attributes
+    ----------
+    judged : Judged
+    side : {"output", "input"}
+    rank : int
+        Of the shared subspace.
+    weights : ndarray of shape (rank,), or None
+        Of empirical-Bayes pooling.
+    """
+
+    judged: Judged
+    side: str
+    rank: int
+    weights: np.ndarray | None
+
+    @classmethod
+    def of(cls, audit: Audit) -> Plan:
+        """The plan an audit leads to."""
+        if audit.judged is None:
+            raise ValueError("only an audit with a verdict has refined adapters, got none")
+        plan = cls(audit.judged, audit.side, audit.rank, None)
+        if audit.options.pooling != "eb":
+            return plan
+        variances = []
+        for name in audit.judged.modules:
+            having = plan.clients_with(name)
+            if len(having) >= 2:
+                blocks, basis = plan.oriented(audit.judged.modules[name].select(having))
+                if basis.shape[1] == plan.rank:
+                    variances.append(directions(blocks, basis)[1])
+        weights = pooling_weights(variances, plan.rank) if variances else None
+        return cls(audit.judged, audit.side, audit.rank, weights)
+
+    def clients_with(self, module: str) -> np.ndarray:
+        """Positions, among the judged clients, of kept ones that have a module."""
+        present = self.judged.modules[module].ranks > 0
+        return np.flatnonzero(self.judged.kept & present)
+
+    def oriented(self, module: ModuleCore) -> tuple[np.ndarray, np.ndarray]:
+        """Blocks with the deciding side in rows, and their principal subspace."""
+        core: Core = module.core(self.side)
+        total = core.scatter.weighted(np.ones(len(core.thin)))
+        return core.blocks, leading_eigenpairs(total, min(self.rank, len(total)))[1]
+
+    def refine(self, module: ModuleCore) -> np.ndarray:
+        """Refined blocks of kept clients, sides in PEFT's order, (n, a, b)."""
+        blocks, basis = self.oriented(module)
+        usable = self.weights is not None and len(blocks) >= 2 and basis.shape[1] == self.rank
+        weights = self.weights if usable else None
+        refined = refine_module(blocks, basis, weights)
+        return refined if self.side == "output" else refined.transpose(0, 2, 1)
+
+    def spectra(self) -> dict[int, Spectrum]:
+        """Spectrum of every kept client's refined update, from what is in memory."""
+        values: dict[int, list[np.ndarray]] = {int(k): [] for k in np.flatnonzero(self.judged.kept)}
+        for name, module in self.judged.modules.items():
+            having = self.clients_with(name)
+            if len(having) == 0:
+                continue
+            blocks = self.refine(module.select(having))
+            short = blocks if blocks.shape[1] <= blocks.shape[2] else blocks.transpose(0, 2, 1)
+            energy = np.linalg.eigvalsh(short @ short.transpose(0, 2, 1))[:, ::-1]
+            for k, row in zip(having, energy, strict=True):
+                values[int(k)].append(np.maximum(row, 0.0))
+        return {k: Spectrum(_padded(rows)) for k, rows in values.items()}
+
+    def factors(
+        self, module: str, ranks: Mapping[int, int]
+    ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Factors of the refined updates of one module, read again from disk.
+
+        Parameters
+        ----------
+        module : str
+        ranks : mapping of int to int
+            Rank to write, by position among the judged clients.
+
+        Returns
+        -------
+        dict of (B, A)
+            Of shape (d_out, rank) and (rank, d_in), scaling 1, padded with zeros.
+        """
+        having = [int(k) for k in self.clients_with(module) if int(k) in ranks]
+        everybody = [int(k) for k in self.clients_with(module)]
+        if not having:
+            return {}
+        adapters = self.judged.adapters.adapters
+        pairs = [adapters[self.judged.clients[k]].factors(module) for k in everybody]
+        left = _basis([B for B, _ in pairs])
+        right = _basis([A.T for _, A in pairs])
+        refined = self.refine(compress(pairs, self.judged.modules[module].shape))
+        result = {}
+        for k, block in zip(everybody, refined, strict=True):
+            if k in ranks:
+                u, v = truncate(block, ranks[k])
+                result[k] = (_apply(left, u), _apply(right, v.T).T)
+        return result
+
+
+def truncate(block: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Best approximation of a rank as factors (a, rank) and (rank, b) of equal size."""
+    a, b = block.shape
+    if a > b:
+        v, u = truncate(block.T, rank)
+        return u.T, v.T
+    n = min(rank, a)
+    values, vectors = leading_eigenpairs(block @ block.T, n)
+    sizes = np.sqrt(np.maximum(values, 0.0))
+    used = sizes > 1e-12 * max(float(sizes[0]), np.finfo(float).tiny)
+    roots = np.where(used, np.sqrt(np.where(used, sizes, 1.0)), 0.0)
+    inverse = np.where(used, 1 / np.where(used, roots, 1.0), 0.0)
+    first, second = np.zeros((a, rank)), np.zeros((rank, b))
+    first[:, :n] = vectors * roots
+    second[:n] = inverse[:, None] * (vectors.T @ block)
+    return first, second
+
+
+def _basis(columns: list[np.ndarray]) -> np.ndarray | None:
+    """Orthonormal basis belonging to `compress`'s coordinates; None for the identity."""
+    stacked = np.concatenate(columns, axis=1)
+    if stacked.shape[0] <= stacked.shape[1]:
+        return None
+    basis: np.ndarray = stacked @ gram_root(stacked.T @ stacked)[1]
+    return basis
+
+
+def _apply(basis: np.ndarray | None, coordinates: np.ndarray) -> np.ndarray:
+    return coordinates if basis is None else basis @ coordinates
+
+
+def _padded(rows: list[np.ndarray]) -> np.ndarray:
+    result = np.zeros((max(len(rows), 1), max((len(row) for row in rows), default=1)))
+    for target, row in zip(result, rows, strict=False):
+        target[: len(row)] = row
+    return result

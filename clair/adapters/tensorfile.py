@@ -1,0 +1,209 @@
+"""Reading single tensors out of a safetensors file without trusting it.
+
+The format is an 8-byte little-endian length, a JSON header of that length, and the tensors' bytes.
+Everything is checked before anything is allocated, bfloat16 is read without further libraries, and
+one tensor is read at a time, so a set of adapters much larger than memory can be gone through.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clair.adapters.errors import AdapterError, printable
+from clair.adapters.limits import DEFAULT, Limits
+
+_READABLE: dict[str, str] = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_SIZES = dict.fromkeys(("F64", "I64", "U64"), 8) | dict.fromkeys(("F32", "I32", "U32"), 4)
+_SIZES |= dict.fromkeys(("F16", "BF16", "I16", "U16"), 2)
+_SIZES |= dict.fromkeys(("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL"), 1)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies in its file.
+
+    Attributes
+    ----------
+    dtype : str
+        As safetensors calls it, e.g. "F32".
+    shape : tuple of int
+    start, end : int
+        Byte offsets in the file.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TensorFile:
+    """A checked safetensors file; tensors are read when asked for."""
+
+    path: Path
+    shown: str
+    tensors: Mapping[str, TensorInfo]
+
+    def read(self, name: str) -> np.ndarray:
+        """One tensor as float32 or float64.
+
+        Raises
+        ------
+        AdapterError
+            If its dtype is none of F64, F32, F16 and BF16, an entry is NaN or infinite, or the
+            file has become shorter.
+        """
+        info = self.tensors[name]
+        where = f"{self.shown}: {printable(name)}"
+        if info.dtype not in _READABLE:
+            raise AdapterError(where, f"dtype {info.dtype} is not supported; use F32, F16 or BF16")
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(info.start)
+                raw = file.read(info.end - info.start)
+        except OSError as error:
+            raise AdapterError(where, f"cannot be read ({error.strerror})") from None
+        if len(raw) != info.end - info.start:
+            raise AdapterError(where, "the file ended inside this tensor; was it being written?")
+        array = np.frombuffer(raw, dtype=_READABLE[info.dtype])
+        if info.dtype == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        if info.dtype == "F16":
+            array = array.astype(np.float32)
+        finite = np.isfinite(array)
+        if not finite.all():
+            bad = int(np.count_nonzero(~finite))
+            raise AdapterError(where, f"{bad} of {array.size} entries are NaN or infinite")
+        return array.reshape(info.shape)
+
+
+def open_tensors(path: Path, shown: str, limits: Limits = DEFAULT) -> TensorFile:
+    """Read and check the header of a safetensors file.
+
+    Parameters
+    ----------
+    path : Path
+    shown : str
+        What to call the file in messages.
+    limits : Limits
+
+    Raises
+    ------
+    AdapterError
+        Naming the file and what is wrong with it.
+    """
+    try:
+        status = path.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            raise AdapterError(shown, "is a link, and links are not followed; copy the file here")
+        if not stat.S_ISREG(status.st_mode):
+            raise AdapterError(shown, "is not a regular file")
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > limits.file_bytes:
+                raise AdapterError(shown, f"has {size:,} bytes, more than {limits.file_bytes:,}")
+            header, start = _read_header(file, size, shown, limits)
+    except OSError as error:
+        raise AdapterError(shown, f"cannot be read ({error.strerror})") from None
+    return TensorFile(path, shown, _tensors(header, start, size, shown, limits))
+
+
+def _read_header(file: Any, size: int, shown: str, limits: Limits) -> tuple[dict[str, Any], int]:
+    prefix = file.read(8)
+    if len(prefix) < 8:
+        raise AdapterError(shown, f"is no safetensors file: it has only {size} bytes")
+    if prefix[:2] == b"PK" or prefix[:1] == b"\x80":
+        raise AdapterError(
+            shown,
+            "is a pickle or zip file under a wrong name; pickles can run code, so save "
+            "the adapter as safetensors",
+        )
+    length = int.from_bytes(prefix, "little")
+    if length > limits.header_bytes:
+        raise AdapterError(
+            shown,
+            f"announces a header of {length:,} bytes, more than {limits.header_bytes:,}: "
+            "it is damaged or no safetensors file",
+        )
+    if length > size - 8:
+        raise AdapterError(
+            shown,
+            f"is truncated: the header should have {length:,} bytes, the file has {size - 8:,}",
+        )
+    try:
+        header = json.loads(file.read(length).decode("utf-8"), object_pairs_hook=_no_duplicates)
+    except _DuplicateKey as error:
+        raise AdapterError(shown, f"its header names {printable(error)} twice") from None
+    except (ValueError, RecursionError):
+        raise AdapterError(shown, "its header is not valid JSON in UTF-8") from None
+    if not isinstance(header, dict):
+        raise AdapterError(shown, "its header is not a JSON object")
+    return header, 8 + length
+
+
+class _DuplicateKey(Exception):  # noqa: N818
+    pass
+
+
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise _DuplicateKey(key)
+        seen[key] = value
+    return seen
+
+
+def _tensors(
+    header: dict[str, Any], start: int, size: int, shown: str, limits: Limits
+) -> dict[str, TensorInfo]:
+    header.pop("__metadata__", None)
+    if len(header) > limits.tensors:
+        raise AdapterError(shown, f"holds {len(header):,} tensors, more than {limits.tensors:,}")
+    tensors = {name: _info(name, entry, start, shown, limits) for name, entry in header.items()}
+    position = start
+    for name, info in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
+        if info.start != position:
+            what = "overlaps another one" if info.start < position else "leaves a gap before it"
+            raise AdapterError(f"{shown}: {printable(name)}", f"its data {what}: damaged file")
+        position = info.end
+    if position > size:
+        raise AdapterError(
+            shown, f"is truncated: its tensors need {position:,} bytes, the file has {size:,}"
+        )
+    if position < size:
+        raise AdapterError(shown, f"has {size - position:,} bytes that belong to no tensor")
+    return tensors
+
+
+def _info(name: str, entry: Any, start: int, shown: str, limits: Limits) -> TensorInfo:
+    where = f"{shown}: {printable(name)}"
+    if len(name) > limits.name_length:
+        raise AdapterError(where, f"the tensor's name is longer than {limits.name_length}")
+    try:
+        dtype, shape = entry["dtype"], entry["shape"]
+        begin, end = entry["data_offsets"]
+    except (TypeError, KeyError, ValueError):
+        raise AdapterError(where, "its header entry lacks dtype, shape or data_offsets") from None
+    numbers = [begin, end, *(shape if isinstance(shape, list) else [None])]
+    if any(isinstance(n, bool) or not isinstance(n, int) or n < 0 for n in numbers):
+        raise AdapterError(where, "its shape and data_offsets must be whole numbers >= 0")
+    itemsize = _SIZES.get(dtype) if isinstance(dtype, str) else None
+    if itemsize is None:
+        raise AdapterError(where, f"unknown dtype {printable(dtype, 24)}")
+    if len(shape) > 8 or math.prod(shape) * itemsize != end - begin:
+        raise AdapterError(
+            where,
+            f"shape {printable(shape, 60)} of {dtype} does not fill its {end - begin:,} bytes",
+        )
+    return TensorInfo(dtype, tuple(shape), start + begin, start + end)

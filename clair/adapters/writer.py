@@ -1,0 +1,197 @@
+"""Refined adapters on disk, in the form PEFT loads: scaling 1, one rank, float32."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clair._threads import single_blas_thread
+from clair._validation import check_integer, check_real
+from clair.adapters.errors import AdapterError, printable
+from clair.adapters.options import Step
+from clair.adapters.reader import CONFIG_NAME, WEIGHTS_NAME, Adapter
+from clair.adapters.refined import Plan
+from clair.adapters.result import Audit
+
+# What is taken over from a client's configuration; the rest could ask PEFT for anything.
+_KEPT_KEYS = (
+    "base_model_name_or_path",
+    "fan_in_fan_out",
+    "inference_mode",
+    "lora_dropout",
+    "revision",
+    "task_type",
+)
+
+
+@dataclass(frozen=True)
+class WrittenAdapter:
+    """A refined adapter.
+
+    Attributes
+    ----------
+    name : str
+        Of the client, safe to show.
+    folder : Path
+    rank : int
+    truncation_error : float
+        ``||X - X_rank||_F / ||X||_F`` over all modules, X the refined update before truncation.
+    """
+
+    name: str
+    folder: Path
+    rank: int
+    truncation_error: float
+
+
+def write_refined(
+    audit: Audit,
+    target: Path,
+    *,
+    rank: int | None = None,
+    energy: float | None = None,
+    step: Step | None = None,
+) -> tuple[WrittenAdapter, ...]:
+    """Write the refined adapter of every kept client.
+
+    Parameters
+    ----------
+    audit : Audit
+        With a verdict.
+    target : Path
+        Folder that does not exist yet or is empty; gets one folder a client, named as the client's.
+    rank : int, optional
+        Of the adapters written. By default, and without `energy`, each client's own.
+    energy : float, optional
+        In (0, 1]: the smallest rank that keeps this share of the update's energy, by client.
+    step : callable, optional
+        Told of the progress; may raise to stop, and nothing is left behind then.
+
+    Returns
+    -------
+    tuple of WrittenAdapter
+
+    Raises
+    ------
+    AdapterError
+        If the target exists with something in it, or an adapter has changed on disk.
+    ValueError
+        For a rank or energy out of range, or both.
+    """
+    if rank is not None and energy is not None:
+        raise ValueError("give either rank or energy, got both")
+    if rank is not None:
+        rank = check_integer("rank", rank, minimum=1)
+    if energy is not None:
+        energy = check_real("energy", energy, minimum=0, maximum=1, open_minimum=True)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise AdapterError(printable(target), "exists already; refined adapters overwrite nothing")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
+    try:
+        with single_blas_thread():
+            written = _write(audit, partial, rank, energy, step)
+        if target.exists():
+            target.rmdir()
+        partial.chmod(0o755)
+        partial.rename(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return tuple(
+        WrittenAdapter(w.name, target / w.folder.relative_to(partial), w.rank, w.truncation_error)
+        for w in written
+    )
+
+
+def _write(
+    audit: Audit, folder: Path, rank: int | None, energy: float | None, step: Step | None
+) -> list[WrittenAdapter]:
+    plan = Plan.of(audit)
+    adapters = plan.judged.adapters.adapters
+    files: dict[int, _StreamedFile] = {}
+    written: list[WrittenAdapter] = []
+    for k, spectrum in plan.spectra().items():
+        adapter = adapters[plan.judged.clients[k]]
+        chosen = adapter.rank if energy is None else spectrum.rank_for(energy)
+        chosen = chosen if rank is None else rank
+        own = folder / adapter.name
+        own.mkdir(parents=True)
+        modules = [name for name in plan.judged.modules if name in adapter.modules]
+        (own / CONFIG_NAME).write_text(
+            json.dumps(refined_config(adapter, modules, chosen), indent=2), encoding="utf-8"
+        )
+        files[k] = _StreamedFile(own / WEIGHTS_NAME, _shapes(adapter, modules, chosen))
+        error = spectrum.truncation_error(chosen)
+        written.append(WrittenAdapter(printable(adapter.name), own, chosen, error))
+    ranks = {k: entry.rank for k, entry in zip(files, written, strict=True)}
+    for done, name in enumerate(plan.judged.modules):
+        for k, (B, A) in plan.factors(name, ranks).items():
+            files[k].write(A)
+            files[k].write(B)
+        if step is not None:
+            step("write", done + 1, len(plan.judged.modules))
+    return written
+
+
+def _shapes(adapter: Adapter, modules: list[str], rank: int) -> dict[str, tuple[int, int]]:
+    """Tensors of the written file, A before B, in the order in which they are written."""
+    shapes: dict[str, tuple[int, int]] = {}
+    for name in modules:
+        entry = adapter.modules[name]
+        kind, end = ("lora_embedding", "") if entry.embedding else ("lora", ".weight")
+        shapes[f"base_model.model.{name}.{kind}_A{end}"] = (rank, entry.d_in)
+        shapes[f"base_model.model.{name}.{kind}_B{end}"] = (entry.d_out, rank)
+    return shapes
+
+
+def refined_config(adapter: Adapter, modules: list[str], rank: int) -> dict[str, Any]:
+    """PEFT configuration of a refined adapter: scaling 1, no patterns, nothing but LoRA."""
+    raw = adapter.config.raw
+    return {
+        **{key: raw[key] for key in _KEPT_KEYS if key in raw},
+        "peft_type": "LORA",
+        "r": rank,
+        "lora_alpha": rank,
+        "use_rslora": False,
+        "rank_pattern": {},
+        "alpha_pattern": {},
+        "bias": "none",
+        "target_modules": modules,
+    }
+
+
+class _StreamedFile:
+    """A safetensors file whose tensors are written one after the other.
+
+    Parameters
+    ----------
+    path : Path
+    shapes : mapping of str to (int, int)
+        All tensors, float32, in the order in which `write` receives them.
+    """
+
+    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
+        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        position = 0
+        for name, shape in shapes.items():
+            end = position + 4 * shape[0] * shape[1]
+            header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [position, end]}
+            position = end
+        text = json.dumps(header, separators=(",", ":")).encode()
+        text += b" " * (-len(text) % 8)
+        self._path = path
+        path.write_bytes(len(text).to_bytes(8, "little") + text)
+
+    def write(self, array: np.ndarray) -> None:
+        """Append the next tensor."""
+        # Opened each time: hundreds of clients would exceed the number of files open at once.
+        with open(self._path, "ab") as file:
+            file.write(np.ascontiguousarray(array, dtype="<f4").tobytes())

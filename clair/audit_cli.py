@@ -1,0 +1,232 @@
+"""``python -m clair audit``: which adapters of a folder to trust, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+from clair.adapters import (
+    AdapterError,
+    Audit,
+    AuditOptions,
+    audit,
+    audit_json,
+    read_folder,
+    write_refined,
+)
+from clair.adapters.errors import printable
+from clair.adapters.options import SIDES, SOLVERS
+from clair.adapters.report import side_lines, verdict_table
+from clair.adapters.result import EXIT_UNDECIDED
+from clair.adapters.writer import WrittenAdapter
+
+EXIT_INTERRUPTED = 130
+_STAGES = {
+    "folder": "finding adapters",
+    "read": "reading and compressing",
+    "detect": "comparing clients",
+    "split": "splitting M = L + S",
+    "report": "looking at modules",
+    "write": "writing refined adapters",
+}
+_EPILOG = """\
+exit codes: 0 every adapter was judged and none stands out; 1 contaminated clients were found;
+2 the set, or somebody in it, could not be judged (also: wrong usage); 130 interrupted."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``audit`` subcommand; its ``run`` default takes the parsed arguments."""
+    parser = commands.add_parser(
+        "audit",
+        help="judge a folder of LoRA adapters",
+        description="Judge every PEFT LoRA adapter below a folder by what it shares with the "
+        "others, and write refined adapters of those kept.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="holds one folder an adapter")
+    parser.add_argument(
+        "--rank", type=_rank, default="auto", help='of the shared subspace, or "auto" (default)'
+    )
+    parser.add_argument(
+        "--side",
+        choices=SIDES,
+        default="auto",
+        help="what honest clients share: columns (output), rows (input), or whichever is shared "
+        "more (auto, default)",
+    )
+    parser.add_argument("--solver", choices=SOLVERS, default="convex", help="default: convex")
+    parser.add_argument(
+        "--sensitive",
+        action="store_true",
+        help="flag at smaller gaps: finds more colluders, at the price of false alarms",
+    )
+    parser.add_argument(
+        "--screen", action="store_true", help="also look for sign flips inside the subspace"
+    )
+    parser.add_argument(
+        "--any-base", action="store_true", help="do not compare the names of base models"
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write all numbers as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained report")
+    parser.add_argument(
+        "--write", metavar="DIR", type=Path, help="write refined adapters of the kept clients"
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--write-rank", metavar="R", type=int, help="rank of refined adapters (default: as before)"
+    )
+    size.add_argument(
+        "--write-energy", metavar="SHARE", type=float, help="or the rank that keeps this share"
+    )
+    parser.add_argument(
+        "--pooling",
+        choices=("none", "eb"),
+        default="none",
+        help="refine as in the paper (none, default) or with empirical-Bayes pooling (eb)",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def _rank(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number >= 1 or "auto", got {text!r}')
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a name shows its escape
+            stream.reconfigure(errors="backslashreplace")
+    bar = ProgressBar(sys.stderr, enabled=not args.quiet)
+    try:
+        return _run(args, bar)
+    except KeyboardInterrupt:
+        bar.clear()
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (AdapterError, ValueError) as error:
+        bar.clear()
+        print(f"clair audit: {error}", file=sys.stderr)
+        return EXIT_UNDECIDED
+    except OSError as error:
+        bar.clear()
+        where = f"{printable(error.filename)}: " if error.filename else ""
+        print(f"clair audit: {where}{error.strerror or error}", file=sys.stderr)
+        return EXIT_UNDECIDED
+
+
+def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
+    options = AuditOptions(
+        rank=args.rank,
+        side=args.side,
+        gap=(1.10, 1.15) if args.sensitive else AuditOptions().gap,
+        solver=args.solver,
+        pooling=args.pooling,
+        screen_coefficients=args.screen,
+    )
+    found = read_folder(
+        args.folder, any_base=args.any_base, step=lambda done, n: bar.step("folder", done, n)
+    )
+    result = audit(found, options, step=bar.step)
+    written: tuple[WrittenAdapter, ...] = ()
+    if args.write is not None and result.judged is not None:
+        written = write_refined(
+            result, args.write, rank=args.write_rank, energy=args.write_energy, step=bar.step
+        )
+    bar.clear()
+    if args.out is not None:
+        text = json.dumps(audit_json(result, written), indent=1, ensure_ascii=False)
+        _replace(args.out, text + "\n")
+    if args.html is not None:
+        from clair.audit_report import html_report
+
+        _replace(args.html, html_report(result, written))
+    _print(result, written, args)
+    return result.exit_code
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Namespace) -> None:
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(result.sentence())
+    print()
+    print(verdict_table(result, width))
+    lines = [*side_lines(result), *(f"note: {note}" for note in result.notes)]
+    for client in result.clients:
+        lines += [f"note: {client.name}: {note}" for note in client.notes]
+    if lines:
+        print()
+        print("\n".join(lines))
+    if written:
+        worst = max(written, key=lambda entry: entry.truncation_error)
+        print(
+            f"wrote {len(written)} refined adapters to {printable(args.write)}; largest truncation "
+            f"error {worst.truncation_error:.1%} ({worst.name}, rank {worst.rank})"
+        )
+    elif args.write is not None:
+        print("nothing to write: there is no verdict")
+    for path in (args.out, args.html):
+        if path is not None:
+            print(f"wrote {printable(path)}")
+
+
+class ProgressBar:
+    """One line on a terminal, redrawn at most ten times a second; silent elsewhere.
+
+    Parameters
+    ----------
+    stream : text file
+    enabled : bool
+    """
+
+    def __init__(self, stream: TextIO, *, enabled: bool = True) -> None:
+        self._stream = stream
+        self._enabled = enabled and stream.isatty()
+        self._drawn = 0.0
+
+    def step(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` steps of a stage are done."""
+        now = time.monotonic()
+        if not self._enabled or (now - self._drawn < 0.1 and done != total):
+            return
+        self._drawn = now
+        filled = round(24 * min(done / max(total, 1), 1.0))
+        bar = "#" * filled + "-" * (24 - filled)
+        self._stream.write(f"\r\x1b[K[{bar}] {_STAGES.get(stage, stage)} {done}/{total}")
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the line."""
+        if self._enabled:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
