@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from clair.ui.catalog import PAGES
 from clair.ui.jobs import job_badge
 from clair.ui.layout import current_theme, dress
 
@@ -20,35 +21,13 @@ st.set_page_config(
 )
 st.logo(str(ASSETS / f"logo-{current_theme()}.svg"), size="large")
 
+home, *others = PAGES
 page = st.navigation(
     [
-        st.Page(
-            "pages/overview.py",
-            title="Overview",
-            url_path="start",
-            default=True,
-            help="What goes wrong when poisoned clients are averaged, and what CLAIR does instead.",
-        ),
-        st.Page(
-            "pages/lab.py",
-            title="Subspace lab",
-            url_path="lab",
-            help="The matrix model live: move a slider, see who is flagged and what it gains.",
-        ),
-        st.Page(
-            "pages/copying.py",
-            title="Text copying",
-            url_path="copying",
-            help="Fine-tune a small Transformer with twelve clients, three of them poisoned.",
-        ),
-        st.Page(
-            "pages/regression.py",
-            title="Regression",
-            url_path="regression",
-            help="Many small regressions, live: how much data it takes until CLAIR pays, or stops.",
-        ),
+        st.Page(home.file, title=home.title, url_path="start", default=True, help=home.help),
+        *(st.Page(p.file, title=p.title, url_path=p.stem, help=p.help) for p in others),
         # The default page answers to "/" only; this one to its own name.
-        st.Page("pages/overview.py", title="Overview", url_path="overview", visibility="hidden"),
+        st.Page(home.file, title=home.title, url_path=home.stem, visibility="hidden"),
     ],
     position="top",
 )

@@ -10,14 +10,15 @@ import streamlit as st
 
 from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
-from clair.ui.state import Control, Preset, active_preset, assign
+from clair.ui.state import Control, Preset, active_preset, assign, follow
 
 
 def guard() -> None:
     """Hand a page that Streamlit started directly back to the router.
 
     With a folder named ``pages`` beside ``app.py`` the first visit of a fresh server by deep link
-    runs the page without ``app.py``. Call this first on every page.
+    runs the page without ``app.py``. Call this first on every page; it also follows the way to
+    another page that a button has asked for.
     """
     try:
         from streamlit.runtime.pages_manager import PagesManager
@@ -26,6 +27,7 @@ def guard() -> None:
     if PagesManager.uses_pages_directory:
         PagesManager.uses_pages_directory = False
         st.rerun()
+    follow()
 
 
 def current_theme() -> ThemeName:

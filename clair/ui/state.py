@@ -15,6 +15,8 @@ import streamlit as st
 
 Kind = Literal["int", "float", "number", "optional_float", "choice", "segment", "scale", "flag"]
 
+_DESTINATION = "_destination"
+
 
 @dataclass(frozen=True)
 class Control:
@@ -90,6 +92,21 @@ class Control:
             return self.label_of(value)
         return str(value).lower() if self.kind == "flag" else str(value)
 
+    def from_url(self, raw: str) -> str | None:
+        """Text that stands for the same value in Streamlit, or None where there is none."""
+        if self.options:
+            wanted = raw.strip().casefold()
+            for value, label in self.options:
+                if wanted in (str(value).casefold(), label.casefold()):
+                    return label
+            return None
+        if self.kind == "flag":
+            return raw if raw.strip().lower() in ("true", "false") else None
+        try:
+            return raw if self.valid(float(raw)) else None
+        except ValueError:
+            return None
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -120,23 +137,23 @@ def assign(controls: Sequence[Control], values: Mapping[str, Any] | None = None)
 
 
 def accept_ids_from_url(controls: Sequence[Control]) -> None:
-    """Let links name options by id (``attack=low_rank``), not only by the label shown.
+    """Make the address one that Streamlit's widgets take, before they are made.
 
-    Streamlit knows options by their labels only and drops everything else, so ids are exchanged
-    for labels in the URL before the widgets that own the parameters are made, and the script
-    starts again with that address.
+    Options may be named by id (``attack=low_rank``) where Streamlit knows only the label shown, and
+    values that break a control's rule go, some of which (``rank=nan``) Streamlit would stumble
+    over. The script starts again with the better address.
     """
     changed = False
     for control in controls:
         raw = st.query_params.get(control.key)
-        if raw is None or not control.options or control.key in st.session_state:
+        if raw is None or control.key in st.session_state:
             continue
-        wanted = raw.strip().casefold()
-        for value, label in control.options:
-            if wanted in (str(value).casefold(), label.casefold()) and raw != label:
-                st.query_params[control.key] = label
-                changed = True
-                break
+        text = control.from_url(raw)
+        if text is None:
+            del st.query_params[control.key]
+        elif text != raw:
+            st.query_params[control.key] = text
+        changed |= text != raw
     if changed:
         st.rerun()
 
@@ -150,7 +167,14 @@ def open_screen(page: str, controls: Sequence[Control], values: Mapping[str, Any
     assign(controls, values)
     # Values that are new on that page enter its address only if they come by the address.
     address = {c.key: c.to_url(values[c.key]) for c in controls if c.key in values}
-    st.switch_page(page, query_params=address)
+    st.session_state[_DESTINATION] = (page, address)
+
+
+def follow() -> None:
+    """Go where `open_screen` wants: pages are known once the router has run, not in a callback."""
+    if _DESTINATION in st.session_state:
+        page, address = st.session_state.pop(_DESTINATION)
+        st.switch_page(page, query_params=address)
 
 
 def active_preset(

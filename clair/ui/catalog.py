@@ -1,0 +1,42 @@
+"""The pages of the app in the order of the navigation; a page's address is its file's stem."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class PageInfo(NamedTuple):
+    """Name of a page in the navigation, and what its tooltip says."""
+
+    stem: str
+    title: str
+    help: str
+
+    @property
+    def file(self) -> str:
+        """Path of the page from the project's root."""
+        return f"pages/{self.stem}.py"
+
+
+PAGES: tuple[PageInfo, ...] = (
+    PageInfo(
+        "overview",
+        "Overview",
+        "What goes wrong when poisoned clients are averaged, and what CLAIR does instead.",
+    ),
+    PageInfo(
+        "lab",
+        "Subspace lab",
+        "The matrix model live: move a slider, see who is flagged and what it gains.",
+    ),
+    PageInfo(
+        "copying",
+        "Text copying",
+        "Fine-tune a small Transformer with twelve clients, three of them poisoned.",
+    ),
+    PageInfo(
+        "regression",
+        "Regression",
+        "Many small regressions, live: how much data it takes until CLAIR pays, or stops.",
+    ),
+)

@@ -1,0 +1,145 @@
+"""The Subspace lab from state to state: slider, address, preset, Reset, impossible settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/lab.py"
+FOUND, ERROR, ANGLE, MARGIN = range(4)
+
+
+def lab(**params: str) -> AppTest:
+    """The lab as a fresh visitor sees it at that address."""
+    app = AppTest.from_file(APP, default_timeout=30)
+    app.run()
+    for key, value in params.items():
+        app.query_params[key] = value
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    return app
+
+
+def sentence(app: AppTest) -> str:
+    """The plain sentence under the title."""
+    return next(m.value for m in app.markdown if m.value.startswith("##### "))
+
+
+def numbers(app: AppTest) -> list[str]:
+    """The four numbers and the sentence."""
+    return [*(metric.value for metric in app.metric), sentence(app)]
+
+
+def test_first_paint_is_a_real_result() -> None:
+    app = lab()
+    assert app.title[0].value == "Subspace lab"
+    assert numbers(app)[FOUND] == "5 of 5"
+    assert "flagged all 5 poisoned clients" in sentence(app)
+    assert app.segmented_control(key="view").value == "split"
+    assert not app.warning
+
+
+def test_slider_changes_the_numbers_and_reset_brings_them_back() -> None:
+    app = lab()
+    before = numbers(app)
+    app.slider(key="noise").set_value(0.1).run()
+    noisier = numbers(app)
+    assert noisier[ERROR] != before[ERROR]
+    assert float(noisier[ERROR]) > float(before[ERROR])
+    app.slider(key="clients").set_value(12).run()
+    assert numbers(app)[FOUND] == "3 of 3"
+    app.button(key="lab_reset").click().run()
+    assert numbers(app) == before
+    assert app.slider(key="noise").value == 0.03
+    assert dict(app.query_params) == {}
+
+
+def test_an_address_opens_exactly_that_screen() -> None:
+    app = lab(clients="9", seed="7", attack="Colluding", screen="true", use_rank="2", view="Errors")
+    assert app.slider(key="clients").value == 9
+    assert app.number_input(key="seed").value == 7
+    assert app.selectbox(key="attack").value == "colluding"
+    assert app.toggle(key="screen").value is True
+    assert app.select_slider(key="use_rank").value == 2
+    assert app.segmented_control(key="view").value == "errors"
+    again = lab(**{key: str(value) for key, value in app.query_params.items()})
+    assert numbers(again) == numbers(app)
+
+
+def test_an_address_may_name_options_by_id() -> None:
+    app = lab(attack="sign_flip", view="subspace")
+    assert app.selectbox(key="attack").value == "sign_flip"
+    assert app.segmented_control(key="view").value == "subspace"
+    assert app.query_params["attack"] == "Sign flip"
+    assert app.query_params["view"] == "Subspace"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"clients": "many", "noise": "-3", "attack": "telepathy", "seed": "-1"},
+        {"clients": "1000000", "rank": "nan", "view": "", "screen": "maybe"},
+        {"use_rank": "99", "threshold": "abc", "poisoned": "inf", "heterogeneity": "<script>"},
+    ],
+)
+def test_bad_values_in_the_address_are_dropped(params: dict[str, str]) -> None:
+    app = lab(**params)
+    assert numbers(app) == numbers(lab())
+    assert not [key for key in params if key in app.query_params]
+
+
+def test_presets_set_the_screen_and_say_what_to_look_for() -> None:
+    app = lab()
+    app.slider(key="clients").set_value(30).run()
+    app.button(key="lab_preset_blind").click().run()
+    assert not app.exception
+    assert app.slider(key="clients").value == 20
+    assert app.selectbox(key="attack").value == "sign_flip"
+    assert app.segmented_control(key="view").value == "subspace"
+    assert dict(app.query_params) == {"attack": "Sign flip", "view": "Subspace"}
+    assert numbers(app)[FOUND] == "0 of 5"
+    assert any("Look for: attackers on the line" in caption.value for caption in app.caption)
+    app.button(key="lab_preset_screened").click().run()
+    assert numbers(app)[FOUND] == "5 of 5"
+
+
+def test_seed_and_options_matter() -> None:
+    app = lab()
+    before = numbers(app)
+    app.number_input(key="seed").set_value(11).run()
+    assert numbers(app)[ERROR:] != before[ERROR:]
+    app.number_input(key="seed").set_value(0).run()
+    assert numbers(app) == before
+    app.segmented_control(key="pooling").set_value("eb").run()
+    assert float(numbers(app)[ERROR]) < float(before[ERROR])
+    app.number_input(key="threshold").set_value(0.1).run()
+    assert "15 false alarms" in app.metric[FOUND].delta
+
+
+@pytest.mark.parametrize("view", ["split", "verdict", "errors", "subspace", "solver"])
+@pytest.mark.parametrize("options", [{}, {"solver": "IRLS"}, {"side": "Input", "d_in": "20"}])
+def test_every_view_draws(view: str, options: dict[str, str]) -> None:
+    app = lab(view=view, **options)
+    charts = app.get("plotly_chart")
+    assert charts
+    assert len({chart.proto.id for chart in charts}) == len(charts)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"poisoned": "0.5"}, "half of the clients or more"),
+        ({"rank": "8", "d_out": "4"}, "cannot be 8"),
+        ({"clients": "3", "poisoned": "0.4"}, "Only 2 honest clients"),
+    ],
+)
+def test_impossible_settings_are_explained_in_place(params: dict[str, str], words: str) -> None:
+    app = lab(**params)
+    assert words in app.warning[0].value
+    assert not app.metric
+    app.button(key="lab_reset").click().run()
+    assert not app.warning
+    assert numbers(app)[FOUND] == "5 of 5"

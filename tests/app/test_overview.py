@@ -1,0 +1,76 @@
+"""The Overview from state to state, and its ways into the lab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from clair.ui import lab, overview
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+def opened(**params: str) -> AppTest:
+    """The Overview as a fresh visitor sees it."""
+    app = AppTest.from_file(APP, default_timeout=30)
+    for key, value in params.items():
+        app.query_params[key] = value
+    app.run()
+    assert not app.exception
+    return app
+
+
+def sentence(app: AppTest) -> str:
+    """The plain sentence under the title."""
+    return next(m.value for m in app.markdown if m.value.startswith("##### "))
+
+
+def test_first_paint_is_a_real_result() -> None:
+    app = opened()
+    assert app.title[0].value == "Learning together when some are lying"
+    assert "flagged all 5 poisoned clients" in sentence(app)
+    assert len(app.get("plotly_chart")) == 2
+    text = " ".join(m.value for m in app.markdown)
+    for limit in overview.LIMITS:
+        assert limit.title in text
+    assert "honest majority" in text
+    for word, _ in overview.WORDS:
+        assert f"**{word}.**" in text
+
+
+def test_sliders_move_the_picture_and_reset_brings_it_back() -> None:
+    app = opened()
+    before = sentence(app)
+    app.slider(key="demo_clients").set_value(40).run()
+    assert "10 poisoned clients" in sentence(app)
+    assert app.header[0].value == "40 updates, taken apart"
+    app.selectbox(key="demo_attack").select("sign_flip").run()
+    assert "missed all 10" in sentence(app)
+    app.button(key="overview_reset").click().run()
+    assert sentence(app) == before
+    assert dict(app.query_params) == {}
+
+
+def test_address_in_and_bad_values_out() -> None:
+    assert "flagged all 2 poisoned" in sentence(opened(demo_clients="8"))
+    bad = opened(demo_clients="eight", demo_attack="?", demo_poisoned="7")
+    assert sentence(bad) == sentence(opened())
+
+
+def test_an_impossible_fraction_is_explained() -> None:
+    app = opened(demo_poisoned="0.55")
+    assert "half of the clients or more" in app.warning[0].value
+
+
+@pytest.mark.parametrize("key", ["colluders", "screened"])
+def test_entries_open_the_lab_on_their_preset(key: str) -> None:
+    app = opened()
+    app.button(key=f"overview_entry_{key}").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Subspace lab"
+    values = {c.key: c.default for c in lab.CONTROLS} | dict(overview.preset(key).values)
+    for name, value in values.items():
+        assert app.session_state[name] == value, name
+    assert app.query_params["attack"] == dict(lab.SCENARIO[2].options)[values["attack"]]

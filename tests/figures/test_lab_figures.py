@@ -1,0 +1,201 @@
+"""Figures show the numbers of the result, in both themes, in colours of their own."""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from clair.figures.base import Chart
+from clair.figures.pixels import MAX_CELLS, png, strip, thin
+from clair.figures.solver import block_paths, certificate, convergence
+from clair.figures.strips import split_strips
+from clair.figures.subspace import angles, client_plane, plane, scree
+from clair.palette import PAPERS, THEMES, ThemeName, role_style
+from clair.scenario import Scenario, ScenarioResult, run_scenario
+from clair.synthetic import ProblemSpec
+
+FIGURES: tuple[Callable[[ScenarioResult, ThemeName], Chart], ...] = (
+    split_strips,
+    scree,
+    angles,
+    plane,
+    convergence,
+    block_paths,
+    certificate,
+)
+
+
+def solve(*, rank: int | str = 3, solver: str = "convex", **spec: object) -> ScenarioResult:
+    """Small rectangular problem, so that mixed-up axes cannot go unnoticed."""
+    shape = {"n_clients": 12, "d_out": 24, "d_in": 18, "seed": 3}
+    return run_scenario(
+        Scenario(ProblemSpec(**(shape | spec)), rank=rank, solver=solver)  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="module")
+def result() -> ScenarioResult:
+    return solve()
+
+
+def trace(chart: Chart, name: str) -> object:
+    """The one trace of that name."""
+    found = [t for t in chart.figure.data if t.name and t.name.startswith(name)]
+    assert len(found) == 1, [t.name for t in chart.figure.data]
+    return found[0]
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Read back an RGBA PNG written without filters."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    at, body, shape = 8, b"", (0, 0)
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at : at + 8])
+        chunk = data[at + 8 : at + 8 + length]
+        crc = struct.unpack(">I", data[at + 8 + length : at + 12 + length])[0]
+        assert crc == zlib.crc32(kind + chunk)
+        if kind == b"IHDR":
+            width, height = struct.unpack(">II", chunk[:8])
+            shape = (height, width)
+        if kind == b"IDAT":
+            body += chunk
+        at += 12 + length
+    rows = np.frombuffer(zlib.decompress(body), np.uint8).reshape(shape[0], -1)
+    assert not rows[:, 0].any()
+    return rows[:, 1:].reshape(*shape, 4)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("draw", FIGURES, ids=lambda f: f.__name__)
+def test_every_chart_is_complete(
+    draw: Callable[..., Chart], theme: ThemeName, result: ScenarioResult
+) -> None:
+    chart = draw(result, theme)
+    assert chart.title
+    assert chart.caption
+    assert chart.alt
+    layout = chart.figure.layout.template.layout
+    assert layout.font.color == PAPERS[theme].ink
+    text = chart.figure.to_json()
+    # Placeholders that Streamlit puts into figures without colours of their own: black in exports.
+    assert not re.search(r"#0000(0[1-9]|1\d)\b", text)
+    assert "$" not in text.replace("data:image", "")
+    if draw is not split_strips:
+        assert chart.figure.layout.xaxis.title.text
+        assert chart.figure.layout.yaxis.title.text
+
+
+@pytest.mark.parametrize("draw", FIGURES, ids=lambda f: f.__name__)
+def test_themes_differ_in_colour_only(draw: Callable[..., Chart], result: ScenarioResult) -> None:
+    light, dark = draw(result, "light"), draw(result, "dark")
+    assert (light.title, light.caption, light.alt) == (dark.title, dark.caption, dark.alt)
+    assert light.figure.to_json() != dark.figure.to_json()
+    for first, second in zip(light.figure.data, dark.figure.data, strict=True):
+        assert np.array_equal(np.asarray(first.y), np.asarray(second.y))
+
+
+def test_strips_tell_truth_and_verdict(result: ScenarioResult) -> None:
+    chart = split_strips(result, "light")
+    clients = {
+        name: list(np.floor(trace(chart, name).x).astype(int))
+        for name in ("honest", "poisoned", "flagged")
+    }
+    assert clients["poisoned"] == list(np.flatnonzero(result.problem.contaminated))
+    assert clients["honest"] == list(np.flatnonzero(~result.problem.contaminated))
+    assert clients["flagged"] == list(np.flatnonzero(result.fit.flagged))
+    assert len(chart.figure.layout.images) == 3
+    picture = decode(base64.b64decode(chart.figure.layout.images[0].source.split(",")[1]))
+    assert picture.shape[1] % 12 == 0
+
+
+def test_pixels_show_size_as_opacity_and_sign_as_hue() -> None:
+    blocks = np.array([[[0.0, 1.0, -2.0]], [[4.0, -1.0, 0.0]]])
+    picture = decode(png(strip(blocks, 2.0, "#0072b2", "#c24e00")))
+    tile = picture.shape[1] // 2
+    scale = picture.shape[0]
+    first = picture[0, : 3 * scale : scale]
+    assert first[:, 3].astype(int).tolist() == [0, pytest.approx(128, abs=5), 255]
+    assert tuple(first[1, :3]) == (0, 0x72, 0xB2)
+    assert tuple(first[2, :3]) == (0xC2, 0x4E, 0)
+    assert picture[0, tile, 3] == 255
+    assert picture[0, tile - 1, 3] == 0
+
+
+def test_thinning_picks_entries() -> None:
+    blocks = np.arange(2 * 40 * 5, dtype=float).reshape(2, 40, 5)
+    small = thin(blocks)
+    assert small.shape == (2, MAX_CELLS, 5)
+    assert set(small.ravel()) <= set(blocks.ravel())
+    assert np.array_equal(small[:, [0, -1]], blocks[:, [0, -1]])
+
+
+def test_scree_holds_singular_values(result: ScenarioResult) -> None:
+    chart = scree(result, "light")
+    for name, blocks in (("M", result.problem.updates), ("L", result.fit.low_rank)):
+        exact = np.linalg.svd(np.hstack(list(blocks)), compute_uv=False)
+        assert trace(chart, name).y == pytest.approx(exact[:16], abs=1e-6)
+
+
+def test_angles_are_those_of_the_result(result: ScenarioResult) -> None:
+    bar = angles(result, "light").figure.data[0]
+    assert result.angles is not None
+    assert bar.y == pytest.approx(result.angles)
+
+
+def test_no_angles_on_the_side_without_truth() -> None:
+    result = run_scenario(Scenario(ProblemSpec(d_out=24, d_in=18), side="input"))
+    assert result.angles is None
+    with pytest.raises(ValueError, match="side must be 'output'"):
+        angles(result, "light")
+    assert plane(result, "light").figure.data
+
+
+def test_plane_splits_the_energy_of_every_client(result: ScenarioResult) -> None:
+    points = client_plane(result)
+    energy = np.sum(result.problem.updates**2, axis=(1, 2))
+    assert np.sum(points**2, axis=1) == pytest.approx(energy)
+    truth = result.problem.contaminated
+    assert points[truth, 1].min() > points[~truth, 1].max()
+    poisoned = trace(plane(result, "light"), "poisoned")
+    assert poisoned.x == pytest.approx(points[truth, 0])
+    assert poisoned.y == pytest.approx(points[truth, 1])
+
+
+def test_sign_flips_point_the_other_way() -> None:
+    flipped = solve(attack="sign_flip")
+    points, truth = client_plane(flipped), flipped.problem.contaminated
+    assert np.all(points[truth, 0] < 0)
+    assert np.all(points[~truth, 0] > 0)
+    assert "height says nothing" in plane(flipped, "light").title
+
+
+def test_convergence_and_paths_follow_the_history(result: ScenarioResult) -> None:
+    chart = convergence(result, "light")
+    primal = [record.primal_residual for record in result.fit.history]
+    assert trace(chart, "primal").y == pytest.approx(primal)
+    assert len(primal) == result.fit.n_iter
+    y = np.array(trace(block_paths(result, "light"), "poisoned").y, dtype=float)
+    ends = y.reshape(int(result.problem.contaminated.sum()), -1)[:, -2]
+    assert ends == pytest.approx(result.fit.contamination_norms[result.problem.contaminated])
+
+
+def test_certificate_says_what_is_proven() -> None:
+    noiseless = solve(noise=0.0)
+    assert noiseless.fit.certificate is not None
+    assert noiseless.fit.certificate.holds
+    assert "Proven" in certificate(noiseless, "light").title
+    assert "with noise" in certificate(solve(), "light").title
+    with pytest.raises(ValueError, match="convex solver only"):
+        certificate(solve(solver="irls"), "light")
+
+
+def test_colours_mean_the_same_everywhere(result: ScenarioResult) -> None:
+    for draw in (split_strips, plane, certificate):
+        mark = trace(draw(result, "light"), "poisoned").marker
+        assert mark.color == role_style("contaminated", "light").color
