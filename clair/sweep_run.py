@@ -70,6 +70,36 @@ def load(config: SweepConfig, folder: Path | None = None) -> SweepResult:
     return SweepResult.of(config, _read(_path(config, folder), config))
 
 
+def read_result(path: Path) -> SweepResult:
+    """A sweep from a file of its own: the description on the first line, then a cell a line.
+
+    Raises
+    ------
+    ValueError
+        If the description is of another version or out of range.
+    """
+    with path.open(encoding="utf-8") as file:
+        config = SweepConfig.from_json(json.loads(file.readline()))
+    return SweepResult.of(config, _read(path, config))
+
+
+def write_result(result: SweepResult, path: Path) -> None:
+    """Write a sweep as `read_result` reads it."""
+    lines = [json.dumps(result.config.to_json())]
+    for cell in range(result.config.n_cells):
+        row, column = divmod(cell, result.config.shape[1])
+        if not result.done[row, column]:
+            continue
+        values = [array[row, column] for array in (result.exact, result.f1, result.error)]
+        trials = [
+            [bool(exact), round(float(f1), 4), round(float(error), 5)]
+            for exact, f1, error in zip(*values, strict=True)
+            if not np.isnan(error)
+        ]
+        lines.append(json.dumps({"cell": cell, "trials": trials}))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def _path(config: SweepConfig, folder: Path | None) -> Path:
     return (folder or cache_dir()) / f"{config.digest}.jsonl"
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,16 @@ class SweepConfig:
         check_choice("method", self.method, METHODS)
         if self.x.name == self.y.name:
             raise ValueError(f"the axes must differ, got {self.x.name} twice")
+        # What the axes decide must not tell equal sweeps apart.
+        unused: dict[str, Any] = {
+            f.name: f.default for f in fields(ProblemSpec) if f.name in self.axes
+        }
+        object.__setattr__(self, "base", replace(self.base, **unused))
+
+    @property
+    def axes(self) -> tuple[str, str]:
+        """Names of the two axes, x first."""
+        return self.x.name, self.y.name
 
     @property
     def shape(self) -> tuple[int, int]:

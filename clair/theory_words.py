@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.curves import Gain, Stability
+from clair.curves import Gain, Separation, Stability
 from clair.lam_path import LamPath, LamPoint
 from clair.narrative import amount, clients_list, count, times
 from clair.predictions import PredictedErrors
@@ -88,10 +88,8 @@ def certificate_failures(
 def certificate_sentence(point: LamPoint, proof: Certificate, contaminated: np.ndarray) -> str:
     """Whether there is a proof, and of the right thing."""
     if proof.holds and point.right_set:
-        return (
-            f"Proven: no other split is as cheap, and the {count(int(contaminated.sum()), 'client')}"
-            " in S are exactly the poisoned ones."
-        )
+        who = count(int(contaminated.sum()), "client")
+        return f"Proven: no other split is as cheap, and S holds exactly the poisoned ones ({who})."
     if proof.holds:
         missed = int((contaminated & ~point.flagged).sum())
         wrong = int((point.flagged & ~contaminated).sum())
@@ -154,4 +152,23 @@ def gain_sentence(curves: Gain, now: PredictedErrors, noise: float) -> str:
         text += f"; pooling makes it worse ({amount(now.clair_eb)})"
     if not curves.exact.all():
         text += ". Not every problem here finds the right set, which the prediction assumes"
+    return text + "."
+
+
+def set_sentence(curves: Separation, name: str) -> str:
+    """Over which range the set is exact, measured and predicted."""
+    share, values = curves.exact.mean(axis=1), curves.values
+    good = share >= 0.5
+    words = {"noise": "noise", "attack_scale": "attack strength"}[name]
+    if good.all():
+        return f"CLAIR finds exactly the poisoned clients at every {words} drawn."
+    if not good.any():
+        return f"At no {words} drawn does CLAIR find exactly the poisoned clients."
+    edge = values[good].max() if name == "noise" else values[good].min()
+    predicted = values[curves.predicted >= 0.5]
+    text = f"CLAIR finds exactly the poisoned clients {'up to' if name == 'noise' else 'from'} "
+    text += f"{words} {edge:g}"
+    if predicted.size:
+        foretold = predicted.max() if name == "noise" else predicted.min()
+        text += f"; formulas alone predict {foretold:g}"
     return text + "."

@@ -102,7 +102,7 @@ def phase_diagram(
     cells = np.arange(rows * columns)
     words = [
         f"{x_title}: {x_text[c % columns]}<br>{y_title}: {y_text[c // columns]}<br>"
-        + _cell_words(result, share, c)
+        + _cell_words(result, share, int(c))
         for c in cells
     ]
     figure.add_scatter(

@@ -1,0 +1,96 @@
+"""Section of the Theory page on what CLAIR cannot see, what helps and what that costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from clair.curves import MAX_CLIENTS, REMEDIES, Remedy, remedy
+from clair.figures.noise import remedy_chart, remedy_words
+from clair.palette import ThemeName
+from clair.predictions import score_model
+from clair.synthetic import ProblemSpec
+from clair.ui.controls import show
+from clair.ui.layout import sentence
+from clair.ui.results import show_chart
+from clair.ui.theory import BLIND, claims, spec_of, tools
+
+NAMES: dict[str, str] = {
+    "none": "CLAIR as it is",
+    "screen": "coefficient screen",
+    "clients": "more clients",
+    "rank": "one direction less",
+    "norms": "contamination norms",
+}
+INTRO = """
+CLAIR looks at *where* an update points, not at what it does there. What an attacker hides inside
+the shared subspace, behind a second group of nearly the same size, or under everybody's noise, it
+cannot see. Below: the same problems with each thing that might help, and what that flags by
+mistake, also when nobody is poisoned at all.
+"""
+STORIES: dict[str, str] = {
+    "sign_flip": "Poisoned clients send their honest update **reversed**. It lies exactly in the "
+    "shared subspace, so its residual is that of an honest client. Its coefficients point the "
+    "other way, and that is what the coefficient screen (ours) looks at.",
+    "scaled": "Poisoned clients send their honest update **ten times too large**, in the right "
+    "directions. Without noise it is invisible to the residual. With noise its size betrays it: a "
+    "subspace that is slightly off leaks ten times as much of a ten times larger update.",
+    "colluding": "Nearly half of the clients **agree on a false subspace** and are three times as "
+    "loud as the honest. The loudest false direction can then enter the fitted subspace beside the "
+    "true ones. Asking for fewer directions leaves it no room.",
+    "noise": "The noise of each entry is **twice the size of the signal**. The attack is still "
+    "there, but its energy is lost in the noise of every single client.",
+}
+
+
+def case_spec(values: dict[str, Any], case: str) -> ProblemSpec:
+    """The problem that shows a blind spot, from the visitor's clients, rank and noise."""
+    spec = replace(spec_of(values), attack_scale=1.0, off_subspace=0.0)
+    if case == "colluding":
+        most = (spec.n_clients - 1) // 2
+        return replace(
+            spec,
+            attack="colluding",
+            attack_scale=3.0,
+            contaminated_fraction=most / spec.n_clients,
+        )
+    if case == "noise":
+        entry = np.sqrt(spec.rank * (1 + spec.heterogeneity**2) / (spec.d_out * spec.d_in))
+        return replace(spec, attack="low_rank", noise=float(2 * entry))
+    return replace(spec, attack=case)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _remedy(spec: ProblemSpec, key: str) -> Remedy:
+    return remedy(spec, key, trials=5)
+
+
+def blind(values: dict[str, Any], theme: ThemeName) -> None:
+    """One blind spot, live."""
+    head = st.container()
+    st.markdown(INTRO)
+    case = show(BLIND, label=False)
+    spec = case_spec(values, case)
+    remedies = {key: _remedy(spec, key) for key in REMEDIES}
+    words = remedy_words(remedies, NAMES)
+    with head:
+        sentence(f"{words[0].upper()}{words[1:]}.")
+        tools(values)
+    st.markdown(STORIES[case])
+    if not spec.n_contaminated:
+        st.info("Nobody is poisoned at this fraction, so there is nothing to miss.")
+    show_chart(remedy_chart(remedies, NAMES, theme), "theory_remedies")
+    model, n = score_model(spec), spec.n_clients
+    ratio = "infinite" if np.isinf(model.separation) else f"{model.separation:.2f}"
+    st.markdown(
+        f"* **Drawn:** {spec.n_contaminated} of {n} clients poisoned, noise {spec.noise:.3g}, "
+        f"rank {spec.rank}. Predicted typical poisoned over typical honest score: **{ratio}** "
+        "(the detector needs 1.15).\n"
+        f"* **More clients:** {min(2 * n, MAX_CLIENTS)} instead of {n}, the same fraction.\n"
+        f"* **One direction less:** the detector looks for rank {max(1, spec.rank - 1)}.\n"
+        "* **Contamination norms:** the paper's score, from the convex program."
+    )
+    claims("blind")

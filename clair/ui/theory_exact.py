@@ -1,0 +1,181 @@
+"""Sections of the Theory page on exact recovery: the window for lambda, and the certificate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from clair.figures.window import dual_blocks, dual_spectrum, lam_window_chart
+from clair.lam_path import LamPath, LamPoint, certificate_at, lam_grid, lam_path
+from clair.palette import ThemeName
+from clair.solvers import Certificate, Decomposition
+from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.theory import choose_lam, default_lam, ideal_window, incoherence, lam_window
+from clair.theory_words import certificate_failures, certificate_sentence, window_sentence
+from clair.ui.controls import show
+from clair.ui.layout import sentence
+from clair.ui.results import show_chart
+from clair.ui.theory import LAM_TIMES, claims, spec_of, tools
+from clair.witness import witness, witness_window
+
+Window = tuple[float, float]
+_REACH = 5.0
+
+WINDOW_INTRO = """
+The server stacks all updates side by side and splits them into a shared part **L** of low rank and
+a part **S** that is zero for most clients. One number, **λ**, is the price of putting a client
+into S. Too cheap, and honest clients end up there; too dear, and poison stays in L. Between the two
+lies a window in which the split is *exactly* right. Its ends depend on the poisoned fraction γ, the
+rank r, and how unevenly the honest carry the shared directions (**incoherence** μ, 1 if evenly).
+"""
+PROOF_INTRO = """
+How can a server know that the split it found is right, without knowing the truth? Convex programs
+come with a witness. Their **dual variable** Q says how hard each client presses to get into S, and
+how hard each direction presses to get into L. If everybody left outside presses strictly less
+than the price of entry, the answer is the only cheapest one: that is a **certificate**.
+"""
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _path(spec: ProblemSpec) -> tuple[Problem, LamPath, Window, Window | None]:
+    """Problem, results along lambda, window of the two norms and sharp window."""
+    problem = sample_problem(spec)
+    norms = lam_window([problem.updates], [problem.subspace], problem.contaminated)
+    around = (norms[0], min(norms[1], _REACH * norms[0]))
+    sharp = witness_window(problem, around)
+    if sharp is not None and not spec.n_contaminated:
+        sharp = (sharp[0], np.inf)
+    drawn = (sharp[0], min(sharp[1], around[1])) if sharp is not None else around
+    return problem, lam_path(problem, lam_grid(drawn)), norms, sharp
+
+
+def window(values: dict[str, Any], theme: ThemeName) -> None:
+    """Predicted window against the measured interval."""
+    spec = spec_of(values, exact=True)
+    problem, path, norms, sharp = _path(spec)
+    honest, default = spec.n_clients - spec.n_contaminated, default_lam(spec.n_clients, spec.rank)
+    mu = incoherence(norms[0], honest, spec.rank)
+    closed = ideal_window(spec.n_clients, spec.n_contaminated, spec.rank, mu)
+    sentence(window_sentence(path, sharp, default))
+    tools(values)
+    st.markdown(WINDOW_INTRO)
+    chart = lam_window_chart(
+        path,
+        {
+            "predicted, sharp": sharp,
+            "predicted, two norms": norms,
+            "worst case, closed form": closed,
+        },
+        {"λ₀": default},
+        theme,
+    )
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        show_chart(chart, "theory_window")
+    with right:
+        _formulas(spec, norms, sharp, closed, default, mu)
+    if spec.noise > 0 or not witness(problem, default).holds:
+        st.info(_advice(spec, default, sharp, mu), icon=":material/info:")
+    claims("window")
+
+
+def _advice(spec: ProblemSpec, default: float, sharp: Window | None, mu: float) -> str:
+    if spec.noise > 0:
+        return (
+            "With noise nothing is exact: every honest client needs a little room in S. "
+            "The window drawn is that of the same clients without noise; *Stable recovery* shows "
+            "what takes its place."
+        )
+    if sharp is None:
+        return (
+            "The window is empty: either the attack stays inside the subspace, where there is "
+            "nothing to put into S, or the attackers agree so well that they look like a second "
+            "honest group. *Blind spots* shows what helps."
+        )
+    side = "below" if default < sharp[0] else "above"
+    return (
+        f"λ₀ = {default:.3f} lies {side} the window: it assumes even clients (μ = 1), and here "
+        f"μ = {mu:.2f}. CLAIR therefore estimates the window from a first look at the clients and "
+        "takes its middle."
+    )
+
+
+def _formulas(
+    spec: ProblemSpec,
+    norms: Window,
+    sharp: Window | None,
+    closed: Window,
+    default: float,
+    mu: float,
+) -> None:
+    """The formulas with the current numbers put in."""
+    n, bad, r = spec.n_clients, spec.n_contaminated, spec.rank
+    st.markdown("**With your numbers**")
+    st.latex(
+        rf"\lambda_{{\min}}=\sqrt{{\tfrac{{\mu r}}{{(1-\gamma)K}}}}"
+        rf"=\sqrt{{\tfrac{{{mu:.2f}\cdot {r}}}{{{n - bad}}}}}={closed[0]:.3f}"
+    )
+    if bad:
+        st.latex(
+            rf"\lambda_{{\max}}\ge\sqrt{{\tfrac{{1}}{{\gamma K}}}}"
+            rf"=\sqrt{{\tfrac{{1}}{{{bad}}}}}={1 / np.sqrt(bad):.3f}"
+        )
+        st.latex(
+            rf"\text{{agreed:}}\ \sqrt{{\tfrac{{r}}{{\gamma K}}}}"
+            rf"=\sqrt{{\tfrac{{{r}}}{{{bad}}}}}={closed[1]:.3f}"
+        )
+    st.latex(
+        rf"\lambda_0=\sqrt{{\tfrac{{2r}}{{K}}}}=\sqrt{{\tfrac{{{2 * r}}}{{{n}}}}}={default:.3f}"
+    )
+    upper = r"\infty" if np.isinf(norms[1]) else f"{norms[1]:.3f}"
+    st.latex(rf"\max_k\|V_k\|_F={norms[0]:.3f},\quad \tfrac{{1}}{{\|[D_k/\|D_k\|]\|_2}}={upper}")
+    if sharp is not None:
+        high = r"\infty" if np.isinf(sharp[1]) else f"{sharp[1]:.3f}"
+        st.latex(rf"\text{{sharp: }}\ {sharp[0]:.3f}\le\lambda\le {high}")
+    st.caption(
+        f"γK = {bad} poisoned of K = {n} clients, rank r = {r}, incoherence μ = {mu:.2f}. "
+        "V: right singular vectors of the honest part; Dₖ: what poisoned client k has off the "
+        "subspace. These use the truth, which the server does not have; CLAIR estimates it."
+    )
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _proof(
+    spec: ProblemSpec, factor: float
+) -> tuple[Problem, LamPoint, Decomposition, Certificate]:
+    problem = sample_problem(spec)
+    norms = lam_window([problem.updates], [problem.subspace], problem.contaminated)
+    middle = choose_lam(norms, spec.n_clients, spec.rank)
+    return problem, *certificate_at(problem, factor * middle)
+
+
+def certificate(values: dict[str, Any], theme: ThemeName) -> None:
+    """The dual variable as a picture, and what it proves."""
+    spec, head = spec_of(values, exact=True), st.container()
+    st.markdown(PROOF_INTRO)
+    problem, point, split, proof = _proof(spec, show(LAM_TIMES))
+    truth = problem.contaminated
+    with head:
+        sentence(certificate_sentence(point, proof, truth))
+        tools(values)
+    verdict = f"**λ = {point.lam:.3f}**, largest pressure outside S {proof.dual_feasibility:.3f} "
+    verdict += f"of λ, ‖W‖₂ = {proof.spectral_norm:.3f}, equalities met to {proof.kkt_residual:.0e}"
+    if proof.holds:
+        st.success(
+            f"Both numbers are below one, so this split is the only optimum. {verdict}.",
+            icon=":material/verified:",
+        )
+    else:
+        reasons = certificate_failures(point, split, proof, spec.noise)
+        st.warning(
+            f"No certificate. {verdict}.\n\n" + "\n".join(f"* {reason}" for reason in reasons),
+            icon=":material/error:",
+        )
+    left, right = st.columns(2, gap="large")
+    with left:
+        show_chart(dual_blocks(proof, point.flagged, truth, theme), "theory_dual")
+    with right:
+        show_chart(dual_spectrum(split, proof, theme), "theory_spectrum")
+    claims("certificate")

@@ -1,0 +1,199 @@
+"""Sections of the Theory page on noise: stable recovery, the right set, the gain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from clair.curves import Gain, Separation, Stability, gain, separation, stability
+from clair.figures.noise import (
+    gain_chart,
+    separation_chart,
+    set_probability_chart,
+    stability_chart,
+)
+from clair.narrative import amount
+from clair.palette import ThemeName
+from clair.predictions import (
+    breakdown_noise,
+    critical_noise,
+    predicted_errors,
+    score_model,
+    subspace_slope,
+)
+from clair.synthetic import ProblemSpec
+from clair.theory_words import gain_sentence, set_sentence, stability_sentence
+from clair.ui.controls import show
+from clair.ui.layout import sentence
+from clair.ui.results import show_chart
+from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, spec_of, tools
+
+NOISE_LEVELS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25, 0.4, 0.6)
+LEVELS: dict[str, tuple[float, ...]] = {
+    "noise": (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.11, 0.12, 0.13, 0.15, 0.18, 0.22),
+    "attack_scale": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0),
+}
+GAIN_LEVELS: dict[str, tuple[float, ...]] = {
+    "off_subspace": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0),
+    "noise": (0.01, 0.02, 0.03, 0.05, 0.07, 0.09, 0.11, 0.14),
+    "n_clients": (6, 8, 10, 14, 20, 28, 38, 50),
+}
+STABLE_INTRO = """
+Real updates are noisy: each client estimates its own from little data. Then nothing is exact, and
+the question is how far the recovered subspace is turned away from the true one. **Error** here is
+the sine of the largest angle between them: 0 is a perfect match, 1 a direction lost altogether.
+**Polish** means: once CLAIR knows whom to keep, it refits the subspace on those clients alone.
+"""
+SET_INTRO = """
+CLAIR scores each client by what the *other* kept clients' subspace cannot explain of its update,
+and draws the line at the widest gap. The set of poisoned clients is exactly right if the weakest
+poisoned client still scores clearly above the strongest honest one. Noise adds to everybody's
+score and so fills the gap; a stronger attack widens it.
+"""
+GAIN_INTRO = """
+A kept client keeps its own update inside the shared subspace and takes everybody's average outside
+it, where honest clients should have nothing but noise. Averaging shrinks that noise. It also
+averages away whatever the client truly had there (**off-subspace heterogeneity**), which is the
+price of joining in. **Pooling** (ours) also shrinks differences inside the subspace, as far as they
+look like noise.
+"""
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _stability(spec: ProblemSpec) -> Stability:
+    return stability(spec, NOISE_LEVELS)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _separation(spec: ProblemSpec, name: str) -> Separation:
+    return separation(spec, name, LEVELS[name], trials=6)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _gain(spec: ProblemSpec, name: str) -> Gain:
+    return gain(spec, name, GAIN_LEVELS[name], trials=3)
+
+
+def stable(values: dict[str, Any], theme: ThemeName) -> None:
+    """Subspace error against noise."""
+    spec = spec_of(values)
+    curves = _stability(spec)
+    slope, breakdown = subspace_slope(spec), breakdown_noise(spec)
+    sentence(stability_sentence(curves))
+    tools(values)
+    st.markdown(STABLE_INTRO)
+    show_chart(stability_chart(curves, theme, slope=slope, breakdown=breakdown), "theory_stable")
+    left, right = st.columns(2, gap="large")
+    n = spec.n_clients - spec.n_contaminated
+    with left:
+        st.markdown("**With your numbers**")
+        st.latex(rf"\sin\theta_{{\max}} \approx {slope:.3g}\,\sigma")
+        st.latex(
+            rf"\sigma_c = \frac{{s_r}}{{(p\,n\,q)^{{1/4}}}} = "
+            rf"\frac{{{breakdown * (spec.d_out * n * spec.d_in) ** 0.25:.2f}}}"
+            rf"{{({spec.d_out}\cdot {n}\cdot {spec.d_in})^{{1/4}}}} = {breakdown:.3f}"
+        )
+    with right:
+        st.markdown("**Where each breaks, and why**")
+        st.markdown("\n".join(f"* {line}" for line in _breaks(curves, spec, breakdown)))
+    claims("stable")
+
+
+def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]:
+    """Reasons, with the noise level of each."""
+    lines = []
+    lost = curves.noise[curves.collapsed]
+    if lost.size:
+        lines.append(
+            f"**Convex program**, at σ = {lost.min():g}: noise makes every client's own price "
+            "lower than that of a shared direction, so all of M goes into S and L is zero. (Drawn "
+            "at the λ of the noiseless window; `clair.fit` notices and raises λ.)"
+        )
+    wrong = curves.noise[~curves.exact]
+    if wrong.size:
+        lines.append(
+            f"**The set**, at σ = {wrong.min():g}: scores of poisoned and honest clients no longer "
+            f"have a gap (expected at σ = {critical_noise(spec):.3f}). Polish then works on a "
+            "mixed set; with an attack hidden in noise that need not hurt the angle."
+        )
+    lines.append(
+        "**IRLS** never collapses, because it is told how many directions to keep; it is less "
+        "exact than polish, because it weighs clients instead of choosing them."
+    )
+    lines.append(
+        f"**Everything**, around σ = {breakdown:.2f}: the weakest shared direction is below the "
+        "noise of all honest clients together."
+    )
+    return lines
+
+
+def sets(values: dict[str, Any], theme: ThemeName) -> None:
+    """Separation of the scores and probability of the exact set."""
+    spec, head = spec_of(values), st.container()
+    st.markdown(SET_INTRO)
+    name = show(SET_AXIS, label=False)
+    curves = _separation(spec, name)
+    with head:
+        sentence(set_sentence(curves, name))
+        tools(values)
+    left, right = st.columns(2, gap="large")
+    with left:
+        show_chart(separation_chart(curves, name, theme), "theory_separation")
+    with right:
+        show_chart(set_probability_chart(curves, name, theme, 360), "theory_exact")
+    critical, model = critical_noise(spec), score_model(spec)
+    with st.container(border=True):
+        st.markdown(
+            "**The condition in words.** Off the subspace, an attack must carry at least 0.32 "
+            "times (1.15² − 1) the energy that noise and honest differences put there. "
+            + (
+                f"Here that holds up to noise **σ\\* = {critical:.3f}**"
+                if critical > 0
+                else "Here it holds at no noise level: the attack has too little off the subspace"
+            )
+            + f"; at your noise of {spec.noise:g} a typical poisoned client scores "
+            + ("infinitely more than" if np.isinf(model.separation) else "")
+            + ("" if np.isinf(model.separation) else f"{model.separation:.2f} times")
+            + " a typical honest one. More clients do not move this limit much: each client is "
+            "judged on its own update."
+        )
+    claims("sets")
+
+
+def gains(values: dict[str, Any], theme: ThemeName) -> None:
+    """Measured and predicted error of the honest clients."""
+    spec, head = spec_of(values), st.container()
+    st.markdown(GAIN_INTRO)
+    name = show(GAIN_AXIS, label=False)
+    curves, now = _gain(spec, name), predicted_errors(spec)
+    with head:
+        sentence(gain_sentence(curves, now, spec.noise))
+        tools(values)
+    left, right = st.columns([5, 3], gap="large")
+    with left:
+        chart = gain_chart(curves, name, theme, now=float(getattr(spec, name)))
+        show_chart(chart, "theory_gain")
+    with right:
+        _gain_formulas(spec)
+    claims("gain")
+
+
+def _gain_formulas(spec: ProblemSpec) -> None:
+    now, n = predicted_errors(spec), spec.n_clients - spec.n_contaminated
+    p, q, r = spec.d_out, spec.d_in, spec.rank
+    saved = (p - r) * q * spec.noise**2
+    own = spec.off_subspace**2 * r
+    st.markdown("**With your numbers**")
+    st.latex(rf"\text{{alone}}^2 = pq\sigma^2 = {amount(p * q * spec.noise**2)}")
+    st.latex(
+        rf"\text{{gain}}=\left(1-\tfrac{{1}}{{{n}}}\right)\left({amount(saved)}-{amount(own)}\right)"
+        rf"-{amount(now.subspace_cost)}={now.gain:.3g}"
+    )
+    st.latex(rf"h_*^2=(p-r)q\sigma^2={p - r}\cdot{q}\cdot{spec.noise:g}^2={amount(saved)}")
+    st.caption(
+        f"Your honest clients have h² = {amount(own)} off the subspace; break-even is at "
+        f"off-subspace heterogeneity {now.break_even:.2f} (h² divided by r, square root, subspace "
+        f"cost included). n = {n} kept clients, p × q = {p} × {q}, r = {r}."
+    )

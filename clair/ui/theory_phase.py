@@ -1,0 +1,320 @@
+"""Section of the Theory page with phase diagrams: run, watch, read, and open a cell in the lab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from clair.figures.phase import AXIS_TITLES, phase_diagram
+from clair.jobs import JobState, JobView, Report
+from clair.palette import ThemeName
+from clair.predictions import exact_set_probability, predicted_subspace_error
+from clair.sweep_run import SweepProgress, load, read_result, run_sweep
+from clair.sweeps import Axis, SweepConfig, SweepResult, cell_spec, obstacle
+from clair.tasks.results import Cancelled
+from clair.ui import jobs, lab
+from clair.ui.controls import show
+from clair.ui.layout import sentence
+from clair.ui.state import open_screen
+from clair.ui.theory import PHASE, claims, spec_of, tools
+
+KIND = "theory"
+CHART = "theory_phase"
+ASSETS = Path(__file__).parents[2] / "assets" / "theory"
+DEFAULT = ASSETS / "phase_default.jsonl"
+RATES = ASSETS / "rates.json"
+
+#: Values of each axis at the fine resolution, all of them steps of the lab's sliders.
+FINE: dict[str, tuple[float, ...]] = {
+    "contaminated_fraction": tuple(round(0.05 * i, 2) for i in range(10)),
+    "rank": tuple(range(1, 9)),
+    "n_clients": tuple(range(6, 46, 2)),
+    "noise": tuple(round(0.01 * i, 2) for i in range(20)),
+    "off_subspace": tuple(round(0.1 * i, 1) for i in range(20)),
+    "attack_scale": tuple(round(0.1 * i, 1) for i in range(1, 21)),
+}
+_LAB_KEYS: dict[str, str] = {
+    "n_clients": "clients",
+    "contaminated_fraction": "poisoned",
+    "attack": "attack",
+    "attack_scale": "scale",
+    "heterogeneity": "heterogeneity",
+    "off_subspace": "off_subspace",
+    "noise": "noise",
+    "rank": "rank",
+    "d_out": "d_out",
+    "d_in": "d_in",
+    "seed": "seed",
+}
+INTRO = """
+One problem is an anecdote. Here every **cell** is a setting, and its colour says in how many of
+several freshly drawn problems the method succeeded. Theory draws the dashed **boundary** without
+drawing a single problem. Click a cell to open one of its problems in the Subspace lab: the first
+that failed, or the first of all if none did.
+"""
+
+
+def config_of(values: Mapping[str, Any]) -> SweepConfig | None:
+    """Sweep described by the controls, None where both axes are the same."""
+    x, y = values["th_x"], values["th_y"]
+    if x == y:
+        return None
+    coarse = values["th_grid"] == "coarse"
+
+    def axis(name: str) -> Axis:
+        fine = FINE[name]
+        return Axis(name, fine[::2] if coarse and len(fine) > 10 else fine)
+
+    base = spec_of(values)
+    trials = 5 if coarse else 10
+    return SweepConfig(base, axis(x), axis(y), trials, values["th_method"])
+
+
+@cache
+def _shipped() -> SweepResult:
+    return read_result(DEFAULT)
+
+
+@cache
+def _rates() -> dict[str, float]:
+    """Fits a second on two free cores by method, from the recorded work of one."""
+    recorded = json.loads(RATES.read_text(encoding="utf-8"))
+    return {m: 2 * recorded[m]["fits_per_core_second"] for m in ("residual", "norms")}
+
+
+def stored(config: SweepConfig) -> SweepResult:
+    """What is known of a sweep: shipped with the app, or computed here before."""
+    return _shipped() if config == _shipped().config else load(config)
+
+
+def expected_seconds(config: SweepConfig, missing: int) -> float:
+    """Estimated duration of the missing cells on two cores."""
+    clients = float(config.base.n_clients)
+    if "n_clients" in config.axes:
+        axis = config.x if config.x.name == "n_clients" else config.y
+        clients = float(np.mean(axis.values))
+    size = clients / 20 * (config.base.d_out / 32) ** 2
+    return missing * config.trials * size / _rates()[config.method]
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def boundary(config: SweepConfig, quantity: str) -> np.ndarray:
+    """Prediction for every cell: probability of the exact set, or subspace error."""
+    predict = predicted_subspace_error if quantity == "error" else exact_set_probability
+    values = np.full(config.n_cells, np.nan)
+    for cell in range(config.n_cells):
+        if obstacle(config, cell) is None:
+            values[cell] = predict(cell_spec(config, cell))
+    return values.reshape(config.shape)
+
+
+def work(config: SweepConfig) -> Callable[[Report, Callable[[], bool]], SweepResult]:
+    """Return the work of a sweep for the job pool."""
+
+    def run(report: Report, cancelled: Callable[[], bool]) -> SweepResult:
+        result = run_sweep(config, progress=report, cancelled=cancelled)
+        if not result.complete:
+            raise Cancelled("the sweep was cancelled")
+        return result
+
+    return run
+
+
+def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
+    """Everything the lab needs to show exactly the problem of a trial."""
+    spec = cell_spec(config, cell, trial)
+    values = {control.key: control.default for control in lab.CONTROLS}
+    values |= {key: getattr(spec, field) for field, key in _LAB_KEYS.items()}
+    chosen = {"use_rank": spec.rank, "view": "verdict"}
+    if config.method == "norms":
+        chosen |= {"detector": "norms", "polish": False}
+    return values | chosen
+
+
+def interesting_trial(result: SweepResult, cell: int) -> int:
+    """The first trial that missed the exact set, or the first of all."""
+    exact = result.exact.reshape(result.config.n_cells, -1)[cell]
+    failed = np.flatnonzero(exact == 0)
+    return int(failed[0]) if failed.size else 0
+
+
+def _open(config: SweepConfig, cell: int) -> None:
+    if obstacle(config, cell) is None:
+        trial = interesting_trial(stored(config), cell)
+        open_screen("pages/lab.py", lab.CONTROLS, lab_values(config, cell, trial))
+
+
+def _clicked(config: SweepConfig) -> None:
+    """Callback of the chart: open the clicked cell."""
+    points = st.session_state[CHART]["selection"]["points"]
+    if points:
+        cell = points[0]["customdata"]
+        _open(config, int(cell[0] if isinstance(cell, (list, tuple)) else cell))
+
+
+def _draw(
+    result: SweepResult, values: Mapping[str, Any], theme: ThemeName, *, live: bool = False
+) -> None:
+    config, measure, level = result.config, values["th_measure"], values["th_level"]
+    lines: np.ndarray | None = None
+    at = 0.5
+    if measure == "error" and config.method == "residual":
+        lines, at = boundary(config, "error"), level
+    elif measure == "exact" and config.method == "residual":
+        lines = boundary(config, "exact")
+    chart = phase_diagram(
+        result, theme, measure=measure, level=level, boundary=lines, boundary_level=at
+    )
+    st.markdown(f"**{chart.title}**")
+    options: dict[str, Any] = {"theme": None, "config": {"displayModeBar": False}, "alt": chart.alt}
+    if live:
+        st.plotly_chart(chart.figure, key=f"{CHART}_live", **options)
+    else:
+        st.plotly_chart(
+            chart.figure,
+            key=CHART,
+            on_select=lambda: _clicked(config),
+            selection_mode="points",
+            **options,
+        )
+    st.caption(chart.caption)
+    if lines is None:
+        st.caption(
+            "No boundary is drawn: we have no formula for this method and measure under noise."
+        )
+
+
+def phase(values: dict[str, Any], theme: ThemeName) -> None:
+    """Phase diagram of the chosen axes: shipped, kept, live or yet to be run."""
+    head = st.container()
+    st.markdown(INTRO)
+    with st.container(border=True):
+        first, second = st.columns(3), st.columns(3)
+        for place, control in zip((*first, *second), PHASE, strict=True):
+            with place:
+                values[control.key] = show(control)
+    config = config_of(values)
+    if config is None:
+        with head:
+            sentence("The two axes must differ.")
+            tools(values)
+        return
+    job = jobs.current(KIND)
+    live = job is not None and job.state.live
+    result = stored(config)
+    with head:
+        sentence(_words(result, values))
+        tools(values)
+        jobs.message()
+    missing = int((~result.done).sum())
+    if job is not None and job.state.live:
+        jobs.watch(jobs.ROOMS[KIND], job, lambda view: _watch(view, values, theme))
+    elif job is not None and job.state is JobState.FAILED:
+        st.error(job.message, icon=":material/error:")
+    if missing and not live:
+        _run_row(config, missing, job)
+    shown_live = live and job is not None and job.config == config
+    if result.done.any() and not shown_live:
+        _draw(result, values, theme)
+    for reason in _impossible(config):
+        st.info(reason, icon=":material/info:")
+    if result.done.any():
+        _by_hand(config)
+    claims("sets" if values["th_measure"] != "error" else "stable")
+
+
+def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
+    """Run button, its price, and what is already there."""
+    seconds = expected_seconds(config, missing)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.button(
+            "Run" if missing == config.n_cells else "Continue",
+            key="theory_run",
+            type="primary",
+            icon=":material/play_arrow:",
+            on_click=jobs.start,
+            args=(KIND, work(config)),
+            kwargs={"config": config, "key": config.digest, "expected_seconds": seconds},
+        )
+        rows, columns = config.shape
+        text = f"{columns} × {rows} cells of {config.trials} problems, "
+        text += f"{missing * config.trials} fits to do: about {jobs.duration(seconds)} on two free cores"
+        if missing < config.n_cells:
+            text += f". {config.n_cells - missing} cells are kept from before"
+        if job is not None and job.state is JobState.CANCELLED:
+            text += ". Cancelled; nothing that was finished is lost"
+        st.caption(text + ".")
+
+
+def _watch(view: JobView, values: Mapping[str, Any], theme: ThemeName) -> None:
+    """What is finished so far, while the sweep runs."""
+    seen = view.progress
+    if isinstance(seen, SweepProgress) and seen.rate:
+        st.caption(f"{seen.rate:.0f} fits a second")
+    result = load(view.config)
+    if result.done.any():
+        _draw(result, values, theme, live=True)
+
+
+def _words(result: SweepResult, values: Mapping[str, Any]) -> str:
+    """The plain sentence: how far success reaches, or what to do to see it."""
+    x, y = (AXIS_TITLES[name][0] for name in result.config.axes)
+    if not result.done.any():
+        return f"How does success depend on {x} and {y}? Press Run to find out."
+    share = result.success(values["th_measure"], values["th_level"])
+    known = ~np.isnan(share)
+    sure, never = int((share[known] >= 0.9).sum()), int((share[known] <= 0.1).sum())
+    between = int(known.sum()) - sure - never
+    who = "CLAIR" if result.config.method == "residual" else "The convex program"
+    return (
+        f"{who} succeeds nearly always in {sure} of {int(known.sum())} settings and nearly never "
+        f"in {never}; only {between} lie between, so the change is sharp."
+        if between <= 0.25 * known.sum()
+        else f"{who} succeeds nearly always in {sure} of {int(known.sum())} settings, nearly "
+        f"never in {never}, and sometimes in {between}."
+    )
+
+
+def _impossible(config: SweepConfig) -> list[str]:
+    """Reasons for empty cells, and what no diagram can show."""
+    reasons = {obstacle(config, cell) for cell in range(config.n_cells)} - {None}
+    notes = [f"Empty cells have no result: {reason}." for reason in sorted(map(str, reasons))]
+    if "contaminated_fraction" in config.axes:
+        notes.append(
+            "The poisoned fraction ends below one half. From there on the poisoned clients are the "
+            "majority, and any rule that trusts a majority must fail: nothing in the updates says "
+            "which group is the honest one."
+        )
+    return notes
+
+
+def _by_hand(config: SweepConfig) -> None:
+    """Opening a cell without a mouse."""
+    with st.expander("Open a cell without clicking"):
+        columns = st.columns([2, 2, 1], vertical_alignment="bottom")
+        chosen: list[int] = []
+        for place, axis in zip(columns, (config.x, config.y), strict=False):
+            title, text = AXIS_TITLES[axis.name]
+            with place:
+                chosen.append(
+                    st.selectbox(
+                        title,
+                        range(len(axis.values)),
+                        format_func=[format(v, text) for v in axis.values].__getitem__,
+                        key=f"theory_cell_{axis.name}",
+                    )
+                )
+        cell = chosen[1] * config.shape[1] + chosen[0]
+        columns[2].button(
+            "Open in the lab",
+            key="theory_open",
+            on_click=_open,
+            args=(config, cell),
+            disabled=obstacle(config, cell) is not None,
+        )
