@@ -338,7 +338,7 @@ def caveats(outcome: Outcome) -> list[str]:
     means = {key: float(value.exact_match.mean()) for key, value in outcome.accuracy.items()}
     best = max(means["clair"], means["clair_eb"])
     config = outcome.config
-    notes = list(outcome.notes)
+    notes = []
     missed = int((outcome.contaminated & ~outcome.flagged).sum())
     wrong = int((outcome.flagged & ~outcome.contaminated).sum())
     if missed:

@@ -27,8 +27,9 @@ STAGE_WORDS: dict[str, str] = {
     "evaluate": "evaluating every method",
 }
 SCORE_CAPTION = (
-    "Suspicion score: the share of a client's update that the directions shared by the *other* "
-    "clients cannot explain. This score decides; the line is drawn at its widest gap."
+    "Suspicion score: how much of a client's update lies outside the directions that the *other* "
+    "clients share, measured against a typical update. This score decides; the threshold lies in "
+    "its widest gap."
 )
 NORM_CAPTION = (
     "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
@@ -87,6 +88,8 @@ def verdict_panel(kind: str, outcome: Judged, theme: ThemeName, *, reveal: bool)
             caption=NORM_CAPTION,
         )
         show_chart(chart, f"{kind}_norms")
+        for note in outcome.notes:
+            st.caption(f"Note of the solver: {note}")
 
 
 def loss_panel(
