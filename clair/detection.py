@@ -21,7 +21,7 @@ MAX_ROUNDS = 6
 AUTO_RANKS = range(1, 7)
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
-AUTO_SHARE = 0.55
+AUTO_SHARE = 0.70
 # Scores below this share of a typical update's norm are rounding, not evidence.
 SCORE_FLOOR = 1e-6
 
@@ -177,7 +177,7 @@ def concentrate(
         The ``n_clients // 2 + 1`` clients of smallest score.
     """
     scatters = as_scatters(grams)
-    subspaces, _, _ = median_subspace(scatters, rank)
+    subspaces, _, _ = median_subspace(scatters, rank, coarse=True)
     off = [scatter.outside(basis) for scatter, basis in zip(scatters, subspaces, strict=True)]
     half = _smallest_half(joint_scores(scatters, np.array(off)))
     scores = joint_scores(scatters, module_residuals(scatters, half, rank, directions))
@@ -288,7 +288,7 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
     if energy[top] <= 2 * max(beyond, energy[0] * 1e-12):
         drops = energy[:top] / np.maximum(energy[1:], energy[0] * 1e-12)
         return int(np.argmax(drops)) + 1
-    reached = int(np.argmax(np.cumsum(energy) >= AUTO_SHARE)) + 1
+    reached = int(np.sum(np.cumsum(energy) < AUTO_SHARE)) + 1  # beyond `top` if never reached
     return min(max(reached, AUTO_MIN_RANK), max(AUTO_RANKS), limit)
 
 
