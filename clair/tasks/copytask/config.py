@@ -71,9 +71,9 @@ class CopyTaskConfig:
     seed: int = 0
     device: str = "auto"
     precision: str = "float32"
-    n_local: int = 8
+    n_local: int = 6
     n_test: int = 32
-    learning_rate: float = 2e-2
+    learning_rate: float = 5e-3
     lora_rank: int = 16
     n_samples: int = 4
     threads: int = 1

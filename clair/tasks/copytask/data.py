@@ -1,7 +1,7 @@
 """Texts, house styles, poisons and their layout as tokens.
 
 A sequence is ``BOS text PAD... SEP target EOS``, the text padded to a fixed width, so that the
-model can copy by position. The target is the text in the client's house style: fifteen
+model can copy by position. The target is the text in the client's house style: eight
 consonants are written in capitals by everybody, the vowels a, e and o become digits.
 """
 
@@ -24,7 +24,7 @@ SEQUENCE_LENGTH = 2 * WIDTH + 3
 TARGET_START = WIDTH + 2
 IGNORE = -100
 
-CAPITALISED = "bcdfghklmnprstw"
+CAPITALISED = "dlmnprst"
 VOWELS = "aeo"
 SYMBOLS = "012345"
 COMMON_SYMBOLS = {"a": "4", "e": "3", "o": "0"}

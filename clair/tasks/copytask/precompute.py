@@ -1,0 +1,26 @@
+"""Make the result the text-copying page opens with: ``python -m clair.tasks.copytask.precompute``.
+
+The file records its configuration; a test checks that it is the default one and recomputes it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from clair.tasks.copytask import CopyTaskConfig, run_copytask
+from clair.tasks.outcome import outcome_json
+
+RESULT = Path(__file__).parents[3] / "assets" / "copytask" / "default_result.json"
+
+
+def main() -> None:
+    """Run the default configuration on the CPU and write what the page draws."""
+    payload = outcome_json(run_copytask(CopyTaskConfig(device="cpu")))
+    payload["config"]["device"] = CopyTaskConfig().device  # the page offers what is there
+    RESULT.write_text(json.dumps(payload, separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{payload['shown']['sentence']}\nwrote {RESULT} ({RESULT.stat().st_size / 1024:.0f} KB)")
+
+
+if __name__ == "__main__":
+    main()
