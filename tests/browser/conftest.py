@@ -126,7 +126,7 @@ class Visitor:
         self.idle()
         return self.page
 
-    def idle(self, seconds: float = 30) -> None:
+    def idle(self, seconds: float = 120) -> None:
         """Wait until the script has stopped, has shown something and stays calm."""
         calm, end = 0, time.monotonic() + seconds
         while calm < 3:
