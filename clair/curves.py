@@ -73,6 +73,8 @@ class Stability:
         has lost the subspace.
     predicted : ndarray of shape (n,)
         Of "truth".
+    lost : ndarray of bool, shape (n,)
+        Whether the convex program's L has fewer directions than the rank.
     collapsed : ndarray of bool, shape (n,)
         Whether lambda was below `clair.theory.collapse_lam`: then L is zero.
     exact : ndarray of bool, shape (n,)
@@ -82,6 +84,7 @@ class Stability:
     noise: np.ndarray
     error: dict[str, np.ndarray]
     predicted: np.ndarray
+    lost: np.ndarray
     collapsed: np.ndarray
     exact: np.ndarray
 
@@ -89,7 +92,7 @@ class Stability:
 def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
     """Subspace error of each route at each noise level, one draw."""
     error = {route: np.empty(len(noise)) for route in ROUTES}
-    collapsed, exact = (np.zeros(len(noise), dtype=bool) for _ in range(2))
+    fewer, collapsed, exact = (np.zeros(len(noise), dtype=bool) for _ in range(3))
     for i, sigma in enumerate(noise):
         found = find(replace(spec, noise=float(sigma)))
         problem, grams, benign = found.problem, found.grams, found.verdict.benign
@@ -101,9 +104,9 @@ def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
             split = decompose([blocks], lam, tol=1e-5, max_iter=200)
             low = block_grams(split.low_rank[0]).sum(axis=0)
             values = np.linalg.eigvalsh(low)
-            lost = values[-spec.rank] <= 1e-10 * np.trace(grams.sum(axis=0))
+            fewer[i] = values[-spec.rank] <= 1e-10 * np.trace(grams.sum(axis=0))
             bases = {
-                "convex": None if lost else leading_eigenvectors(low, spec.rank),
+                "convex": None if fewer[i] else leading_eigenvectors(low, spec.rank),
                 "irls": median_subspace([grams], spec.rank, tol=1e-6)[0][0],
                 "polished": kept,
                 "truth": principal_subspace(grams[~problem.contaminated], spec.rank),
@@ -113,7 +116,8 @@ def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
         collapsed[i] = lam < collapse_lam([blocks])
         exact[i] = found.scores.exact
     predicted = [predicted_subspace_error(replace(spec, noise=float(s))) for s in noise]
-    return Stability(np.asarray(noise, float), error, np.array(predicted), collapsed, exact)
+    foretold = np.array(predicted)
+    return Stability(np.asarray(noise, float), error, foretold, fewer, collapsed, exact)
 
 
 @dataclass(frozen=True)
@@ -151,10 +155,12 @@ def separation(
         for t in range(trials):
             found = find(replace(point, seed=spec.seed + t))
             bad, scores = found.problem.contaminated, found.verdict.scores
-            typical = max(float(np.median(scores[~bad])), np.finfo(float).tiny)
-            strongest[i, t] = scores[~bad].max() / typical
+            # Without noise honest scores are rounding, all as good as equal.
+            floor = 1e-9 * float(np.sqrt(np.median(np.einsum("kii->k", found.grams))))
+            typical = max(float(np.median(scores[~bad])), floor)
+            strongest[i, t] = max(scores[~bad].max(), floor) / typical
             if bad.any():
-                weakest[i, t] = scores[bad].min() / typical
+                weakest[i, t] = max(scores[bad].min(), floor) / typical
             exact[i, t] = found.scores.exact
     predicted = np.array([exact_set_probability(point) for point in specs])
     ratio = np.array([score_model(point).separation for point in specs])

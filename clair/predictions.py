@@ -8,8 +8,9 @@ compare every one of them with simulation. Ours, unless a reference is given.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -267,8 +268,6 @@ class PredictedErrors:
         Squared error of local training minus that of CLAIR; negative where CLAIR costs.
     subspace_cost : float
         Part of CLAIR's squared error that is due to the estimated subspace.
-    break_even : float
-        Value of `ProblemSpec.off_subspace` at which the gain is zero.
     """
 
     local: float
@@ -278,7 +277,6 @@ class PredictedErrors:
     fedavg_benign: float
     gain: float
     subspace_cost: float
-    break_even: float
 
 
 def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedErrors:
@@ -311,7 +309,6 @@ def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedE
     weight = max(0.0, 1 - beside / (own + q * s2)) if own + q * s2 > 0 else 1.0
     pooled = share * (weight**2 * q * s2 + (1 - weight) ** 2 * own) + q * s2 / n
     local = p * q * s2
-    level = ((p - r) * q * s2 * share - cost) / share
     return PredictedErrors(
         local=float(np.sqrt(local)),
         clair=float(np.sqrt(oracle + cost)),
@@ -320,5 +317,37 @@ def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedE
         fedavg_benign=float(np.sqrt((r * own + h2) * share + p * q * s2 / n)),
         gain=local - oracle - cost,
         subspace_cost=cost,
-        break_even=float(np.sqrt(max(level, 0.0) / r)),
     )
+
+
+def break_even(spec: ProblemSpec, name: str, low: float, high: float) -> float | None:
+    """Value of a field at which the predicted gain is zero.
+
+    Parameters
+    ----------
+    spec : ProblemSpec
+    name : str
+        A real-valued field, such as "off_subspace" or "noise".
+    low, high : float
+        Where to look.
+
+    Returns
+    -------
+    float or None
+        None where the gain has the same sign at both ends.
+    """
+
+    def gain(value: float) -> float:
+        changed: dict[str, Any] = {name: value}
+        return predicted_errors(replace(spec, **changed)).gain
+
+    first = gain(low)
+    if first * gain(high) >= 0:
+        return None
+    for _ in range(40):
+        middle = (low + high) / 2
+        if gain(middle) * first > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

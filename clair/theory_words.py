@@ -108,7 +108,7 @@ def certificate_sentence(point: LamPoint, proof: Certificate, contaminated: np.n
 def stability_sentence(curves: Stability) -> str:
     """How the subspace error grows and where each route ends."""
     exact = curves.exact & (curves.noise > 0)
-    lost = curves.noise[curves.collapsed]
+    lost = curves.noise[curves.lost]
     text = (
         f"CLAIR keeps the right clients up to noise {curves.noise[exact].max():g}"
         if exact.any()
@@ -120,7 +120,7 @@ def stability_sentence(curves: Stability) -> str:
         if np.isfinite(ratio) and ratio > 1.1 and curves.error["convex"][last] < 1:
             text += f", where polishing makes the subspace {times(ratio)} more accurate"
     if lost.size:
-        text += f"; from {lost.min():g} the convex program puts everything into S"
+        text += f"; from {lost.min():g} the convex program alone loses shared directions"
     return text + "."
 
 

@@ -110,9 +110,9 @@ def _stability_title(curves: Stability) -> str:
         words += f"{curves.noise[exact].max():g}"
     else:
         words = "The right clients are found at no positive noise level here"
-    lost = curves.noise[curves.collapsed]
+    lost = curves.noise[curves.lost]
     if lost.size:
-        words += f"; the convex program alone loses everything from {lost.min():g}"
+        words += f"; the convex program alone is lost from {lost.min():g}"
     return words
 
 
@@ -143,16 +143,13 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
             marker={**marker(role_style(role, theme), theme, 7), "opacity": 0.75},
             hovertemplate="%{y:.2f}<extra>" + label + "</extra>",
         )
-    figure.add_hline(y=1.15, line={"color": paper.ink, "width": 1.2, "dash": "dash"})
-    figure.add_annotation(
-        x=1,
-        xref="paper",
-        xanchor="right",
-        y=np.log10(1.15),
-        yanchor="bottom",
-        text="1.15: the least the detector asks for",
-        showarrow=False,
-        font={"size": 12, "color": paper.muted},
+    figure.add_scatter(
+        x=[curves.values[0], curves.values[-1]],
+        y=[1.15, 1.15],
+        mode="lines",
+        name="1.15, the least the detector asks for",
+        line={"color": paper.ink, "width": 1.2, "dash": "dot"},
+        hoverinfo="skip",
     )
     figure.update_xaxes(title_text=axis_title, showgrid=False)
     figure.update_yaxes(
@@ -213,7 +210,13 @@ def set_probability_chart(
 
 
 def gain_chart(
-    curves: Gain, name: str, theme: ThemeName, *, now: float, height: int = 420
+    curves: Gain,
+    name: str,
+    theme: ThemeName,
+    *,
+    now: float,
+    crossing: float | None,
+    height: int = 420,
 ) -> Chart:
     """Error of the honest clients along one setting: dots measured, lines predicted.
 
@@ -225,13 +228,15 @@ def gain_chart(
     theme : {"light", "dark"}
     now : float
         Its current value, marked.
+    crossing : float or None
+        Value at which the predicted gain is zero, marked.
     height : int
     """
     labels = {
+        "clair_oracle": "CLAIR, told the truth (oracle)",
         "local": "training alone",
         "clair": "CLAIR",
         "clair_eb": "CLAIR + pooling",
-        "clair_oracle": "CLAIR, told the truth (oracle)",
     }
     figure, paper = new_figure(theme, height), PAPERS[theme]
     for method, label in labels.items():
@@ -255,17 +260,18 @@ def gain_chart(
             y=measured,
             mode="markers",
             name=label,
-            marker=marker(style, theme, 9),
+            marker=marker(style, theme, 13 if method == "clair_oracle" else 8),
             hovertemplate="%{y:.3g}<extra>" + label + "</extra>",
         )
-    crossing = break_even(curves)
     if crossing is not None:
         figure.add_vline(x=crossing, line={"color": paper.ink, "width": 1.5, "dash": "dash"})
         figure.add_annotation(
             x=crossing,
-            y=1,
+            y=0.98,
             yref="paper",
-            yanchor="bottom",
+            yanchor="top",
+            xanchor="left",
+            xshift=4,
             text="break-even",
             showarrow=False,
         )
@@ -280,18 +286,6 @@ def gain_chart(
     wrong = int((~curves.exact).any(axis=1).sum())
     caption += f", which fails at {wrong} of {curves.values.size} points here." if wrong else "."
     return Chart(figure, title, caption, f"{title}.")
-
-
-def break_even(curves: Gain) -> float | None:
-    """First value at which the predicted gain changes its sign, by interpolation."""
-    gains = np.array([point.gain for point in curves.predicted])
-    signs = np.sign(gains)
-    at = np.flatnonzero(signs[:-1] * signs[1:] < 0)
-    if not at.size:
-        return None
-    i = int(at[0])
-    share = gains[i] / (gains[i] - gains[i + 1])
-    return float(curves.values[i] + share * (curves.values[i + 1] - curves.values[i]))
 
 
 def _gain_title(curves: Gain, name: str, crossing: float | None) -> str:
@@ -371,7 +365,7 @@ def remedy_words(remedies: Mapping[str, Remedy], names: Mapping[str, str]) -> st
     cost = max(float(entry.wrong.mean()), float(entry.wrong_clean.mean()))
     price = f"at {cost:.0%} false alarms" if cost >= 0.005 else "without a false alarm"
     return (
-        f"{names[best]} raises the share found from {plain:.0%} to "
+        f"{names[best][0].upper()}{names[best][1:]} raises the share found from {plain:.0%} to "
         f"{float(entry.found.mean()):.0%}, {price}"
     )
 

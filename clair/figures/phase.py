@@ -68,8 +68,9 @@ def phase_diagram(
             [1, role_style("recovered", theme).color],
         ],
         colorbar={
-            "title": {"text": "share of<br>trials"},
+            "title": {"text": "trials", "font": {"size": 12.5, "color": paper.ink}},
             "tickformat": ".0%",
+            "tickfont": {"size": 12, "color": paper.muted},
             "thickness": 12,
             "len": 0.6,
             "outlinewidth": 0,

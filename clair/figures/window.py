@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import plotly.graph_objects as go
@@ -227,6 +228,12 @@ def _short(proof: Certificate) -> str:
     return f"{proof.dual_feasibility:.2f}"
 
 
+def _spectral_marker(role: str, theme: ThemeName, *, hollow: bool) -> dict[str, object]:
+    style = role_style(role, theme)
+    symbol = "circle-open" if hollow and role == "recovered" else style.symbol
+    return marker(replace(style, symbol=symbol), theme, 9)
+
+
 def dual_spectrum(split: Decomposition, proof: Certificate, theme: ThemeName) -> Chart:
     """Singular values of Q: those of U V' at exactly one, those of W below if the proof holds."""
     assert split.dual is not None
@@ -243,7 +250,7 @@ def dual_spectrum(split: Decomposition, proof: Certificate, theme: ThemeName) ->
     shared, rest = index <= rank, index > rank
     for name, role, mask in (
         ("directions of L (UVᵀ)", "recovered", shared),
-        ("everything else (W)", "observed" if fine else "contaminated", rest),
+        ("everything else (W)", "recovered" if fine else "contaminated", rest),
     ):
         if mask.any():
             figure.add_scatter(
@@ -251,10 +258,12 @@ def dual_spectrum(split: Decomposition, proof: Certificate, theme: ThemeName) ->
                 y=values[:shown][mask],
                 mode="markers",
                 name=name,
-                marker=marker(role_style(role, theme), theme, 9),
+                marker=_spectral_marker(role, theme, hollow=name.startswith("every")),
                 hovertemplate="singular value %{x}: %{y:.3f}<extra></extra>",
             )
-    figure.update_xaxes(title_text="singular value of Q, in order", showgrid=False)
+    figure.update_xaxes(
+        title_text="singular value of Q, in order", showgrid=False, range=[0.3, shown + 0.7]
+    )
     figure.update_yaxes(title_text="size", range=[0, 1.15])
     kept = count(rank, "direction")
     title = f"L keeps {kept}; the next singular value of Q is {proof.spectral_norm:.2f}"

@@ -17,7 +17,7 @@ from clair.synthetic import ProblemSpec
 from clair.ui import lab
 from clair.ui.controls import show_all
 from clair.ui.layout import toolbar
-from clair.ui.state import Control, Preset, accept_ids_from_url
+from clair.ui.state import Control, Preset, accept_ids_from_url, read
 
 SECTION = Control(
     "section",
@@ -43,6 +43,15 @@ def _own(key: str, **changes: Any) -> Control:
     return replace(_LAB[key], key=f"th_{key}", **changes)
 
 
+#: Field of a problem that may be an axis of a phase diagram, to the lab's key.
+SWEPT: dict[str, str] = {
+    "contaminated_fraction": "poisoned",
+    "rank": "rank",
+    "n_clients": "clients",
+    "noise": "noise",
+    "off_subspace": "off_subspace",
+    "attack_scale": "scale",
+}
 #: Lab settings this page has too, under its own keys.
 SHARED: tuple[str, ...] = (
     "clients",
@@ -265,8 +274,12 @@ PRESETS: tuple[Preset, ...] = (
 
 def sidebar(section: str) -> None:
     """Settings of the problem: those the section uses, the others folded away."""
-    accept_ids_from_url(SCENARIO)
+    accept_ids_from_url(CONTROLS)
     used = USED[section]
+    if section == "phase":
+        chosen = read(PHASE)
+        axes = {SWEPT[chosen["th_x"]], SWEPT[chosen["th_y"]]}
+        used = tuple(key for key in used if key not in axes)
     size = ("d_out", "d_in", "seed")
     shown = [c for c in SCENARIO if c.key.removeprefix("th_") in used]
     sized = [c for c in SCENARIO if c.key.removeprefix("th_") in size]

@@ -71,7 +71,7 @@ def window(values: dict[str, Any], theme: ThemeName) -> None:
         {"λ₀": default},
         theme,
     )
-    left, right = st.columns([5, 3], gap="large")
+    left, right = st.columns([3, 2], gap="large")
     with left:
         show_chart(chart, "theory_window")
     with right:

@@ -17,6 +17,7 @@ from clair.figures.noise import (
 from clair.narrative import amount
 from clair.palette import ThemeName
 from clair.predictions import (
+    break_even,
     breakdown_noise,
     critical_noise,
     predicted_errors,
@@ -104,12 +105,13 @@ def stable(values: dict[str, Any], theme: ThemeName) -> None:
 def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]:
     """Reasons, with the noise level of each."""
     lines = []
-    lost = curves.noise[curves.collapsed]
+    lost, empty = curves.noise[curves.lost], curves.noise[curves.collapsed]
     if lost.size:
         lines.append(
-            f"**Convex program**, at σ = {lost.min():g}: noise makes every client's own price "
-            "lower than that of a shared direction, so all of M goes into S and L is zero. (Drawn "
-            "at the λ of the noiseless window; `clair.fit` notices and raises λ.)"
+            f"**Convex program**, at σ = {lost.min():g}: with noise in every client it becomes "
+            "cheaper to put clients into S than to keep shared directions, so L loses some"
+            + (f", and from σ = {empty.min():g} all of them" if empty.size else "")
+            + ". (Drawn at the λ of the noiseless window; `clair.fit` notices and raises λ.)"
         )
     wrong = curves.noise[~curves.exact]
     if wrong.size:
@@ -171,9 +173,12 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
     with head:
         sentence(gain_sentence(curves, now, spec.noise))
         tools(values)
-    left, right = st.columns([5, 3], gap="large")
+    left, right = st.columns([3, 2], gap="large")
     with left:
-        chart = gain_chart(curves, name, theme, now=float(getattr(spec, name)))
+        crossing = None
+        if name != "n_clients":
+            crossing = break_even(spec, name, curves.values[0], curves.values[-1])
+        chart = gain_chart(curves, name, theme, now=float(getattr(spec, name)), crossing=crossing)
         show_chart(chart, "theory_gain")
     with right:
         _gain_formulas(spec)
@@ -188,12 +193,16 @@ def _gain_formulas(spec: ProblemSpec) -> None:
     st.markdown("**With your numbers**")
     st.latex(rf"\text{{alone}}^2 = pq\sigma^2 = {amount(p * q * spec.noise**2)}")
     st.latex(
-        rf"\text{{gain}}=\left(1-\tfrac{{1}}{{{n}}}\right)\left({amount(saved)}-{amount(own)}\right)"
-        rf"-{amount(now.subspace_cost)}={now.gain:.3g}"
+        rf"\begin{{aligned}}\text{{gain}}&=\left(1-\tfrac{{1}}{{{n}}}\right)"
+        rf"\left({amount(saved)}-{amount(own)}\right)\\&\quad-{amount(now.subspace_cost)}"
+        rf"={now.gain:.2g}\end{{aligned}}"
     )
     st.latex(rf"h_*^2=(p-r)q\sigma^2={p - r}\cdot{q}\cdot{spec.noise:g}^2={amount(saved)}")
+    most = np.sqrt(max(saved, 1e-12) / r) * 1.5
+    level = break_even(spec, "off_subspace", 0.0, float(most))
     st.caption(
-        f"Your honest clients have h² = {amount(own)} off the subspace; break-even is at "
-        f"off-subspace heterogeneity {now.break_even:.2f} (h² divided by r, square root, subspace "
-        f"cost included). n = {n} kept clients, p × q = {p} × {q}, r = {r}."
+        f"Your honest clients have h² = {amount(own)} off the subspace"
+        + (f"; break-even is at off-subspace heterogeneity {level:.2f}" if level else "")
+        + " (h² = heterogeneity² · r; the last term is the cost of an estimated subspace). "
+        f"n = {n} kept clients, p × q = {p} × {q}, r = {r}."
     )

@@ -22,7 +22,7 @@ from clair.ui import jobs, lab
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.state import open_screen
-from clair.ui.theory import PHASE, claims, spec_of, tools
+from clair.ui.theory import PHASE, SWEPT, claims, spec_of, tools
 
 KIND = "theory"
 CHART = "theory_phase"
@@ -39,19 +39,7 @@ FINE: dict[str, tuple[float, ...]] = {
     "off_subspace": tuple(round(0.1 * i, 1) for i in range(20)),
     "attack_scale": tuple(round(0.1 * i, 1) for i in range(1, 21)),
 }
-_LAB_KEYS: dict[str, str] = {
-    "n_clients": "clients",
-    "contaminated_fraction": "poisoned",
-    "attack": "attack",
-    "attack_scale": "scale",
-    "heterogeneity": "heterogeneity",
-    "off_subspace": "off_subspace",
-    "noise": "noise",
-    "rank": "rank",
-    "d_out": "d_out",
-    "d_in": "d_in",
-    "seed": "seed",
-}
+_SAME_NAME = ("attack", "heterogeneity", "d_out", "d_in", "seed")
 INTRO = """
 One problem is an anecdote. Here every **cell** is a setting, and its colour says in how many of
 several freshly drawn problems the method succeeded. Theory draws the dashed **boundary** without
@@ -130,7 +118,8 @@ def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
     """Everything the lab needs to show exactly the problem of a trial."""
     spec = cell_spec(config, cell, trial)
     values = {control.key: control.default for control in lab.CONTROLS}
-    values |= {key: getattr(spec, field) for field, key in _LAB_KEYS.items()}
+    values |= {key: getattr(spec, field) for field, key in SWEPT.items()}
+    values |= {key: getattr(spec, key) for key in _SAME_NAME}
     chosen = {"use_rank": spec.rank, "view": "verdict"}
     if config.method == "norms":
         chosen |= {"detector": "norms", "polish": False}
@@ -198,7 +187,8 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
         first, second = st.columns(3), st.columns(3)
         for place, control in zip((*first, *second), PHASE, strict=True):
             with place:
-                values[control.key] = show(control)
+                idle = control.key == "th_level" and values["th_measure"] == "exact"
+                values[control.key] = show(control, disabled=idle)
     config = config_of(values)
     if config is None:
         with head:
@@ -244,7 +234,8 @@ def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
         )
         rows, columns = config.shape
         text = f"{columns} × {rows} cells of {config.trials} problems, "
-        text += f"{missing * config.trials} fits to do: about {jobs.duration(seconds)} on two free cores"
+        text += f"{missing * config.trials} fits to do: "
+        text += f"about {jobs.duration(seconds)} on two free cores"
         if missing < config.n_cells:
             text += f". {config.n_cells - missing} cells are kept from before"
         if job is not None and job.state is JobState.CANCELLED:
