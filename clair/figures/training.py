@@ -14,7 +14,7 @@ _LABEL_GAP = 0.05  # of the height between two end labels
 
 CAPTION = (
     "One curve a client, its number at the end. The loss says how badly the client's own model "
-    "fits the client's own training texts: lower is better."
+    "fits the client's own training data: lower is better."
 )
 
 

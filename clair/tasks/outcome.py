@@ -6,8 +6,8 @@ app as a file, and the download holds exactly what is drawn. Importing this need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,9 +31,9 @@ class TrainedResult(Protocol):
     @property
     def loss_history(self) -> np.ndarray: ...
     @property
-    def accuracy(self) -> Mapping[str, MethodAccuracy]: ...
+    def accuracy(self) -> Mapping[str, Any]: ...
     @property
-    def samples(self) -> tuple[Sample, ...]: ...
+    def samples(self) -> tuple[Any, ...]: ...
     def summary(self) -> str: ...
     def to_json(self) -> dict[str, Any]: ...
 
@@ -62,10 +62,11 @@ class Outcome:
         ||S_k||, the size of what the convex program calls contamination.
     losses : ndarray of shape (n_steps, n_clients)
         Training loss.
-    accuracy : dict of str to MethodAccuracy
-        Held-out accuracy of the truly benign clients by method, in display order.
-    samples : tuple of Sample
-        Held-out texts with what each method made of them.
+    accuracy : dict of str to the task's scores
+        Held-out accuracy of the truly benign clients by method, in display order; a field a
+        measure, each an ndarray of shape (n_benign,).
+    samples : tuple of the task's samples
+        Held-out examples with what each method made of them.
     notes : tuple of str
         Warnings of the fit in plain language.
     numbers : dict
@@ -82,8 +83,8 @@ class Outcome:
     threshold: float | None
     norms: np.ndarray
     losses: np.ndarray
-    accuracy: dict[str, MethodAccuracy]
-    samples: tuple[Sample, ...]
+    accuracy: dict[str, Any]
+    samples: tuple[Any, ...]
     notes: tuple[str, ...]
     numbers: dict[str, Any]
 
@@ -95,11 +96,25 @@ class Outcome:
     @classmethod
     def of(cls, result: TrainedResult) -> Outcome:
         """Take what is shown out of a task's result."""
-        return cls.from_json(outcome_json(result))
+        some = next(iter(result.accuracy.values()))
+        kind = type(result.samples[0]) if result.samples else Sample
+        return cls.from_json(outcome_json(result), scores=type(some), sample=kind)
 
     @classmethod
-    def from_json(cls, payload: Mapping[str, Any]) -> Outcome:
+    def from_json(
+        cls,
+        payload: Mapping[str, Any],
+        *,
+        scores: Callable[..., Any] = MethodAccuracy,
+        sample: Callable[..., Any] = Sample,
+    ) -> Outcome:
         """Rebuild an outcome from what `outcome_json` wrote.
+
+        Parameters
+        ----------
+        payload : mapping
+        scores, sample : type
+            What the task calls its scores and samples: dataclasses made from the fields written.
 
         Raises
         ------
@@ -120,13 +135,10 @@ class Outcome:
             norms=np.asarray(payload["contamination_norms"], dtype=float),
             losses=np.asarray(shown["losses"], dtype=float).reshape(-1, n_clients),
             accuracy={
-                key: MethodAccuracy(
-                    token=np.asarray(value["token"], dtype=float),
-                    exact_match=np.asarray(value["exact_match"], dtype=float),
-                )
+                key: scores(**{name: np.asarray(v, dtype=float) for name, v in value.items()})
                 for key, value in shown["accuracy_by_client"].items()
             },
-            samples=tuple(Sample(**sample) for sample in payload["samples"]),
+            samples=tuple(sample(**one) for one in payload["samples"]),
             notes=tuple(shown["notes"]),
             numbers=dict(payload),
         )
@@ -143,8 +155,8 @@ def outcome_json(result: TrainedResult) -> dict[str, Any]:
         "losses": [[round(float(v), 4) for v in row] for row in result.loss_history],
         "accuracy_by_client": {
             key: {
-                "token": [round(float(v), 5) for v in value.token],
-                "exact_match": [round(float(v), 5) for v in value.exact_match],
+                measure.name: [round(float(v), 5) for v in getattr(value, measure.name)]
+                for measure in fields(value)
             }
             for key, value in result.accuracy.items()
         },

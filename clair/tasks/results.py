@@ -15,7 +15,7 @@ STAGE_LABELS: dict[Stage, str] = {
     "train": "Training the clients",
     "clair": "Running CLAIR",
     "finetune": "Fine-tuning the FedAvg model on each client",
-    "evaluate": "Evaluating on held-out text",
+    "evaluate": "Evaluating on held-out data",
 }
 
 

@@ -92,6 +92,11 @@ class TaskResult:
         """Contamination norm ``||S_k||`` of each client, ndarray of shape (n_clients,)."""
         return self.fit.contamination_norms
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings of the fit in plain language."""
+        return self.fit.notes
+
     def mean(self, method: str, measure: str) -> float:
         """Mean of a measure over the benign clients."""
         return float(getattr(self.accuracy[method], measure).mean())

@@ -39,4 +39,14 @@ PAGES: tuple[PageInfo, ...] = (
         "Regression",
         "Many small regressions, live: how much data it takes until CLAIR pays, or stops.",
     ),
+    PageInfo(
+        "digits",
+        "Digits",
+        "Real handwritten digits: sixteen clients who name some of them differently.",
+    ),
+    PageInfo(
+        "theory",
+        "Theory",
+        "When CLAIR works and why: windows, proofs, phase diagrams, gains, blind spots.",
+    ),
 )

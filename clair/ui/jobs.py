@@ -97,7 +97,11 @@ class Room:
 
 ROOMS: dict[str, Room] = {
     room.kind: room
-    for room in (Room("copying", "Text copying"), Room("theory", "Theory", ("sweep",)))
+    for room in (
+        Room("copying", "Text copying"),
+        Room("digits", "Digits"),
+        Room("theory", "Theory", ("sweep",)),
+    )
 }
 
 

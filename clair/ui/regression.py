@@ -354,7 +354,7 @@ def setting_words(config: RegressionConfig) -> str:
 def caveats(result: RegressionResult) -> list[str]:
     """Where it does not hold: what these numbers show against CLAIR, then what is always true."""
     means = means_of(result.accuracy, "excess")
-    notes = list(result.fit.notes)
+    notes = []
     missed, wrong = result.detection.missed, result.detection.false_alarms
     if missed:
         notes.append(f"Here CLAIR missed {missed} poisoned client{'s' * (missed > 1)}.")

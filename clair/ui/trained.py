@@ -1,0 +1,314 @@
+"""The page of a trained task, the same for every task: run, watch, judge, compare, take away.
+
+A task's page declares what is its own (`TrainedPage`): controls, words, measures, samples. The
+order of things, the job panel and the result panels are here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from clair.figures.comparison import Measure
+from clair.jobs import JobState, JobView, Report
+from clair.palette import ThemeName
+from clair.tasks.outcome import Outcome
+from clair.ui import jobs, results
+from clair.ui.controls import show_all
+from clair.ui.layout import current_theme, header, sentence, toolbar
+from clair.ui.state import Control, Preset
+
+Work = Callable[[Report, Callable[[], bool]], Outcome]
+
+
+@dataclass(frozen=True)
+class TrainedPage:
+    """What one task's page has of its own.
+
+    Attributes
+    ----------
+    kind, title : str
+        Stem of the page's file, and its heading.
+    controls : sequence of Control
+    presets : sequence of Preset
+    fields : mapping of control key to field of the config
+    config : type
+        The task's frozen config; has `n_clients`, `n_poisoned`, `steps`, `device`, `threads`.
+    run : str
+        "module:function" of the job, imported when it starts: ``f(config, progress=, cancelled=)``.
+    asset : Path
+        The precomputed run of the default config.
+    scores, sample : type
+        Of the task's outcome, see `Outcome.from_json`.
+    measures : callable
+        Outcome to measures of its scores, what is shown first first.
+    glossary : str
+        The words used, as a markdown list.
+    setting_words : callable
+        Config to what happens on this page.
+    truth : callable
+        Config to who is contaminated.
+    load : callable
+        Imports what a run needs.
+    samples_title : str
+    samples : callable
+        Draws the samples of an outcome in a theme.
+    caveats : callable
+        Outcome to sentences about where it does not hold.
+    """
+
+    kind: str
+    title: str
+    controls: Sequence[Control]
+    presets: Sequence[Preset]
+    fields: Mapping[str, str]
+    config: Callable[..., Any]
+    run: str
+    asset: Path
+    scores: Callable[..., Any]
+    sample: Callable[..., Any]
+    measures: Callable[[Outcome], Mapping[str, Measure]]
+    glossary: str
+    setting_words: Callable[[Any], str]
+    truth: Callable[[Any], np.ndarray]
+    load: Callable[[], object]
+    samples_title: str
+    samples: Callable[[Outcome, ThemeName], None]
+    caveats: Callable[[Outcome], list[str]]
+
+    @property
+    def reveal(self) -> Control:
+        """When the truth is shown."""
+        return Control(
+            f"{self.kind}_reveal",
+            "Show who is truly poisoned",
+            "segment",
+            "end",
+            "To let an audience guess: keep it hidden, even after the run. CLAIR never sees it.",
+            options=(("end", "after the run"), ("start", "from the start"), ("never", "not yet")),
+            group="view",
+        )
+
+    def config_of(self, values: Mapping[str, Any]) -> Any:
+        """Settings of a run from the values of the controls."""
+        return self.config(**{field: values[key] for key, field in self.fields.items()})
+
+    def work(self, config: Any) -> Work:
+        """The work of a run for the job pool; torch loads when it starts."""
+
+        def run(report: Report, cancelled: Callable[[], bool]) -> Outcome:
+            module, name = self.run.split(":")
+            function = getattr(importlib.import_module(module), name)
+            return Outcome.of(function(config, progress=report, cancelled=cancelled))
+
+        return run
+
+
+def show_page(page: TrainedPage) -> None:
+    """Draw the page of a trained task; call `guard` first."""
+    header(page.title)
+    theme = current_theme()
+    job = jobs.current(page.kind)
+    live = job is not None and job.state.live
+    kept = jobs.latest_result(page.kind)
+    outcome: Outcome = kept.result if kept is not None else default_outcome(page.kind, page)
+    with st.sidebar:
+        values = show_all(page.controls)
+    config = page.config_of(values)
+
+    said = st.container()  # filled below, once the controls have spoken
+    jobs.message()
+    st.markdown(page.setting_words(config))
+    with st.expander("The words used on this page"):
+        st.markdown(page.glossary)
+    toolbar(page.kind, page.controls, page.presets, values)
+    reveal = _run_row(page, config, live)
+    with said:
+        sentence(_sentence(job if live else None, outcome, reveal))
+
+    if job is not None and live:
+        jobs.watch(jobs.ROOMS[page.kind], job, _live(page, theme, reveal))
+        if job.state is JobState.RUNNING:
+            st.stop()
+    elif job is not None and job.state is JobState.FAILED:
+        st.error(job.message, icon=":material/error:")
+    elif job is not None and job.state is JobState.CANCELLED:
+        st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
+    changed = differences(page, config, page.config(**outcome.config))
+    st.caption(shown_words(kept, changed, waiting=live))
+    _result(page, outcome, theme, truth_shown=reveal != "never")
+
+
+def _run_row(page: TrainedPage, config: Any, live: bool) -> str:
+    """Run button, the choice of what is revealed, and how long it takes; returns the choice."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        seconds = expected_seconds(page, config)
+        st.button(
+            "Run",
+            key=f"{page.kind}_run",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=live,
+            on_click=jobs.start,
+            args=(page.kind, page.work(config)),
+            kwargs={"config": config, "key": config, "expected_seconds": seconds},
+        )
+        reveal = str(show_all((page.reveal,))[page.reveal.key])
+        loading = jobs.warm_up(page.kind, page.load)
+        st.caption(duration_words(config, seconds, loaded=not loading.is_alive()))
+    return reveal
+
+
+def _sentence(job: JobView | None, outcome: Outcome, reveal: str) -> str:
+    if job is not None:
+        return running_words(job)
+    return guess_words(outcome) if reveal == "never" else outcome.sentence
+
+
+def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView], None]:
+    def draw(view: JobView) -> None:
+        """Loss curves of the running job."""
+        seen = [p for p in view.history if p.losses is not None]
+        if not seen:
+            st.caption("The curves start with the first training step.")
+            return
+        results.loss_panel(
+            page.kind,
+            np.array([p.losses for p in seen]),
+            theme,
+            total_steps=view.config.steps,
+            steps=np.array([p.step for p in seen]),
+            contaminated=page.truth(view.config) if reveal == "start" else None,
+        )
+
+    return draw
+
+
+def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
+    st.subheader("Whom CLAIR flagged", anchor=False)
+    results.verdict_panel(page.kind, outcome, theme, reveal=truth_shown)
+    st.subheader("What it is worth to the honest clients", anchor=False)
+    results.comparison_panel(page.kind, outcome, theme, page.measures(outcome))
+    st.subheader(page.samples_title, anchor=False)
+    page.samples(outcome, theme)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("How the clients learned", anchor=False)
+        results.loss_panel(
+            page.kind,
+            outcome.losses,
+            theme,
+            total_steps=len(outcome.losses),
+            contaminated=outcome.contaminated if truth_shown else None,
+        )
+    with right:
+        st.subheader("Where it does not hold", anchor=False)
+        st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
+    st.subheader("Time, and the numbers to take away", anchor=False)
+    seed = outcome.config["seed"]
+    results.time_panel(page.kind, outcome, file_name=f"clair-{page.kind}-seed-{seed}.json")
+
+
+@st.cache_resource(show_spinner=False)
+def default_outcome(kind: str, _page: TrainedPage) -> Outcome:
+    """The precomputed run that ships with the app."""
+    payload = json.loads(_page.asset.read_text(encoding="utf-8"))
+    return Outcome.from_json(payload, scores=_page.scores, sample=_page.sample)
+
+
+def expected_seconds(page: TrainedPage, config: Any) -> float:
+    """Expected duration, scaled from the measured stages of the precomputed run."""
+    reference = default_outcome(page.kind, page)
+    base = page.config(**reference.config)
+    clients = config.n_clients / base.n_clients
+    steps = clients * config.steps / base.steps
+    honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
+    factors = {"train": steps, "finetune": steps, "clair": clients, "evaluate": honest}
+    return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
+
+
+def differences(page: TrainedPage, now: Any, shown: Any) -> list[str]:
+    """In what the settings on the screen differ from those of the result shown, in words."""
+    words = []
+    for control in page.controls:
+        field = page.fields[control.key]
+        new, old = getattr(now, field), getattr(shown, field)
+        if new != old:
+            words.append(
+                f"{control.label.lower()} {_say(control, new)} instead of {_say(control, old)}"
+            )
+    return words
+
+
+def _say(control: Control, value: Any) -> str:
+    if control.kind == "flag":
+        return "on" if value else "off"
+    if control.format == "percent":
+        return f"{value:.0%}"
+    if control.options:
+        return control.label_of(value) if value in control.ids else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def guess_words(outcome: Outcome) -> str:
+    """The sentence of a result whose truth is still hidden."""
+    names = [str(k + 1) for k in range(outcome.n_clients) if outcome.flagged[k]]
+    if not names:
+        return "CLAIR flagged nobody. Is anybody poisoned? Guess, then reveal it."
+    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    return (
+        f"CLAIR flagged client{'s' * (len(names) > 1)} {listed}. "
+        "Who is truly poisoned? Guess, then reveal it."
+    )
+
+
+def running_words(job: JobView) -> str:
+    """The sentence while a run waits or is under way."""
+    config = job.config
+    bad = config.n_poisoned
+    waits = job.state is JobState.QUEUED
+    if bad == 0:
+        verb = "wait for their turn to be trained" if waits else "are being trained at once"
+        return f"{config.n_clients} honest clients {verb}."
+    if waits:
+        return f"{config.n_clients} clients, {bad} of them poisoned, wait for their turn."
+    return (
+        f"{config.n_clients} clients are being trained at once, {bad} of them poisoned: "
+        "can you tell which?"
+    )
+
+
+def duration_words(config: Any, seconds: float, *, loaded: bool) -> str:
+    """Expected duration as measured, and the device once the training libraries are there."""
+    words = f"Takes about {jobs.duration(seconds)} on two CPU cores."
+    if loaded:
+        from clair.tasks.device import describe_device, resolve_device
+
+        device = describe_device(resolve_device(config.device), config.threads)
+        words += f" This machine trains on: {device}."
+    return words
+
+
+def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
+    """Where the result below comes from, and whether it is that of the settings on the screen."""
+    if kept is None:
+        words = (
+            "a run made beforehand with the page's first settings, so there is something to see."
+        )
+    elif kept.reused:
+        words = "your settings; somebody had just run exactly these, so the result is the same."
+    else:
+        words = f"your run, {kept.seconds:.0f} s."
+    words = f"{'While you wait' if waiting else 'Below'}: {words}"
+    if changed:
+        words += (
+            f" **The settings have changed since:** {'; '.join(changed)}. Run shows the effect."
+        )
+    return words
