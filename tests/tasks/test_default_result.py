@@ -1,0 +1,54 @@
+"""The run that ships with the page is the default one and agrees with itself.
+
+The browser test of the page computes it again and compares the numbers.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from clair.tasks.copytask import CopyTaskConfig
+from clair.tasks.copytask.data import make_federation
+from clair.tasks.copytask.precompute import RESULT
+from clair.tasks.outcome import Outcome
+
+
+@pytest.fixture(scope="module")
+def outcome() -> Outcome:
+    return Outcome.from_json(json.loads(RESULT.read_text(encoding="utf-8")))
+
+
+def test_its_settings_are_the_defaults(outcome):
+    assert CopyTaskConfig(**outcome.config) == CopyTaskConfig()
+
+
+def test_its_clients_and_samples_are_those_of_the_settings(outcome):
+    federation = make_federation(CopyTaskConfig(**outcome.config))
+    np.testing.assert_array_equal(outcome.contaminated, federation.contaminated)
+    assert outcome.samples
+    for sample in outcome.samples:
+        client = federation.clients[sample.client]
+        assert not outcome.contaminated[sample.client]
+        at = client.test_texts.index(sample.prompt)
+        assert client.test_targets[at] == sample.expected
+        assert set(sample.outputs) == set(outcome.accuracy)
+
+
+def test_its_verdict_follows_from_its_scores(outcome):
+    np.testing.assert_array_equal(outcome.scores > outcome.threshold, outcome.flagged)
+    found, bad = (
+        int((outcome.flagged & outcome.contaminated).sum()),
+        int(outcome.contaminated.sum()),
+    )
+    assert f"{found} of {bad} poisoned clients" in outcome.sentence
+
+
+def test_its_means_are_those_of_its_clients(outcome):
+    assert outcome.losses.shape == (outcome.config["steps"], outcome.n_clients)
+    for method, values in outcome.accuracy.items():
+        assert values.exact_match.shape == (int((~outcome.contaminated).sum()),)
+        mean = outcome.numbers["accuracy"][method]["exact_match"]
+        assert values.exact_match.mean() == pytest.approx(mean, abs=1e-4)
