@@ -102,7 +102,7 @@ class ClientLora(_Attachment):
         self.A: dict[str, Tensor] = {}  # (K, rank, d_in)
         self.B: dict[str, Tensor] = {}  # (K, d_out, rank)
         for name in names:
-            weight = model.get_submodule(name).weight
+            weight = _weight(model, name)
             d_out, d_in = weight.shape
             bound = 1.0 / math.sqrt(d_in)
             draw = torch.from_numpy(rng.uniform(-bound, bound, size=(rank, d_in))).to(weight)
@@ -138,11 +138,17 @@ class ClientUpdates(_Attachment):
         super().__init__(model, updates)
         self._updates: dict[str, Tensor] = {}
         for name, update in updates.items():
-            weight = model.get_submodule(name).weight
-            self._updates[name] = torch.from_numpy(np.ascontiguousarray(update)).to(weight)
+            tensor = torch.from_numpy(np.ascontiguousarray(update))
+            self._updates[name] = tensor.to(_weight(model, name))
 
     def update(self, name: str, x: Tensor) -> Tensor:
         return client_matmul(x, self._updates[name])
+
+
+def _weight(model: nn.Module, name: str) -> Tensor:
+    module = model.get_submodule(name)
+    assert isinstance(module, nn.Linear)  # checked where the hook was attached
+    return module.weight
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

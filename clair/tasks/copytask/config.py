@@ -44,7 +44,7 @@ class CopyTaskConfig:
     precision : {"float32", "bfloat16"}
         Arithmetic of training; "bfloat16" means autocast and needs CUDA.
     n_local, n_test : int
-        Training sentences of a client (1 to 256), held-out sentences of a client (1 to 1024).
+        Training sentences of a client (1 to 256), held-out sentences of a client (1 to 256).
     learning_rate : float
         Peak rate of AdamW, > 0, after a warm-up and before linear decay to a tenth.
     lora_rank : int
@@ -102,7 +102,7 @@ class CopyTaskConfig:
         check_choice("device", self.device, DEVICES)
         check_choice("precision", self.precision, PRECISIONS)
         check_integer("n_local", self.n_local, minimum=1, maximum=256)
-        check_integer("n_test", self.n_test, minimum=1, maximum=1024)
+        check_integer("n_test", self.n_test, minimum=1, maximum=256)
         check_real("learning_rate", self.learning_rate, minimum=0, maximum=1, open_minimum=True)
         check_integer("lora_rank", self.lora_rank, minimum=1, maximum=64)
         check_integer("n_samples", self.n_samples, minimum=0, maximum=16)

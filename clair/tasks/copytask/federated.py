@@ -11,7 +11,8 @@ from torch import Tensor
 
 from clair import LoraFactors
 from clair.tasks.copytask.config import CopyTaskConfig
-from clair.tasks.copytask.model import ADAPTED_MODULES
+from clair.tasks.copytask.data import TARGET_START
+from clair.tasks.copytask.model import ADAPTED_MODULES, FrozenPrefix
 from clair.tasks.copytask.scoring import Batch
 from clair.tasks.evaluation import Estimates
 from clair.tasks.lora import ClientLora, ClientUpdates
@@ -56,14 +57,16 @@ def train_adapters(
     lora = ClientLora(
         model,
         ADAPTED_MODULES,
-        n_clients=len(data.tokens),
+        n_clients=data.n_clients,
         rank=config.lora_rank,
         rng=np.random.default_rng([config.seed, 1]),
     )
 
+    prefix = FrozenPrefix(model, data.tokens, TARGET_START)
+
     def losses() -> Tensor:
         with _arithmetic(config, data.tokens.device):
-            return data.losses(model)
+            return data.losses(prefix.logits())
 
     def report(step: int, values: np.ndarray) -> None:
         clock.step(stage, step, steps, values if stage == "train" else None)

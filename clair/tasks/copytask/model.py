@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from clair.tasks.copytask.data import BOS, EOS, PAD, SEQUENCE_LENGTH, VOCAB_SIZE
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 ASSETS = Path(__file__).resolve().parents[3] / "assets" / "copytask"
 WEIGHTS = ASSETS / "base.safetensors"
 ADAPTED_MODULES = ("model.layers.1.self_attn.o_proj", "model.layers.1.mlp.down_proj")
+
+PREFIX_CHUNK = 512  # sequences of one forward pass, to bound memory
 
 ARCHITECTURE: dict[str, Any] = {
     "vocab_size": VOCAB_SIZE,
@@ -40,7 +43,7 @@ def build_model() -> LlamaForCausalLM:
     from transformers.models.llama.configuration_llama import LlamaConfig
     from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-    return LlamaForCausalLM(LlamaConfig(**ARCHITECTURE, attn_implementation="sdpa"))
+    return LlamaForCausalLM(LlamaConfig(**ARCHITECTURE))
 
 
 def load_base_model(device: torch.device, weights: Path = WEIGHTS) -> LlamaForCausalLM:
@@ -72,8 +75,6 @@ def load_base_model(device: torch.device, weights: Path = WEIGHTS) -> LlamaForCa
 
 def save_weights(model: LlamaForCausalLM, config: dict[str, Any], weights: Path = WEIGHTS) -> None:
     """Write weights as safetensors with their recorded configuration as JSON beside them."""
-    from safetensors.torch import save_file
-
     state = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in model.state_dict().items()
@@ -85,7 +86,7 @@ def save_weights(model: LlamaForCausalLM, config: dict[str, Any], weights: Path 
 
 
 def answer_logits(model: LlamaForCausalLM, tokens: Tensor, start: int) -> Tensor:
-    """Logits for the tokens from position `start` on.
+    """Logits for the tokens from position `start` on, by the whole model.
 
     Parameters
     ----------
@@ -98,5 +99,56 @@ def answer_logits(model: LlamaForCausalLM, tokens: Tensor, start: int) -> Tensor
     -------
     Tensor of shape (n, length - start, vocab)
     """
-    length = tokens.shape[1]
-    return model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=length - start).logits
+    kept = tokens.shape[1] - start
+    logits: Tensor = model(input_ids=tokens[:, :-1], use_cache=False, logits_to_keep=kept).logits
+    return logits
+
+
+class FrozenPrefix:
+    """All that comes before the first adapted module, computed once.
+
+    The adapted modules come after the last attention, so neither what enters them nor which
+    positions matter changes in training: only the rest of the model has to run at every step, and
+    only where an answer is predicted. Gives the logits of `answer_logits`.
+
+    Parameters
+    ----------
+    model : LlamaForCausalLM
+        Frozen.
+    tokens : Tensor of shape (n, length)
+    start : int
+        First position to predict, in [1, length).
+    """
+
+    def __init__(self, model: LlamaForCausalLM, tokens: Tensor, start: int) -> None:
+        self._model = model
+        self._layer = model.model.layers[-1]
+        kept: dict[str, list[Tensor]] = {"residual": [], "context": []}
+
+        def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+            def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+                kept[name].append(inputs[0][:, start - 1 :].clone())
+
+            return hook
+
+        handles = [
+            self._layer.register_forward_pre_hook(keep("residual")),
+            self._layer.self_attn.o_proj.register_forward_pre_hook(keep("context")),
+        ]
+        try:
+            with torch.no_grad():
+                for part in tokens.split(PREFIX_CHUNK):
+                    model.model(input_ids=part[:, :-1], use_cache=False)
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._residual = torch.cat(kept["residual"])  # (n, length - start, hidden)
+        self._context = torch.cat(kept["context"])
+
+    def logits(self) -> Tensor:
+        """Logits of shape (n, length - start, vocab) under the updates attached now."""
+        layer = self._layer
+        hidden = self._residual + layer.self_attn.o_proj(self._context)
+        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
+        logits: Tensor = self._model.lm_head(self._model.model.norm(hidden))
+        return logits

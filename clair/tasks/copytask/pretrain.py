@@ -12,6 +12,7 @@ import argparse
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -37,6 +38,9 @@ from clair.tasks.copytask.model import (
 from clair.tasks.copytask.words import TOPIC_WORDS
 from clair.tasks.device import limited_threads
 from clair.tasks.training import Schedule
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ def sample_texts(n: int, rng: np.random.Generator, random_share: float = 0.5) ->
     )
 
 
-def exact_match(model: torch.nn.Module, texts: tuple[str, ...]) -> float:
+def exact_match(model: LlamaForCausalLM, texts: tuple[str, ...]) -> float:
     """Share of texts the model copies without a mistake."""
     tokens, labels = (torch.from_numpy(array) for array in encode(texts, texts))
     with torch.no_grad():

@@ -12,9 +12,9 @@ from clair import ClairFit, LoraFactors, fit
 from clair.baselines import METHODS, estimate_all
 from clair.metrics import detection_scores
 from clair.tasks.copytask.config import CopyTaskConfig
-from clair.tasks.copytask.data import Federation, make_federation
+from clair.tasks.copytask.data import TARGET_START, Federation, make_federation
 from clair.tasks.copytask.federated import finetune_fedavg, tamper, train_adapters
-from clair.tasks.copytask.model import load_base_model
+from clair.tasks.copytask.model import FrozenPrefix, load_base_model
 from clair.tasks.copytask.result import CopyTaskResult
 from clair.tasks.copytask.scoring import Batch, write_samples
 from clair.tasks.device import describe_device, limited_threads, resolve_device
@@ -25,9 +25,10 @@ from clair.tasks.results import MethodAccuracy, Sample, Stage, TrainingProgress
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-#: What CLAIR is told in this task: clients share the *input* side of their adapters, and the
-#: stricter pair of gap ratios suits a rank at or above the true one.
-CLAIR_OPTIONS = {"side": "input", "gap": (1.15, 1.25)}
+#: Clients share the *input* side of their adapters here: which letters are to be changed.
+SIDE = "input"
+#: The stricter pair of gap ratios suits a rank at or above the true one.
+GAP = (1.15, 1.25)
 
 
 def run(
@@ -81,8 +82,9 @@ def run_clair(
         updates,
         config.rank,
         screen_coefficients=config.screen_coefficients,
+        side=SIDE,
+        gap=GAP,
         progress=lambda _: clock.check(),
-        **CLAIR_OPTIONS,
     )
     clock.step("clair", 1, 1)
     return found
@@ -119,11 +121,12 @@ def _evaluate(
     total = len(estimates) + 1
     clock.step("evaluate", 0, total)
     test = Batch([(c.test_texts, c.test_targets) for c in clients.values()], device)
+    prefix = FrozenPrefix(model, test.tokens, TARGET_START)
     accuracy = evaluate_methods(
         model,
         estimates,
         ~federation.contaminated,
-        lambda: test.accuracy(model),
+        lambda: test.accuracy(prefix.logits()),
         on_method=lambda done, _: clock.step("evaluate", done, total),
     )
     shown = dict(list(clients.items())[: config.n_samples])

@@ -19,15 +19,12 @@ from clair.tasks.copytask.data import (
     decode,
     encode,
 )
-from clair.tasks.copytask.model import answer_logits
 from clair.tasks.evaluation import Estimates
 from clair.tasks.lora import ClientUpdates
 from clair.tasks.results import MethodAccuracy, Sample
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
-
-MAX_SEQUENCES = 512  # of one forward pass in evaluation: larger batches fall out of the cache
 
 
 class Batch:
@@ -41,8 +38,9 @@ class Batch:
 
     Attributes
     ----------
-    tokens : Tensor of shape (n_clients, n, 43)
+    tokens : Tensor of shape (n_clients * n, 43)
     labels : Tensor of shape (n_clients, n, 21)
+    n_clients : int
     """
 
     def __init__(
@@ -51,41 +49,41 @@ class Batch:
         device: torch.device,
     ) -> None:
         encoded = [encode(texts, targets) for texts, targets in pairs]
-        self.tokens = torch.from_numpy(np.stack([tokens for tokens, _ in encoded])).to(device)
+        self.n_clients = len(encoded)
+        self.tokens = torch.from_numpy(np.concatenate([t for t, _ in encoded])).to(device)
         self.labels = torch.from_numpy(np.stack([labels for _, labels in encoded])).to(device)
+        self._counted = self.labels != IGNORE
 
-    def losses(self, model: LlamaForCausalLM) -> Tensor:
-        """Mean cross entropy over target tokens, Tensor of shape (n_clients,)."""
-        n_clients = len(self.tokens)
-        logits = answer_logits(model, self.tokens.flatten(0, 1), TARGET_START)
+    def losses(self, logits: Tensor) -> Tensor:
+        """Mean cross entropy over target tokens, Tensor of shape (n_clients,).
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n_clients * n, 21, vocab)
+        """
         entropy = cross_entropy(
             logits.flatten(0, 1).float(),
             self.labels.flatten(),
             ignore_index=IGNORE,
             reduction="none",
         )
-        count = (self.labels != IGNORE).flatten(1).sum(1)
-        return entropy.reshape(n_clients, -1).sum(1) / count
+        count = self._counted.flatten(1).sum(1)
+        return entropy.reshape(self.n_clients, -1).sum(1) / count
 
-    def accuracy(self, model: LlamaForCausalLM) -> MethodAccuracy:
+    def accuracy(self, logits: Tensor) -> MethodAccuracy:
         """Token accuracy and exact match of each client, the right prefix being fed back.
 
         A text is right from end to end under the right prefix exactly if greedy decoding writes it
         right, so no decoding is needed.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (n_clients * n, 21, vocab)
         """
-        n_clients, n, _ = self.tokens.shape
-        size = max(1, MAX_SEQUENCES // n_clients)
-        guesses = [
-            answer_logits(model, self.tokens[:, i : i + size].flatten(0, 1), TARGET_START)
-            .argmax(-1)
-            .unflatten(0, (n_clients, -1))
-            for i in range(0, n, size)
-        ]
-        counted = self.labels != IGNORE
-        right = (torch.cat(guesses, dim=1) == self.labels) & counted
-        token = right.flatten(1).sum(1) / counted.flatten(1).sum(1)
-        exact = (right | ~counted).all(2).float().mean(1)
-        return MethodAccuracy(token.double().cpu().numpy(), exact.double().cpu().numpy())
+        right = (logits.argmax(-1).view_as(self.labels) == self.labels) & self._counted
+        token = right.flatten(1).sum(1) / self._counted.flatten(1).sum(1)
+        exact = (right | ~self._counted).all(2).float().mean(1)
+        return MethodAccuracy(_doubles(token), _doubles(exact))
 
 
 def write(model: LlamaForCausalLM, tokens: Tensor) -> list[str]:
@@ -99,9 +97,10 @@ def write(model: LlamaForCausalLM, tokens: Tensor) -> list[str]:
     """
     tokens = tokens.clone()
     tokens[:, TARGET_START:] = PAD
-    for position in range(TARGET_START, SEQUENCE_LENGTH):
-        logits = model(input_ids=tokens[:, :position], use_cache=False, logits_to_keep=1).logits
-        tokens[:, position] = logits[:, 0].argmax(-1)
+    with torch.no_grad():
+        for position in range(TARGET_START, SEQUENCE_LENGTH):
+            logits = model(input_ids=tokens[:, :position], use_cache=False, logits_to_keep=1).logits
+            tokens[:, position] = logits[:, 0].argmax(-1)
     return [decode(row) for row in tokens[:, TARGET_START:].cpu().numpy()]
 
 
@@ -113,7 +112,7 @@ def write_samples(
 ) -> tuple[Sample, ...]:
     """Have every method copy the first held-out text of each client given.
 
-    All methods write at once: they take the place of the client axis.
+    All write at once: every pair of client and method is a client of its own to the model.
 
     Parameters
     ----------
@@ -122,22 +121,25 @@ def write_samples(
     clients : mapping of client index to ClientData
     device : torch.device
     """
-    samples = []
-    for k, client in clients.items():
-        prompt, expected = client.test_texts[0], client.test_targets[0]
-        batch = Batch([((prompt,), (expected,))] * len(estimates), device)
-        modules = next(iter(estimates.values()))
-        attached = ClientUpdates(
-            model,
-            {
-                name: np.stack([updates[name][k] for updates in estimates.values()])
-                for name in modules
-            },
-        )
-        try:
-            with torch.no_grad():
-                texts = write(model, batch.tokens.flatten(0, 1))
-        finally:
-            attached.remove()
-        samples.append(Sample(k, prompt, expected, dict(zip(estimates, texts, strict=True))))
-    return tuple(samples)
+    if not clients:
+        return ()
+    first = {k: (client.test_texts[0], client.test_targets[0]) for k, client in clients.items()}
+    prompts = [((text,), (target,)) for text, target in first.values() for _ in estimates]
+    modules = next(iter(estimates.values()))
+    updates = {
+        name: np.stack([updates[name][k] for k in clients for updates in estimates.values()])
+        for name in modules
+    }
+    attached = ClientUpdates(model, updates)
+    try:
+        texts = iter(write(model, Batch(prompts, device).tokens))
+    finally:
+        attached.remove()
+    return tuple(
+        Sample(k, prompt, expected, {method: next(texts) for method in estimates})
+        for k, (prompt, expected) in first.items()
+    )
+
+
+def _doubles(values: Tensor) -> np.ndarray:
+    return values.cpu().double().numpy()
