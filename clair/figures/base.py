@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import plotly.graph_objects as go
@@ -33,8 +34,12 @@ class Chart:
     alt: str
 
 
+@cache
 def template(theme: ThemeName) -> go.layout.Template:
-    """Plotly template of a theme; complete, so that exports look as on the page."""
+    """Plotly template of a theme; complete, so that exports look as on the page.
+
+    Made once: plotly checks every entry, which costs more than drawing a small chart.
+    """
     paper = PAPERS[theme]
     axis: dict[str, Any] = {
         "gridcolor": paper.grid,
@@ -91,6 +96,26 @@ def new_figure(theme: ThemeName, height: int, **layout: Any) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(template=template(theme), height=height, uirevision="kept", **layout)
     return figure
+
+
+def level(y: float, **line: Any) -> dict[str, Any]:
+    """Shape of a horizontal line across the chart; shapes given together are checked only once."""
+    return {"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
+
+
+def band(y0: float, y1: float, color: str) -> dict[str, Any]:
+    """Shape of a horizontal band across the chart, behind the data."""
+    return {
+        "type": "rect",
+        "xref": "x domain",
+        "x0": 0,
+        "x1": 1,
+        "y0": y0,
+        "y1": y1,
+        "fillcolor": color,
+        "line": {"width": 0},
+        "layer": "below",
+    }
 
 
 def marker(style: Style, theme: ThemeName, size: float = 9) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from clair.baselines import METHODS
-from clair.figures.base import Chart, new_figure
+from clair.figures.base import Chart, band, level, new_figure
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
 
 _ROW = 31  # pixels of a method
@@ -70,6 +71,8 @@ def method_comparison(
     everything = np.concatenate([np.asarray(values[key], dtype=float) for key in rows])
     low, high = (0.0, 1.0) if measure.share else (0.0, float(everything.max()) * 1.04)
     number = ":.0%" if measure.share else ":.3g"
+    shapes: list[dict[str, Any]] = []
+    notes: list[dict[str, Any]] = []
     for row, key in enumerate(rows):
         at = -row
         points = np.asarray(values[key], dtype=float)
@@ -77,9 +80,7 @@ def method_comparison(
         mean = float(points.mean())
         own = METHODS[key].family == "clair"
         if own:
-            figure.add_hrect(
-                y0=at - 0.5, y1=at + 0.5, fillcolor=with_alpha(style.color, 0.08), line_width=0
-            )
+            shapes.append(band(at - 0.5, at + 0.5, with_alpha(style.color, 0.08)))
         figure.add_scatter(
             x=points,
             y=at + _spread(points, high - low),
@@ -107,21 +108,22 @@ def method_comparison(
             f"{measure.text(float(points.std(ddof=1)) if points.size > 1 else 0.0)}<extra></extra>",
             showlegend=False,
         )
-        figure.add_annotation(
-            x=1.0,
-            xref="paper",
-            xanchor="left",
-            xshift=8,
-            y=at,
-            text=f"<b>{measure.text(mean)}</b>" if own else measure.text(mean),
-            showarrow=False,
-            font={"size": 13, "color": style.color if own else paper.ink},
+        notes.append(
+            {
+                "x": 1.0,
+                "xref": "paper",
+                "xanchor": "left",
+                "xshift": 8,
+                "y": at,
+                "text": f"<b>{measure.text(mean)}</b>" if own else measure.text(mean),
+                "showarrow": False,
+                "font": {"size": 13, "color": style.color if own else paper.ink},
+            }
         )
     first_oracle = next((i for i, key in enumerate(rows) if METHODS[key].oracle), None)
     if first_oracle:
-        figure.add_hline(
-            y=0.5 - first_oracle, line={"color": paper.muted, "width": 1, "dash": "dash"}
-        )
+        shapes.append(level(0.5 - first_oracle, color=paper.muted, width=1, dash="dash"))
+    figure.update_layout(shapes=shapes, annotations=notes)
     figure.update_yaxes(
         tickvals=[-i for i in range(len(rows))],
         ticktext=[_label(key) for key in rows],
@@ -170,7 +172,7 @@ def _spread(points: np.ndarray, width: float) -> np.ndarray:
         for step in range(2 * points.size + 1):
             shift = 0.13 * ((step + 1) // 2) * (1 if step % 2 else -1)
             free = all(
-                abs(points[i] - x) > 0.012 * width or abs(shift - y) > 0.1 for x, y in placed
+                abs(points[i] - x) > 0.012 * width or abs(shift - y) > 0.1 for x, y in placed[-8:]
             )
             if free or abs(shift) > 0.36:
                 break

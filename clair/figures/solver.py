@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.figures.base import Chart, marker, new_figure
+from clair.figures.base import Chart, level, marker, new_figure
 from clair.narrative import count
 from clair.palette import PAPERS, ThemeName, role_style
 from clair.scenario import ScenarioResult
@@ -101,7 +101,7 @@ def certificate(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
         raise ValueError("a certificate comes with the convex solver only, got none")
     truth, ratios = result.problem.contaminated, proof.client_ratios
     figure = new_figure(theme, height)
-    figure.add_hline(y=1, line={"color": PAPERS[theme].ink, "width": 1.5, "dash": "dash"})
+    figure.add_shape(level(1, color=PAPERS[theme].ink, width=1.5, dash="dash"))
     for name, role, mask in (
         ("honest", "benign", ~truth),
         ("poisoned", "contaminated", truth),

@@ -54,27 +54,34 @@ def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 400) ->
     }
     limit = 3 * float(np.median(np.abs(blocks["M"]))) or 1.0
     figure = new_figure(theme, height)
-    for key, (top, name, hues) in _PARTS.items():
-        figure.add_layout_image(
-            source=data_uri(strip(blocks[key], limit, *hues[theme])),
-            xref="x",
-            yref="y",
-            x=0,
-            y=top,
-            sizex=len(truth),
-            sizey=_HEIGHT,
-            sizing="stretch",
-            layer="above",
-        )
-        figure.add_annotation(
-            text=name,
-            x=0,
-            y=top + 0.01,
-            xanchor="left",
-            yanchor="bottom",
-            showarrow=False,
-            font={"size": 14, "color": PAPERS[theme].ink},
-        )
+    figure.update_layout(
+        images=[
+            {
+                "source": data_uri(strip(blocks[key], limit, *hues[theme])),
+                "xref": "x",
+                "yref": "y",
+                "x": 0,
+                "y": top,
+                "sizex": len(truth),
+                "sizey": _HEIGHT,
+                "sizing": "stretch",
+                "layer": "above",
+            }
+            for key, (top, _, hues) in _PARTS.items()
+        ],
+        annotations=[
+            {
+                "text": name,
+                "x": 0,
+                "y": top + 0.01,
+                "xanchor": "left",
+                "yanchor": "bottom",
+                "showarrow": False,
+                "font": {"size": 14, "color": PAPERS[theme].ink},
+            }
+            for top, name, _ in _PARTS.values()
+        ],
+    )
     _truth_marks(figure, result, theme)
     _verdict_marks(figure, fitted.flagged, theme)
     figure.update_layout(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.figures.base import Chart, marker, new_figure
+from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.narrative import amount
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
@@ -18,13 +18,8 @@ def scree(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
     shared = _singular_values(result.fit.low_rank)
     rank, n = result.fit.rank, min(_SHOWN, len(stacked))
     figure = new_figure(theme, height)
-    figure.add_vrect(
-        x0=0.5,
-        x1=rank + 0.5,
-        fillcolor=with_alpha(role_style("recovered", theme).color, 0.1),
-        line_width=0,
-        layer="below",
-    )
+    shade = band(0, 1, with_alpha(role_style("recovered", theme).color, 0.1))
+    figure.add_shape(shade | {"xref": "x", "yref": "y domain", "x0": 0.5, "x1": rank + 0.5})
     for name, values, role in (
         ("M, all that was received", stacked, "observed"),
         ("L, the shared part", shared, "recovered"),
@@ -108,8 +103,10 @@ def plane(result: ScenarioResult, theme: ThemeName, height: int = 380) -> Chart:
     true = client_plane(result, true=True) if result.scenario.side == "output" else None
     contaminated = result.problem.contaminated
     figure = new_figure(theme, height)
-    figure.add_hline(y=0, line={"color": role_style("recovered", theme).color, "width": 3})
-    figure.add_vline(x=0, line={"color": PAPERS[theme].grid, "width": 1})
+    figure.update_layout(
+        shapes=[level(0, color=role_style("recovered", theme).color, width=3)],
+        xaxis={"zeroline": True, "zerolinecolor": PAPERS[theme].grid},
+    )
     if true is not None:
         figure.add_scatter(
             x=_pairs(recovered[:, 0], true[:, 0]),

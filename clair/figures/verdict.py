@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.figures.base import Chart, marker, new_figure
+from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
 
@@ -43,14 +43,13 @@ def client_verdict(
     figure = new_figure(theme, height)
     if threshold is not None:
         line = role_style("threshold", theme)
-        figure.add_hrect(
-            y0=threshold,
-            y1=top * 1.18,
-            fillcolor=with_alpha(role_style("contaminated", theme).color, 0.07),
-            line_width=0,
-            layer="below",
+        shade = with_alpha(role_style("contaminated", theme).color, 0.07)
+        figure.update_layout(
+            shapes=[
+                band(threshold, top * 1.18, shade),
+                level(threshold, color=line.color, width=1.5, dash=line.dash),
+            ]
         )
-        figure.add_hline(y=threshold, line={"color": line.color, "width": 1.5, "dash": line.dash})
         figure.add_scatter(
             x=[None],
             y=[None],
@@ -82,15 +81,15 @@ def client_verdict(
             showlegend=contaminated is not None,
         )
     if values.size <= 32:
-        for k in np.flatnonzero(flagged):
-            figure.add_annotation(
-                x=clients[k],
-                y=values[k],
-                text="flagged",
-                showarrow=False,
-                yshift=15,
-                font={"size": 11, "color": paper.ink},
-            )
+        label = {
+            "text": "flagged",
+            "showarrow": False,
+            "yshift": 15,
+            "font": {"size": 11, "color": paper.ink},
+        }
+        figure.update_layout(
+            annotations=[label | {"x": clients[k], "y": values[k]} for k in np.flatnonzero(flagged)]
+        )
     figure.update_yaxes(title_text=axis_title, range=[0, top * 1.18])
     figure.update_xaxes(
         title_text="client",
