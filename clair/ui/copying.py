@@ -11,7 +11,9 @@ from typing import Any
 import streamlit as st
 
 from clair.jobs import JobState, JobView, Report
+from clair.narrative import count
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
+from clair.tasks.copytask.data import CAPITALISED, VOWELS
 from clair.tasks.outcome import Outcome
 from clair.ui.jobs import duration
 from clair.ui.state import Control, Preset
@@ -266,13 +268,16 @@ def setting_words(config: CopyTaskConfig) -> str:
         if bad == 0
         else f"**{bad} of the {config.n_clients} are poisoned.** {ATTACKS[config.attack].sentence}"
     )
+    own = round(len(VOWELS) * config.heterogeneity)
+    vowels = "the same for everybody" if own == 0 else f"{own} of them chosen by each client alone"
     return (
         f"{config.n_clients} *clients*, say hospitals, share one small language model that copies "
-        "text. Each trains an *adapter*, a small add-on, on eight texts of its own, so that the "
-        "model copies in the client's house style: fifteen consonants become capitals for "
-        "everybody, the vowels a, e and o become digits, some of them chosen by each client "
-        f"alone. {poisoned} The server sees adapters only. CLAIR has to find out whom to trust, "
-        "and to give every honest client a better adapter than it could train alone."
+        "text. Each trains an *adapter*, a small add-on, on "
+        f"{count(config.n_local, 'text')} of its own, so that the model copies in the client's "
+        f"house style: {count(len(CAPITALISED), 'consonant')} become capitals for everybody, the "
+        f"vowels a, e and o become digits, {vowels}. {poisoned} The server sees adapters only. "
+        "CLAIR has to find out whom to trust, and to give every honest client a better adapter "
+        "than it could train alone."
     )
 
 
@@ -355,10 +360,16 @@ def caveats(outcome: Outcome) -> list[str]:
     ):
         if means[key] >= best:
             notes.append(f"Here {words} is at least as good: {means[key]:.0%} against {best:.0%}.")
+    honest, everybody = means["fedavg_benign"], means["fedavg"]
+    numbers = f"averaging only the honest gives {honest:.0%}, averaging all {everybody:.0%}."
+    if honest < best and honest - everybody < best - honest:
+        cause = "FedAvg falls behind here mostly because clients differ, less because of poison: "
+        notes.append(cause + numbers)
+    elif everybody < honest:
+        notes.append("FedAvg loses here mostly to the poison: " + numbers)
     notes.append(
-        f"FedAvg fails here mostly because clients differ, less because of poison: averaging only "
-        f"the honest gives {means['fedavg_benign']:.0%}, averaging all {means['fedavg']:.0%}. With "
-        "heterogeneity 0 averaging is hard to beat, and CLAIR reaches it only with pooling."
+        "With heterogeneity 0 and nobody poisoned, averaging is hard to beat: CLAIR reaches it "
+        "only with pooling."
     )
     notes.append(
         "FedAvg followed by fine-tuning spends twice the local computation of every other method; "

@@ -388,3 +388,27 @@ def test_written_text_cannot_break_the_page():
     marked, _ = mark_wrong("<b>&", "<i>&", "dark")
     assert "<b>" not in marked
     assert "&lt;" in marked
+
+
+def test_words_follow_the_settings():
+    alike = copying.setting_words(CopyTaskConfig(heterogeneity=0.0, poisoned_fraction=0.0))
+    assert "digits, the same for everybody" in alike
+    assert "Nobody is poisoned" in alike
+    apart = copying.setting_words(CopyTaskConfig(heterogeneity=2 / 3, n_clients=20))
+    assert "2 of them chosen by each client alone" in apart
+    assert "5 of the 20 are poisoned" in apart
+
+
+def test_caveats_name_what_brings_fedavg_down():
+    result = made_up_result(CopyTaskConfig())
+
+    def notes(benign: float, everybody: float) -> str:
+        worth = {"fedavg_benign": benign, "fedavg": everybody, "clair": 0.9, "clair_eb": 0.9}
+        accuracy = dict(result.accuracy)
+        for key, value in worth.items():
+            accuracy[key] = MethodAccuracy(np.full(9, value), np.full(9, value))
+        outcome = Outcome.of(CopyTaskResult(**{**vars(result), "accuracy": accuracy}))
+        return "\n".join(copying.caveats(outcome))
+
+    assert "mostly because clients differ" in notes(0.4, 0.38)
+    assert "mostly to the poison" in notes(0.85, 0.1)
