@@ -7,6 +7,8 @@ the short side, so nothing larger than d x d is ever decomposed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -123,7 +125,7 @@ _TOLERANCE = 1e-11
 
 
 def leading_eigenpairs(
-    gram: np.ndarray, size: int, start: np.ndarray | None = None, tol: float = _TOLERANCE
+    gram: np.ndarray, size: int, start: np.ndarray | None = None, *, coarse: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Largest eigenvalues of one positive semidefinite matrix, and their eigenvectors.
 
@@ -134,9 +136,9 @@ def leading_eigenpairs(
         1 <= size <= d.
     start : ndarray of shape (d, n), optional
         Approximate eigenvectors, of a similar matrix for example.
-    tol : float
-        Bound on the residuals relative to the largest eigenvalue; the error of an eigenvalue, and
-        of energies inside the subspace, is of the order of its square.
+    coarse : bool
+        Stop when the sum of the eigenvalues stands still at seven digits, which inside a flat
+        spectrum is long before the vectors do.
 
     Returns
     -------
@@ -146,22 +148,72 @@ def leading_eigenpairs(
 
     Notes
     -----
-    Large matrices, of which few eigenpairs are asked, are left to a block Krylov iteration with
-    Rayleigh-Ritz extraction, restarted until it has converged; where it does not get there the full
-    decomposition takes over.
+    Large matrices, of which few eigenpairs are asked, are left to `krylov_eigenpairs`; where that
+    does not converge the full decomposition takes over.
+    """
+    d = len(gram)
+    if d >= LARGE and 5 * (size + _OVERSAMPLE) <= d:
+        found = krylov_eigenpairs(lambda x: gram @ x, d, size, start, coarse=coarse)
+        if found is not None:
+            return found[0][:size], found[1][:, :size]
+    values, vectors = np.linalg.eigh(gram)
+    return values[::-1][:size], vectors[:, ::-1][:, :size]
+
+
+def krylov_eigenpairs(
+    apply: Callable[[np.ndarray], np.ndarray],
+    d: int,
+    size: int,
+    start: np.ndarray | None = None,
+    *,
+    coarse: bool = False,
+    above: float | None = None,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Leading eigenpairs of a positive semidefinite operator by restarted block Krylov iteration.
+
+    Parameters
+    ----------
+    apply : callable
+        Product of the operator with an array of shape (d, n).
+    d, size : int
+    start : ndarray of shape (d, n), optional
+    coarse : bool
+        See `leading_eigenpairs`; otherwise the first `size` residuals must fall below 1e-11 of the
+        largest eigenvalue.
+    above : float, optional
+        Only eigenpairs with larger values need to converge.
+
+    Returns
+    -------
+    (values, vectors) or None
+        A few more than `size`, of which only the first `size` have converged; None if they did not.
 
     References
     ----------
     Musco, Musco, Randomized block Krylov methods for stronger and faster approximate singular
     value decomposition, NeurIPS 2015.
     """
-    d, block = len(gram), size + _OVERSAMPLE
-    if d >= LARGE and 5 * block <= d:
-        pairs = _krylov(gram, size, _padded(start, d, block), tol)
-        if pairs is not None:
-            return pairs
-    values, vectors = np.linalg.eigh(gram)
-    return values[::-1][:size], vectors[:, ::-1][:, :size]
+    block = size + _OVERSAMPLE
+    basis, total = _padded(start, d, block), 0.0
+    for _ in range(2 if coarse else _ROUNDS):
+        first = np.linalg.qr(basis)[0]
+        second = apply(first)
+        space = np.linalg.qr(np.hstack([first, second, apply(orthonormal(second))]))[0]
+        image = apply(space)
+        values, vectors = np.linalg.eigh(space.T @ image)
+        values, vectors = values[::-1][:block], vectors[:, ::-1][:, :block]
+        basis = space @ vectors
+        previous, total = total, float(values[:size].sum())
+        if coarse and abs(total - previous) <= 1e-7 * total:
+            break
+        due = size if above is None else int(np.sum(values[:size] > above))
+        residual = image @ vectors[:, :due] - basis[:, :due] * values[:due]
+        if np.linalg.norm(residual, axis=0).max(initial=0.0) <= _TOLERANCE * max(values[0], 0.0):
+            break
+    else:
+        if not coarse:
+            return None
+    return values, basis
 
 
 def _padded(start: np.ndarray | None, d: int, block: int) -> np.ndarray:
@@ -171,24 +223,6 @@ def _padded(start: np.ndarray | None, d: int, block: int) -> np.ndarray:
         return start[:, :block]
     drawn = np.random.default_rng(0).standard_normal((d, block - have)) / np.sqrt(d)
     return drawn if start is None else np.hstack([start, drawn])
-
-
-def _krylov(
-    gram: np.ndarray, size: int, basis: np.ndarray, tol: float
-) -> tuple[np.ndarray, np.ndarray] | None:
-    block = basis.shape[1]
-    for _ in range(_ROUNDS):
-        first = np.linalg.qr(basis)[0]
-        second = gram @ first
-        space = np.linalg.qr(np.hstack([first, second, gram @ orthonormal(second)]))[0]
-        image = gram @ space
-        values, vectors = np.linalg.eigh(space.T @ image)
-        values, vectors = values[::-1][:block], vectors[:, ::-1][:, :block]
-        basis = space @ vectors
-        residual = image @ vectors[:, :size] - basis[:, :size] * values[:size]
-        if np.linalg.norm(residual, axis=0).max() <= tol * max(values[0], 0.0):
-            return values[:size], basis[:, :size]
-    return None
 
 
 def downdated_eigenpairs(
@@ -213,19 +247,19 @@ def downdated_eigenpairs(
 
     Notes
     -----
-    For large n the problem is projected on the first ``size + c + 8`` coordinates. A downdate of
+    For large n the problem is projected on the first ``size + c + 16`` coordinates. A downdate of
     rank c lowers no eigenvalue past the c-th below it, so the wanted ones exceed the rest of the
     diagonal, and the missing part of an eigenvector x with eigenvalue mu follows from its head
-    exactly by eliminating the tail (a c x c system). Two or three alternations of this elimination
-    with Rayleigh-Ritz reach rounding; what does not is decomposed in full.
+    exactly by eliminating the tail (a c x c system). A few alternations of this elimination with
+    Rayleigh-Ritz reach rounding; what does not is decomposed in full.
     """
     _, n, c = factors.shape
-    head = size + c + 8
+    head = size + c + 16
     if n < LARGE or 2 * (head + size) > n:
         full = np.linalg.eigh(np.diag(values) - factors @ factors.transpose(0, 2, 1))
         return full[0][:, ::-1][:, :size], full[1][:, :, ::-1][:, :, :size]
     found, vectors, residuals = _eliminate(values, factors, size, head)
-    for k in np.flatnonzero(residuals > _TOLERANCE * values[0]):
+    for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
         exact = np.linalg.eigh(np.diag(values) - factors[k] @ factors[k].T)
         found[k], vectors[k] = exact[0][::-1][:size], exact[1][:, ::-1][:, :size]
     return found, vectors
@@ -240,15 +274,22 @@ def _eliminate(
     mu, inner = (part[..., ::-1][..., :size] for part in np.linalg.eigh(small))
     vectors = np.concatenate([inner, np.zeros((K, n - head, size))], axis=1)
     residuals = np.full(K, np.inf)
-    for _ in range(3):
+    basis = np.zeros((K, n - head, 0))
+    for _ in range(_ROUNDS):
+        if head + basis.shape[2] + size > n // 2:
+            break
         # (D - rest rest') tail = rest (top' x), D = diag(values of the tail) - mu, by Woodbury.
-        inverse = 1 / np.minimum(values[head:, None] - mu[:, None, :], -1e-300)
+        inverse = 1 / np.minimum(values[head:, None] - mu[:, None, :], -1e-14 * values[0])
         right = top.transpose(0, 2, 1) @ vectors[:, :head]
         spread = rest.transpose(0, 2, 1)[:, None] * inverse.transpose(0, 2, 1)[:, :, None]
         inner_systems = np.eye(c) - (spread.reshape(K, -1, n - head) @ rest).reshape(K, -1, c, c)
-        solved = np.linalg.solve(inner_systems, right.transpose(0, 2, 1)[..., None])[..., 0]
+        try:
+            solved = np.linalg.solve(inner_systems, right.transpose(0, 2, 1)[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            break
         tail = inverse * (rest @ solved.transpose(0, 2, 1))
-        basis = np.linalg.qr(tail)[0]
+        # Earlier tails stay in the basis: that turns slow convergence in flat spectra into fast.
+        basis = np.linalg.qr(np.concatenate([basis, tail], axis=2))[0]
         # Project on head coordinates and the span of the tails together.
         coupling = basis.transpose(0, 2, 1) @ rest
         stacked = np.concatenate([top, coupling], axis=1)
@@ -290,3 +331,42 @@ def energy_in(grams: np.ndarray, basis: np.ndarray) -> np.ndarray:
 def orthonormal(matrix: np.ndarray) -> np.ndarray:
     """Orthonormal basis of the columns of a full-column-rank matrix (thin QR)."""
     return np.linalg.qr(matrix)[0]
+
+
+def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal basis of a tall matrix's columns and their coordinates in it.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (d, n)
+        With d >= n.
+
+    Returns
+    -------
+    basis : ndarray of shape (d, n)
+    coordinates : ndarray of shape (n, n)
+        ``basis @ coordinates`` is the matrix.
+
+    Notes
+    -----
+    Cholesky QR twice: several times faster than Householder's and as orthogonal, as long as the
+    matrix is conditioned better than about 1e7, which the first factor tells; Householder's then
+    takes over.
+
+    References
+    ----------
+    Yamamoto, Nakatsukasa, Yanagisawa, Fukaya, Roundoff error analysis of the CholeskyQR2
+    algorithm, ETNA 2015.
+    """
+    basis, coordinates = matrix, np.eye(matrix.shape[1])
+    for _ in range(2):
+        try:
+            factor = np.linalg.cholesky(basis.T @ basis)
+        except np.linalg.LinAlgError:
+            return np.linalg.qr(matrix)
+        diagonal = np.diag(factor)
+        if diagonal.min() <= 1e-6 * diagonal.max():
+            return np.linalg.qr(matrix)
+        basis = basis @ np.linalg.inv(factor).T
+        coordinates = factor.T @ coordinates
+    return basis, coordinates

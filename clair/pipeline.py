@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -390,18 +391,21 @@ def _fit(
     modules = list(cores.values())
     found = fit_cores(modules, rank, options, progress)
     split, verdict = found.split, found.verdict
-    refined = refine(
-        [core.blocks for core in modules],
-        found.subspaces,
-        verdict.benign,
-        pooling=options.pooling,
-        noise_shapes=[core.noise_shape for core in modules],
-    )
 
-    def gather(parts: Iterable[np.ndarray]) -> Any:
+    @cache
+    def refined() -> tuple[np.ndarray, ...]:
+        return refine(
+            [core.blocks for core in modules],
+            found.subspaces,
+            verdict.benign,
+            pooling=options.pooling,
+            noise_shapes=[core.noise_shape for core in modules],
+        )
+
+    def gather(make: Callable[[int, Core], np.ndarray]) -> Any:
         restored = {
-            name: _restore(core, part, options.side)
-            for (name, core), part in zip(cores.items(), parts, strict=True)
+            name: _oriented(core.restore_later(partial(make, i, core)), options.side)
+            for i, (name, core) in enumerate(cores.items())
         }
         return restored if many else restored[SINGLE]
 
@@ -412,17 +416,15 @@ def _fit(
     return ClairFit(
         subspace=bases if many else bases[SINGLE],
         rank=found.rank,
-        low_rank=gather(c.from_thin(p) for c, p in zip(modules, split.low_rank, strict=True)),
-        contamination=gather(
-            c.from_thin(p) for c, p in zip(modules, split.contamination, strict=True)
-        ),
+        low_rank=gather(lambda i, core: core.from_thin(split.low_rank[i])),
+        contamination=gather(lambda i, core: core.from_thin(split.contamination[i])),
         contamination_norms=found.norms,
         scores=verdict.scores,
         threshold=verdict.threshold,
         margin=verdict.margin,
         benign=verdict.benign,
         screened=found.screened,
-        refined=gather(refined),
+        refined=gather(lambda i, core: refined()[i]),
         lam=split.lam,
         lam_window=found.lam_window,
         objective=split.objective,
@@ -495,9 +497,8 @@ def _judge(pilot: Verdict, norms: np.ndarray, typical: float, options: FitOption
     return gap_rule(norms, options.gap, SCORE_FLOOR * typical)
 
 
-def _restore(core: Core, blocks: np.ndarray, side: str) -> Estimates:
-    """Back to the module's coordinates and orientation."""
-    restored = core.restore(blocks)
+def _oriented(restored: Estimates, side: str) -> Estimates:
+    """Back to the module's orientation."""
     if side == "output":
         return restored
     if isinstance(restored, FactoredUpdates):

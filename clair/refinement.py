@@ -68,8 +68,13 @@ def refine(
     shapes = noise_shapes or [(b.shape[1], b.shape[2]) for b in modules]
     refined = []
     for blocks, basis, shape in zip(modules, subspaces, shapes, strict=True):
-        result = blocks.copy()
-        result[benign] = refine_module(blocks[benign], basis, weights, shape)
+        kept = blocks if benign.all() else blocks[benign]
+        estimate = refine_module(kept, basis, weights, shape)
+        if kept is blocks:
+            refined.append(estimate)
+            continue
+        result = np.empty_like(blocks)
+        result[benign], result[~benign] = estimate, blocks[~benign]
         refined.append(result)
     return tuple(refined)
 
@@ -98,7 +103,8 @@ def refine_module(
     """
     mean = kept.mean(axis=0)
     if weights is None:
-        refined: np.ndarray = basis @ (basis.T @ (kept - mean)) + mean
+        refined: np.ndarray = basis @ (basis.T @ kept)
+        refined += mean - basis @ (basis.T @ mean)
         return refined
     full, variance = directions(kept, basis)
     n, rank = len(kept), basis.shape[1]

@@ -19,9 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair.linalg import (
+    LARGE,
     block_norms,
     block_soft_threshold,
     hstack_blocks,
+    krylov_eigenpairs,
     leading_eigenpairs,
     singular_value_threshold,
     split_blocks,
@@ -145,14 +147,15 @@ def decompose(
     penalty = 10.0 / top if top > 0 else 1.0
     S = [np.zeros_like(m) for m in M]
     dual = [np.zeros_like(m) for m in M]
+    shrink = [_Shrinkage() for _ in M]
     history: list[IterationRecord] = []
     status = "max_iter"
     L: list[np.ndarray] = M
 
     for iteration in range(1, max_iter + 1):
         shrunk = [
-            singular_value_threshold(m - s + y / penalty, 1.0 / penalty)
-            for m, s, y in zip(M, S, dual, strict=True)
+            threshold(m - s + y / penalty, 1.0 / penalty)
+            for threshold, m, s, y in zip(shrink, M, S, dual, strict=True)
         ]
         L = [low for low, _ in shrunk]
         relaxed = [
@@ -182,9 +185,12 @@ def decompose(
         if progress is not None:
             progress(record)
         if max(primal_residual, dual_residual) < tol:
-            status = "converged"
-            break
-        if primal_residual > BALANCE * dual_residual:
+            if all(threshold.exact for threshold in shrink):
+                status = "converged"
+                break
+            # Nothing above the threshold may have been overlooked: once more in full.
+            shrink = [_Shrinkage(exact=True) for _ in M]
+        elif primal_residual > BALANCE * dual_residual:
             penalty *= PENALTY_STEP
         elif dual_residual > BALANCE * primal_residual:
             penalty /= PENALTY_STEP
@@ -199,6 +205,46 @@ def decompose(
         len(history),
         tuple(history),
     )
+
+
+class _Shrinkage:
+    """Singular value thresholding of a slowly changing matrix, from the last step's subspace.
+
+    Large matrices of which few singular values exceed the threshold are not decomposed in full;
+    `exact` says whether the latest result came from a full decomposition.
+    """
+
+    def __init__(self, *, exact: bool = False) -> None:
+        self.exact = exact
+        self._always = exact
+        self._basis: np.ndarray | None = None
+
+    def __call__(self, matrix: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
+        d = len(matrix)
+        if d < LARGE or self._always:
+            self.exact = True
+            return singular_value_threshold(matrix, tau)
+        size = 2 if self._basis is None else self._basis.shape[1] + 1
+        found = None
+        while found is None and 5 * (size + 4) <= d:
+            found = krylov_eigenpairs(
+                lambda x: matrix @ (matrix.T @ x), d, size, self._basis, above=tau**2
+            )
+            if found is not None and found[0][size - 1] > tau**2:
+                self._basis, found, size = found[1], None, 2 * size
+            elif found is None:
+                break
+        self.exact = found is None
+        if found is None:
+            return singular_value_threshold(matrix, tau)
+        values = np.sqrt(np.maximum(found[0], 0.0))
+        kept = int(np.sum(values > tau))
+        basis = found[1][:, :kept]
+        self._basis = found[1][:, : max(kept, 1)]
+        shrunk = np.zeros(d)
+        shrunk[:kept] = values[:kept] - tau
+        factors = shrunk[:kept] / values[:kept]
+        return basis @ (factors[:, None] * (basis.T @ matrix)), shrunk
 
 
 @dataclass(frozen=True)
@@ -281,6 +327,7 @@ def median_subspace(
     tol: float = 1e-9,
     max_iter: int = 60,
     progress: Progress | None = None,
+    coarse: bool = False,
 ) -> tuple[tuple[np.ndarray, ...], tuple[IterationRecord, ...], str]:
     """Subspace that minimises the sum of distances of the client blocks (fast median subspace).
 
@@ -294,6 +341,8 @@ def median_subspace(
         Relative decrease of the objective below which to stop.
     max_iter : int
     progress : callable, optional
+    coarse : bool
+        Leave large eigenproblems at seven digits of the energy: enough for a pilot.
 
     Returns
     -------
@@ -317,7 +366,7 @@ def median_subspace(
     subspaces: list[np.ndarray | None] = [None] * len(scatters)
     for iteration in range(1, max_iter + 1):
         pairs = [
-            leading_eigenpairs(scatter.weighted(weights), rank, basis)
+            leading_eigenpairs(scatter.weighted(weights), rank, basis, coarse=coarse)
             for scatter, basis in zip(scatters, subspaces, strict=True)
         ]
         subspaces = [basis for _, basis in pairs]

@@ -8,7 +8,7 @@ square, however large the module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from clair._validation import check_finite
-from clair.linalg import block_grams
+from clair.linalg import block_grams, hstack_blocks, split_blocks, tall_qr
 from clair.scatter import Scatter
 
 
@@ -78,6 +78,31 @@ class FactoredUpdates:
     def transposed(self) -> FactoredUpdates:
         """The transposed updates."""
         return FactoredUpdates(self.right, self.core.transpose(0, 2, 1), self.left)
+
+
+class LazyUpdates(FactoredUpdates):
+    """Factored updates whose core is computed when first asked for.
+
+    Parameters
+    ----------
+    left : ndarray of shape (d_out, a)
+    right : ndarray of shape (d_in, b)
+    make : callable
+        Returns the core, of shape (n_clients, a, b).
+    """
+
+    def __init__(self, left: np.ndarray, right: np.ndarray, make: Callable[[], np.ndarray]) -> None:
+        self.__dict__.update(left=left, right=right, _make=make)
+
+    @cached_property
+    def core(self) -> np.ndarray:
+        """Array of shape (n_clients, a, b)."""
+        made: np.ndarray = self.__dict__["_make"]()
+        return made
+
+    def transposed(self) -> FactoredUpdates:
+        """The transposed updates."""
+        return LazyUpdates(self.right, self.left, lambda: self.core.transpose(0, 2, 1))
 
 
 ModuleUpdates: TypeAlias = "np.ndarray | LoraFactors"
@@ -146,6 +171,13 @@ class Core:
         """A basis of shape (a, rank) in the module's own coordinates, (d_out, rank)."""
         return basis if self.left is None else self.left @ basis
 
+    def restore_later(self, make: Callable[[], np.ndarray]) -> Estimates:
+        """Blocks that are computed when asked for on the LoRA path, at once otherwise."""
+        if self.right is None:
+            return self.restore(make())
+        left = np.eye(self.rows) if self.left is None else self.left
+        return LazyUpdates(left, self.right, make)
+
     def restore(self, blocks: np.ndarray) -> Estimates:
         """Blocks in the module's own coordinates: dense, or factored on the LoRA path."""
         if self.right is not None:
@@ -178,31 +210,33 @@ def _thin(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return upper.transpose(0, 2, 1), expand
 
 
-def _joint_basis(columns: np.ndarray) -> np.ndarray | None:
-    """Orthonormal basis of all columns of (n_clients, d, c) if smaller than the identity."""
+def _in_joint_basis(columns: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Orthonormal basis of all columns of (n_clients, d, c), and the columns in it.
+
+    The basis is None for the identity where it would not be smaller.
+    """
     n_clients, d, c = columns.shape
     if d <= n_clients * c:
-        return None
-    return np.linalg.qr(columns.transpose(1, 0, 2).reshape(d, n_clients * c))[0]
+        return None, columns
+    basis, coordinates = tall_qr(hstack_blocks(columns))
+    return basis, split_blocks(coordinates, n_clients)
 
 
 def dense_core(blocks: np.ndarray) -> Core:
     """Compress dense updates of shape (n_clients, d_out, d_in)."""
     shape = (blocks.shape[1], blocks.shape[2])
-    left = _joint_basis(blocks)
-    if left is not None:
-        blocks = left.T @ blocks
+    left, blocks = _in_joint_basis(blocks)
     thin, expand = _thin(blocks)
     return Core(thin, expand, left, None, shape, shape)
 
 
 def factored_core(factors: LoraFactors) -> Core:
     """Compress LoRA factors without ever forming an update of the module's size."""
-    left = _joint_basis(factors.B)
-    B = factors.B if left is None else left.T @ factors.B
-    joint = _joint_basis(factors.A.transpose(0, 2, 1))
-    right = np.eye(factors.A.shape[2]) if joint is None else joint
-    A = factors.A @ right
+    left, B = _in_joint_basis(factors.B)
+    right, A = _in_joint_basis(factors.A.transpose(0, 2, 1))
+    if right is None:
+        right = np.eye(factors.A.shape[2])
+    A = A.transpose(0, 2, 1)
     shape = (factors.B.shape[1], factors.A.shape[2])
     thin, expand = thin_product(B, A)
     return Core(thin, expand, left, right, shape, (B.shape[1], A.shape[2]))
