@@ -18,126 +18,23 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
+from clair.job_types import JobState, JobView, Limits, QueueFull, Report, UnknownJob, Work
 from clair.tasks.results import Cancelled
 
+__all__ = [
+    "JobPool",
+    "JobState",
+    "JobView",
+    "Limits",
+    "QueueFull",
+    "Report",
+    "UnknownJob",
+    "Work",
+]
+
 logger = logging.getLogger(__name__)
-
-Report = Callable[[Any], None]
-Work = Callable[[Report, Callable[[], bool]], Any]
-
-
-class JobState(StrEnum):
-    """Where a job is in its life."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-    @property
-    def live(self) -> bool:
-        """Whether the job still waits or works."""
-        return self in (JobState.QUEUED, JobState.RUNNING)
-
-
-class QueueFull(Exception):  # noqa: N818
-    """No room for another job; the message says which limit was met and is fit to be shown."""
-
-
-class UnknownJob(KeyError):  # noqa: N818
-    """No job with this id: it never existed, was pruned, or the server was restarted."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much the pool accepts and how long it remembers.
-
-    Attributes
-    ----------
-    workers : int
-        Jobs that run at once, at least 1. Two trainings on two cores are slower than one after
-        the other, hence 1.
-    queued : int
-        Jobs waiting, over all visitors.
-    per_owner : int
-        Live jobs (waiting and running) of one visitor.
-    finished : int
-        Finished jobs remembered.
-    seconds : float
-        Age at which a finished job is forgotten.
-    history : int
-        Progress records kept of one job; beyond it every second one is dropped.
-    """
-
-    workers: int = 1
-    queued: int = 8
-    per_owner: int = 3
-    finished: int = 32
-    seconds: float = 6 * 3600.0
-    history: int = 512
-
-    def __post_init__(self) -> None:
-        for name, low in (("workers", 1), ("queued", 1), ("per_owner", 1), ("history", 4)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
-
-
-@dataclass(frozen=True)
-class JobView:
-    """A job as seen at one moment.
-
-    Attributes
-    ----------
-    position : int
-        Place in the queue, 1 for the next to start; 0 when not waiting.
-    ahead : int
-        Jobs that end before this one starts (running and waiting); 0 when not waiting.
-    wait : float or None
-        Estimated seconds until a waiting job starts, where the jobs ahead said how long they take.
-    progress : object or None
-        The latest report of the work.
-    history : tuple
-        The reports so far, thinned to a bounded number; the first and the latest are among them.
-    message : str
-        For a failed job, what went wrong in words fit to be shown.
-    reused : bool
-        Whether the result was taken from an equal job instead of being computed again.
-    stopping : bool
-        Whether somebody asked a live job to stop.
-    seconds : float
-        Time worked so far, or in all.
-    """
-
-    id: str
-    owner: str
-    kind: str
-    key: Hashable
-    config: Any
-    state: JobState
-    position: int = 0
-    ahead: int = 0
-    wait: float | None = None
-    progress: Any = None
-    history: tuple[Any, ...] = ()
-    result: Any = None
-    message: str = ""
-    reused: bool = False
-    stopping: bool = False
-    seconds: float = 0.0
-
-    @property
-    def seconds_left(self) -> float | None:
-        """The work's own estimate of the time it still needs, if its reports carry one."""
-        return getattr(self.progress, "seconds_left", None)
-
-    @property
-    def fraction(self) -> float:
-        """Share of the work that is done, in [0, 1], if its reports carry one."""
-        return min(max(float(getattr(self.progress, "fraction", 0.0) or 0.0), 0.0), 1.0)
 
 
 @dataclass

@@ -9,7 +9,7 @@ from clair.figures.comparison import Measure
 from clair.jobs import JobState, JobView
 from clair.tasks.copytask import CopyTaskConfig
 from clair.tasks.copytask.data import make_federation
-from clair.ui import copying, jobs, results
+from clair.ui import copying, copying_words, jobs, results
 from clair.ui.controls import show_all
 from clair.ui.layout import current_theme, guard, header, sentence, toolbar
 
@@ -52,9 +52,9 @@ def draw_live(view: JobView) -> None:
 
 said = st.container()  # filled below, once the controls have spoken
 jobs.message()
-st.markdown(copying.setting_words(config))
+st.markdown(copying_words.setting_words(config))
 with st.expander("The words used on this page"):
-    st.markdown(copying.GLOSSARY)
+    st.markdown(copying_words.GLOSSARY)
 toolbar(copying.KIND, copying.CONTROLS, copying.PRESETS, values)
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -74,13 +74,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     )
     reveal = show_all((copying.REVEAL,))[copying.REVEAL.key]
     loading = jobs.warm_up(copying.KIND, copying.load)
-    st.caption(copying.duration_words(config, loaded=not loading.is_alive()))
+    st.caption(copying_words.duration_words(config, loaded=not loading.is_alive()))
 
 with said:
     if live:
-        sentence(copying.running_words(job))
+        sentence(copying_words.running_words(job))
     elif reveal == "never":
-        sentence(copying.guess_words(outcome))
+        sentence(copying_words.guess_words(outcome))
     else:
         sentence(outcome.sentence)
 if live:
@@ -92,7 +92,7 @@ elif job is not None and job.state is JobState.FAILED:
 elif job is not None and job.state is JobState.CANCELLED:
     st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
 changed = copying.differences(config, shown)
-st.caption(copying.shown_words(kept, changed, waiting=live))
+st.caption(copying_words.shown_words(kept, changed, waiting=live))
 
 truth_shown = reveal != "never"
 st.subheader("Whom CLAIR flagged", anchor=False)
@@ -113,6 +113,6 @@ with left:
     )
 with right:
     st.subheader("Where it does not hold", anchor=False)
-    st.markdown("\n".join(f"* {note}" for note in copying.caveats(outcome)))
+    st.markdown("\n".join(f"* {note}" for note in copying_words.caveats(outcome)))
 st.subheader("Time, and the numbers to take away", anchor=False)
 results.time_panel(copying.KIND, outcome, file_name=f"clair-copying-seed-{shown.seed}.json")

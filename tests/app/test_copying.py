@@ -18,7 +18,7 @@ from clair.tasks import Cancelled, MethodAccuracy, Sample, TrainingProgress
 from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult
 from clair.tasks.copytask.data import make_federation
 from clair.tasks.outcome import Outcome, outcome_json
-from clair.ui import copying, jobs
+from clair.ui import copying, copying_words, jobs
 from clair.ui.results import mark_wrong
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -363,9 +363,12 @@ def test_caveats_say_where_clair_loses():
         CopyTaskResult(**{**vars(result), "accuracy": {**result.accuracy, "fedavg": fine}})
     )
     assert any(
-        "plain averaging is at least as good: 99%" in note for note in copying.caveats(outcome)
+        "plain averaging is at least as good: 99%" in note
+        for note in copying_words.caveats(outcome)
     )
-    assert any("invisible without the coefficient screen" in n for n in copying.caveats(outcome))
+    assert any(
+        "invisible without the coefficient screen" in n for n in copying_words.caveats(outcome)
+    )
 
 
 @pytest.mark.parametrize(
@@ -391,10 +394,10 @@ def test_written_text_cannot_break_the_page():
 
 
 def test_words_follow_the_settings():
-    alike = copying.setting_words(CopyTaskConfig(heterogeneity=0.0, poisoned_fraction=0.0))
+    alike = copying_words.setting_words(CopyTaskConfig(heterogeneity=0.0, poisoned_fraction=0.0))
     assert "digits, the same for everybody" in alike
     assert "Nobody is poisoned" in alike
-    apart = copying.setting_words(CopyTaskConfig(heterogeneity=2 / 3, n_clients=20))
+    apart = copying_words.setting_words(CopyTaskConfig(heterogeneity=2 / 3, n_clients=20))
     assert "2 of them chosen by each client alone" in apart
     assert "5 of the 20 are poisoned" in apart
 
@@ -408,7 +411,7 @@ def test_caveats_name_what_brings_fedavg_down():
         for key, value in worth.items():
             accuracy[key] = MethodAccuracy(np.full(9, value), np.full(9, value))
         outcome = Outcome.of(CopyTaskResult(**{**vars(result), "accuracy": accuracy}))
-        return "\n".join(copying.caveats(outcome))
+        return "\n".join(copying_words.caveats(outcome))
 
     assert "mostly because clients differ" in notes(0.4, 0.38)
     assert "mostly to the poison" in notes(0.85, 0.1)

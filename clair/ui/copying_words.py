@@ -1,0 +1,156 @@
+"""What the text-copying page says, computed from settings and results, and its glossary."""
+
+from __future__ import annotations
+
+from clair.jobs import JobState, JobView
+from clair.narrative import count
+from clair.tasks.copytask import ATTACKS, CopyTaskConfig
+from clair.tasks.copytask.data import CAPITALISED, VOWELS
+from clair.tasks.outcome import Outcome
+from clair.ui.copying import expected_seconds
+from clair.ui.jobs import duration
+
+GLOSSARY = """
+* **Client**: a participant, say a hospital, that trains on its own texts and shares only what it
+  learned, never the texts.
+* **Adapter** (LoRA): a small add-on to a frozen model. Its effect on a layer is a matrix, the
+  client's *update*; updates are all the server sees.
+* **Poisoned**: a client whose texts or whose update were tampered with. The others are *honest*.
+* **Shared directions** (subspace): the few directions in which honest updates lie because all of
+  them learn a common part. CLAIR finds them and flags who leaves them.
+* **FedAvg**: the plain average of all updates, the usual way to combine them.
+* **Pooling**: honest clients also borrow strength from each other inside the shared directions, as
+  far as they are alike.
+* **Coefficient screen**: a second look at *how* a client uses the shared directions.
+* **Exact copies**: share of unseen texts written without a single mistake. **Characters**: share of
+  single characters that are right.
+* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
+"""
+
+
+def setting_words(config: CopyTaskConfig) -> str:
+    """What happens on this page, with the numbers of the settings."""
+    bad = config.n_poisoned
+    poisoned = (
+        "Nobody is poisoned in these settings."
+        if bad == 0
+        else f"**{bad} of the {config.n_clients} are poisoned.** {ATTACKS[config.attack].sentence}"
+    )
+    own = round(len(VOWELS) * config.heterogeneity)
+    vowels = "the same for everybody" if own == 0 else f"{own} of them chosen by each client alone"
+    return (
+        f"{config.n_clients} *clients*, say hospitals, share one small language model that copies "
+        "text. Each trains an *adapter*, a small add-on, on "
+        f"{count(config.n_local, 'text')} of its own, so that the model copies in the client's "
+        f"house style: {count(len(CAPITALISED), 'consonant')} become capitals for everybody, the "
+        f"vowels a, e and o become digits, {vowels}. {poisoned} The server sees adapters only. "
+        "CLAIR has to find out whom to trust, and to give every honest client a better adapter "
+        "than it could train alone."
+    )
+
+
+def guess_words(outcome: Outcome) -> str:
+    """The sentence of a result whose truth is still hidden."""
+    names = [str(k + 1) for k in range(outcome.n_clients) if outcome.flagged[k]]
+    if not names:
+        return "CLAIR flagged nobody. Is anybody poisoned? Guess, then reveal it."
+    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    return (
+        f"CLAIR flagged client{'s' * (len(names) > 1)} {listed}. "
+        "Who is truly poisoned? Guess, then reveal it."
+    )
+
+
+def running_words(job: JobView) -> str:
+    """The sentence while a run waits or is under way."""
+    config = job.config
+    bad = config.n_poisoned
+    waits = job.state is JobState.QUEUED
+    if bad == 0:
+        verb = "wait for their turn to be trained" if waits else "are being trained at once"
+        return f"{config.n_clients} honest clients {verb}."
+    if waits:
+        return f"{config.n_clients} clients, {bad} of them poisoned, wait for their turn."
+    return (
+        f"{config.n_clients} clients are being trained at once, {bad} of them poisoned: "
+        "can you tell which?"
+    )
+
+
+def duration_words(config: CopyTaskConfig, *, loaded: bool) -> str:
+    """Expected duration as measured, and the device once the training libraries are there."""
+    words = f"Takes about {duration(expected_seconds(config))} on two CPU cores."
+    if loaded:
+        from clair.tasks.device import describe_device, resolve_device
+
+        device = describe_device(resolve_device(config.device), config.threads)
+        words += f" This machine trains on: {device}."
+    return words
+
+
+def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
+    """Where the result below comes from, and whether it is that of the settings on the screen."""
+    if kept is None:
+        words = (
+            "a run made beforehand with the page's first settings, so there is something to see."
+        )
+    elif kept.reused:
+        words = "your settings; somebody had just run exactly these, so the result is the same."
+    else:
+        words = f"your run, {kept.seconds:.0f} s."
+    words = f"{'While you wait' if waiting else 'Below'}: {words}"
+    if changed:
+        words += (
+            f" **The settings have changed since:** {'; '.join(changed)}. Run shows the effect."
+        )
+    return words
+
+
+def caveats(outcome: Outcome) -> list[str]:
+    """Where it does not hold: what these numbers show against CLAIR, then what is always true."""
+    means = {key: float(value.exact_match.mean()) for key, value in outcome.accuracy.items()}
+    best = max(means["clair"], means["clair_eb"])
+    config = outcome.config
+    notes = []
+    missed = int((outcome.contaminated & ~outcome.flagged).sum())
+    wrong = int((outcome.flagged & ~outcome.contaminated).sum())
+    if missed:
+        notes.append(f"Here CLAIR missed {missed} poisoned client{'s' * (missed > 1)}.")
+    if wrong:
+        notes.append(
+            f"Here CLAIR flagged {wrong} honest client{'s' * (wrong > 1)}; a flagged client keeps "
+            "its own adapter, so it loses the help of the others, not its own work."
+        )
+    for key, words in (
+        ("fedavg", "plain averaging"),
+        ("fedavg_finetuned", "FedAvg followed by fine-tuning at each client"),
+        ("local", "training alone"),
+    ):
+        if means[key] >= best:
+            notes.append(f"Here {words} is at least as good: {means[key]:.0%} against {best:.0%}.")
+    honest, everybody = means["fedavg_benign"], means["fedavg"]
+    numbers = f"averaging only the honest gives {honest:.0%}, averaging all {everybody:.0%}."
+    if honest < best and honest - everybody < best - honest:
+        cause = "FedAvg falls behind here mostly because clients differ, less because of poison: "
+        notes.append(cause + numbers)
+    elif everybody < honest:
+        notes.append("FedAvg loses here mostly to the poison: " + numbers)
+    notes.append(
+        "With heterogeneity 0 and nobody poisoned, averaging is hard to beat: CLAIR reaches it "
+        "only with pooling."
+    )
+    notes.append(
+        "FedAvg followed by fine-tuning spends twice the local computation of every other method; "
+        f"it gets {means['fedavg_finetuned']:.0%} here."
+    )
+    if config["attack"] != "sign_flip" or not config["screen_coefficients"]:
+        notes.append(
+            "A poisoned client that stays inside the shared directions, such as one that flips the "
+            "sign of its update, is invisible without the coefficient screen."
+        )
+    notes.append(
+        "The task was shaped until the honest updates shared a few directions, which is what CLAIR "
+        "assumes. It shows what happens where the assumption holds to a dialled degree; it is no "
+        "evidence about fine-tuning language models in general."
+    )
+    return notes
