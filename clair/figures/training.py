@@ -171,9 +171,9 @@ def _title(losses: np.ndarray, contaminated: np.ndarray | None) -> str:
     last, bad = losses[-1], contaminated
     lowest_bad, highest_bad = last[bad].min(), last[bad].max()
     if lowest_bad > last[~bad].max():
-        return "The poisoned clients fit their texts worst, but only they see their loss"
+        return "The poisoned clients fit their data worst, but only they see their loss"
     if highest_bad < last[~bad].min():
-        return "The poisoned clients fit their texts best: a low loss proves nothing"
+        return "The poisoned clients fit their data best: a low loss proves nothing"
     return "The loss does not give the poisoned clients away"
 
 

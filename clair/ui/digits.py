@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import importlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,21 @@ import streamlit as st
 
 from clair.baselines import METHODS
 from clair.figures.comparison import Measure
+from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
 from clair.palette import ThemeName, role_style
 from clair.tasks.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
 from clair.tasks.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.tasks.outcome import Outcome
 from clair.tasks.task_result import means_of
+from clair.ui.results import show_chart
 from clair.ui.state import Control, Preset
 from clair.ui.trained import TrainedPage
 
 KIND = "digits"
 DEFAULTS = DigitsConfig()
 NO_SKEW = "none"
+SHORT_LABELS = {"fedavg_finetuned": "FedAvg, tuned", "local": "Local", "clair_eb": "CLAIR, pooled"}
 ASSET = Path(__file__).parents[2] / "assets" / "digits" / "default_result.json"
 
 CONTROLS: tuple[Control, ...] = (
@@ -293,19 +295,14 @@ def caveats(outcome: Outcome) -> list[str]:
 
 def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
     """Images on which methods disagree, and how many there are of them."""
-    flips: Mapping[str, Mapping[str, int]] = outcome.numbers["flips_to_clair"]
-    one = flips["local"]
-    st.markdown(
-        f"**Going from training alone to CLAIR, {one['to_right']} readings of {one['total']} turn "
-        f"right and {one['to_wrong']} turn wrong**"
-    )
+    show_chart(flip_bars(outcome.numbers["flips_to_clair"], theme), "digits_flips")
     if outcome.samples:
         st.html(_gallery(outcome.samples, theme))
-    st.caption(
-        "A random choice of such images, right and wrong in the proportion in which they occur. "
-        "Under each image the name this client gives it, then what the methods read; a wrong "
-        "reading is underlined and coloured."
-    )
+        st.caption(
+            "Images that training alone and CLAIR read differently, chosen at random. Under each "
+            "the name this client gives it, then what the methods read; a wrong reading is "
+            "underlined and coloured."
+        )
 
 
 def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName) -> str:
@@ -318,12 +315,12 @@ def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName) -> str:
         picture = ink_image(sample.pixels, SIDE, WHITE, theme)
         lines = "".join(
             f"<div style='display:flex;justify-content:space-between'>"
-            f"<span>{html.escape(METHODS[key].label)}</span>"
+            f"<span>{html.escape(SHORT_LABELS.get(key, METHODS[key].label))}</span>"
             f'<span style="{wrong if read != sample.expected else ""}">{read}</span></div>'
             for key, read in sample.readings.items()
         )
         cards.append(
-            f"<figure style='margin:0;width:9.5rem'>"
+            f"<figure style='margin:0;width:10.5rem'>"
             f'<img src="{picture}" width="96" height="96" style="image-rendering:pixelated;'
             f'border-radius:4px" alt="a handwritten {sample.digit}">'
             f"<figcaption style='font-size:.85rem;line-height:1.5'>"

@@ -22,7 +22,7 @@ def test_loss_curves_do_not_tell_the_truth_unless_told_to(theme):
     assert secret not in hidden.figure.to_json()
     assert secret in told.figure.to_json()
     assert "Can you tell" in hidden.title
-    assert "fit their texts worst" in told.title
+    assert "fit their data worst" in told.title
     names = [trace.name for trace in told.figure.data if trace.mode == "lines"]
     assert names == ["honest", "poisoned"]
 

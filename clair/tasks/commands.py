@@ -1,0 +1,221 @@
+"""Subcommands of ``python -m clair`` made from the configs of tasks; importing this needs no torch.
+
+A task is one entry of `COMMANDS`: its options, their defaults and their types are those of its
+config, and the config checks them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, TextIO, get_type_hints
+
+from clair.baselines import METHODS
+from clair.tasks.digits import ATTACKS as DIGITS_ATTACKS
+from clair.tasks.digits import LAYERS, DigitsConfig, run_digits
+from clair.tasks.regression import ATTACKS as REGRESSION_ATTACKS
+from clair.tasks.regression import RegressionConfig, run_regression
+from clair.tasks.results import TrainingProgress
+from clair.tasks.task_result import means_of
+
+#: Options that are shorter than the field they set.
+SHORT = {
+    "n_clients": "clients",
+    "poisoned_fraction": "poisoned",
+    "screen_coefficients": "screen",
+}
+Run = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One task on the command line.
+
+    Attributes
+    ----------
+    name, help : str
+    config : type
+        Frozen dataclass with ``to_json``.
+    run : callable
+        ``run(config)``, or with `live` ``run(config, progress=...)``; returns a `TaskResult`.
+    measure : str
+        The field of its scores that the printed table shows.
+    choices : mapping of field to values
+    live : bool
+        Whether the run reports its progress.
+    """
+
+    name: str
+    help: str
+    config: Callable[..., Any]
+    run: Run
+    measure: str
+    choices: dict[str, tuple[str, ...]]
+    live: bool = True
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "regression",
+        "many small regressions, some of them poisoned",
+        RegressionConfig,
+        run_regression,
+        "excess",
+        {"attack": tuple(REGRESSION_ATTACKS)},
+        live=False,
+    ),
+    Command(
+        "digits",
+        "fine-tune a small network on real digits at many clients, some of them poisoned",
+        DigitsConfig,
+        run_digits,
+        "accuracy",
+        {"attack": tuple(DIGITS_ATTACKS), "layers": tuple(LAYERS)},
+    ),
+)
+
+
+def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add a subcommand for every task; its ``run`` default takes the parsed arguments."""
+    for command in COMMANDS:
+        parser = commands.add_parser(
+            command.name,
+            help=command.help,
+            description=f"{command.help[0].upper()}{command.help[1:]}; prints how well every "
+            "method serves the honest clients.",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        _add_options(parser, command)
+        parser.add_argument(
+            "--json", metavar="FILE", help='write the whole result; "-" writes it to the output'
+        )
+        parser.add_argument("--quiet", action="store_true", help="show no progress")
+        parser.set_defaults(run=lambda args, c=command, p=parser: _run(c, p, args))
+
+
+def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
+    hints, words = get_type_hints(command.config), _documented(command.config)
+    for field in fields(command.config):  # type: ignore[arg-type]
+        if field.default is MISSING:
+            continue
+        options: dict[str, Any] = {
+            "default": field.default,
+            "dest": f"task_{field.name}",
+            "help": words.get(field.name, " "),
+        }
+        hint = hints[field.name]
+        if hint is bool:
+            options |= {"action": argparse.BooleanOptionalAction}
+        elif field.name in command.choices:
+            options |= {"choices": command.choices[field.name]}
+        else:
+            options |= {"type": _number(hint), "metavar": _metavar(hint)}
+        name = SHORT.get(field.name, field.name).replace("_", "-")
+        parser.add_argument(f"--{name}", **options)
+
+
+def _documented(config: Any) -> dict[str, str]:
+    """What the config's docstring says about each of its attributes."""
+    section = inspect.cleandoc(config.__doc__).split("Attributes\n----------\n")[1]
+    words: dict[str, list[str]] = {}
+    names: list[str] = []
+    for line in section.split("\n\n")[0].splitlines():
+        if line.startswith(" "):
+            for name in names:
+                words[name].append(line.strip())
+        else:
+            names = [name.strip() for name in line.split(" : ")[0].split(",")]
+            words |= {name: [] for name in names}
+    return {name: " ".join(lines).replace("%", "%%") or " " for name, lines in words.items()}
+
+
+def _number(hint: Any) -> Callable[[str], Any]:
+    """Reader of a field's type: a number, or a word where the type allows one."""
+    if hint in (int, float, str):
+        return hint
+
+    def parse(text: str) -> Any:
+        if text == "none" and type(None) in hint.__args__:
+            return None
+        for kind in (int, float):
+            if kind in hint.__args__:
+                try:
+                    return kind(text)
+                except ValueError:
+                    continue
+        return text
+
+    return parse
+
+
+def _metavar(hint: Any) -> str:
+    return {int: "N", float: "X", str: "NAME"}.get(hint, "N|auto" if int in _parts(hint) else "X")
+
+
+def _parts(hint: Any) -> tuple[Any, ...]:
+    return tuple(getattr(hint, "__args__", ()))
+
+
+def _run(command: Command, parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+    names = [field.name for field in fields(command.config)]  # type: ignore[arg-type]
+    given = {name: getattr(args, f"task_{name}") for name in names}
+    try:
+        config = command.config(**given)
+    except ValueError as error:
+        parser.error(str(error))
+    bar = ProgressBar(sys.stderr, shown=command.live and not args.quiet)
+    result = command.run(config, **({"progress": bar} if command.live else {}))
+    bar.close()
+    text = json.dumps(result.to_json(), indent=1)
+    if args.json == "-":
+        print(text)
+        return 0
+    if args.json:
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
+    print(_report(result, command.measure))
+    return 0
+
+
+def _report(result: Any, measure: str) -> str:
+    """The sentence and a table of methods."""
+    means = means_of(result.accuracy, measure)
+    width = max(len(METHODS[key].label) for key in means)
+    rows = [
+        f"  {METHODS[key].label:<{width}}  {value:.3f}" + "  (oracle)" * METHODS[key].oracle
+        for key, value in means.items()
+    ]
+    return "\n".join([result.summary(), "", f"{measure} of the honest clients:", *rows])
+
+
+class ProgressBar:
+    """One line on a terminal that follows a job; silent where the output is no terminal.
+
+    Parameters
+    ----------
+    stream : text stream
+    shown : bool
+    """
+
+    def __init__(self, stream: TextIO, *, shown: bool = True) -> None:
+        self._stream = stream
+        self._shown = shown and stream.isatty()
+
+    def __call__(self, progress: TrainingProgress) -> None:
+        if not self._shown:
+            return
+        done = round(20 * progress.fraction)
+        left = "" if progress.seconds_left is None else f" about {progress.seconds_left:.0f} s left"
+        bar = f"[{'#' * done:<20}] {progress.fraction:4.0%} {progress.label}{left}"
+        self._stream.write(f"\r{bar:<79}")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._shown:
+            self._stream.write(f"\r{'':<79}\r")
+            self._stream.flush()
