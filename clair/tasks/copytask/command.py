@@ -1,0 +1,213 @@
+"""``python -m clair copytask``: the text-copying job from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from clair.baselines import METHODS
+from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
+from clair.tasks.copytask.config import DEVICES, PRECISIONS
+from clair.tasks.results import TrainingProgress
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+STANDARD_OUTPUT = "-"
+
+#: Option of each setting, so that an error names what was typed.
+_OPTIONS = {
+    "n_clients": "--clients",
+    "poisoned_fraction": "--poisoned",
+    "heterogeneity": "--heterogeneity",
+    "rank": "--rank",
+    "steps": "--steps",
+    "n_local": "--sentences",
+    "seed": "--seed",
+    "device": "--device",
+    "precision": "--precision",
+    "threads": "--threads",
+}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``copytask`` subcommand; its ``run`` default takes the parsed arguments."""
+    default = CopyTaskConfig()
+    parser = commands.add_parser(
+        "copytask",
+        help="fine-tune a small Transformer with poisoned clients",
+        description="Train all clients of the text-copying task, run CLAIR on their adapters and "
+        "compare every method on held-out text.",
+        epilog="attacks:\n" + "\n".join(f"  {a.key:13} {a.label}" for a in ATTACKS.values()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--clients", type=int, default=default.n_clients, help="4 to 64 (default: %(default)s)")
+    add("--poisoned", type=float, default=default.poisoned_fraction, help="share, below 0.5")
+    add("--heterogeneity", type=float, default=default.heterogeneity, help="0 to 1")
+    add("--attack", choices=tuple(ATTACKS), default=default.attack, help="see below")
+    add("--rank", type=_rank, default=default.rank, help='of the shared subspace, or "auto"')
+    add("--screen", action="store_true", help="also look for sign flips inside the subspace")
+    add("--steps", type=int, default=default.steps, help="of local training")
+    add("--sentences", type=int, default=default.n_local, help="training sentences of a client")
+    add("--seed", type=int, default=default.seed)
+    add("--device", choices=DEVICES, default=default.device)
+    add("--precision", choices=PRECISIONS, default=default.precision, help="of training")
+    add("--threads", type=int, default=default.threads, help="CPU threads of torch")
+    add("--json", metavar="FILE", help='write the numbers as JSON; "-" for standard output')
+    add("--quiet", action="store_true", help="no progress on standard error")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked and return the exit code."""
+    bar = ProgressBar(sys.stderr, enabled=not args.quiet)
+    try:
+        config = CopyTaskConfig(
+            n_clients=args.clients,
+            poisoned_fraction=args.poisoned,
+            heterogeneity=args.heterogeneity,
+            attack=args.attack,
+            rank=args.rank,
+            screen_coefficients=args.screen,
+            steps=args.steps,
+            n_local=args.sentences,
+            seed=args.seed,
+            device=args.device,
+            precision=args.precision,
+            threads=args.threads,
+        )
+        _check_target(args.json)
+        result = run_copytask(config, progress=bar.show)
+    except ValueError as error:
+        bar.clear()
+        print(f"clair copytask: {_with_option(str(error))}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except FileNotFoundError as error:
+        bar.clear()
+        print(f"clair copytask: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        bar.clear()
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    bar.clear()
+    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
+    if args.json == STANDARD_OUTPUT:
+        print(text)
+        return 0
+    print(report(result))
+    if args.json is not None:
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        print(f"\nwrote {args.json}")
+    return 0
+
+
+def report(result: CopyTaskResult) -> str:
+    """The result as a table for people, with the sentence above it."""
+    width = max(len(METHODS[key].label) for key in result.accuracy)
+    lines = [
+        result.summary(),
+        "",
+        f"{'':{width}}  exact match      tokens",
+    ]
+    for key, value in result.accuracy.items():
+        numbers = value.to_json()
+        lines.append(
+            f"{METHODS[key].label:{width}}  {numbers['exact_match']:.3f} ± "
+            f"{numbers['exact_match_sd']:.3f}    {numbers['token']:.3f}"
+            + ("   oracle" if METHODS[key].oracle else "")
+        )
+    found = result.detection
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in result.seconds.items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"poisoned {_clients(result.contaminated)}; flagged {_clients(result.flagged)}; "
+            f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
+            f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
+            f"{result.device}; seconds: {seconds}",
+            *(f"note: {note}" for note in result.fit.notes),
+        ]
+    )
+
+
+class ProgressBar:
+    """Progress on one line of a terminal; elsewhere one line a stage.
+
+    Parameters
+    ----------
+    stream : text file
+    enabled : bool
+    """
+
+    def __init__(self, stream: TextIO, *, enabled: bool = True) -> None:
+        self._stream = stream
+        self._enabled = enabled
+        self._terminal = stream.isatty()
+        self._drawn = 0.0
+        self._stage = ""
+
+    def show(self, progress: TrainingProgress) -> None:
+        """Draw the state of the job, at most ten times a second."""
+        if not self._enabled:
+            return
+        if not self._terminal:
+            if progress.stage != self._stage:
+                print(f"{progress.label} ...", file=self._stream, flush=True)
+            self._stage = progress.stage
+            return
+        now = time.monotonic()
+        if now - self._drawn < 0.1 and progress.stage == self._stage:
+            return
+        self._drawn, self._stage = now, progress.stage
+        filled = round(24 * progress.fraction)
+        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
+        loss = "" if progress.losses is None else f", mean loss {progress.losses.mean():.2f}"
+        self._stream.write(
+            f"\r\x1b[K[{'#' * filled}{'-' * (24 - filled)}] {progress.label} "
+            f"{progress.step}/{progress.total_steps}{loss}{left}"
+        )
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the line from a terminal."""
+        if self._enabled and self._terminal:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def _rank(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'must be a whole number or "auto", got {text!r}'
+        ) from None
+
+
+def _check_target(target: str | None) -> None:
+    """Find out before the training, not after it, that the result cannot be written."""
+    if target in (None, STANDARD_OUTPUT):
+        return
+    path = Path(str(target))
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
+
+
+def _with_option(message: str) -> str:
+    """Name the option instead of the setting an error message begins with."""
+    name, _, rule = message.partition(" ")
+    return f"{_OPTIONS[name]} {rule}" if name in _OPTIONS else message
+
+
+def _clients(mask: np.ndarray) -> str:
+    return ", ".join(str(k) for k in np.flatnonzero(mask)) or "nobody"
