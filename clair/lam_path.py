@@ -18,7 +18,8 @@ SUPPORT = 1e-4
 #: Largest relative recovery error that counts as exact.
 EXACT = 1e-3
 _TOL = 1e-5
-_MAX_ITER = 250
+_PROOF_TOL = 1e-10
+_MAX_ITER = 400
 
 
 def compress(blocks: np.ndarray) -> np.ndarray:
@@ -93,7 +94,7 @@ class LamPath:
 
 
 def solve_at(
-    problem: Problem, lam: float, thin: np.ndarray | None = None
+    problem: Problem, lam: float, thin: np.ndarray | None = None, tol: float = _TOL
 ) -> tuple[LamPoint, Decomposition]:
     """Solve the convex program at one lambda and compare with the truth.
 
@@ -104,10 +105,12 @@ def solve_at(
         > 0.
     thin : ndarray, optional
         ``compress(problem.updates)`` if it is at hand.
+    tol : float
+        Of the solver.
     """
     blocks = compress(problem.updates) if thin is None else thin
     with single_blas_thread():
-        split = decompose([blocks], lam, tol=_TOL, max_iter=_MAX_ITER)
+        split = decompose([blocks], lam, tol=tol, max_iter=_MAX_ITER)
     low, rest = split.low_rank[0], split.contamination[0]
     sizes = block_norms(blocks)
     flagged = block_norms(rest) > SUPPORT * float(np.median(sizes))
@@ -151,7 +154,7 @@ def lam_path(problem: Problem, lams: Sequence[float]) -> LamPath:
 
 def certificate_at(problem: Problem, lam: float) -> tuple[LamPoint, Decomposition, Certificate]:
     """Solve at one lambda and check the proof for the set that came out."""
-    point, split = solve_at(problem, lam)
+    point, split = solve_at(problem, lam, tol=_PROOF_TOL)
     proof = certify(split, point.flagged)
     assert proof is not None  # the convex solver always has a dual variable
     return point, split, proof

@@ -351,3 +351,23 @@ def break_even(spec: ProblemSpec, name: str, low: float, high: float) -> float |
         else:
             high = middle
     return (low + high) / 2
+
+
+def set_noise(spec: ProblemSpec) -> float | None:
+    """Noise at which the exact set is found in half of the problems, by prediction.
+
+    Returns
+    -------
+    float or None
+        None where even the least noise is too much.
+    """
+    low, high = 1e-4, max(2 * critical_noise(spec), 0.01)
+    if exact_set_probability(replace(spec, noise=low)) < 0.5:
+        return None
+    for _ in range(14):
+        middle = (low + high) / 2
+        if exact_set_probability(replace(spec, noise=middle)) >= 0.5:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2

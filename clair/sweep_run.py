@@ -224,9 +224,14 @@ class _Run:
                     if not line:
                         raise WorkerFailed("a worker process of the sweep broke down")
                     self._keep(cell, line)
+        except BrokenPipeError:
+            self._fail(WorkerFailed("a worker process of the sweep broke down"))
         except BaseException as error:
-            with self.lock:
-                self.failure = self.failure or error
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self.lock:
+            self.failure = self.failure or error
 
     def _next(self) -> int | None:
         with self.lock:
@@ -267,7 +272,7 @@ def _process() -> Iterator[subprocess.Popen[str]]:
     try:
         yield process
         assert process.stdin is not None
-        process.stdin.close()
+        process.stdin.close()  # no more cells: the worker ends by itself
         process.wait(10)
     finally:
         if process.poll() is None:

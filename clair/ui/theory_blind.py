@@ -65,7 +65,7 @@ def case_spec(values: dict[str, Any], case: str) -> ProblemSpec:
 
 @st.cache_resource(max_entries=128, show_spinner=False)
 def _remedy(spec: ProblemSpec, key: str) -> Remedy:
-    return remedy(spec, key, trials=5)
+    return remedy(spec, key, trials=4)
 
 
 def blind(values: dict[str, Any], theme: ThemeName) -> None:

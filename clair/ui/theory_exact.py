@@ -130,7 +130,8 @@ def _formulas(
         rf"\lambda_0=\sqrt{{\tfrac{{2r}}{{K}}}}=\sqrt{{\tfrac{{{2 * r}}}{{{n}}}}}={default:.3f}"
     )
     upper = r"\infty" if np.isinf(norms[1]) else f"{norms[1]:.3f}"
-    st.latex(rf"\max_k\|V_k\|_F={norms[0]:.3f},\quad \tfrac{{1}}{{\|[D_k/\|D_k\|]\|_2}}={upper}")
+    st.latex(rf"\max_k\|V_k\|_F={norms[0]:.3f}")
+    st.latex(rf"1/\|[D_k/\|D_k\|_F]_k\|_2={upper}")
     if sharp is not None:
         high = r"\infty" if np.isinf(sharp[1]) else f"{sharp[1]:.3f}"
         st.latex(rf"\text{{sharp: }}\ {sharp[0]:.3f}\le\lambda\le {high}")
