@@ -1,4 +1,4 @@
-"""The main jobs without a browser: ``python -m clair audit DIR``."""
+"""The main jobs without a browser: ``python -m clair audit DIR``, ``... digits`` and others."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from clair import audit_cli
+from clair.tasks import commands as task_commands
+from clair.tasks.copytask import command as copytask_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,6 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m clair", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     audit_cli.add_parser(commands)
+    copytask_command.add_parser(commands)
+    task_commands.add_parsers(commands)
     args = parser.parse_args(arguments)
     return int(args.run(args))
 
