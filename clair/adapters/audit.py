@@ -237,9 +237,9 @@ def _compress_all(
     for core in cores.values():
         thin = core.core("output").thin
         energy += np.einsum("kac,kac->k", thin, thin)
-    for k in np.flatnonzero(energy == 0):
-        if int(k) not in failed:
-            failed.add(int(k))
+    for k in map(int, np.flatnonzero(energy == 0)):
+        if k not in failed:
+            failed.add(k)
             name = printable(adapters.adapters[k].name)
             problem = "its update is zero in every module judged: it was not trained, or was wiped"
             aside.append(SetAside(name, name, problem))
