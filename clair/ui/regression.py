@@ -171,8 +171,9 @@ CONTROLS: tuple[Control, ...] = (
         "Keep own off-subspace part (ours)",
         "flag",
         DEFAULTS.own_weight,
-        "Keep a share of what a client holds outside the shared directions: 0 where that looks "
-        "like noise, 1 where it is far above the noise (James-Stein weight).",
+        "Keep a share of how a client differs from the average outside the shared directions: "
+        "near 0 where its data show noise only, near 1 where they show much more than noise "
+        "(a James-Stein weight, one a direction of its data).",
         group="method",
     ),
     Control(

@@ -94,10 +94,11 @@ def back_to_own_data(
     moves only `rank` combinations of them. Regressing ``U' r`` on x, with a penalty that the kept
     clients choose together, undoes what was shrunk too much.
 
-    Own weight: outside the subspace CLAIR replaces a client's part by the average. With tau^2 the
-    energy of true differences there (total minus noise, never below zero), the share
-    ``tau^2 / (tau^2 + noise_k)`` of its difference from the average is kept (James, Stein 1961;
-    Efron, Morris 1973).
+    Own weight: outside the subspace CLAIR replaces a client's part by the average. How far its own
+    data speak for a difference from that is again a ridge, towards the average and with a common
+    penalty. Along an eigenvector of the client's design with eigenvalue s it keeps the share
+    ``s / (s + noise variance / variance of true differences)``: a James-Stein weight a direction
+    (James, Stein 1961; Efron, Morris 1973), near 0 where there is only noise.
 
     Returns
     -------
@@ -109,44 +110,43 @@ def back_to_own_data(
     if kept.size < 2:
         return estimates
     split = _split(config, sent, found)
-    inside = split.inside
+    clients = [data.clients[k] for k in kept]
+    inside, outside = split.inside, np.broadcast_to(split.centre, split.inside.shape)
     if config.refit:
-        clients = [data.clients[k] for k in kept]
-        again = joint_ridge([(one.inputs, one.residuals @ split.basis) for one in clients])
-        inside = np.stack([split.basis @ one.coefficients for one in again])
-    share = split.spread / (split.spread + split.noise) if config.own_weight else np.zeros(1)
-    estimates[kept] = inside + split.centre + share[:, None, None] * split.difference
+        inside = _regressed(clients, split.basis, np.zeros_like(split.centre))
+    if config.own_weight:
+        complement = np.linalg.qr(split.basis, mode="complete")[0][:, found.rank :]
+        outside = outside + _regressed(clients, complement, split.centre)
+    estimates[kept] = inside + outside
     return estimates
+
+
+def _regressed(clients: list[ClientData], basis: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """What the clients' data say inside a subspace beyond `start`, by ridge with one penalty."""
+    left_over = [(one.inputs, (one.residuals - one.inputs @ start.T) @ basis) for one in clients]
+    return np.stack([basis @ fitted.coefficients for fitted in joint_ridge(left_over)])
 
 
 @dataclass(frozen=True)
 class _Split:
-    """The kept clients' updates inside the subspace and outside it, there around their mean."""
+    """The kept clients' updates inside the subspace, and their average outside it."""
 
     basis: np.ndarray
     inside: np.ndarray
     centre: np.ndarray
-    difference: np.ndarray
-    noise: np.ndarray
-    spread: float
 
 
 def _split(config: RegressionConfig, sent: Preliminary, found: ClairFit) -> _Split:
     updates, errors = sent.updates[found.benign], sent.standard_errors[found.benign]
-    n_kept, d_out = updates.shape[:2]
-    noise = (1 - found.rank / d_out) * np.maximum(errors**2, np.finfo(float).tiny)
-    basis, weights = found.subspace, np.full(n_kept, 1 / n_kept)
-    spread = _spread(updates - basis @ (basis.T @ updates), weights, noise)
+    basis, weights = found.subspace, np.full(len(updates), 1 / len(updates))
     if config.precision_weights:
-        weights = 1 / (spread + noise)
+        noise = (1 - found.rank / config.d_out) * errors**2
+        spread = _spread(updates - basis @ (basis.T @ updates), weights, noise)
+        weights = 1 / np.maximum(spread + noise, np.finfo(float).tiny)
         weights /= weights.sum()
-        grams = weights[:, None, None] * block_grams(updates)
-        basis = principal_subspace(grams, found.rank)
+        basis = principal_subspace(weights[:, None, None] * block_grams(updates), found.rank)
     inside = basis @ (basis.T @ updates)
-    outside = updates - inside
-    centre = np.tensordot(weights, outside, axes=1)
-    spread = _spread(outside, weights, noise)
-    return _Split(basis, inside, centre, outside - centre, noise, spread)
+    return _Split(basis, inside, np.tensordot(weights, updates - inside, axes=1))
 
 
 def _spread(outside: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
