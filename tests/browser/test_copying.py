@@ -74,9 +74,9 @@ def test_a_second_visitor_waits_and_is_served_after_the_first_cancels(
     server: Any, visit: Callable[..., Any]
 ) -> None:
     first, second = visit(server), visit(server)
-    page = first.go("/copying?copy_seed=1&copy_steps=200")
-    live = press_run(page)
+    page = first.go("/copying?copy_seed=1&copy_steps=200&copy_clients=32")  # long, but cancelled
     other = second.go("/copying?copy_seed=2&copy_steps=10")
+    live = press_run(page)
     other_live = press_run(other)
     wait_for_text(other, "number 1 in the queue, 1 run before yours")
     assert other.get_by_text("While you wait").count() == 1
