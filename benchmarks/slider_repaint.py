@@ -42,7 +42,7 @@ CALM = """() => {
 def press(page: Page, slider: str) -> float:
     """Move a slider by one step; seconds until the page has settled."""
     before = page.locator("h5").inner_text()
-    page.get_by_role("slider", name=slider).focus()
+    page.get_by_role("group", name=slider, exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("(text) => document.querySelector('h5').innerText !== text", arg=before)
     page.wait_for_function(CALM)
@@ -59,11 +59,15 @@ def main() -> None:
     server = Server()
     try:
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_ARGS)
+            browser = driver.chromium.launch(
+                executable_path="/usr/bin/chromium", args=CHROMIUM_ARGS
+            )
             print(f"{'view':<10}{'median s':>10}{'max s':>8}")
             worst = 0.0
             for seed, view in enumerate(arguments.views.split(",")):
-                visitor = Visitor(browser.new_page(viewport={"width": 1280, "height": 1400}), server.url)
+                visitor = Visitor(
+                    browser.new_page(viewport={"width": 1280, "height": 1400}), server.url
+                )
                 page = visitor.go(f"/lab?view={view}&seed={seed + 1}&noise=0.01")
                 page.wait_for_timeout(1500)
                 page.evaluate(WATCH)

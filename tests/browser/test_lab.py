@@ -1,0 +1,164 @@
+"""The Subspace lab in a real browser: cold deep links, sliders, address, clipboard, theme."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+
+def sentence(page: Any) -> str:
+    """The plain sentence under the title."""
+    return str(page.locator("h5").inner_text())
+
+
+def address(page: Any) -> dict[str, str]:
+    """Parameters of the current address."""
+    return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def wait_for_new(page: Any, before: str) -> str:
+    """Wait until the sentence has changed and return it."""
+    page.wait_for_function("(text) => document.querySelector('h5')?.innerText !== text", arg=before)
+    return sentence(page)
+
+
+def charts(page: Any, number: int) -> None:
+    """Wait until that many charts are drawn."""
+    page.wait_for_function(
+        "(n) => document.querySelectorAll('.js-plotly-plot .main-svg').length >= n", arg=number
+    )
+
+
+def press(page: Any, slider: str, key: str = "ArrowRight") -> None:
+    """One key on a slider."""
+    page.get_by_role("group", name=slider, exact=True).get_by_role("slider").focus()
+    page.keyboard.press(key)
+
+
+def test_deep_link_to_a_cold_server(cold_server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(cold_server)
+    page = visitor.go("/lab?clients=12&attack=colluding&seed=5&view=verdict")
+    assert page.locator("h1").inner_text() == "Subspace lab"
+    assert "all 3 poisoned clients" in sentence(page)
+    # The router ran: its navigation is there, and no file names of the legacy sidebar.
+    for title in ("Overview", "Subspace lab", "Text copying"):
+        assert page.get_by_role("link", name=title, exact=True).count() == 1
+    assert page.get_by_role("link", name="lab", exact=True).count() == 0
+    assert page.get_by_role("dialog").count() == 0
+    charts(page, 2)
+    expected = {"clients": "12", "attack": "Colluding", "seed": "5", "view": "Verdict"}
+    assert address(page) == expected
+
+
+def test_a_slider_changes_numbers_and_address_and_a_reload_keeps_them(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab")
+    before = sentence(page)
+    press(page, "Noise")
+    after = wait_for_new(page, before)
+    visitor.idle()
+    assert address(page) == {"noise": "0.04"}
+    page.reload()
+    visitor.idle()
+    assert sentence(page) == after
+    page.get_by_test_id("stButton").get_by_role("button", name="Reset").click()
+    assert wait_for_new(page, after) == before
+    visitor.idle()
+    assert address(page) == {}
+
+
+def test_bad_values_in_the_address_do_no_harm(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
+    good = sentence(visitor.go("/lab"))
+    page = visitor.go("/lab?clients=abc&noise=nan&attack=%3Cscript%3E&rank=99&seed=-4&view=x")
+    assert sentence(page) == good
+    assert address(page) == {}
+
+
+def test_copied_link_reopens_the_screen_for_somebody_else(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.go("/lab")
+    before = sentence(page)
+    press(page, "Clients", "ArrowLeft")
+    wait_for_new(page, before)
+    page.get_by_role("button", name="Presets").click()
+    page.get_by_role("button", name="Attackers who agree").click()
+    page.keyboard.press("Escape")
+    page.wait_for_function("() => location.search.includes('view=Verdict')")
+    visitor.idle()
+    button = page.get_by_role("button", name="Copy link")
+    button.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Link copied").wait_for()
+    link = page.evaluate("() => navigator.clipboard.readText()")
+    assert link == page.url
+    assert address(page) == {"poisoned": "0.4", "attack": "Colluding", "view": "Verdict"}
+    other = visit(server)
+    assert sentence(other.go(link.removeprefix(server.url))) == sentence(page)
+
+
+def test_copying_works_without_the_clipboard_interface(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    visitor.page.add_init_script(
+        "Object.defineProperty(navigator, 'clipboard', { value: undefined })"
+    )
+    page = visitor.go("/lab?seed=3")
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Link copied").wait_for()
+
+
+@pytest.mark.parametrize("view", ["Split", "Errors", "Subspace", "Solver and proof"])
+def test_views_by_keyboard(server: Any, visit: Callable[..., Any], view: str) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab?view=verdict")
+    choice = page.get_by_role("radio", name=view, exact=True)
+    choice.focus()
+    page.keyboard.press("Space")
+    wanted = {} if view == "Split" else {"view": view}
+    page.wait_for_function("(text) => !location.search.includes(text)", arg="Verdict")
+    visitor.idle()
+    assert address(page) == wanted
+    charts(page, 1)
+
+
+def test_charts_follow_a_change_of_theme(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, color_scheme="dark")
+    page = visitor.go("/lab?view=verdict")
+    charts(page, 2)
+    ink = "() => getComputedStyle(document.querySelector('.js-plotly-plot .xtitle')).fill"
+    dark = page.evaluate(ink)
+    page.locator("[data-testid=stMainMenu] button").first.click()
+    page.locator("[data-testid=stMainMenuPopover]").get_by_text("Light").click()
+    page.wait_for_function(f"(old) => ({ink})() !== old", arg=dark)
+    light = [int(n) for n in re.findall(r"\d+", page.evaluate(ink))[:3]]
+    assert max(light) < 80
+
+
+def test_charts_have_names_and_nothing_overflows_on_a_phone(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, viewport={"width": 390, "height": 2400})
+    page = visitor.go("/lab?view=subspace")
+    charts(page, 3)
+    names = page.evaluate(
+        "() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]"
+        ".map(e => (e.getAttribute('aria-label') || e.querySelector('[aria-label]')"
+        "?.getAttribute('aria-label') || '').length)"
+    )
+    assert len(names) == 3
+    assert min(names) > 20
+    over = page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]');"
+        " return m.scrollWidth - m.clientWidth; }"
+    )
+    assert over <= 2

@@ -1,0 +1,63 @@
+"""The Overview in a real browser: first paint, picture, ways into the lab and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def sentence(page: Any) -> str:
+    """The plain sentence under the title."""
+    return str(page.locator("h5").inner_text())
+
+
+def test_first_visit_shows_a_result_without_a_click(
+    cold_server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(cold_server)
+    page = visitor.go("/")
+    assert "flagged all 5 poisoned clients" in sentence(page)
+    page.wait_for_function("() => document.querySelectorAll('.main-svg image').length === 3")
+    fonts = page.evaluate(
+        "async () => { await document.fonts.ready;"
+        " return [...document.fonts].filter(f => f.status === 'loaded').map(f => f.family); }"
+    )
+    assert {"Inter", "SourceSerifFour"} <= set(fonts)
+
+
+def test_the_page_answers_to_its_own_name_too(cold_server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(cold_server)
+    for path in ("/overview?demo_clients=8", "/?demo_clients=8"):
+        page = visitor.go(path)
+        assert "all 2 poisoned clients" in sentence(page)
+        assert page.get_by_role("dialog").count() == 0
+
+
+def test_sliders_move_the_picture(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
+    page = visitor.go("/")
+    source = "() => document.querySelector('.main-svg image')?.href.baseVal"
+    page.wait_for_function(f"() => Boolean(({source})())")
+    before = page.evaluate(source)
+    page.get_by_role("group", name="Heterogeneity", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"(old) => ({source})() !== old", arg=before)
+
+
+def test_presets_open_the_lab_whatever_was_set_there(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab?clients=9&noise=0.2&attack=alie&screen=true")
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.get_by_role("button", name="See it happen").first.click()
+    page.wait_for_url("**/lab?*")
+    visitor.idle()
+    assert "missed all 5 poisoned clients" in sentence(page)
+    assert sorted(page.url.split("?")[1].split("&")) == ["attack=Sign+flip", "view=Subspace"]
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.get_by_role("button", name="Open in the lab").first.click()
+    page.wait_for_url("**/lab*")
+    visitor.idle()
+    assert "flagged all 5 poisoned clients" in sentence(page)
+    assert "?" not in page.url
