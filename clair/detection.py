@@ -18,6 +18,8 @@ from clair.solvers import median_subspace
 
 GAP = (1.10, 1.15)
 MAX_ROUNDS = 6
+# The pilot only picks the half of the clients to start from.
+PILOT_TOL = 1e-5
 AUTO_RANKS = range(1, 7)
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
@@ -177,7 +179,7 @@ def concentrate(
         The ``n_clients // 2 + 1`` clients of smallest score.
     """
     scatters = as_scatters(grams)
-    subspaces, _, _ = median_subspace(scatters, rank, coarse=True)
+    subspaces, _, _ = median_subspace(scatters, rank, tol=PILOT_TOL, coarse=True)
     off = [scatter.outside(basis) for scatter, basis in zip(scatters, subspaces, strict=True)]
     half = _smallest_half(joint_scores(scatters, np.array(off)))
     scores = joint_scores(scatters, module_residuals(scatters, half, rank, directions))

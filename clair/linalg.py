@@ -117,8 +117,9 @@ def leading_eigenvectors(gram: np.ndarray, rank: int) -> np.ndarray:
     return vectors[..., ::-1][..., :rank]
 
 
-# Below this size a full decomposition is as fast as an iteration.
-LARGE = 120
+# Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
+LARGE = 240
+_LARGE_COARSE = 120
 _OVERSAMPLE = 4
 _ROUNDS = 8
 _TOLERANCE = 1e-11
@@ -152,7 +153,7 @@ def leading_eigenpairs(
     does not converge the full decomposition takes over.
     """
     d = len(gram)
-    if d >= LARGE and 5 * (size + _OVERSAMPLE) <= d:
+    if d >= (_LARGE_COARSE if coarse else LARGE) and 5 * (size + _OVERSAMPLE) <= d:
         found = krylov_eigenpairs(lambda x: gram @ x, d, size, start, coarse=coarse)
         if found is not None:
             return found[0][:size], found[1][:, :size]
@@ -195,7 +196,10 @@ def krylov_eigenpairs(
     """
     block = size + _OVERSAMPLE
     basis, total = _padded(start, d, block), 0.0
-    for _ in range(2 if coarse else _ROUNDS):
+    rounds = _ROUNDS
+    if coarse:
+        rounds = 1 if start is not None and start.shape[1] >= size else 2
+    for _ in range(rounds):
         first = np.linalg.qr(basis)[0]
         second = apply(first)
         space = np.linalg.qr(np.hstack([first, second, apply(orthonormal(second))]))[0]
@@ -255,7 +259,7 @@ def downdated_eigenpairs(
     """
     _, n, c = factors.shape
     head = size + c + 16
-    if n < LARGE or 2 * (head + size) > n:
+    if n < _LARGE_COARSE or 2 * (head + size) > n:
         full = np.linalg.eigh(np.diag(values) - factors @ factors.transpose(0, 2, 1))
         return full[0][:, ::-1][:, :size], full[1][:, :, ::-1][:, :, :size]
     found, vectors, residuals = _eliminate(values, factors, size, head)

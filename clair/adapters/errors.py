@@ -18,9 +18,10 @@ def printable(text: object, limit: int = MAX_SHOWN) -> str:
     >>> printable("klinik-zürich\x1b[2J")
     'klinik-zürich\\x1b[2J'
     """
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)
-    )
+    text = str(text)
+    if len(text) <= limit and text.isascii() and text.isprintable():
+        return text
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     shown = shown.encode("utf-8", "backslashreplace").decode()
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 

@@ -1,0 +1,174 @@
+"""How large a set of adapters can be audited: time, peak memory, agreement with dense runs.
+
+    python benchmarks/adapters_scale.py module            # 50 clients, rank 8, one 4096 x 4096
+    python benchmarks/adapters_scale.py set [--layers 32] # 7B-shaped: 4 modules a layer, 20 clients
+    python benchmarks/adapters_scale.py dense            # the same problem as factors and dense
+    python benchmarks/adapters_scale.py cvxpy            # objective against cvxpy (needs cvxpy)
+
+Each runs in this process alone, so the peak printed is that of the whole program. BLAS is limited
+to one thread by the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import clair
+from clair._threads import single_blas_thread
+from clair.adapters import AuditOptions, audit, read_folder
+from clair.adapters.compress import compress
+from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.pipeline import detect_cores, fit_cores
+
+
+def peak() -> str:
+    """Peak memory of this process so far."""
+    return f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
+
+
+def timed(label: str, start: float, cpu: float) -> None:
+    """Print wall and processor time since `start` and `cpu`."""
+    wall, used = time.perf_counter() - start, time.process_time() - cpu
+    print(f"{label:<44} {wall:7.2f} s  (processor {used:6.2f} s)  {peak()}")
+
+
+def lora(n_clients: int, n_poisoned: int, d_out: int, d_in: int, rank: int) -> clair.LoraFactors:
+    """Factors that share three directions of the output side, some clients poisoned."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((d_out, 3))
+    B = shared @ rng.standard_normal((n_clients, 3, rank))
+    B += 0.3 * rng.standard_normal(B.shape)
+    B[:n_poisoned] = 2 * rng.standard_normal((n_poisoned, d_out, rank))
+    A = rng.standard_normal((n_clients, rank, d_in))
+    return clair.LoraFactors(B / np.sqrt(d_out), A / np.sqrt(d_in))
+
+
+def module(rank: int | str) -> None:
+    """One LLM-sized module, through `clair.fit` and through the audit's streaming path."""
+    factors = lora(50, 8, 4096, 4096, 8)
+    print(f"factors in memory: {peak()}")
+    clair.fit(lora(6, 1, 20, 20, 2), 2)  # loads what is loaded once
+    start, cpu = time.perf_counter(), time.process_time()
+    fitted = clair.fit(factors, rank)
+    timed(f"clair.fit, rank {rank}, 50 x 4096 x 4096", start, cpu)
+    print(
+        f"  flagged {np.flatnonzero(fitted.flagged).tolist()}, rank {fitted.rank}, {fitted.status}"
+    )
+    options = AuditOptions().fit_options("output")
+    with single_blas_thread():
+        start, cpu = time.perf_counter(), time.process_time()
+        cores = [
+            compress(list(zip(factors.B, factors.A, strict=True)), (4096, 4096)).core("output")
+        ]
+        timed("  compress to Gram roots", start, cpu)
+        pilot = detect_cores(cores, rank, options)
+        timed("  + detect", start, cpu)
+        fit_cores(cores, rank, options, pilot=pilot)
+        timed("  + split", start, cpu)
+
+
+def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
+    """A 7B-shaped set on disk: four 4096 x 4096 modules a layer, rank 8, float16."""
+    spec = SimulatedSet(
+        n_clients=n_clients,
+        n_poisoned=n_clients // 4,
+        layers=layers,
+        modules=4,
+        d_out=4096,
+        d_in=4096,
+        rank=8,
+        dtype="F16",
+    )
+    with tempfile.TemporaryDirectory() as made:
+        root = folder or Path(made)
+        if not any(root.iterdir()):
+            start, cpu = time.perf_counter(), time.process_time()
+            write_simulated(root, spec)
+            timed(f"generate {n_clients} x {layers} x 4 modules", start, cpu)
+        start, cpu = time.perf_counter(), time.process_time()
+        found = read_folder(root)
+        result = audit(found)
+        timed("audit", start, cpu)
+    print(" ", {key: round(value, 1) for key, value in result.seconds.items()})
+    print(" ", result.sentence())
+    right = [c.name for c in result.named("flagged")] == spec.poisoned
+    print(f"  exactly the poisoned flagged: {right}; rank {result.rank}, {result.status}")
+
+
+def dense() -> None:
+    """The same answer from factors and from dense updates, and what it costs."""
+    for n_clients, d_out, d_in, rank in ((12, 96, 80, 4), (16, 320, 256, 8)):
+        factors = lora(n_clients, 3, d_out, d_in, rank)
+        fits = []
+        for label, updates in (("factors", factors), ("dense", factors.dense())):
+            start, cpu = time.perf_counter(), time.process_time()
+            fits.append(clair.fit(updates, "auto", tol=1e-10, max_iter=2000))
+            timed(f"{n_clients} x {d_out} x {d_in}, rank {rank}: {label}", start, cpu)
+        ours, full = fits
+        print(f"  same verdict {np.array_equal(ours.benign, full.benign)}, rank {ours.rank}")
+        pairs = {
+            "scores": (ours.scores, full.scores),
+            "refined": (ours.refined.dense(), full.refined),
+            "contamination": (ours.contamination.dense(), full.contamination),
+            "objective": (np.array(ours.objective), np.array(full.objective)),
+        }
+        for name, (a, b) in pairs.items():
+            print(f"  {name}: relative difference {np.linalg.norm(a - b) / np.linalg.norm(b):.1e}")
+
+
+def against_cvxpy() -> None:
+    """Objective and time of the convex program against cvxpy with SCS, on the reduced problem."""
+    import cvxpy as cp
+
+    from clair.linalg import hstack_blocks
+    from clair.solvers import decompose
+
+    factors = lora(10, 2, 64, 64, 4)
+    core = compress(list(zip(factors.B, factors.A, strict=True)), (64, 64)).core("output")
+    M, width, lam = hstack_blocks(core.thin), core.thin.shape[2], 0.6
+    start, cpu = time.perf_counter(), time.process_time()
+    ours = decompose([core.thin], lam, tol=1e-9, max_iter=2000)
+    timed("ours", start, cpu)
+    L = cp.Variable(M.shape)
+    blocks = [cp.norm((M - L)[:, k * width : (k + 1) * width], "fro") for k in range(10)]
+    program = cp.Problem(cp.Minimize(cp.normNuc(L) + lam * sum(blocks)))
+    start, cpu = time.perf_counter(), time.process_time()
+    program.solve(solver=cp.SCS, eps=1e-7, max_iters=20_000)
+    timed("cvxpy, SCS", start, cpu)
+    print(f"  objective {ours.objective:.9f} against {program.value:.9f}")
+
+
+def main() -> None:
+    """Run one benchmark."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=("module", "set", "dense", "cvxpy"))
+    parser.add_argument("--layers", type=int, default=32)
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--rank", default="3", help='for "module": a number or "auto"')
+    parser.add_argument("--folder", type=Path, help='for "set": keep, and reuse, the files here')
+    args = parser.parse_args()
+    if args.what == "module":
+        module(args.rank if args.rank == "auto" else int(args.rank))
+    elif args.what == "set":
+        if args.folder is not None:
+            args.folder.mkdir(parents=True, exist_ok=True)
+        whole_set(args.layers, args.clients, args.folder)
+    elif args.what == "dense":
+        dense()
+    else:
+        against_cvxpy()
+
+
+if __name__ == "__main__":
+    main()
