@@ -138,7 +138,7 @@ PRESETS: tuple[Preset, ...] = (
         "different",
         "Very different clients",
         "FedAvg failing even without poison: compare it with FedAvg of the honest.",
-        {"copy_heterogeneity": 2 / 3},
+        {"copy_heterogeneity": 1.0},
     ),
     Preset(
         "sign_flip",
