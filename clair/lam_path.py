@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair.linalg import block_norms
+from clair.detection import detect, normalised_grams
+from clair.linalg import block_grams, block_norms
 from clair.solvers import Certificate, Decomposition, certify, decompose
 from clair.synthetic import Problem
 from clair.theory import lam_window
@@ -152,9 +153,44 @@ def lam_path(problem: Problem, lams: Sequence[float]) -> LamPath:
     return LamPath(points, window)
 
 
-def certificate_at(problem: Problem, lam: float) -> tuple[LamPoint, Decomposition, Certificate]:
-    """Solve at one lambda and check the proof for the set that came out."""
+@dataclass(frozen=True)
+class Proof:
+    """The convex program at one lambda, and what it proves about a claimed set.
+
+    Attributes
+    ----------
+    point : LamPoint
+    split : Decomposition
+    certificate : Certificate
+        For the claimed set.
+    claimed : ndarray of bool, shape (n_clients,)
+        The clients that the detector flags, which a server knows without the truth.
+    directions : int
+        Rank of L.
+    """
+
+    point: LamPoint
+    split: Decomposition
+    certificate: Certificate
+    claimed: np.ndarray
+    directions: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the split is proven to be the only optimum, with exactly the claimed in S."""
+        return self.certificate.holds and bool((self.claimed == self.point.flagged).all())
+
+
+def certificate_at(problem: Problem, lam: float) -> Proof:
+    """Solve at one lambda and check the proof for the clients that the detector flags."""
     point, split = solve_at(problem, lam, tol=_PROOF_TOL)
-    proof = certify(split, point.flagged)
+    with single_blas_thread():
+        grams = normalised_grams([block_grams(problem.updates)])
+        claimed = ~detect(grams, problem.spec.rank).benign
+        proof = certify(split, claimed)
+        spectrum = np.linalg.eigvalsh(block_grams(split.low_rank[0]).sum(axis=0))
     assert proof is not None  # the convex solver always has a dual variable
-    return point, split, proof
+    directions = int(np.sum(spectrum > 1e-9 * max(float(spectrum[-1]), 1e-300)))
+    if np.linalg.norm(split.low_rank[0]) < 1e-6 * np.linalg.norm(problem.updates):
+        directions = 0
+    return Proof(point, split, proof, claimed, directions)

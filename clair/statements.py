@@ -119,7 +119,8 @@ STATEMENTS: tuple[Statement, ...] = (
         "literature",
         f"{OUTLIER_PURSUIT}; reading it off the solver is ours",
         "test_certificate_holds_exactly_where_recovery_is_exact",
-        "at three places in the measured window, and for the true set not below it; 18 problems",
+        "holds at three places in the measured window; below it fails, above it L keeps further "
+        "directions; 18 problems",
     ),
     Statement(
         "slope",
@@ -143,7 +144,7 @@ STATEMENTS: tuple[Statement, ...] = (
         "literature",
         f"{SPIKES}; Baik, Ben Arous, Péché 2005",
         "test_subspace_error_under_strong_noise",
-        "angle within 15 % up to 0.7 of the threshold (60 problems), above 0.9 at 1.5 times it (12)",
+        "angle within 15 % up to 0.7 of the threshold (60 problems), above 0.9 at 1.5 times (12)",
     ),
     Statement(
         "collapse",

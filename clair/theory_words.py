@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from clair.curves import Gain, Separation, Stability
-from clair.lam_path import LamPath, LamPoint
+from clair.lam_path import LamPath, LamPoint, Proof
 from clair.narrative import amount, clients_list, count, times
 from clair.predictions import PredictedErrors
-from clair.solvers import STRICT, Certificate, Decomposition
+from clair.solvers import KKT_TOLERANCE, STRICT
 
 
 def window_sentence(path: LamPath, sharp: tuple[float, float] | None, default: float) -> str:
@@ -44,55 +44,66 @@ def _around(path: LamPath, lam: float) -> tuple[LamPoint, ...]:
     return both if both and all(point.exact for point in both) else ()
 
 
-def certificate_failures(
-    point: LamPoint, split: Decomposition, proof: Certificate, noise: float
-) -> list[str]:
+def certificate_failures(proof: Proof, noise: float) -> list[str]:
     """What exactly keeps the certificate from holding, empty where it holds."""
+    point, split, certificate = proof.point, proof.split, proof.certificate
     reasons = []
     if split.status != "converged":
         reasons.append(
             f"The solver stopped after {count(split.n_iter, 'iteration')} short of its tolerance, "
             "so its dual variable is only approximate."
         )
-    if point.flagged.all():
+    extra, absent = point.flagged & ~proof.claimed, proof.claimed & ~point.flagged
+    if extra.any():
+        who = (
+            f"{count(int(extra.sum()), 'client')} that CLAIR keeps"
+            if extra.sum() > 4
+            else f"client {clients_list(extra)}, whom CLAIR keeps,"
+        )
         reasons.append(
-            "Every client has something in S, so nobody is left to bear witness. "
+            f"S is not zero for {who}: the pressure there is at the limit λ, where it must stay "
+            "strictly below. "
             + (
                 "With noise this is unavoidable: each honest client needs a little room in S."
                 if noise > 0
-                else "λ is so small that S is cheaper than L for everybody."
+                else "λ is too small: S is cheaper than L for them."
             )
         )
-    elif proof.dual_feasibility >= STRICT:
-        limit = np.flatnonzero(~point.flagged & (proof.client_ratios >= STRICT))
-        mask = np.zeros(len(point.flagged), dtype=bool)
-        mask[limit] = True
+    elif certificate.dual_feasibility >= STRICT:
+        limit = ~proof.claimed & (certificate.client_ratios >= STRICT)
         reasons.append(
-            f"Client {clients_list(mask)} is outside S but presses as hard as the limit allows "
-            f"({proof.dual_feasibility:.3f} of λ): moving it into S would cost nothing, so the "
-            "optimum need not be unique."
+            f"Client {clients_list(limit)} is outside S but presses as hard as the limit allows "
+            f"({certificate.dual_feasibility:.4f} of λ): moving it into S would cost nothing, so "
+            "the optimum need not be unique."
         )
-    if proof.spectral_norm >= STRICT:
+    if absent.any():
         reasons.append(
-            f"‖W‖₂ = {proof.spectral_norm:.3f} is not below one: another direction could enter L "
-            "without extra cost."
+            f"S is zero for client {clients_list(absent)}, whom CLAIR flags: λ is so large that "
+            "what they sent is cheaper in L."
         )
-    if proof.kkt_residual >= 1e-4 and split.status == "converged":
+    if certificate.spectral_norm >= STRICT:
         reasons.append(
-            f"The equalities of the conditions are missed by {proof.kkt_residual:.1e}, more than "
-            "rounding explains."
+            f"‖W‖₂ = {certificate.spectral_norm:.4f} is not strictly below one: another direction "
+            "could enter L without extra cost."
+        )
+    if certificate.kkt_residual >= KKT_TOLERANCE and split.status == "converged":
+        reasons.append(
+            f"The equalities of the conditions are missed by {certificate.kkt_residual:.1e}, more "
+            "than rounding explains."
         )
     return reasons
 
 
-def certificate_sentence(point: LamPoint, proof: Certificate, contaminated: np.ndarray) -> str:
+def certificate_sentence(proof: Proof, contaminated: np.ndarray, rank: int) -> str:
     """Whether there is a proof, and of the right thing."""
-    if proof.holds and point.right_set:
-        who = count(int(contaminated.sum()), "client")
-        return f"Proven: no other split is as cheap, and S holds exactly the poisoned ones ({who})."
-    if proof.holds:
-        missed = int((contaminated & ~point.flagged).sum())
-        wrong = int((point.flagged & ~contaminated).sum())
+    if not proof.holds:
+        if proof.point.right_set:
+            return "S holds exactly the poisoned clients, but at this λ there is no proof of it."
+        return "No proof, and S does not hold exactly the poisoned clients."
+    flagged = int(proof.claimed.sum())
+    if not proof.point.right_set:
+        missed = int((contaminated & ~proof.claimed).sum())
+        wrong = int((proof.claimed & ~contaminated).sum())
         parts = [f"{count(missed, 'poisoned client')} missing from S"] if missed else []
         parts += [f"{count(wrong, 'honest client')} in S"] if wrong else []
         return (
@@ -100,9 +111,18 @@ def certificate_sentence(point: LamPoint, proof: Certificate, contaminated: np.n
             f"{' and '.join(parts)}. A certificate vouches for the program's answer, not for "
             "who is poisoned."
         )
-    if point.right_set:
-        return "S holds exactly the poisoned clients, but at this λ there is no proof of it."
-    return "No proof, and S does not hold exactly the poisoned clients."
+    if proof.directions > rank:
+        return (
+            f"Proven optimal with the right {count(flagged, 'client')} in S, but L keeps "
+            f"{proof.directions} directions where {rank} are shared: λ is above the window, and "
+            "poison stays in L."
+        )
+    return (
+        f"Proven: no other split is as cheap, and S holds exactly the {count(flagged, 'client')} "
+        "that CLAIR flags, who are the poisoned ones."
+        if flagged
+        else "Proven: no other split is as cheap, and S is empty, as it should be."
+    )
 
 
 def stability_sentence(curves: Stability) -> str:

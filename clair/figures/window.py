@@ -204,18 +204,18 @@ def dual_blocks(
             mode="markers",
             name=name,
             marker=marker(style, theme, 9),
-            customdata=np.where(flagged[mask], "in S", "not in S"),
+            customdata=np.where(flagged[mask], "flagged", "kept"),
             hovertemplate="client %{x}, %{customdata}: %{y:.3f}<extra>" + name + "</extra>",
         )
     figure.update_xaxes(title_text="client", showgrid=False, range=[0.3, len(ratios) + 0.7])
     figure.update_yaxes(title_text="‖Q<sub>k</sub>‖ / λ", range=[0, 1.15])
     free = int((~flagged).sum())
     if free == 0:
-        title = "Every client is at the limit: all of them have something in S"
+        title = "Every client is flagged: nobody is left to bear witness"
     elif proof.dual_feasibility < 1 - 1e-4:
-        title = f"All {free} clients outside S stay below the limit, at most {_short(proof)}"
+        title = f"All {free} clients that CLAIR keeps stay below the limit: at most {_short(proof)}"
     else:
-        title = f"A client outside S reaches the limit ({_short(proof)})"
+        title = f"A client that CLAIR keeps reaches the limit ({_short(proof)})"
     caption = (
         "Think of Q as pressure: pushing a client's part from L into S costs λ and relieves "
         "pressure ‖Q<sub>k</sub>‖. Clients in S press exactly at the limit (dashed). If everybody "
@@ -234,14 +234,11 @@ def _spectral_marker(role: str, theme: ThemeName, *, hollow: bool) -> dict[str, 
     return marker(replace(style, symbol=symbol), theme, 9)
 
 
-def dual_spectrum(split: Decomposition, proof: Certificate, theme: ThemeName) -> Chart:
+def dual_spectrum(split: Decomposition, proof: Certificate, rank: int, theme: ThemeName) -> Chart:
     """Singular values of Q: those of U V' at exactly one, those of W below if the proof holds."""
     assert split.dual is not None
     matrix = hstack_blocks(split.dual[0])
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(matrix @ matrix.T)[::-1], 0.0))
-    low = hstack_blocks(split.low_rank[0])
-    spectrum = np.linalg.eigvalsh(low @ low.T)
-    rank = int(np.sum(spectrum > max(float(spectrum[-1]), 0.0) * 1e-9))
     shown = min(len(values), max(16, rank + 4))
     index = np.arange(1, shown + 1)
     fine = proof.spectral_norm < 1 - 1e-4

@@ -8,9 +8,8 @@ import numpy as np
 import streamlit as st
 
 from clair.figures.window import dual_blocks, dual_spectrum, lam_window_chart
-from clair.lam_path import LamPath, LamPoint, certificate_at, lam_grid, lam_path
+from clair.lam_path import LamPath, Proof, certificate_at, lam_grid, lam_path
 from clair.palette import ThemeName
-from clair.solvers import Certificate, Decomposition
 from clair.synthetic import Problem, ProblemSpec, sample_problem
 from clair.theory import choose_lam, default_lam, ideal_window, incoherence, lam_window
 from clair.theory_words import certificate_failures, certificate_sentence, window_sentence
@@ -143,40 +142,45 @@ def _formulas(
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _proof(
-    spec: ProblemSpec, factor: float
-) -> tuple[Problem, LamPoint, Decomposition, Certificate]:
+def _proof(spec: ProblemSpec, factor: float) -> tuple[Problem, Proof]:
     problem = sample_problem(spec)
     norms = lam_window([problem.updates], [problem.subspace], problem.contaminated)
     middle = choose_lam(norms, spec.n_clients, spec.rank)
-    return problem, *certificate_at(problem, factor * middle)
+    return problem, certificate_at(problem, factor * middle)
 
 
 def certificate(values: dict[str, Any], theme: ThemeName) -> None:
     """The dual variable as a picture, and what it proves."""
     spec, head = spec_of(values, exact=True), st.container()
     st.markdown(PROOF_INTRO)
-    problem, point, split, proof = _proof(spec, show(LAM_TIMES))
-    truth = problem.contaminated
+    problem, proof = _proof(spec, show(LAM_TIMES))
+    truth, numbers = problem.contaminated, proof.certificate
     with head:
-        sentence(certificate_sentence(point, proof, truth))
+        sentence(certificate_sentence(proof, truth, spec.rank))
         tools(values)
-    verdict = f"**λ = {point.lam:.3f}**, largest pressure outside S {proof.dual_feasibility:.3f} "
-    verdict += f"of λ, ‖W‖₂ = {proof.spectral_norm:.3f}, equalities met to {proof.kkt_residual:.0e}"
+    verdict = (
+        f"**λ = {proof.point.lam:.3f}**. Largest pressure of a client that CLAIR keeps: "
+        f"{numbers.dual_feasibility:.3f} of λ. ‖W‖₂ = {numbers.spectral_norm:.3f}. Equalities met "
+        f"to {numbers.kkt_residual:.0e}"
+    )
     if proof.holds:
-        st.success(
-            f"Both numbers are below one, so this split is the only optimum. {verdict}.",
-            icon=":material/verified:",
+        exact = proof.point.right_set and proof.directions == spec.rank
+        box, icon = (st.success, "verified") if exact else (st.info, "info")
+        box(
+            "Both numbers are below one, so this split is the only optimum. "
+            + ("It is the true one. " if exact else "It is not the true one. ")
+            + f"{verdict}.",
+            icon=f":material/{icon}:",
         )
     else:
-        reasons = certificate_failures(point, split, proof, spec.noise)
+        reasons = certificate_failures(proof, spec.noise)
         st.warning(
             f"No certificate. {verdict}.\n\n" + "\n".join(f"* {reason}" for reason in reasons),
             icon=":material/error:",
         )
     left, right = st.columns(2, gap="large")
     with left:
-        show_chart(dual_blocks(proof, point.flagged, truth, theme), "theory_dual")
+        show_chart(dual_blocks(numbers, proof.claimed, truth, theme), "theory_dual")
     with right:
-        show_chart(dual_spectrum(split, proof, theme), "theory_spectrum")
+        show_chart(dual_spectrum(proof.split, numbers, proof.directions, theme), "theory_spectrum")
     claims("certificate")

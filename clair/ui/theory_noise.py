@@ -118,7 +118,7 @@ def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]
     if wrong.size:
         lines.append(
             f"**The set**, at σ = {wrong.min():g}: scores of poisoned and honest clients no longer "
-            f"have a gap (expected at σ = {critical_noise(spec):.3f}). Polish then works on a "
+            f"have a gap ({_expected(spec)}). Polish then works on a "
             "mixed set; with an attack hidden in noise that need not hurt the angle."
         )
     lines.append(
@@ -130,6 +130,11 @@ def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]
         "noise of all honest clients together."
     )
     return lines
+
+
+def _expected(spec: ProblemSpec) -> str:
+    half = set_noise(spec)
+    return "expected at any noise" if half is None else f"expected from σ = {half:.3f}"
 
 
 def sets(values: dict[str, Any], theme: ThemeName) -> None:

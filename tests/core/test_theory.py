@@ -25,9 +25,10 @@ from clair.predictions import (
     subspace_slope,
 )
 from clair.refinement import principal_subspace
-from clair.solvers import certify, decompose
+from clair.solvers import decompose
 from clair.statements import STATEMENTS, of_section
 from clair.theory import collapse_lam, default_lam, ideal_window, incoherence, lam_window
+from clair.theory_words import certificate_failures, certificate_sentence
 from clair.witness import witness, witness_window
 
 CLEAN = ProblemSpec(n_clients=18, d_out=28, d_in=22, noise=0.0)
@@ -163,18 +164,35 @@ def test_in_subspace_attack_has_no_window():
 def test_certificate_holds_exactly_where_recovery_is_exact(measured):
     for attack, problem, _, (low, high) in measured:
         for lam in (1.04 * low, np.sqrt(low * high), 0.96 * high):
-            point, _, proof = certificate_at(problem, float(lam))
-            assert point.exact, attack
-            assert proof.holds, (attack, lam, proof)
-        _, split = solve_at(problem, 0.9 * low)
-        assert not certify(split, problem.contaminated).holds, attack
+            proof = certificate_at(problem, float(lam))
+            assert proof.point.exact, attack
+            assert proof.holds, (attack, lam, proof.certificate)
+            assert proof.directions == CLEAN.rank
+        below, above = (certificate_at(problem, float(lam)) for lam in (0.9 * low, 1.1 * high))
+        assert not below.holds, attack
+        assert not above.holds or above.directions > CLEAN.rank, attack
 
 
 def test_certificate_of_a_wrong_answer_is_possible_and_said_so():
     problem = sample_problem(replace(CLEAN, attack="sign_flip", seed=3))
-    point, _, proof = certificate_at(problem, 1.2)
+    proof = certificate_at(problem, 1.2)
     assert proof.holds
-    assert not point.right_set
+    assert not proof.point.right_set
+    assert "and yet wrong" in certificate_sentence(proof, problem.contaminated, CLEAN.rank)
+    assert certificate_failures(proof, 0.0) == []
+
+
+def test_failed_certificate_names_what_failed():
+    problem = clean_problem("low_rank", 1)
+    low, high = true_window(problem)
+    small = certificate_at(problem, 0.6 * low)
+    assert "λ is too small" in certificate_failures(small, 0.0)[0]
+    large = certificate_at(problem, 4 * high)
+    assert "whom CLAIR flags" in certificate_failures(large, 0.0)[0]
+    noisy = sample_problem(replace(CLEAN, noise=0.02, seed=1))
+    failed = certificate_at(noisy, float(np.sqrt(low * high)))
+    assert not failed.holds
+    assert "With noise this is unavoidable" in certificate_failures(failed, 0.02)[0]
 
 
 def pca_error(spec):

@@ -1,0 +1,198 @@
+"""State transitions of the Theory page."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from clair.sweep_run import run_sweep
+from clair.sweeps import Axis, SweepConfig, cell_spec, run_trial
+from clair.synthetic import ProblemSpec
+from clair.ui import lab, theory, theory_phase
+from clair.ui.state import read
+
+ROOT = Path(__file__).parents[2]
+
+
+def open_page(**params):
+    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for key, value in params.items():
+        at.query_params[key] = value
+    return at.switch_page("pages/theory.py").run()
+
+
+def sentence(at):
+    return next(m.value for m in at.markdown if m.value.startswith("#####"))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Sweeps of these tests are kept apart."""
+    monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("section", theory.SECTION.ids)
+def test_every_section_opens_by_link_without_an_error_and_says_something(section):
+    at = open_page(section=section)
+    assert not at.exception
+    assert at.segmented_control(key="section").value == section
+    assert len(sentence(at)) > 40
+    assert any("who showed it" in e.label for e in at.expander)
+
+
+def test_window_follows_the_sliders_and_resets():
+    at = open_page()
+    first = sentence(at)
+    assert "λ₀ lies inside" in first
+    at.slider(key="th_uneven").set_value(0.6).run()
+    assert "lies outside" in sentence(at)
+    assert any("assumes even clients" in info.value for info in at.info)
+    at.selectbox(key="th_attack").set_value("sign_flip").run()
+    assert "window is empty" in sentence(at)
+    at.button(key="theory_reset").click().run()
+    assert sentence(at) == first
+
+
+def test_noise_ends_exact_recovery_and_the_page_says_so():
+    at = open_page()
+    at.slider(key="th_exact_noise").set_value(0.02).run()
+    assert not at.exception
+    assert any("With noise nothing is exact" in info.value for info in at.info)
+
+
+def test_certificate_says_what_failed():
+    at = open_page(section="certificate")
+    assert at.success
+    assert not at.warning
+    at.slider(key="th_lam").set_value(0.6).run()
+    assert not at.success
+    assert "No certificate" in at.warning[0].value
+    assert "λ is too small" in at.warning[0].value
+    at.button(key="theory_preset_wrong_proof").click().run()
+    assert "Proven optimal, and yet wrong" in sentence(at)
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "words"),
+    [
+        ("th_poisoned", 0.5, "half of the clients or more"),
+        ("th_clients", 3, "honest clients would be left"),
+    ],
+)
+def test_impossible_settings_are_explained(control, value, words):
+    at = open_page()
+    if control == "th_clients":
+        at.slider(key="th_poisoned").set_value(0.45).run()
+    at.slider(key=control).set_value(value).run()
+    assert not at.exception
+    assert words in at.warning[0].value
+
+
+def test_rank_that_fills_the_updates_is_explained():
+    at = open_page()
+    at.slider(key="th_d_out").set_value(4).run()
+    at.slider(key="th_rank").set_value(4).run()
+    assert not at.exception
+    assert "nothing lies outside it" in at.warning[0].value
+
+
+def test_gain_turns_into_a_cost():
+    at = open_page(section="gain")
+    assert "Collaboration pays here by" in sentence(at)
+    at.slider(key="th_off_subspace").set_value(1.0).run()
+    assert "Here it costs" in sentence(at)
+
+
+def test_blind_spots_name_what_helps():
+    at = open_page(section="blind")
+    assert "Coefficient screen raises the share found from 0% to 100%" in sentence(at)
+    at.segmented_control(key="th_blind").set_value("noise").run()
+    assert "nothing tried here does better" in sentence(at)
+
+
+def test_phase_opens_on_the_shipped_diagram_and_other_axes_ask_for_a_run():
+    at = open_page(section="phase")
+    assert "of 400 settings" in sentence(at)
+    assert "theory_run" not in [b.key for b in at.button]
+    at.selectbox(key="th_measure").set_value("error").run()
+    assert any("on the side it predicts" in c.value for c in at.caption)
+    at.selectbox(key="th_y").set_value("noise").run()
+    assert "must differ" in sentence(at)
+    at.selectbox(key="th_y").set_value("rank").run()
+    assert "Press Run" in sentence(at)
+    assert at.button(key="theory_run").label == "Run"
+
+
+def test_kept_cells_are_shown_and_continued():
+    config = theory_phase.config_of(
+        {c.key: c.default for c in theory.CONTROLS} | {"th_y": "rank", "th_grid": "coarse"}
+    )
+    calls = iter(range(1000))
+    part = run_sweep(config, workers=1, cancelled=lambda: next(calls) >= 4)
+    assert 0 < part.done.sum() < config.n_cells
+    at = open_page(section="phase", th_y="rank", th_grid="coarse")
+    assert at.button(key="theory_run").label == "Continue"
+    assert any("4 cells are kept from before" in c.value for c in at.caption)
+
+
+def test_cell_opens_in_the_lab_as_exactly_that_problem():
+    at = open_page(section="phase")
+    at.selectbox(key="theory_cell_noise").set_value(11)
+    at.selectbox(key="theory_cell_attack_scale").set_value(8).run()
+    config = theory_phase.config_of({c.key: c.default for c in theory.CONTROLS})
+    cell = 8 * 20 + 11
+    at.button(key="theory_open").click().run()
+    assert not at.exception
+    assert at.title[0].value == "Subspace lab"
+    values = {c.key: at.session_state[c.key] for c in lab.CONTROLS if c.key in at.session_state}
+    trial = theory_phase.interesting_trial(theory_phase.stored(config), cell)
+    assert lab.spec_of(values) == cell_spec(config, cell, trial)
+    assert values["use_rank"] == 3
+
+
+@pytest.mark.parametrize("method", ["residual", "norms"])
+def test_lab_shows_the_outcome_that_the_sweep_counted(method):
+    config = SweepConfig(
+        ProblemSpec(attack="colluding"),
+        Axis("noise", (0.05, 0.12, 0.19)),
+        Axis("off_subspace", (0.0, 1.2)),
+        2,
+        method,
+    )
+    for cell in range(6):
+        values = theory_phase.lab_values(config, cell, 1)
+        assert all(control.valid(values[control.key]) for control in lab.CONTROLS)
+        result = lab.solve(lab.scenario_of(values))
+        trial = run_trial(cell_spec(config, cell, 1), method)
+        assert (result.detection.exact, result.detection.f1) == (trial.exact, trial.f1)
+        assert np.sin(np.radians(result.angles[-1])) == pytest.approx(trial.error, abs=1e-6)
+
+
+def test_axes_keep_to_the_steps_of_the_lab():
+    controls = {c.key: c for c in lab.SCENARIO}
+    for name, values in theory_phase.FINE.items():
+        control = controls[theory.SWEPT[name]]
+        assert all(control.valid(value) for value in values)
+        steps = (np.array(values) - control.low) / control.step
+        assert steps == pytest.approx(np.round(steps), abs=1e-6)
+
+
+def test_presets_are_valid_screens():
+    known = {control.key: control for control in theory.CONTROLS}
+    for preset in theory.PRESETS:
+        for key, value in preset.values.items():
+            assert known[key].valid(value), (preset.key, key)
+
+
+def test_predicted_boundary_is_defined_wherever_a_cell_is():
+    config = replace(
+        theory_phase.config_of({c.key: c.default for c in theory.CONTROLS}),
+        x=Axis("rank", (1, 8)),
+        y=Axis("n_clients", (6, 44)),
+    )
+    assert np.isfinite(theory_phase.boundary(config, "exact")).all()
+    assert np.isfinite(theory_phase.boundary(config, "error")).all()
+    assert read([theory.SECTION]) == {"section": "window"}
