@@ -25,9 +25,9 @@ def headline_numbers(result: ScenarioResult) -> None:
     """Four numbers that every view is about."""
     scores, fitted = result.detection, result.fit
     chosen, local = result.error_of(result.chosen), result.error_of("local")
-    grid = st.grid("auto", min_column_width=150)
+    grid = st.grid(4, min_column_width=150)
     grid.metric(
-        "Poisoned clients found",
+        "Poisoned found",
         f"{scores.n_correct} of {scores.n_contaminated}",
         f"{scores.false_alarms} false alarms",
         delta_color="off",
@@ -35,7 +35,7 @@ def headline_numbers(result: ScenarioResult) -> None:
         help="A false alarm is an honest client that was flagged.",
     )
     grid.metric(
-        "Error of honest clients",
+        "Honest clients' error",
         amount(chosen.mean),
         f"{amount(local.mean)} when training alone",
         delta_color="off",
@@ -44,7 +44,7 @@ def headline_numbers(result: ScenarioResult) -> None:
         "it; here the truth is known because the problem was drawn.",
     )
     grid.metric(
-        "Largest angle to the truth",
+        "Angle to the truth",
         "–" if result.angles is None else f"{amount(float(result.angles[-1]))}°",
         f"rank {fitted.rank} used, {result.problem.spec.rank} true",
         delta_color="off",
@@ -53,7 +53,7 @@ def headline_numbers(result: ScenarioResult) -> None:
         "perfect match, 90° a lost direction.",
     )
     grid.metric(
-        "Margin of the verdict",
+        "Margin",
         _margin(result),
         f"λ = {amount(fitted.lam)}",
         delta_color="off",
