@@ -62,7 +62,7 @@ class CopyTaskConfig:
 
     n_clients: int = 12
     poisoned_fraction: float = 0.25
-    heterogeneity: float = 1 / 3
+    heterogeneity: float = 2 / 3
     attack: str = "shift"
     rank: int | Literal["auto"] = "auto"
     screen_coefficients: bool = False
