@@ -122,14 +122,14 @@ def _read_header(file: Any, size: int, shown: str, limits: Limits) -> tuple[dict
     prefix = file.read(8)
     if len(prefix) < 8:
         raise AdapterError(shown, f"is no safetensors file: it has only {size} bytes")
-    if prefix[:2] == b"PK" or prefix[:1] == b"\x80":
-        raise AdapterError(
-            shown,
-            "is a pickle or zip file under a wrong name; pickles can run code, so save "
-            "the adapter as safetensors",
-        )
     length = int.from_bytes(prefix, "little")
     if length > limits.header_bytes:
+        if prefix[:2] == b"PK" or (prefix[:1] == b"\x80" and prefix[1] < 6):
+            raise AdapterError(
+                shown,
+                "is a pickle or zip file under a wrong name; pickles can run code, so save the "
+                "adapter as safetensors",
+            )
         raise AdapterError(
             shown,
             f"announces a header of {length:,} bytes, more than {limits.header_bytes:,}: "
