@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from clair.baselines import METHODS
 from clair.jobs import JobState, JobView
 from clair.narrative import count
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
@@ -121,13 +122,12 @@ def caveats(outcome: Outcome) -> list[str]:
             f"Here CLAIR flagged {wrong} honest client{'s' * (wrong > 1)}; a flagged client keeps "
             "its own adapter, so it loses the help of the others, not its own work."
         )
-    for key, words in (
-        ("fedavg", "plain averaging"),
-        ("fedavg_finetuned", "FedAvg followed by fine-tuning at each client"),
-        ("local", "training alone"),
-    ):
-        if means[key] >= best:
-            notes.append(f"Here {words} is at least as good: {means[key]:.0%} against {best:.0%}.")
+    for key, mean in means.items():
+        method = METHODS[key]
+        if not method.oracle and method.family != "clair" and mean >= best:
+            notes.append(
+                f"Here *{method.label}* is at least as good: {mean:.0%} against {best:.0%} for CLAIR."
+            )
     honest, everybody = means["fedavg_benign"], means["fedavg"]
     numbers = f"averaging only the honest gives {honest:.0%}, averaging all {everybody:.0%}."
     if honest < best and honest - everybody < best - honest:

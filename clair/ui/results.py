@@ -140,6 +140,7 @@ def comparison_panel(
 
 def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> None:
     """Held-out texts as the chosen methods wrote them, wrong characters underlined."""
+    samples = sorted(samples, key=lambda sample: -len(set(sample.outputs.values())))
     methods = [key for key in METHODS if key in samples[0].outputs]
     usual = [key for key in ("local", "fedavg", "krum", "clair_eb") if key in methods]
     left, right = st.columns([1, 2], gap="large")
@@ -169,6 +170,10 @@ def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> Non
             name = METHODS[key].label + (" (oracle)" if METHODS[key].oracle else "")
             rows.append((name, written, f"{wrong} wrong" if wrong else "all right"))
     st.html(_table(rows))
+    st.caption(
+        "Wrong characters are underlined. Texts on which the methods differ most come first, "
+        "whoever is right."
+    )
 
 
 def mark_wrong(written: str, expected: str, theme: ThemeName) -> tuple[str, int]:

@@ -363,7 +363,7 @@ def test_caveats_say_where_clair_loses():
         CopyTaskResult(**{**vars(result), "accuracy": {**result.accuracy, "fedavg": fine}})
     )
     notes = "\n".join(copying_words.caveats(outcome))
-    assert "plain averaging is at least as good: 99%" in notes
+    assert "*FedAvg* is at least as good: 99%" in notes
     assert "invisible without the coefficient screen" in notes
 
 
