@@ -125,9 +125,8 @@ def caveats(outcome: Outcome) -> list[str]:
     for key, mean in means.items():
         method = METHODS[key]
         if not method.oracle and method.family != "clair" and mean >= best:
-            notes.append(
-                f"Here *{method.label}* is at least as good: {mean:.0%} against {best:.0%} for CLAIR."
-            )
+            against = f"{mean:.0%} against {best:.0%} for CLAIR."
+            notes.append(f"Here *{method.label}* is at least as good: {against}")
     honest, everybody = means["fedavg_benign"], means["fedavg"]
     numbers = f"averaging only the honest gives {honest:.0%}, averaging all {everybody:.0%}."
     if honest < best and honest - everybody < best - honest:
