@@ -6,7 +6,7 @@ import streamlit as st
 
 from clair.ui import regression
 from clair.ui.controls import show, show_all
-from clair.ui.layout import blocked, current_theme, guard, header, sentence, toolbar
+from clair.ui.layout import current_theme, guard, header, sentence, toolbar
 from clair.ui.regression_views import VIEWS, headline_numbers
 from clair.ui.state import accept_ids_from_url, read
 
@@ -28,11 +28,6 @@ accept_ids_from_url([regression.VIEW])
 values = read(regression.SCREEN)
 config = regression.config_of(values)
 header("Regression")
-reason = regression.obstacle(config)
-if reason is not None:
-    toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values)
-    blocked(reason)
-
 result = regression.solve(config)
 sentence(result.summary())
 st.markdown(regression.setting_words(config))

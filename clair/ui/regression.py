@@ -305,17 +305,6 @@ def config_of(values: Mapping[str, Any]) -> RegressionConfig:
     return RegressionConfig(**{field: values[key] for key, field in _FIELDS.items()})
 
 
-def obstacle(config: RegressionConfig) -> str | None:
-    """Why these settings have no result, in words for the visitor; None if they have one."""
-    honest = config.n_clients - config.n_poisoned
-    if honest < 3:
-        return (
-            f"Only {honest} honest clients would be left, and a shared subspace shows only when "
-            "at least 3 can be compared. Add clients or lower the poisoned share."
-        )
-    return None
-
-
 # Resources, not data: the results are frozen, and copying them at every visit costs more than it
 # protects.
 @st.cache_resource(max_entries=48, show_spinner=False)
