@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from clair.tasks.lora import ClientUpdates
-from clair.tasks.results import MethodAccuracy
+from clair.tasks.results import MethodScores
 
 Estimates = Mapping[str, np.ndarray]
 
@@ -18,10 +18,10 @@ def evaluate_methods(
     model: nn.Module,
     estimates: Mapping[str, Estimates],
     benign: np.ndarray,
-    score: Callable[[], MethodAccuracy],
+    score: Callable[[], MethodScores],
     *,
     on_method: Callable[[int, str], None] | None = None,
-) -> dict[str, MethodAccuracy]:
+) -> dict[str, MethodScores]:
     """Score the model under every method's updates of the truly benign clients.
 
     Parameters
@@ -39,7 +39,7 @@ def evaluate_methods(
 
     Returns
     -------
-    dict of MethodAccuracy
+    dict of MethodScores
         In the order of `estimates`.
     """
     accuracy = {}

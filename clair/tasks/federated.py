@@ -99,7 +99,7 @@ class Round:
     accuracy: dict[str, Any]
 
 
-def federate(task: Task, plan: Plan, clock: JobClock) -> Round:
+def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) -> Round:
     """Train all clients at once, run CLAIR on their adapters and evaluate every method.
 
     Parameters
@@ -108,12 +108,11 @@ def federate(task: Task, plan: Plan, clock: JobClock) -> Round:
     plan : Plan
     clock : JobClock
         Told of every step; may raise `Cancelled`.
+    afterwards : int
+        Steps of stage "evaluate" that the caller takes itself once this is done.
     """
     trained, history = train_adapters(task, plan, plan.schedule, clock, "train")
-    sent = {
-        name: LoraFactors(B=task.factors[:, None, None] * part.B, A=part.A)
-        for name, part in trained.items()
-    }
+    sent = tampered(task, trained)
     clock.step("clair", 0, 1)
     found = fit(sent, plan.rank, progress=lambda _: clock.check(), **plan.fit_options)
     clock.step("clair", 1, 1)
@@ -121,13 +120,14 @@ def federate(task: Task, plan: Plan, clock: JobClock) -> Round:
     estimates["base"] = {name: np.zeros_like(part) for name, part in estimates["local"].items()}
     estimates["fedavg_finetuned"] = finetune(task, plan, estimates["fedavg"], clock)
     ordered = {key: estimates[key] for key in METHODS if key in estimates}
-    clock.step("evaluate", 0, len(ordered))
+    total = len(ordered) + afterwards
+    clock.step("evaluate", 0, total)
     accuracy = evaluate_methods(
         task.model,
         ordered,
         ~task.contaminated,
         task.scores,
-        on_method=lambda done, _: clock.step("evaluate", done, len(ordered)),
+        on_method=lambda done, _: clock.step("evaluate", done, total),
     )
     verdict = detection_scores(found.flagged, task.contaminated)
     return Round(found, verdict, history, ordered, accuracy)
@@ -165,6 +165,12 @@ def train_adapters(
     return {name: LoraFactors(B=B, A=A) for name, (B, A) in lora.factors().items()}, history
 
 
+def tampered(task: Task, trained: Mapping[str, LoraFactors]) -> dict[str, LoraFactors]:
+    """What the server receives: contaminated clients may change what they send."""
+    scale = task.factors[:, None, None]
+    return {name: LoraFactors(B=scale * part.B, A=part.A) for name, part in trained.items()}
+
+
 def finetune(task: Task, plan: Plan, fedavg: Estimates, clock: JobClock) -> dict[str, np.ndarray]:
     """FedAvg's model trained further by each client on its own data.
 
@@ -187,14 +193,3 @@ def finetune(task: Task, plan: Plan, fedavg: Estimates, clock: JobClock) -> dict
     finally:
         start.remove()
     return {name: fedavg[name] + part.dense() for name, part in own.items()}
-
-
-def stage_costs(train: float, clair: float, finetune: float, evaluate: float) -> dict[Stage, float]:
-    """Expected cost of the stages for a `JobClock`, in the order in which `federate` runs."""
-    return {
-        "prepare": 0.1 * train,
-        "train": train,
-        "clair": clair,
-        "finetune": finetune,
-        "evaluate": evaluate,
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -55,7 +55,25 @@ class TrainingProgress:
 
 
 @dataclass(frozen=True)
-class MethodAccuracy:
+class MethodScores:
+    """What one method is worth on held-out data; a task adds one field a measure.
+
+    Every field is an ndarray of shape (n_benign,), one entry for each truly benign client, so that
+    one panel can draw any task's measures.
+    """
+
+    def to_json(self) -> dict[str, float]:
+        """Mean and standard deviation of every measure over the benign clients."""
+        numbers = {}
+        for measure in fields(self):
+            values = getattr(self, measure.name)
+            numbers[measure.name] = float(values.mean())
+            numbers[f"{measure.name}_sd"] = float(values.std(ddof=1)) if values.size > 1 else 0.0
+        return numbers
+
+
+@dataclass(frozen=True)
+class MethodAccuracy(MethodScores):
     """Accuracy of one method on held-out data, one entry for each truly benign client.
 
     Attributes
@@ -68,16 +86,6 @@ class MethodAccuracy:
 
     token: np.ndarray
     exact_match: np.ndarray
-
-    def to_json(self) -> dict[str, float]:
-        """Means over benign clients and the standard deviation of the exact match."""
-        return {
-            "token": float(self.token.mean()),
-            "exact_match": float(self.exact_match.mean()),
-            "exact_match_sd": float(self.exact_match.std(ddof=1))
-            if self.exact_match.size > 1
-            else 0.0,
-        }
 
 
 @dataclass(frozen=True)

@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from clair.metrics import DetectionScores
 from clair.pipeline import ClairFit
+from clair.tasks.results import MethodScores
+
+__all__ = ["MethodScores", "TaskConfig", "TaskResult", "finite_or_none", "means_of"]
 
 
 class TaskConfig(Protocol):
     """Settings of a task: a frozen dataclass that can say itself as JSON."""
 
     def to_json(self) -> dict[str, Any]: ...
-
-
-@dataclass(frozen=True)
-class MethodScores:
-    """What one method is worth on held-out data; a task adds one field a measure.
-
-    Every field is an ndarray of shape (n_benign,), one entry for each truly benign client, so that
-    one panel can draw any task's measures.
-    """
-
-    def to_json(self) -> dict[str, float]:
-        """Mean and standard deviation of every measure over the benign clients."""
-        numbers = {}
-        for measure in fields(self):
-            values = getattr(self, measure.name)
-            numbers[measure.name] = float(values.mean())
-            numbers[f"{measure.name}_sd"] = float(values.std(ddof=1)) if values.size > 1 else 0.0
-        return numbers
 
 
 @dataclass(frozen=True)

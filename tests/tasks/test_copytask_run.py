@@ -14,12 +14,12 @@ from clair.tasks import Cancelled
 from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask import model as copytask_model
 from clair.tasks.copytask.data import apply_style, make_federation
-from clair.tasks.copytask.federated import tamper, train_adapters
+from clair.tasks.copytask.federated import CopyTask
 from clair.tasks.copytask.model import load_base_model
 from clair.tasks.copytask.pretrain import exact_match, sample_texts
-from clair.tasks.copytask.run import stage_costs
-from clair.tasks.copytask.scoring import Batch
+from clair.tasks.copytask.run import plan_of, stage_costs
 from clair.tasks.device import limited_threads, resolve_device
+from clair.tasks.federated import tampered, train_adapters
 from clair.tasks.progress import JobClock
 from clair.tasks.results import STAGE_LABELS, TrainingProgress
 
@@ -45,9 +45,9 @@ def small_run() -> Watched:
 
 
 def adapters(config):
-    data = Batch([(c.texts, c.targets) for c in make_federation(config).clients], CPU)
-    clock = JobClock(stage_costs(config))
-    return train_adapters(config, load_base_model(CPU), data, 5, clock, "train")[0]
+    task = CopyTask(config, make_federation(config), load_base_model(CPU))
+    plan, clock = plan_of(config), JobClock(stage_costs(config))
+    return train_adapters(task, plan, replace(plan.schedule, steps=5), clock, "train")[0]
 
 
 def test_every_method_is_scored_on_the_benign_clients(small_run: Watched) -> None:
@@ -120,12 +120,13 @@ def test_same_seed_same_bytes_and_another_seed_others() -> None:
 
 
 def test_update_attacks_change_what_contaminated_clients_send() -> None:
-    updates = adapters(replace(SMALL, n_clients=4))
-    contaminated = np.array([False, True, False, False])
     for attack, factor in (("sign_flip", -1), ("scaled", 10), ("shift", 1)):
-        for name, sent in tamper(attack, updates, contaminated).items():
+        config = replace(SMALL, n_clients=4, attack=attack)
+        task = CopyTask(config, make_federation(config), load_base_model(CPU))
+        updates = adapters(config)
+        for name, sent in tampered(task, updates).items():
             expected = updates[name].dense()
-            expected[1] *= factor
+            expected[task.contaminated] *= factor
             np.testing.assert_allclose(sent.dense(), expected)
 
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
-import torch
 
-from clair import ClairFit, LoraFactors, fit
-from clair.baselines import METHODS, estimate_all
-from clair.metrics import detection_scores
+from clair.baselines import METHODS
 from clair.tasks.copytask.config import CopyTaskConfig
-from clair.tasks.copytask.data import TARGET_START, Federation, make_federation
-from clair.tasks.copytask.federated import finetune_fedavg, tamper, train_adapters
-from clair.tasks.copytask.model import FrozenPrefix, load_base_model
+from clair.tasks.copytask.data import make_federation
+from clair.tasks.copytask.federated import CopyTask
+from clair.tasks.copytask.model import load_base_model
 from clair.tasks.copytask.result import CopyTaskResult
-from clair.tasks.copytask.scoring import Batch, write_samples
+from clair.tasks.copytask.scoring import write_samples
 from clair.tasks.device import describe_device, limited_threads, resolve_device
-from clair.tasks.evaluation import Estimates, evaluate_methods
+from clair.tasks.federated import Plan, federate
 from clair.tasks.progress import JobClock
-from clair.tasks.results import MethodAccuracy, Sample, Stage, TrainingProgress
-
-if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
+from clair.tasks.results import Stage, TrainingProgress
+from clair.tasks.training import Schedule
 
 #: Clients share the *input* side of their adapters here: which letters are to be changed.
 SIDE = "input"
@@ -48,46 +42,40 @@ def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
     if config.precision == "bfloat16" and device.type != "cuda":
         raise ValueError(f'precision "bfloat16" needs a CUDA device, got {device.type!r}')
     federation = make_federation(config)
-    model = load_base_model(device)
-    data = Batch([(client.texts, client.targets) for client in federation.clients], device)
+    task = CopyTask(config, federation, load_base_model(device))
     clock.step("prepare", 1, 1)
-
-    trained, history = train_adapters(config, model, data, config.steps, clock, "train")
-    updates = tamper(config.attack, trained, federation.contaminated)
-    found = run_clair(config, updates, clock)
-    estimates = estimate_all(updates, fit=found, contaminated=federation.contaminated)
-    estimates["base"] = {name: np.zeros_like(part) for name, part in estimates["local"].items()}
-    estimates["fedavg_finetuned"] = finetune_fedavg(config, model, data, estimates["fedavg"], clock)
-    ordered = {key: estimates[key] for key in METHODS if key in estimates}
-    accuracy, samples = _evaluate(config, federation, model, ordered, device, clock)
+    done = federate(task, plan_of(config), clock, afterwards=1)
+    benign = np.flatnonzero(~federation.contaminated)[: config.n_samples]
+    shown = {int(k): federation.clients[k] for k in benign}
+    samples = write_samples(task.model, done.estimates, shown, device)
+    clock.step("evaluate", 1, 1)
     return CopyTaskResult(
         config=config,
         device=describe_device(device, config.threads),
         seconds=dict(clock.seconds),
         contaminated=federation.contaminated,
-        fit=found,
-        loss_history=history,
-        accuracy=accuracy,
+        fit=done.fit,
+        detection=done.detection,
+        accuracy=done.accuracy,
+        loss_history=done.loss_history,
         samples=samples,
-        detection=detection_scores(found.flagged, federation.contaminated),
     )
 
 
-def run_clair(
-    config: CopyTaskConfig, updates: Mapping[str, LoraFactors], clock: JobClock
-) -> ClairFit:
-    """Run CLAIR on the adapters, jointly over the modules."""
-    clock.step("clair", 0, 1)
-    found = fit(
-        updates,
-        config.rank,
-        screen_coefficients=config.screen_coefficients,
-        side=SIDE,
-        gap=GAP,
-        progress=lambda _: clock.check(),
+def plan_of(config: CopyTaskConfig) -> Plan:
+    """How the clients train, and what CLAIR is told."""
+    return Plan(
+        lora_rank=config.lora_rank,
+        schedule=Schedule(config.steps, config.learning_rate),
+        finetune_steps=config.steps if config.finetune_steps is None else config.finetune_steps,
+        seed=config.seed,
+        rank=config.rank,
+        fit_options={
+            "screen_coefficients": config.screen_coefficients,
+            "side": SIDE,
+            "gap": GAP,
+        },
     )
-    clock.step("clair", 1, 1)
-    return found
 
 
 def stage_costs(config: CopyTaskConfig) -> dict[Stage, float]:
@@ -105,31 +93,3 @@ def stage_costs(config: CopyTaskConfig) -> dict[Stage, float]:
         "finetune": finetune * step,
         "evaluate": scored + written,
     }
-
-
-def _evaluate(
-    config: CopyTaskConfig,
-    federation: Federation,
-    model: LlamaForCausalLM,
-    estimates: Mapping[str, Estimates],
-    device: torch.device,
-    clock: JobClock,
-) -> tuple[dict[str, MethodAccuracy], tuple[Sample, ...]]:
-    """Held-out accuracy of every method over the truly benign clients, and a few samples."""
-    benign = np.flatnonzero(~federation.contaminated)
-    clients = {int(k): federation.clients[k] for k in benign}
-    total = len(estimates) + 1
-    clock.step("evaluate", 0, total)
-    test = Batch([(c.test_texts, c.test_targets) for c in clients.values()], device)
-    prefix = FrozenPrefix(model, test.tokens, TARGET_START)
-    accuracy = evaluate_methods(
-        model,
-        estimates,
-        ~federation.contaminated,
-        lambda: test.accuracy(prefix.logits()),
-        on_method=lambda done, _: clock.step("evaluate", done, total),
-    )
-    shown = dict(list(clients.items())[: config.n_samples])
-    samples = write_samples(model, estimates, shown, device)
-    clock.step("evaluate", total, total)
-    return accuracy, samples

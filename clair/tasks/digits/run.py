@@ -23,10 +23,10 @@ from clair.tasks.digits.data import (
 from clair.tasks.digits.model import DigitNet, load_base_model
 from clair.tasks.digits.result import DigitScores, DigitsResult, Flips, ImageSample
 from clair.tasks.evaluation import Estimates
-from clair.tasks.federated import Plan, federate, stage_costs
+from clair.tasks.federated import Plan, federate
 from clair.tasks.lora import ClientUpdates
 from clair.tasks.progress import JobClock
-from clair.tasks.results import TrainingProgress
+from clair.tasks.results import Stage, TrainingProgress
 from clair.tasks.training import Schedule
 
 #: The stricter pair of `clair.detection.gap_rule`: honest clients differ much here, and the looser
@@ -104,9 +104,7 @@ def run(
     cancelled: Callable[[], bool] | None = None,
 ) -> DigitsResult:
     """Do what `clair.tasks.digits.run_digits` documents."""
-    step = config.n_clients / 16
-    costs = stage_costs(config.steps * step, 40 * step, config.steps * step, 60 * step)
-    clock = JobClock(costs, progress, cancelled)
+    clock = JobClock(_stage_costs(config), progress, cancelled)
     with limited_threads(config.threads):
         clock.step("prepare", 0, 1)
         device = resolve_device(config.device)
@@ -121,8 +119,9 @@ def run(
             rank=config.rank,
             fit_options={"screen_coefficients": config.screen_coefficients, "gap": GAP},
         )
-        done = federate(task, plan, clock)
+        done = federate(task, plan, clock, afterwards=1)
         readings = task.readings({key: done.estimates[key] for key in SHOWN})
+        clock.step("evaluate", 1, 1)
     return DigitsResult(
         config=config,
         device=describe_device(device, config.threads),
@@ -135,6 +134,19 @@ def run(
         samples=_samples(config, readings, task.names, np.flatnonzero(~task.contaminated)),
         flips=_flips(readings, task.names),
     )
+
+
+def _stage_costs(config: DigitsConfig) -> dict[Stage, float]:
+    """Expected cost of the stages, in training steps of sixteen clients."""
+    share = config.n_clients / 16
+    train = config.steps * share
+    return {
+        "prepare": 0.1 * train,
+        "train": train,
+        "clair": 40 * share,
+        "finetune": train,
+        "evaluate": 60 * share,
+    }
 
 
 def _flips(readings: Mapping[str, np.ndarray], names: np.ndarray) -> dict[str, Flips]:
