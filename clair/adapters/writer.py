@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -117,12 +118,13 @@ def _write(
     plan = Plan.of(audit)
     adapters = plan.judged.adapters.adapters
     files: dict[int, _StreamedFile] = {}
+    taken: set[str] = set()
     written: list[WrittenAdapter] = []
     for k, spectrum in plan.spectra().items():
         adapter = adapters[plan.judged.clients[k]]
         chosen = adapter.rank if energy is None else spectrum.rank_for(energy)
         chosen = chosen if rank is None else rank
-        own = folder / adapter.name
+        own = folder / safe_folder(adapter.name, taken)
         own.mkdir(parents=True)
         modules = [name for name in plan.judged.modules if name in adapter.modules]
         (own / CONFIG_NAME).write_text(
@@ -139,6 +141,18 @@ def _write(
         if step is not None:
             step("write", done + 1, len(plan.judged.modules))
     return written
+
+
+def safe_folder(name: str, taken: set[str]) -> str:
+    """Relative path for a client's name that stays below its parent and is not `taken` yet."""
+    parts = [re.sub(r'[\x00-\x1f\x7f<>:"\\|?*]', "_", part)[:80] for part in name.split("/")]
+    plain = "/".join(part for part in parts if part.strip(". ")) or "client"
+    chosen, number = plain, 1
+    while chosen.casefold() in taken:
+        number += 1
+        chosen = f"{plain}-{number}"
+    taken.add(chosen.casefold())
+    return chosen
 
 
 def _shapes(adapter: Adapter, modules: list[str], rank: int) -> dict[str, tuple[int, int]]:

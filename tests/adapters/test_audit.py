@@ -1,0 +1,252 @@
+"""Verdicts on folders of adapters: good ones, incomplete ones, and ones with a problem inside."""
+
+import numpy as np
+import pytest
+
+import clair
+from clair.adapters import AdapterError, AuditOptions, Limits, audit, read_folder
+from clair.adapters.compress import compress, gram_root
+from clair.adapters.simulate import SimulatedSet, write_simulated
+
+
+def verdicts(result):
+    return {client.name: client.verdict for client in result.clients}
+
+
+def flagged(result):
+    return [client.name for client in result.named("flagged")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exactly_the_poisoned_clients_are_flagged(tmp_path, seed):
+    poisoned = write_simulated(tmp_path / "s", SimulatedSet(n_clients=9, seed=seed))
+    result = audit(read_folder(tmp_path / "s"))
+    assert flagged(result) == poisoned
+    assert result.exit_code == 1
+    assert result.side == "output"
+    assert all(name in result.sentence() for name in poisoned)
+    for module in result.modules:
+        assert module.shared_energy["output"] > 0.9 > 0.5 > module.shared_energy["input"]
+        assert module.suggested_rank["output"] == 3
+        for client, value in zip(result.judged_clients, module.deviation, strict=True):
+            assert (value > 2) == (client.verdict == "flagged")
+    assert {m.layer for m in result.modules} == {0, 1}
+    assert {m.kind for m in result.modules} == {"self_attn.q_proj", "self_attn.k_proj"}
+
+
+def test_a_clean_set_is_clean(tmp_path):
+    write_simulated(tmp_path / "s", SimulatedSet(n_poisoned=0))
+    result = audit(read_folder(tmp_path / "s"))
+    assert flagged(result) == []
+    assert result.exit_code == 0
+    assert np.isinf(result.threshold)
+
+
+@pytest.mark.parametrize("side", ["output", "input"])
+@pytest.mark.parametrize("rank", ["auto", 3])
+def test_scores_and_norms_equal_the_dense_computation(site, side, rank):
+    site.modules = {"l.0.q": (40, 30), "l.1.q": (26, 33)}
+    site._shared = {
+        n: np.random.default_rng(3).standard_normal((d, 2)) for n, (d, _) in site.modules.items()
+    }
+    for k in range(7):
+        site.add(f"c{k}", k, poisoned=k in (2, 5), rank=3 + k % 2)
+    found = read_folder(site.root)
+    result = audit(found, AuditOptions(rank=rank, side=side, tol=1e-11, max_iter=3000))
+    dense = {
+        name: np.array([np.matmul(*a.factors(name)) for a in found.adapters])
+        for name in found.modules
+    }
+    fitted = clair.fit(dense, rank, side=side, gap=(1.15, 1.25), tol=1e-11, max_iter=3000)
+    assert result.rank == fitted.rank
+    np.testing.assert_allclose(result.sides[side].scores, fitted.scores, rtol=1e-8)
+    norms = [client.norm for client in result.judged_clients]
+    np.testing.assert_allclose(norms, fitted.contamination_norms, rtol=1e-6)
+    assert [c.verdict == "kept" for c in result.clients] == fitted.benign.tolist()
+
+
+def test_one_broken_adapter_does_not_cost_the_others(site):
+    site.fill(6, poisoned=[4])
+    bad = site.tensors(7)
+    bad["base_model.model.model.layers.1.q_proj.lora_B.weight"][3, 1] = np.nan
+    site.add("nan", tensors=bad)
+    site.add("zero", tensors={key: 0 * value for key, value in site.tensors(8).items()})
+    site.add("huge", tensors={k: 1e200 * v.astype(float) for k, v in site.tensors(9).items()})
+    site.add("dora", config={"use_dora": True})
+    other = site.add("other", config={"base_model_name_or_path": "org/another"})
+    (site.root / "empty").mkdir()
+    site.add("cut")
+    cut = site.root / "cut" / "adapter_model.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-10])
+    odd = site.tensors(10)
+    odd["base_model.model.model.layers.1.q_proj.lora_B.weight"] = np.ones((5, 4), np.float32)
+    site.add("odd", tensors=odd)
+    (site.root / "link").symlink_to(other)
+    result = audit(read_folder(site.root))
+    expected = {f"c{k}": "kept" for k in range(6)} | {"c4": "flagged"}
+    expected |= dict.fromkeys(
+        ("nan", "zero", "huge", "dora", "other", "cut", "odd", "link"), "not judged"
+    )
+    assert verdicts(result) == expected
+    reasons = {c.name: c.reasons[0] for c in result.named("not judged")}
+    assert "layers.1.q_proj.lora_B.weight: 1 of 36 entries are NaN" in reasons["nan"]
+    assert "zero in every module" in reasons["zero"]
+    assert "as large as" in reasons["huge"]
+    assert "DoRA" in reasons["dora"]
+    assert "org/another" in reasons["other"]
+    assert "truncated" in reasons["cut"]
+    assert "5 x 14 weight, which is 9 x 14 in the other adapters" in reasons["odd"]
+    assert "is a link" in reasons["link"]
+    alone = {c.name: c.score for c in result.judged_clients}
+    for name in ("nan", "zero", "huge", "dora", "other", "cut", "odd"):
+        for file in (site.root / name).iterdir():
+            file.unlink()
+    again = audit(read_folder(site.root))
+    assert {c.name: c.score for c in again.judged_clients} == pytest.approx(alone, rel=1e-9)
+
+
+def test_modules_missing_at_some_clients_neither_hide_nor_accuse_anybody(site):
+    first = next(iter(site.modules))
+    for k in range(8):
+        only = [first] if k in (1, 6) else None
+        site.add(f"c{k}", k, poisoned=k in (5, 6), modules=only)
+    result = audit(read_folder(site.root), AuditOptions(rank=2, side="output"))
+    assert flagged(result) == ["c5", "c6"]
+    assert [module.n_clients for module in result.modules] == [8, 6]
+    assert np.isnan(result.modules[1].deviation[[1, 6]]).all()
+    assert any("1 of 2 modules are missing" in note for note in result.notes)
+
+
+def test_modules_of_one_or_two_clients_are_named_as_not_judged(site):
+    site.fill(5)
+    site.modules["extra.k_proj"] = (6, 7)
+    site._shared["extra.k_proj"] = np.ones((6, 2))
+    site.add("more", 9)
+    result = audit(read_folder(site.root), AuditOptions(rank=2))
+    assert [module.name for module in result.modules] == list(site.modules)[:2]
+    assert any("extra.k_proj" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_fewer_than_three_clients_cannot_be_judged(site, n):
+    site.root.mkdir()
+    site.fill(n)
+    result = audit(read_folder(site.root))
+    assert result.exit_code == 2
+    assert f"{n} usable adapter" in result.reason
+    assert "at least 3" in result.sentence()
+    assert len(result.named("not judged")) == n
+
+
+def test_base_models_without_a_majority_are_refused_and_paths_do_not_matter(site):
+    for k, base in enumerate(("org/a", "/home/x/a", "C:\\models\\A", "org/b")):
+        site.add(f"c{k}", k, config={"base_model_name_or_path": base})
+    result = audit(read_folder(site.root), AuditOptions(rank=2))
+    assert verdicts(result)["c3"] == "not judged"
+    assert verdicts(result)["c2"] != "not judged"
+    site.add("c4", 4, config={"base_model_name_or_path": "b"})
+    site.add("c5", 5, config={"base_model_name_or_path": "b/"})
+    with pytest.raises(AdapterError, match="different base models"):
+        read_folder(site.root)
+    together = read_folder(site.root, any_base=True)
+    assert len(together.adapters) == 6
+    assert "different base models" in together.notes[0]
+
+
+def test_equal_updates_of_two_clients_are_pointed_out(site):
+    site.fill(5)
+    twin = site.tensors(2)
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0].astype(np.float64)
+    for key in twin:  # other factors, the same products
+        wide = twin[key].astype(np.float64)
+        twin[key] = wide @ turn if "lora_B" in key else turn.T @ wide
+    site.add("twin", tensors=twin)
+    notes = audit(read_folder(site.root), AuditOptions(rank=2)).notes
+    assert "c2 and twin sent the same update." in notes
+
+
+def test_names_in_any_script_and_with_control_characters(site):
+    names = ["klinik-zürich", "医院-3", "больница", "evil\x1b[31m", "a b"]
+    for k, name in enumerate(names):
+        site.add(name, k)
+    result = audit(read_folder(site.root), AuditOptions(rank=2))
+    assert {"klinik-zürich", "医院-3", "больница", "evil\\x1b[31m"} <= set(verdicts(result))
+
+
+def test_ten_thousand_small_files_and_too_many_adapters_are_bounded(site):
+    site.fill(3)
+    junk = site.root / "junk"
+    junk.mkdir()
+    for i in range(10_000):
+        (junk / f"{i}.txt").touch()
+    assert len(read_folder(site.root).adapters) == 3
+    with pytest.raises(AdapterError, match=r"more than 5,000 files"):
+        read_folder(site.root, Limits(entries=5_000))
+    with pytest.raises(AdapterError, match="more than 2 adapters"):
+        read_folder(site.root, Limits(clients=2))
+    result = audit(read_folder(site.root), limits=Limits(core_bytes=100))
+    assert "audit fewer clients" in result.reason
+
+
+def test_folders_that_are_no_folder_of_adapters(site, tmp_path):
+    folder = site.add("c")
+    with pytest.raises(AdapterError, match="is itself an adapter"):
+        read_folder(folder)
+    for path in (tmp_path / "missing", folder / "adapter_config.json"):
+        with pytest.raises(AdapterError, match="is not a folder"):
+            read_folder(path)
+
+
+def test_rank_must_fit_every_module(site):
+    result = audit(read_folder(site.fill(4)), AuditOptions(rank=10))
+    assert "rank must be at most 9 for module model.layers.1.q_proj" in result.reason
+    with pytest.raises(ValueError, match="rank must be at least 1"):
+        AuditOptions(rank=0)
+    with pytest.raises(ValueError, match="side must be one of"):
+        AuditOptions(side="left")
+
+
+def test_progress_is_reported_and_may_stop_the_audit(site):
+    seen = []
+    audit(read_folder(site.fill(4)), step=lambda *stage: seen.append(stage))
+    assert {stage for stage, _, _ in seen} == {"read", "detect", "split", "report"}
+
+    def stop(stage, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(read_folder(site.root), step=stop)
+
+
+@pytest.mark.parametrize("shape", [(50, 9), (9, 50), (6, 5)])
+def test_compression_keeps_all_inner_products(shape):
+    rng = np.random.default_rng(0)
+    ranks = [3, 1, 0, 4]
+    factors = [
+        None if r == 0 else (rng.standard_normal((shape[0], r)), rng.standard_normal((r, shape[1])))
+        for r in ranks
+    ]
+    module = compress(factors, shape)
+    dense = np.array([np.zeros(shape) if p is None else p[0] @ p[1] for p in factors])
+    for side in ("output", "input"):
+        blocks = module.core(side).blocks
+        expected = dense if side == "output" else dense.transpose(0, 2, 1)
+        for j in range(4):
+            for k in range(4):
+                ours = np.linalg.svd(blocks[j] @ blocks[k].T, compute_uv=False)
+                full = np.linalg.svd(expected[j] @ expected[k].T, compute_uv=False)
+                n = min(len(ours), len(full))
+                np.testing.assert_allclose(ours[:n], full[:n], atol=1e-9 * full.max(initial=1))
+
+
+def test_gram_roots_of_dependent_and_very_uneven_columns():
+    rng = np.random.default_rng(0)
+    Y = rng.standard_normal((40, 6))
+    Y[:, 3] = Y[:, 0] - 2 * Y[:, 1]
+    Y[:, 4] = 0
+    Y[:, 5] *= 1e12
+    root, inverse = gram_root(Y.T @ Y)
+    assert root.shape == (4, 6)
+    np.testing.assert_allclose((Y @ inverse).T @ (Y @ inverse), np.eye(4), atol=1e-7)
+    lengths = np.maximum(np.linalg.norm(Y, axis=0), 1)
+    np.testing.assert_allclose((Y @ inverse @ root) / lengths, Y / lengths, atol=1e-7)
