@@ -364,8 +364,10 @@ def remedy_words(remedies: Mapping[str, Remedy], names: Mapping[str, str]) -> st
     entry = remedies[best]
     cost = max(float(entry.wrong.mean()), float(entry.wrong_clean.mean()))
     price = f"at {cost:.0%} false alarms" if cost >= 0.005 else "without a false alarm"
+    equal = [names[key] for key in remedies if worth(key) >= worth(best) - 1e-9]
+    helps = " or ".join(equal)
     return (
-        f"{names[best][0].upper()}{names[best][1:]} raises the share found from {plain:.0%} to "
+        f"{helps[0].upper()}{helps[1:]} raises the share found from {plain:.0%} to "
         f"{float(entry.found.mean()):.0%}, {price}"
     )
 

@@ -72,7 +72,7 @@ def blind(values: dict[str, Any], theme: ThemeName) -> None:
     """One blind spot, live."""
     head = st.container()
     st.markdown(INTRO)
-    case = show(BLIND, label=False)
+    case = values[BLIND.key] = show(BLIND, label=False)
     spec = case_spec(values, case)
     remedies = {key: _remedy(spec, key) for key in REMEDIES}
     words = remedy_words(remedies, NAMES)

@@ -153,7 +153,8 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
     """The dual variable as a picture, and what it proves."""
     spec, head = spec_of(values, exact=True), st.container()
     st.markdown(PROOF_INTRO)
-    problem, proof = _proof(spec, show(LAM_TIMES))
+    values[LAM_TIMES.key] = show(LAM_TIMES)
+    problem, proof = _proof(spec, values[LAM_TIMES.key])
     truth, numbers = problem.contaminated, proof.certificate
     with head:
         sentence(certificate_sentence(proof, truth, spec.rank))

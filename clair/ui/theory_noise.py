@@ -141,7 +141,7 @@ def sets(values: dict[str, Any], theme: ThemeName) -> None:
     """Separation of the scores and probability of the exact set."""
     spec, head = spec_of(values), st.container()
     st.markdown(SET_INTRO)
-    name = show(SET_AXIS, label=False)
+    name = values[SET_AXIS.key] = show(SET_AXIS, label=False)
     curves = _separation(spec, name)
     with head:
         sentence(set_sentence(curves, name))
@@ -176,7 +176,7 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
     """Measured and predicted error of the honest clients."""
     spec, head = spec_of(values), st.container()
     st.markdown(GAIN_INTRO)
-    name = show(GAIN_AXIS, label=False)
+    name = values[GAIN_AXIS.key] = show(GAIN_AXIS, label=False)
     curves, now = _gain(spec, name), predicted_errors(spec)
     with head:
         sentence(gain_sentence(curves, now, spec.noise))

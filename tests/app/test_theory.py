@@ -71,6 +71,7 @@ def test_certificate_says_what_failed():
     assert not at.success
     assert "No certificate" in at.warning[0].value
     assert "λ is too small" in at.warning[0].value
+    assert "solver stopped" not in at.warning[0].value
     at.button(key="theory_preset_wrong_proof").click().run()
     assert "Proven optimal, and yet wrong" in sentence(at)
 
@@ -97,6 +98,13 @@ def test_rank_that_fills_the_updates_is_explained():
     at.slider(key="th_rank").set_value(4).run()
     assert not at.exception
     assert "nothing lies outside it" in at.warning[0].value
+
+
+def test_link_to_a_section_s_own_control_counts_from_the_first_run():
+    at = open_page(section="certificate", th_lam="0.6")
+    assert any(c.value.startswith("**A proof that fails.**") for c in at.caption)
+    at = open_page(section="sets", th_set_axis="attack_scale")
+    assert "attack strength" in sentence(at)
 
 
 def test_gain_turns_into_a_cost():

@@ -48,7 +48,7 @@ def test_clicked_cell_opens_the_lab_on_that_problem(server, visit):
     cell = row * 20 + column
     trial = theory_phase.interesting_trial(theory_phase.stored(config), cell)
     spec = cell_spec(config, cell, trial)
-    assert page.get_by_label("Seed").input_value() == str(spec.seed)
+    assert page.get_by_role("spinbutton", name="Seed").input_value() == str(spec.seed)
     assert f"noise={spec.noise}" in page.url
     assert page.get_by_role("slider", name="Attack strength").get_attribute("aria-valuenow") in (
         f"{spec.attack_scale:g}",
