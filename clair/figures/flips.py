@@ -47,16 +47,24 @@ def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart
             marker={
                 "color": color,
                 "line": {"width": 0},
-                "pattern": {"shape": pattern, "fgcolor": PAPERS[theme].background, "size": 6},
+                "pattern": {
+                    "shape": pattern,
+                    "fillmode": "overlay",
+                    "fgcolor": PAPERS[theme].background,
+                    "size": 6,
+                },
             },
             hovertemplate=f"instead of %{{y}}: %{{text}} readings {name}<extra></extra>",
         )
     widest = max(max(row["to_right"], row["to_wrong"]) for row in flips.values()) or 1
     figure.add_vline(x=0, line={"color": PAPERS[theme].ink, "width": 1})
     figure.update_xaxes(
-        range=[-1.2 * widest, 1.2 * widest], showticklabels=False, ticks="", showgrid=False
+        range=[-1.2 * widest, 1.2 * widest],
+        showticklabels=False,
+        ticks="",
+        showgrid=False,
+        title_text="readings that change with CLAIR instead of …",
     )
-    figure.update_xaxes(title_text="readings that change with CLAIR instead of …")
     figure.update_yaxes(autorange="reversed", showgrid=False, tickfont={"color": PAPERS[theme].ink})
     alone = flips.get("local", flips[rows[0]])
     title = (

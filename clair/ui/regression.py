@@ -17,8 +17,8 @@ KIND = "regression"
 DEFAULTS = RegressionConfig()
 
 MEASURES = {
-    "excess": Measure("error on new data (1 = not adapted)", share=False, more_is_better=False),
-    "squared": Measure("mean squared error on new data", share=False, more_is_better=False),
+    "excess": Measure("error on new data", share=False, more_is_better=False),
+    "squared": Measure("mean squared error", share=False, more_is_better=False),
 }
 
 CONTROLS: tuple[Control, ...] = (

@@ -24,7 +24,7 @@ from clair.ui.results import comparison_panel, show_chart, verdict_panel
 def headline_numbers(result: RegressionResult) -> None:
     """Four numbers that every view is about."""
     scores, means = result.detection, means_of(result.accuracy, "excess")
-    grid = st.grid("auto", min_column_width=190)
+    grid = st.grid("auto", min_column_width=150)
     grid.metric(
         "Poisoned found",
         f"{scores.n_correct} of {scores.n_contaminated}",
