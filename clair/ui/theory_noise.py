@@ -70,7 +70,7 @@ def _stability(spec: ProblemSpec) -> Stability:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _separation(spec: ProblemSpec, name: str) -> Separation:
-    return separation(spec, name, LEVELS[name], trials=5)
+    return separation(spec, name, LEVELS[name], trials=4)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
