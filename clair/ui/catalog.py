@@ -45,6 +45,11 @@ PAGES: tuple[PageInfo, ...] = (
         "Real handwritten digits: sixteen clients who name some of them differently.",
     ),
     PageInfo(
+        "adapters",
+        "Your adapters",
+        "Upload LoRA adapters of several clients and see which of them to trust.",
+    ),
+    PageInfo(
         "theory",
         "Theory",
         "When CLAIR works and why: windows, proofs, phase diagrams, gains, blind spots.",

@@ -1,0 +1,255 @@
+"""State of the page "Your adapters": its controls, and audits that leave nothing behind.
+
+Uploaded bytes live in the visitor's session and in a temporary folder that exists only while an
+audit or a download is made. Results are kept in the session, never in a shared cache; only the
+bundled example, which is public, is.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import streamlit as st
+
+from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_folder, write_refined
+from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
+from clair.adapters.errors import AdapterError
+from clair.adapters.folder import AdapterSet
+from clair.adapters.limits import MIB
+from clair.adapters.options import Step
+from clair.ui.state import Control
+
+ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
+SENSITIVE = (1.10, 1.15)
+#: Audits at once over all visitors, and how long one waits for a turn, in seconds.
+WORKERS, PATIENCE = 2, 120.0
+
+LIMITS_WORDS = (
+    f"At most {UPLOAD_BYTES // MIB} MB in all, {UNPACKED_BYTES // MIB} MB unpacked and "
+    f"{UPLOAD_LIMITS.clients} adapters. Files are read on this server while a result is computed, "
+    "are not shown to anybody else, and are gone when you close the page. For larger sets: "
+    "`python -m clair audit DIR` on your own machine."
+)
+HOW_WORDS = (
+    "Zips of one or more PEFT adapters (`adapter_config.json` and `adapter_model.safetensors` in a "
+    "folder each), or pairs `site1.safetensors` and `site1.json`. Pickles (`.bin`) are refused."
+)
+
+SETTINGS: tuple[Control, ...] = (
+    Control(
+        "use_rank",
+        "Shared rank",
+        "scale",
+        "auto",
+        "Number of directions honest clients share in each module. Automatic: the rank that best "
+        "predicts clients it was not fitted on.",
+        options=(("auto", "auto"), *((r, str(r)) for r in range(1, 9))),
+        group="judge",
+    ),
+    Control(
+        "side",
+        "Side that decides",
+        "segment",
+        "auto",
+        "Output: columns of the updates (LoRA's B). Input: rows (LoRA's A). Auto: the side of "
+        "which more is shared. Both are computed and compared.",
+        options=(("auto", "Auto"), ("output", "Output"), ("input", "Input")),
+        group="judge",
+    ),
+    Control(
+        "sensitive",
+        "Flag at smaller gaps",
+        "flag",
+        False,
+        "Finds more colluding clients, at the price of false alarms.",
+        group="judge",
+    ),
+    Control(
+        "screen",
+        "Coefficient screen",
+        "flag",
+        False,
+        "Also flags clients whose update points against the majority inside the shared subspace, "
+        "as sign flips do.",
+        group="judge",
+    ),
+    Control(
+        "pooling",
+        "Empirical-Bayes pooling",
+        "segment",
+        "none",
+        "Off refines as in the paper. On (ours) also shrinks clients towards each other inside the "
+        "subspace, as far as their differences look like noise.",
+        options=(("none", "Off"), ("eb", "On")),
+        group="write",
+    ),
+    Control(
+        "size",
+        "Rank of refined adapters",
+        "choice",
+        "own",
+        "What is lost by cutting to a rank is reported with the download.",
+        options=(
+            ("own", "Each client's own"),
+            ("energy90", "Keep 90 % of the energy"),
+            ("energy99", "Keep 99 % of the energy"),
+            *((f"rank{r}", f"Rank {r}") for r in (4, 8, 16, 32)),
+        ),
+        group="write",
+    ),
+)
+
+VIEW = Control(
+    "view",
+    "View",
+    "segment",
+    "verdict",
+    "What is drawn. All views show the same result.",
+    options=(
+        ("verdict", "Verdict"),
+        ("where", "Where"),
+        ("modules", "Modules"),
+        ("sides", "Both sides"),
+    ),
+    group="view",
+)
+CONTROLS: tuple[Control, ...] = (*SETTINGS, VIEW)
+
+
+def options_of(values: dict[str, Any]) -> AuditOptions:
+    """The audit that the controls describe."""
+    return AuditOptions(
+        rank=values["use_rank"],
+        side=values["side"],
+        gap=SENSITIVE if values["sensitive"] else AuditOptions().gap,
+        pooling=values["pooling"],
+        screen_coefficients=values["screen"],
+    )
+
+
+def size_of(values: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of `write_refined` for the chosen size."""
+    match = re.fullmatch(r"(own|energy|rank)(\d*)", values["size"])
+    if match is None or match[1] == "own":
+        return {}
+    return {"rank": int(match[2])} if match[1] == "rank" else {"energy": int(match[2]) / 100}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where adapters come from: what a visitor uploaded, or nothing for the bundled example.
+
+    Attributes
+    ----------
+    files : tuple of (name, id, bytes-like file)
+        The id changes with the content.
+    """
+
+    files: tuple[tuple[str, str, BinaryIO], ...] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Identifies the files within a session."""
+        return tuple(file_id for _, file_id, _ in self.files)
+
+    def read(self, folder: Path) -> AdapterSet:
+        """Adapters of this source; uploads are unpacked into `folder`."""
+        if not self.files:
+            return read_folder(ROOT / "sites")
+        return read_uploads([(name, file) for name, _, file in self.files], folder)
+
+
+def run(source: Source, options: AuditOptions, step: Step | None = None) -> Audit:
+    """Audit a source and forget everything but the result."""
+    with _folder() as folder:
+        try:
+            return replace(audit(source.read(folder), options, step=step), judged=None)
+        except AdapterError as error:
+            return Audit(options, (), reason=str(error))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def bundled(options: AuditOptions) -> Audit:
+    """Audit of the bundled example."""
+    return run(Source(), options)
+
+
+def truth() -> list[str]:
+    """Names of the bundled example's poisoned clients; no method sees them."""
+    names: list[str] = json.loads((ROOT / "truth.json").read_text(encoding="utf-8"))["poisoned"]
+    return names
+
+
+def refined_zip(source: Source, options: AuditOptions, size: dict[str, Any]) -> bytes:
+    """Refined adapters of the kept clients and a table of truncation errors, as a zip."""
+    buffer = io.BytesIO()
+    with _folder() as folder, turn():
+        incoming, target = folder / "in", folder / "out"
+        incoming.mkdir()
+        result = audit(source.read(incoming), options)
+        written = write_refined(result, target, **size)
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for entry in written:
+                for path in sorted(entry.folder.iterdir()):
+                    archive.write(path, path.relative_to(target).as_posix())
+            archive.writestr("truncation.json", json.dumps(_truncation(written), indent=1))
+    return buffer.getvalue()
+
+
+def _truncation(written: Sequence[WrittenAdapter]) -> list[dict[str, Any]]:
+    return [
+        {"client": w.name, "rank": w.rank, "truncation_error": float(f"{w.truncation_error:.6g}")}
+        for w in written
+    ]
+
+
+@contextmanager
+def _folder() -> Any:
+    path = Path(tempfile.mkdtemp(prefix="clair-adapters-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@st.cache_resource(show_spinner=False)
+def _places() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(WORKERS)
+
+
+@contextmanager
+def turn(waiting: Callable[[], None] | None = None) -> Any:
+    """Wait for one of the places in which audits run; `waiting` is called while there is none.
+
+    Raises
+    ------
+    AdapterError
+        If there is none for two minutes.
+    """
+    places, end = _places(), time.monotonic() + PATIENCE
+    while not places.acquire(timeout=0.2):
+        if waiting is not None:
+            waiting()
+        if time.monotonic() > end:
+            raise AdapterError("server", "is busy with other visitors' adapters; try again")
+    try:
+        yield
+    finally:
+        places.release()
+
+
+def plain(text: str) -> str:
+    """Text from outside for a place that reads Markdown."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:&-])", r"\\\1", text)

@@ -1,0 +1,252 @@
+"""What the page "Your adapters" draws: the running audit, the views of a result, downloads."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from clair.adapters import Audit, AuditOptions, audit_json
+from clair.adapters.errors import AdapterError
+from clair.adapters.report import side_lines
+from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED
+from clair.audit_report import html_report
+from clair.figures.adapters import (
+    client_scores,
+    deviation_map,
+    layer_map,
+    shared_energy,
+    sides_compared,
+)
+from clair.figures.base import Chart
+from clair.narrative import times
+from clair.palette import ThemeName
+from clair.ui import adapters
+from clair.ui.adapters import Source, plain
+from clair.ui.results import show_chart
+
+_RESULT, _STOPPED = "_adapters_result", "_adapters_stopped"
+_SHARES = {"read": (0.0, 0.3), "detect": (0.3, 0.6), "split": (0.6, 0.98), "report": (0.98, 1.0)}
+_WORDS = {
+    "read": "Reading and compressing",
+    "detect": "Comparing clients",
+    "split": "Splitting M = L + S",
+    "report": "Looking at modules",
+}
+
+
+def result_of(source: Source, options: AuditOptions) -> Audit | None:
+    """The audit of a source: at once, or after a progress bar that can be cancelled.
+
+    Returns
+    -------
+    Audit or None
+        None after Cancel, until the files or the settings change or Run is pressed.
+    """
+    if not source.files:
+        st.session_state.pop(_RESULT, None)
+        return adapters.bundled(options)
+    key = (source.key, options)
+    known = st.session_state.get(_RESULT)
+    if known is not None and known[0] == key:
+        result: Audit = known[1]
+        return result
+    if st.session_state.get(_STOPPED) == key:
+        st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
+        st.button("Run", type="primary", key="adapters_run", on_click=_again)
+        return None
+    place = st.empty()
+    with place.container():
+        words, button = st.columns([5, 1], vertical_alignment="center")
+        bar = words.progress(0.0, text="Waiting for a turn")
+        button.button("Cancel", key="adapters_cancel", on_click=_stop, args=(key,), width="stretch")
+    try:
+        with adapters.turn(lambda: _draw(bar, 0.0, "Other visitors' adapters are being judged")):
+            result = adapters.run(source, options, _stepper(bar))
+    except AdapterError as error:
+        place.empty()
+        st.warning(plain(str(error)), icon=":material/info:")
+        return None
+    place.empty()
+    st.session_state[_RESULT] = (key, result)
+    return result
+
+
+def _stop(key: Any) -> None:
+    st.session_state[_STOPPED] = key
+
+
+def _again() -> None:
+    st.session_state.pop(_STOPPED, None)
+
+
+def _draw(bar: Any, share: float, text: str) -> None:
+    bar.progress(share, text=text)
+
+
+def _stepper(bar: Any) -> Callable[[str, int, int], None]:
+    last = 0.0
+
+    def step(stage: str, done: int, total: int) -> None:
+        # Drawing is also where Streamlit stops a script whose visitor pressed Cancel.
+        nonlocal last
+        if time.monotonic() - last >= 0.1:
+            last = time.monotonic()
+            low, high = _SHARES[stage]
+            _draw(bar, low + (high - low) * min(done / max(total, 1), 1.0), _WORDS[stage])
+
+    return step
+
+
+def headline_numbers(result: Audit) -> None:
+    """Five numbers every view is about."""
+    side = result.sides[result.side]
+    n = len(result.judged_clients)
+    columns = st.columns(5)
+    columns[0].metric("Flagged", f"{len(result.named(FLAGGED))} of {n}")
+    columns[1].metric("Not judged", len(result.named(NOT_JUDGED)))
+    columns[2].metric(
+        "Margin of the verdict",
+        times(min(side.margin, 999.0)) if side.flagged.any() else "–",
+        help="Lowest flagged score over highest kept score: how clear the verdict is.",
+    )
+    columns[3].metric(
+        "Shared by kept clients",
+        f"{side.shared_energy:.0%}",
+        help="Share of a kept client's update that lies in the directions of the other kept "
+        "clients, mean over modules.",
+    )
+    columns[4].metric(
+        "Shared rank", result.rank, help=f"Directions in each module, {result.side} side."
+    )
+
+
+def _chart(chart: Chart, key: str) -> None:
+    show_chart(replace(chart, title=plain(chart.title)), key)
+
+
+def verdict(result: Audit, theme: ThemeName) -> None:
+    """Scores, and the table of all clients."""
+    _chart(client_scores(result, theme), "adapters_scores")
+    client_table(result)
+
+
+def client_table(result: Audit) -> None:
+    """One row a client, flagged ones first."""
+    order = {FLAGGED: 0, NOT_JUDGED: 1, KEPT: 2}
+    rows = [
+        {
+            "client": client.name,
+            "verdict": client.verdict,
+            "score": client.score,
+            "‖S‖": client.norm,
+            "rank": client.rank or None,
+            "deviates most in": client.where[0][0] if client.where else "",
+            "times typical": client.where[0][1] if client.where else None,
+            "why": "; ".join([*client.reasons, *client.notes]),
+        }
+        for client in sorted(result.clients, key=lambda c: order[c.verdict])
+    ]
+    numbers = {
+        name: st.column_config.NumberColumn(format="%.2f")
+        for name in ("score", "‖S‖", "times typical")
+    }
+    st.dataframe(
+        rows, hide_index=True, width="stretch", column_config=numbers, key="adapters_clients"
+    )
+
+
+def where(result: Audit, theme: ThemeName) -> None:
+    """All clients by module, and one of them by layer and kind."""
+    _chart(deviation_map(result, theme), "adapters_map")
+    names = [client.name for client in result.judged_clients]
+    worst = max(range(len(names)), key=lambda k: result.judged_clients[k].score)
+    chosen = st.selectbox(
+        "Client",
+        range(len(names)),
+        index=worst,
+        format_func=lambda k: f"{names[k]} ({result.judged_clients[k].verdict})",
+        key="adapters_client",
+    )
+    _chart(layer_map(result, chosen, theme), "adapters_layers")
+
+
+def modules(result: Audit, theme: ThemeName) -> None:
+    """What each module shares, and the rank it suggests."""
+    _chart(shared_energy(result, theme), "adapters_energy")
+    rows = [
+        {
+            "module": module.name,
+            "shape": f"{module.shape[0]} × {module.shape[1]}",
+            "clients": module.n_clients,
+            "shared, output": 100 * module.shared_energy["output"],
+            "shared, input": 100 * module.shared_energy["input"],
+            "rank, output": module.suggested_rank["output"],
+            "rank, input": module.suggested_rank["input"],
+        }
+        for module in result.modules
+    ]
+    shares = {
+        name: st.column_config.NumberColumn(format="%.0f %%")
+        for name in ("shared, output", "shared, input")
+    }
+    st.dataframe(
+        rows, hide_index=True, width="stretch", column_config=shares, key="adapters_modules"
+    )
+
+
+def sides(result: Audit, theme: ThemeName) -> None:
+    """Verdicts of the output and the input side against each other."""
+    _chart(sides_compared(result, theme), "adapters_sides")
+    st.markdown("\n".join(f"* {plain(line)}" for line in side_lines(result)))
+
+
+VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
+    "verdict": verdict,
+    "where": where,
+    "modules": modules,
+    "sides": sides,
+}
+
+
+def downloads(source: Source, result: Audit, size: dict[str, Any]) -> None:
+    """Refined adapters, the report, and all numbers."""
+    first, second, third = st.columns(3)
+    common: dict[str, Any] = {
+        "icon": ":material/download:",
+        "on_click": "ignore",
+        "width": "stretch",
+    }
+    kept = len(result.named(KEPT))
+    with first:
+        st.download_button(
+            f"Refined adapters ({kept})",
+            data=lambda: adapters.refined_zip(source, result.options, size),
+            file_name="clair-refined-adapters.zip",
+            mime="application/zip",
+            key="adapters_refined",
+            disabled=bool(result.reason) or kept == 0,
+            **common,
+        )
+    with second:
+        st.download_button(
+            "Report as HTML",
+            data=lambda: html_report(result),
+            file_name="clair-audit.html",
+            mime="text/html",
+            key="adapters_html",
+            **common,
+        )
+    with third:
+        st.download_button(
+            "All numbers as JSON",
+            data=lambda: json.dumps(audit_json(result), indent=1),
+            file_name="clair-audit.json",
+            mime="application/json",
+            key="adapters_json",
+            **common,
+        )

@@ -1,0 +1,65 @@
+"""Your adapters: which of the LoRA adapters you received to trust, before you merge them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from clair.adapters.archive import UPLOAD_BYTES
+from clair.adapters.limits import MIB
+from clair.ui import adapters
+from clair.ui.adapters import Source, plain
+from clair.ui.adapters_views import VIEWS, client_table, downloads, headline_numbers, result_of
+from clair.ui.controls import show, show_all
+from clair.ui.layout import current_theme, guard, header, sentence, toolbar
+from clair.ui.state import accept_ids_from_url, read
+
+guard()
+with st.sidebar:
+    st.markdown("**How they are judged**")
+    show_all([control for control in adapters.SETTINGS if control.group == "judge"])
+    st.markdown("**What is written back**")
+    show_all([control for control in adapters.SETTINGS if control.group == "write"])
+
+accept_ids_from_url([adapters.VIEW])
+values = read(adapters.CONTROLS)
+options = adapters.options_of(values)
+header("Your adapters")
+answer = st.container()
+toolbar("adapters", adapters.CONTROLS, (), values)
+uploads = st.file_uploader(
+    "LoRA adapters of at least three clients",
+    type=["zip", "safetensors", "json"],
+    accept_multiple_files=True,
+    max_upload_size=UPLOAD_BYTES // MIB,
+    help=adapters.HOW_WORDS,
+    key="adapters_upload",
+)
+source = Source(tuple((file.name, file.file_id, file) for file in uploads))
+st.caption(f"{adapters.HOW_WORDS} {adapters.LIMITS_WORDS}")
+
+result = result_of(source, options)
+if result is None:
+    with answer:
+        sentence("No verdict: the run was stopped.")
+    st.stop()
+with answer:
+    sentence(plain(result.sentence()))
+    if not source.files:
+        poisoned = " and ".join(adapters.truth())
+        st.markdown(
+            f"This is the bundled example: ten adapters that our text-copying job trained, of "
+            f"which {poisoned} learned from poisoned text. The audit is not told. Upload yours "
+            "below to see them instead."
+        )
+if result.reason:
+    if result.clients:
+        client_table(result)
+    st.stop()
+
+headline_numbers(result)
+for note in result.notes:
+    st.info(plain(note), icon=":material/info:")
+view = show(adapters.VIEW, label=False)
+VIEWS[view](result, current_theme())
+st.subheader("To take away", anchor=False)
+downloads(source, result, adapters.size_of(values))
