@@ -1,19 +1,22 @@
-"""What the text-copying page is made of besides its layout: controls, presets, the job."""
+"""What the text-copying page has of its own: controls, presets, measures, samples."""
 
 from __future__ import annotations
 
 import importlib
-import json
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-import streamlit as st
+import numpy as np
 
-from clair.jobs import Report
+from clair.figures.comparison import Measure
+from clair.palette import ThemeName
+from clair.tasks import MethodAccuracy, Sample
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
+from clair.tasks.copytask.data import make_federation
 from clair.tasks.outcome import Outcome
+from clair.ui.copying_words import GLOSSARY, caveats, setting_words
+from clair.ui.results import samples_panel
 from clair.ui.state import Control, Preset
+from clair.ui.trained import TrainedPage
 
 KIND = "copying"
 DEFAULT_RESULT = Path(__file__).parents[2] / "assets" / "copytask" / "default_result.json"
@@ -106,16 +109,6 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
-REVEAL = Control(
-    "copy_reveal",
-    "Show who is truly poisoned",
-    "segment",
-    "end",
-    "To let an audience guess: keep it hidden, even after the run. CLAIR never sees it.",
-    options=(("end", "after the run"), ("start", "from the start"), ("never", "not yet")),
-    group="view",
-)
-
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "default",
@@ -160,7 +153,7 @@ PRESETS: tuple[Preset, ...] = (
     ),
 )
 
-_FIELDS = {
+FIELDS = {
     "copy_clients": "n_clients",
     "copy_poisoned": "poisoned_fraction",
     "copy_heterogeneity": "heterogeneity",
@@ -172,69 +165,50 @@ _FIELDS = {
 }
 
 
-def config_of(values: Mapping[str, Any]) -> CopyTaskConfig:
-    """Settings of a run from the values of the controls."""
-    return CopyTaskConfig(**{field: values[key] for key, field in _FIELDS.items()})
-
-
-def differences(now: CopyTaskConfig, shown: CopyTaskConfig) -> list[str]:
-    """In what the settings on the screen differ from those of the result shown, in words."""
-    words = []
-    for control in CONTROLS:
-        field = _FIELDS[control.key]
-        new, old = getattr(now, field), getattr(shown, field)
-        if new != old:
-            words.append(
-                f"{control.label.lower()} {_say(control, new)} instead of {_say(control, old)}"
-            )
-    return words
-
-
-def _say(control: Control, value: Any) -> str:
-    if control.kind == "flag":
-        return "on" if value else "off"
-    if control.format == "percent":
-        return f"{value:.0%}"
-    if control.options:
-        return control.label_of(value) if value in control.ids else str(value)
-    return str(value)
-
-
-@st.cache_resource(show_spinner=False)
-def default_outcome() -> Outcome:
-    """The precomputed run that ships with the app."""
-    return Outcome.from_json(json.loads(DEFAULT_RESULT.read_text(encoding="utf-8")))
-
-
-def expected_seconds(config: CopyTaskConfig) -> float:
-    """Expected duration, scaled from the measured stages of the precomputed run."""
-    reference = default_outcome()
-    base = CopyTaskConfig(**reference.config)
-    clients = config.n_clients / base.n_clients
-    tuned = (config.finetune_steps or config.steps) / (base.finetune_steps or base.steps)
-    factors = {
-        "train": clients * config.steps / base.steps,
-        "finetune": clients * tuned,
-        "clair": clients,
-        "evaluate": (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned),
-    }
-    return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
-
-
-def job(config: CopyTaskConfig) -> Callable[[Report, Callable[[], bool]], Outcome]:
-    """Return the work of a run for the job pool; torch loads when it starts."""
-
-    def work(report: Report, cancelled: Callable[[], bool]) -> Outcome:
-        from clair.tasks import copytask
-
-        return Outcome.of(copytask.run_copytask(config, progress=report, cancelled=cancelled))
-
-    return work
-
-
 def load() -> None:
     """Import what a run needs; transformers loads most of itself when a model is built."""
     from clair.tasks.copytask import model
 
     importlib.import_module("clair.tasks.copytask.run")
     model.build_model()
+
+
+def measures(outcome: Outcome) -> dict[str, Measure]:
+    """Measures of a run, what is shown first first."""
+    return {
+        "exact_match": Measure("exact copies of unseen texts"),
+        "token": Measure("right characters"),
+    }
+
+
+def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
+    """Held-out texts as the methods wrote them."""
+    samples_panel(KIND, outcome.samples, theme)
+
+
+def truth(config: CopyTaskConfig) -> np.ndarray:
+    """Who is contaminated."""
+    return make_federation(config).contaminated
+
+
+PAGE = TrainedPage(
+    kind=KIND,
+    title="Text copying",
+    prefix="copy",
+    controls=CONTROLS,
+    presets=PRESETS,
+    fields=FIELDS,
+    config=CopyTaskConfig,
+    run="clair.tasks.copytask:run_copytask",
+    asset=DEFAULT_RESULT,
+    scores=MethodAccuracy,
+    sample=Sample,
+    measures=measures,
+    glossary=GLOSSARY,
+    setting_words=setting_words,
+    truth=truth,
+    load=load,
+    samples_title="What the models write",
+    samples=draw_samples,
+    caveats=caveats,
+)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from clair.baselines import METHODS
-from clair.jobs import JobState, JobView
 from clair.narrative import count
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
 from clair.tasks.copytask.data import CAPITALISED, VOWELS
 from clair.tasks.outcome import Outcome
-from clair.ui.copying import expected_seconds
-from clair.ui.jobs import duration
 
 GLOSSARY = """
 * **Client**: a participant, say a hospital, that trains on its own texts and shares only what it
@@ -48,63 +45,6 @@ def setting_words(config: CopyTaskConfig) -> str:
         "CLAIR has to find out whom to trust, and to give every honest client a better adapter "
         "than it could train alone."
     )
-
-
-def guess_words(outcome: Outcome) -> str:
-    """The sentence of a result whose truth is still hidden."""
-    names = [str(k + 1) for k in range(outcome.n_clients) if outcome.flagged[k]]
-    if not names:
-        return "CLAIR flagged nobody. Is anybody poisoned? Guess, then reveal it."
-    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-    return (
-        f"CLAIR flagged client{'s' * (len(names) > 1)} {listed}. "
-        "Who is truly poisoned? Guess, then reveal it."
-    )
-
-
-def running_words(job: JobView) -> str:
-    """The sentence while a run waits or is under way."""
-    config = job.config
-    bad = config.n_poisoned
-    waits = job.state is JobState.QUEUED
-    if bad == 0:
-        verb = "wait for their turn to be trained" if waits else "are being trained at once"
-        return f"{config.n_clients} honest clients {verb}."
-    if waits:
-        return f"{config.n_clients} clients, {bad} of them poisoned, wait for their turn."
-    return (
-        f"{config.n_clients} clients are being trained at once, {bad} of them poisoned: "
-        "can you tell which?"
-    )
-
-
-def duration_words(config: CopyTaskConfig, *, loaded: bool) -> str:
-    """Expected duration as measured, and the device once the training libraries are there."""
-    words = f"Takes about {duration(expected_seconds(config))} on two CPU cores."
-    if loaded:
-        from clair.tasks.device import describe_device, resolve_device
-
-        device = describe_device(resolve_device(config.device), config.threads)
-        words += f" This machine trains on: {device}."
-    return words
-
-
-def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
-    """Where the result below comes from, and whether it is that of the settings on the screen."""
-    if kept is None:
-        words = (
-            "a run made beforehand with the page's first settings, so there is something to see."
-        )
-    elif kept.reused:
-        words = "your settings; somebody had just run exactly these, so the result is the same."
-    else:
-        words = f"your run, {kept.seconds:.0f} s."
-    words = f"{'While you wait' if waiting else 'Below'}: {words}"
-    if changed:
-        words += (
-            f" **The settings have changed since:** {'; '.join(changed)}. Run shows the effect."
-        )
-    return words
 
 
 def caveats(outcome: Outcome) -> list[str]:

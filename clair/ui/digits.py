@@ -342,6 +342,7 @@ def load() -> None:
 PAGE = TrainedPage(
     kind=KIND,
     title="Digits",
+    prefix="dig",
     controls=CONTROLS,
     presets=PRESETS,
     fields=FIELDS,

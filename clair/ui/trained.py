@@ -36,6 +36,8 @@ class TrainedPage:
     ----------
     kind, title : str
         Stem of the page's file, and its heading.
+    prefix : str
+        How the keys of its controls begin.
     controls : sequence of Control
     presets : sequence of Preset
     fields : mapping of control key to field of the config
@@ -66,6 +68,7 @@ class TrainedPage:
 
     kind: str
     title: str
+    prefix: str
     controls: Sequence[Control]
     presets: Sequence[Preset]
     fields: Mapping[str, str]
@@ -87,7 +90,7 @@ class TrainedPage:
     def reveal(self) -> Control:
         """When the truth is shown."""
         return Control(
-            f"{self.kind}_reveal",
+            f"{self.prefix}_reveal",
             "Show who is truly poisoned",
             "segment",
             "end",
@@ -99,6 +102,32 @@ class TrainedPage:
     def config_of(self, values: Mapping[str, Any]) -> Any:
         """Settings of a run from the values of the controls."""
         return self.config(**{field: values[key] for key, field in self.fields.items()})
+
+    def default_outcome(self) -> Outcome:
+        """The precomputed run that ships with the app."""
+        return _read_default(self.kind, self)
+
+    def expected_seconds(self, config: Any) -> float:
+        """Expected duration, scaled from the measured stages of the precomputed run."""
+        reference = self.default_outcome()
+        base = self.config(**reference.config)
+        clients = config.n_clients / base.n_clients
+        steps = clients * config.steps / base.steps
+        honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
+        factors = {"train": steps, "finetune": steps, "clair": clients, "evaluate": honest}
+        return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
+
+    def differences(self, now: Any, shown: Any) -> list[str]:
+        """In what the settings on the screen differ from those of a result, in words."""
+        words = []
+        for control in self.controls:
+            field = self.fields[control.key]
+            new, old = getattr(now, field), getattr(shown, field)
+            if new != old:
+                words.append(
+                    f"{control.label.lower()} {_say(control, new)} instead of {_say(control, old)}"
+                )
+        return words
 
     def work(self, config: Any) -> Work:
         """The work of a run for the job pool; torch loads when it starts."""
@@ -118,7 +147,7 @@ def show_page(page: TrainedPage) -> None:
     job = jobs.current(page.kind)
     live = job is not None and job.state.live
     kept = jobs.latest_result(page.kind)
-    outcome: Outcome = kept.result if kept is not None else default_outcome(page.kind, page)
+    outcome: Outcome = kept.result if kept is not None else page.default_outcome()
     with st.sidebar:
         values = show_all(page.controls)
     config = page.config_of(values)
@@ -141,7 +170,7 @@ def show_page(page: TrainedPage) -> None:
         st.error(job.message, icon=":material/error:")
     elif job is not None and job.state is JobState.CANCELLED:
         st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
-    changed = differences(page, config, page.config(**outcome.config))
+    changed = page.differences(config, page.config(**outcome.config))
     st.caption(shown_words(kept, changed, waiting=live))
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
@@ -149,7 +178,7 @@ def show_page(page: TrainedPage) -> None:
 def _run_row(page: TrainedPage, config: Any, live: bool) -> str:
     """Run button, the choice of what is revealed, and how long it takes; returns the choice."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        seconds = expected_seconds(page, config)
+        seconds = page.expected_seconds(config)
         st.button(
             "Run",
             key=f"{page.kind}_run",
@@ -217,34 +246,9 @@ def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_show
 
 
 @st.cache_resource(show_spinner=False)
-def default_outcome(kind: str, _page: TrainedPage) -> Outcome:
-    """The precomputed run that ships with the app."""
+def _read_default(kind: str, _page: TrainedPage) -> Outcome:
     payload = json.loads(_page.asset.read_text(encoding="utf-8"))
     return Outcome.from_json(payload, scores=_page.scores, sample=_page.sample)
-
-
-def expected_seconds(page: TrainedPage, config: Any) -> float:
-    """Expected duration, scaled from the measured stages of the precomputed run."""
-    reference = default_outcome(page.kind, page)
-    base = page.config(**reference.config)
-    clients = config.n_clients / base.n_clients
-    steps = clients * config.steps / base.steps
-    honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
-    factors = {"train": steps, "finetune": steps, "clair": clients, "evaluate": honest}
-    return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
-
-
-def differences(page: TrainedPage, now: Any, shown: Any) -> list[str]:
-    """In what the settings on the screen differ from those of the result shown, in words."""
-    words = []
-    for control in page.controls:
-        field = page.fields[control.key]
-        new, old = getattr(now, field), getattr(shown, field)
-        if new != old:
-            words.append(
-                f"{control.label.lower()} {_say(control, new)} instead of {_say(control, old)}"
-            )
-    return words
 
 
 def _say(control: Control, value: Any) -> str:

@@ -137,7 +137,7 @@ def charts(at: AppTest) -> int:
 
 def test_first_paint_shows_the_precomputed_run(trainer):
     at = open_page()
-    outcome = copying.default_outcome()
+    outcome = copying.PAGE.default_outcome()
     assert outcome.sentence in words(at)
     assert "made beforehand" in words(at)
     assert charts(at) == 4
@@ -304,10 +304,10 @@ def test_the_truth_can_stay_hidden(trainer):
     at = open_page(copy_reveal="never")
     assert "CLAIR flagged clients" in words(at)
     assert "Guess, then reveal it." in words(at)
-    assert copying.default_outcome().sentence not in words(at)
+    assert copying.PAGE.default_outcome().sentence not in words(at)
     assert "Every poisoned client" not in words(at)
     at.button_group(key="copy_reveal").set_value("end").run()
-    assert copying.default_outcome().sentence in words(at)
+    assert copying.PAGE.default_outcome().sentence in words(at)
 
 
 @pytest.mark.parametrize("preset", copying.PRESETS, ids=lambda preset: preset.key)
@@ -317,7 +317,7 @@ def test_presets_are_settings_that_can_be_run(trainer, preset):
     assert not at.exception
     assert preset.look_for in words(at)
     values = {control.key: at.session_state[control.key] for control in copying.CONTROLS}
-    assert copying.config_of(values) == copying.config_of(
+    assert copying.PAGE.config_of(values) == copying.PAGE.config_of(
         {control.key: control.default for control in copying.CONTROLS} | dict(preset.values)
     )
 
@@ -328,20 +328,20 @@ def test_every_setting_of_the_controls_is_a_valid_configuration():
         ends = (False, True) if control.kind == "flag" else (control.low, control.high)
         for value in control.ids or ends:
             cast = int if control.kind in ("int", "number") else lambda v: v
-            copying.config_of(values | {control.key: cast(value)})
+            copying.PAGE.config_of(values | {control.key: cast(value)})
 
 
 def test_settings_of_the_defaults_are_those_of_the_package():
     values = {control.key: control.default for control in copying.CONTROLS}
-    assert copying.config_of(values) == CopyTaskConfig()
+    assert copying.PAGE.config_of(values) == CopyTaskConfig()
 
 
 def test_expected_duration_grows_with_the_work():
-    short = copying.expected_seconds(CopyTaskConfig(steps=20))
-    usual = copying.expected_seconds(CopyTaskConfig())
-    many = copying.expected_seconds(CopyTaskConfig(n_clients=48))
+    short = copying.PAGE.expected_seconds(CopyTaskConfig(steps=20))
+    usual = copying.PAGE.expected_seconds(CopyTaskConfig())
+    many = copying.PAGE.expected_seconds(CopyTaskConfig(n_clients=48))
     assert short < usual < many
-    assert usual == pytest.approx(sum(copying.default_outcome().seconds.values()))
+    assert usual == pytest.approx(sum(copying.PAGE.default_outcome().seconds.values()))
 
 
 def test_what_is_shown_survives_json():

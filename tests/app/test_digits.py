@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 import clair.tasks.digits as digits
 from clair.jobs import JobPool, JobState, Limits
 from clair.tasks.digits import DigitsConfig
-from clair.ui import jobs, trained
+from clair.ui import jobs
 from clair.ui.digits import CONTROLS, PAGE, PRESETS
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -96,7 +96,7 @@ def words(app: AppTest) -> str:
 
 def test_first_paint_shows_the_precomputed_run(trainer: Trainer) -> None:
     app = open_page()
-    outcome = trained.default_outcome(PAGE.kind, PAGE)
+    outcome = PAGE.default_outcome()
     assert outcome.sentence in words(app)
     assert "made beforehand" in words(app)
     assert len(app.get("plotly_chart")) == 5
@@ -149,10 +149,10 @@ def test_cancel_and_failure_leave_the_page_whole(pool: JobPool, trainer: Trainer
 
 def test_the_truth_can_stay_hidden(trainer: Trainer) -> None:
     app = open_page()
-    app.segmented_control(key="digits_reveal").set_value("never").run()
+    app.segmented_control(key="dig_reveal").set_value("never").run()
     assert "Guess, then reveal it" in words(app)
     assert "Every poisoned client stands above" not in words(app)
-    app.segmented_control(key="digits_reveal").set_value("end").run()
+    app.segmented_control(key="dig_reveal").set_value("end").run()
     assert "Every poisoned client stands above" in words(app)
 
 
@@ -167,8 +167,8 @@ def test_changed_settings_are_told_and_reset_takes_them_back(trainer: Trainer) -
 
 
 def test_longer_runs_are_announced_as_longer() -> None:
-    base = trained.expected_seconds(PAGE, DigitsConfig())
-    assert trained.expected_seconds(PAGE, DigitsConfig(n_clients=32)) > 1.5 * base
+    base = PAGE.expected_seconds(DigitsConfig())
+    assert PAGE.expected_seconds(DigitsConfig(n_clients=32)) > 1.5 * base
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.key)
