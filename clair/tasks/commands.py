@@ -12,16 +12,23 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
+from functools import partial
 from pathlib import Path
-from typing import Any, TextIO, get_type_hints
+from typing import Any, get_type_hints
 
 from clair.baselines import METHODS
 from clair.tasks.digits import ATTACKS as DIGITS_ATTACKS
 from clair.tasks.digits import LAYERS, DigitsConfig, run_digits
 from clair.tasks.regression import ATTACKS as REGRESSION_ATTACKS
 from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.results import TrainingProgress
 from clair.tasks.task_result import means_of
+from clair.tasks.terminal import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    STANDARD_OUTPUT,
+    ProgressBar,
+    check_target,
+)
 
 #: Options that are shorter than the field they set.
 SHORT = {
@@ -95,7 +102,7 @@ def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             "--json", metavar="FILE", help='write the whole result; "-" writes it to the output'
         )
         parser.add_argument("--quiet", action="store_true", help="show no progress")
-        parser.set_defaults(run=lambda args, c=command, p=parser: _run(c, p, args))
+        parser.set_defaults(run=partial(_run, command))
 
 
 def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
@@ -115,8 +122,7 @@ def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
             options |= {"choices": command.choices[field.name]}
         else:
             options |= {"type": _number(hint), "metavar": _metavar(hint)}
-        name = SHORT.get(field.name, field.name).replace("_", "-")
-        parser.add_argument(f"--{name}", **options)
+        parser.add_argument(_option(field.name), **options)
 
 
 def _documented(config: Any) -> dict[str, str]:
@@ -161,24 +167,41 @@ def _parts(hint: Any) -> tuple[Any, ...]:
     return tuple(getattr(hint, "__args__", ()))
 
 
-def _run(command: Command, parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
+def _run(command: Command, args: argparse.Namespace) -> int:
     names = [field.name for field in fields(command.config)]  # type: ignore[arg-type]
-    given = {name: getattr(args, f"task_{name}") for name in names}
+    bar = ProgressBar(sys.stderr, enabled=command.live and not args.quiet)
     try:
-        config = command.config(**given)
-    except ValueError as error:
-        parser.error(str(error))
-    bar = ProgressBar(sys.stderr, shown=command.live and not args.quiet)
-    result = command.run(config, **({"progress": bar} if command.live else {}))
-    bar.close()
+        config = command.config(**{name: getattr(args, f"task_{name}") for name in names})
+        check_target(args.json)
+        result = command.run(config, **({"progress": bar.show} if command.live else {}))
+    except (ValueError, FileNotFoundError) as error:
+        bar.clear()
+        print(f"clair {command.name}: {_with_option(str(error), names)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        bar.clear()
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    bar.clear()
     text = json.dumps(result.to_json(), indent=1)
-    if args.json == "-":
+    if args.json == STANDARD_OUTPUT:
         print(text)
         return 0
-    if args.json:
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
     print(_report(result, command.measure))
+    if args.json is not None:
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        print(f"\nwrote {args.json}")
     return 0
+
+
+def _option(name: str) -> str:
+    return f"--{SHORT.get(name, name).replace('_', '-')}"
+
+
+def _with_option(message: str, names: list[str]) -> str:
+    """Name the option instead of the setting an error message begins with."""
+    name, _, rule = message.partition(" ")
+    return f"{_option(name)} {rule}" if name in names else message
 
 
 def _report(result: Any, measure: str) -> str:
@@ -190,32 +213,3 @@ def _report(result: Any, measure: str) -> str:
         for key, value in means.items()
     ]
     return "\n".join([result.summary(), "", f"{measure} of the honest clients:", *rows])
-
-
-class ProgressBar:
-    """One line on a terminal that follows a job; silent where the output is no terminal.
-
-    Parameters
-    ----------
-    stream : text stream
-    shown : bool
-    """
-
-    def __init__(self, stream: TextIO, *, shown: bool = True) -> None:
-        self._stream = stream
-        self._shown = shown and stream.isatty()
-
-    def __call__(self, progress: TrainingProgress) -> None:
-        if not self._shown:
-            return
-        done = round(20 * progress.fraction)
-        left = "" if progress.seconds_left is None else f" about {progress.seconds_left:.0f} s left"
-        bar = f"[{'#' * done:<20}] {progress.fraction:4.0%} {progress.label}{left}"
-        self._stream.write(f"\r{bar:<79}")
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Clear the line."""
-        if self._shown:
-            self._stream.write(f"\r{'':<79}\r")
-            self._stream.flush()

@@ -324,11 +324,19 @@ def test_regression_without_a_browser(capsys):
     assert payload["config"]["rank"] == "auto"
 
 
-def test_wrong_settings_end_with_the_rule(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["regression", "--poisoned", "0.6"])
-    assert ended.value.code == 2
-    assert "poisoned_fraction must be in [0, 0.5), got 0.6" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["regression", "--poisoned", "0.6"], "--poisoned must be in [0, 0.5), got 0.6"),
+        (["digits", "--n-local", "2"], "--n-local must be at least 4, got 2"),
+        (["digits", "--json", "/no/such/place/x.json"], "--json must name a file in a folder"),
+    ],
+)
+def test_wrong_settings_exit_2_and_name_the_option(given, words, capsys):
+    assert main(given) == 2
+    streams = capsys.readouterr()
+    assert words in streams.err
+    assert streams.out == ""
 
 
 @pytest.mark.parametrize("task", ["regression", "digits"])

@@ -5,20 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
 from clair.baselines import METHODS
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
-from clair.tasks.results import TrainingProgress
-
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
-STANDARD_OUTPUT = "-"
+from clair.tasks.terminal import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERRUPTED,
+    STANDARD_OUTPUT,
+    ProgressBar,
+    check_target,
+)
 
 #: Option of each setting, so that an error names what was typed.
 _OPTIONS = {
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
             precision=args.precision,
             threads=args.threads,
         )
-        _check_target(args.json)
+        check_target(args.json)
         result = run_copytask(config, progress=bar.show)
     except ValueError as error:
         bar.clear()
@@ -138,51 +138,6 @@ def report(result: CopyTaskResult) -> str:
     )
 
 
-class ProgressBar:
-    """Progress on one line of a terminal; elsewhere one line a stage.
-
-    Parameters
-    ----------
-    stream : text file
-    enabled : bool
-    """
-
-    def __init__(self, stream: TextIO, *, enabled: bool = True) -> None:
-        self._stream = stream
-        self._enabled = enabled
-        self._terminal = stream.isatty()
-        self._drawn = 0.0
-        self._stage = ""
-
-    def show(self, progress: TrainingProgress) -> None:
-        """Draw the state of the job, at most ten times a second."""
-        if not self._enabled:
-            return
-        if not self._terminal:
-            if progress.stage != self._stage:
-                print(f"{progress.label} ...", file=self._stream, flush=True)
-            self._stage = progress.stage
-            return
-        now = time.monotonic()
-        if now - self._drawn < 0.1 and progress.stage == self._stage:
-            return
-        self._drawn, self._stage = now, progress.stage
-        filled = round(24 * progress.fraction)
-        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
-        loss = "" if progress.losses is None else f", mean loss {progress.losses.mean():.2f}"
-        self._stream.write(
-            f"\r\x1b[K[{'#' * filled}{'-' * (24 - filled)}] {progress.label} "
-            f"{progress.step}/{progress.total_steps}{loss}{left}"
-        )
-        self._stream.flush()
-
-    def clear(self) -> None:
-        """Remove the line from a terminal."""
-        if self._enabled and self._terminal:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-
-
 def _rank(text: str) -> int | str:
     if text == "auto":
         return text
@@ -192,15 +147,6 @@ def _rank(text: str) -> int | str:
         raise argparse.ArgumentTypeError(
             f'must be a whole number or "auto", got {text!r}'
         ) from None
-
-
-def _check_target(target: str | None) -> None:
-    """Find out before the training, not after it, that the result cannot be written."""
-    if target in (None, STANDARD_OUTPUT):
-        return
-    path = Path(str(target))
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
 
 
 def _with_option(message: str) -> str:

@@ -1,0 +1,67 @@
+"""What the commands of all tasks share: exit codes, the progress line, the check of a target."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TextIO
+
+from clair.tasks.results import TrainingProgress
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+STANDARD_OUTPUT = "-"
+
+
+class ProgressBar:
+    """Progress on one line of a terminal; elsewhere one line a stage.
+
+    Parameters
+    ----------
+    stream : text file
+    enabled : bool
+    """
+
+    def __init__(self, stream: TextIO, *, enabled: bool = True) -> None:
+        self._stream = stream
+        self._enabled = enabled
+        self._terminal = stream.isatty()
+        self._drawn = 0.0
+        self._stage = ""
+
+    def show(self, progress: TrainingProgress) -> None:
+        """Draw the state of the job, at most ten times a second."""
+        if not self._enabled:
+            return
+        if not self._terminal:
+            if progress.stage != self._stage:
+                print(f"{progress.label} ...", file=self._stream, flush=True)
+            self._stage = progress.stage
+            return
+        now = time.monotonic()
+        if now - self._drawn < 0.1 and progress.stage == self._stage:
+            return
+        self._drawn, self._stage = now, progress.stage
+        filled = round(24 * progress.fraction)
+        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
+        loss = "" if progress.losses is None else f", mean loss {progress.losses.mean():.2f}"
+        self._stream.write(
+            f"\r\x1b[K[{'#' * filled}{'-' * (24 - filled)}] {progress.label} "
+            f"{progress.step}/{progress.total_steps}{loss}{left}"
+        )
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Remove the line from a terminal."""
+        if self._enabled and self._terminal:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+
+
+def check_target(target: str | None) -> None:
+    """Find out before the training, not after it, that the result cannot be written."""
+    if target in (None, STANDARD_OUTPUT):
+        return
+    path = Path(str(target))
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
