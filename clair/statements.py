@@ -53,8 +53,8 @@ STATEMENTS: tuple[Statement, ...] = (
         "program",
         "window",
         "Updates of honest clients stacked side by side have low rank, contamination sits in few "
-        "clients, and a convex program separates the two. The abstract proves exact recovery of "
-        "the shared subspace without noise by a structured low-rank plus block-sparse split; that "
+        "clients, and a convex program separates the two. The abstract announces a proof that "
+        "the shared subspace is recovered exactly without noise, by a structured low-rank plus block-sparse split; that "
         "the split is Outlier Pursuit with clients as blocks is our reading.",
         r"\min_{L+S=M}\ \|L\|_* + \lambda \sum_k \|S_k\|_F",
         "paper",
@@ -131,7 +131,7 @@ STATEMENTS: tuple[Statement, ...] = (
         r"\ \le\ \sigma\,\frac{\sqrt{p-r}+\sqrt{r}}{s_r}",
         "literature",
         "first-order perturbation: Wedin, BIT 1972; Gaussian bound: Davidson, Szarek 2001. The "
-        "paper's abstract proves stable recovery; this constant is ours",
+        "paper's abstract announces stable recovery; this constant is ours",
         "test_subspace_error_follows_the_slope",
         "within 10 %, 5 settings of 60 problems",
     ),
@@ -166,7 +166,7 @@ STATEMENTS: tuple[Statement, ...] = (
         r"\sigma^{*2} = \frac{A/(g^2-1) - h^2}{(p-r)\,q}",
         "ours",
         "mean scores; the full curve draws scores from their predicted distribution. The paper's "
-        "abstract proves consistent recovery of the set under a mild separation condition; this "
+        "abstract announces consistent recovery of the set under a mild separation condition; this "
         "condition, for our detector, is our own",
         "test_exact_set_probability",
         "probability within 0.25 at 10 settings of 24 problems; noise of the transition within 8 %",
