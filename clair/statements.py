@@ -54,8 +54,8 @@ STATEMENTS: tuple[Statement, ...] = (
         "window",
         "Updates of honest clients stacked side by side have low rank, contamination sits in few "
         "clients, and a convex program separates the two. The abstract announces a proof that "
-        "the shared subspace is recovered exactly without noise, by a structured low-rank plus block-sparse split; that "
-        "the split is Outlier Pursuit with clients as blocks is our reading.",
+        "the shared subspace is recovered exactly without noise, by a structured low-rank plus "
+        "block-sparse split; that it is Outlier Pursuit with clients as blocks is our reading.",
         r"\min_{L+S=M}\ \|L\|_* + \lambda \sum_k \|S_k\|_F",
         "paper",
         f"{PAPER}; program: {OUTLIER_PURSUIT}",
