@@ -26,8 +26,8 @@ class ClientReport:
         Safe to show.
     verdict : {"kept", "flagged", "not judged"}
     score : float
-        Suspicion: share of the update off what the other clients share; flagged above the
-        threshold. NaN if not judged, as are the next two.
+        Suspicion: size of the update off what the other clients share, relative to a typical
+        update; flagged above the threshold. NaN if not judged, as are the next two.
     norm : float
         ``||S_k||_F``, the size of what the convex program calls contamination.
     size : float

@@ -87,8 +87,9 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
         else f"None of the {len(clients)} adapters stands out"
     )
     caption = (
-        "Share of a client's update that the directions shared by the *other* clients cannot "
-        "explain, over all modules. The line is drawn at the widest gap, if there is a clear one."
+        "How much of a client's update lies outside the directions that the *other* clients share, "
+        "over all modules and measured against a typical update. The line is drawn at the widest "
+        "gap, if there is a clear one."
     )
     words = ", ".join(f"{c.name} {c.score:.2f} {c.verdict}" for c in reversed(clients))
     return Chart(figure, title, caption, f"By client: {words}")
@@ -111,7 +112,7 @@ def deviation_map(audit: Audit, theme: ThemeName) -> Chart:
             hover="%{y}<br>%{text}: %{customdata:.1f} times typical<extra></extra>",
         )
     )
-    figure.update_xaxes(title_text="module, in the order of the model", showgrid=False)
+    _module_axis(figure, len(names))
     figure.update_yaxes(type="category", showgrid=False, ticks="")
     flagged = [k for k, client in enumerate(clients) if client.verdict == FLAGGED]
     title = "All clients deviate about alike in every module"
@@ -124,9 +125,20 @@ def deviation_map(audit: Audit, theme: ThemeName) -> Chart:
     caption = (
         "Each cell: what the other clients' directions leave unexplained of this client's update "
         "of one module, relative to a typical kept client (1 is usual; colour is logarithmic). "
-        "White cells: the client does not change that module."
+        "Empty cells: the client does not change that module."
     )
     return Chart(figure, title, caption, f"{title}.")
+
+
+def _module_axis(figure: go.Figure, n: int) -> None:
+    figure.update_xaxes(
+        title_text="module, in the order of the model",
+        showgrid=False,
+        tickmode="linear",
+        tick0=1,
+        dtick=max(1, round(n / 12)),
+        range=[0.5, n + 0.5],
+    )
 
 
 def layer_map(audit: Audit, client: int, theme: ThemeName) -> Chart:
@@ -235,7 +247,7 @@ def shared_energy(audit: Audit, theme: ThemeName) -> Chart:
             hovertemplate="%{text}: %{y:.0%} shared, rank %{customdata} suggested<extra></extra>",
         )
     figure.update_yaxes(title_text="shared energy", tickformat=".0%", range=[0, 1.04])
-    figure.update_xaxes(title_text="module, in the order of the model", showgrid=False)
+    _module_axis(figure, len(x))
     values = {key: side.shared_energy for key, side in audit.sides.items()}
     more = max(values, key=values.__getitem__)
     other = min(values, key=values.__getitem__)
@@ -243,6 +255,8 @@ def shared_energy(audit: Audit, theme: ThemeName) -> Chart:
         f"The {more} side is shared more: {values[more]:.0%} of a kept update against "
         f"{values[other]:.0%}"
     )
+    if values[more] - values[other] < 0.015:
+        title = f"Both sides are shared alike: {values[more]:.0%} of a kept update"
     caption = (
         "Share of a kept client's update that lies in the directions of the *other* kept clients, "
         "module by module. Hover for the rank each module suggests."

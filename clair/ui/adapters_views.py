@@ -115,7 +115,7 @@ def headline_numbers(result: Audit) -> None:
         help="Lowest flagged score over highest kept score: how clear the verdict is.",
     )
     columns[3].metric(
-        "Shared by kept clients",
+        "Shared by kept",
         f"{side.shared_energy:.0%}",
         help="Share of a kept client's update that lies in the directions of the other kept "
         "clients, mean over modules.",

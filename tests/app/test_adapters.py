@@ -1,0 +1,164 @@
+"""The page "Your adapters" from state to state, with uploads in memory."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from clair.adapters import Audit, AuditOptions, read_folder
+from clair.adapters.options import Step
+from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.ui import adapters
+from clair.ui.adapters import Source
+
+APP = str(Path(__file__).parents[2] / "app.py")
+SITES = adapters.ROOT / "sites"
+
+
+def opened(**query: str) -> AppTest:
+    """The page as a fresh visitor sees it, with parameters in the address."""
+    at = AppTest.from_file(APP, default_timeout=60)
+    for key, value in query.items():
+        at.query_params[key] = value
+    at.run()
+    return at.switch_page("pages/adapters.py").run()
+
+
+def sentence(at: AppTest) -> str:
+    """The plain sentence under the title."""
+    lines = [m.value for m in at.markdown if m.value.startswith("##### ")]
+    return lines[0].removeprefix("##### ").replace("\\", "")
+
+
+def packed(folder: Path, *names: str) -> bytes:
+    """A zip of some of the clients below a folder."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names or sorted(p.name for p in folder.iterdir()):
+            for path in (folder / name).iterdir():
+                archive.write(path, path.relative_to(folder).as_posix())
+    return buffer.getvalue()
+
+
+def test_first_paint_shows_the_bundled_example_and_names_its_truth() -> None:
+    at = opened()
+    assert not at.exception
+    names = adapters.truth()
+    assert all(name in sentence(at) for name in names)
+    assert sentence(at).startswith("2 of 10 adapters")
+    assert next(m for m in at.metric if m.label == "Flagged").value == "2 of 10"
+    assert any("bundled example" in m.value for m in at.markdown)
+
+
+@pytest.mark.parametrize("view", ["where", "modules", "sides"])
+def test_every_view_draws(view: str) -> None:
+    at = opened(view=view)
+    assert not at.exception
+    assert len(at.get("plotly_chart")) >= 1
+
+
+def test_settings_change_the_result_and_reset_brings_it_back() -> None:
+    at = opened(use_rank="1")
+    assert next(m for m in at.metric if m.label == "Shared rank").value == "1"
+    at.button(key="adapters_reset").click().run()
+    assert next(m for m in at.metric if m.label == "Shared rank").value != "1"
+    assert sentence(at).startswith("2 of 10 adapters")
+
+
+def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path: Path) -> None:
+    poisoned = write_simulated(tmp_path / "s", SimulatedSet(n_clients=6, n_poisoned=1, seed=3))
+    at = opened()
+    uploader = at.file_uploader(key="adapters_upload")
+    uploader.upload("mine.zip", packed(tmp_path / "s"), "application/zip").run()
+    assert not at.exception
+    assert sentence(at) == (
+        "1 of 6 adapters does not share what the others have in common over 4 modules: "
+        f"mine/{poisoned[0]}."
+    )
+    assert not any("bundled example" in m.value for m in at.markdown)
+    # Another visitor of the same server sees nothing of it.
+    assert "mine" not in sentence(opened())
+    at.file_uploader(key="adapters_upload").set_value([]).run()
+    assert sentence(at).startswith("2 of 10 adapters")
+
+
+def test_cancel_stops_the_run_until_run_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+
+    def cancelled(source: Source, options: AuditOptions, step: Step) -> Audit:
+        if not computed:  # what pressing Cancel does: its callback, then the script again
+            computed.append("stopped")
+            st.session_state["_adapters_stopped"] = (source.key, options)
+            st.rerun()
+        step("read", 1, 1)
+        computed.append("done")
+        return real(source, options, step)
+
+    real = adapters.run
+    monkeypatch.setattr(adapters, "run", cancelled)
+    at = opened(use_rank="2")
+    computed.clear()
+    at.file_uploader(key="adapters_upload").upload("a.zip", packed(SITES), "application/zip").run()
+    assert not at.exception
+    assert sentence(at) == "No verdict: the run was stopped."
+    assert computed == ["stopped"]
+    at.button(key="adapters_run").click().run()
+    assert sentence(at).startswith("2 of 10 adapters")
+    at.run()
+    assert computed == ["stopped", "done"]  # kept in the session, not computed again
+
+
+def test_an_upload_that_cannot_be_judged_says_why(tmp_path: Path) -> None:
+    at = opened()
+    names = sorted(p.name for p in SITES.iterdir())[:2]
+    at.file_uploader(key="adapters_upload").upload(
+        "two.zip", packed(SITES, *names), "application/zip"
+    ).run()
+    assert not at.exception
+    assert "at least 3 are needed" in sentence(at)
+    at.file_uploader(key="adapters_upload").set_value(
+        [("broken.zip", b"PK nonsense", "application/zip")]
+    ).run()
+    assert not at.exception
+    assert "could not be judged" in sentence(at)
+
+
+def test_nothing_of_an_upload_stays_on_disk_and_the_download_holds_refined_adapters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    source = Source((("all.zip", "1", io.BytesIO(packed(SITES))),))
+    options = adapters.options_of({c.key: c.default for c in adapters.CONTROLS})
+    result = adapters.run(source, options)
+    assert result.judged is None
+    assert [c.name.removeprefix("all/") for c in result.named("flagged")] == adapters.truth()
+    data = adapters.refined_zip(source, options, {"energy": 0.9})
+    assert list((tmp_path / "temporary").iterdir()) == []
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        table = json.loads(archive.read("truncation.json"))
+        archive.extractall(tmp_path / "out")
+    (tmp_path / "out" / "truncation.json").unlink()
+    assert len(read_folder(tmp_path / "out").adapters) == len(table) == 8
+    assert all(0 < entry["truncation_error"] <= 0.1**0.5 + 1e-9 for entry in table)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [("own", {}), ("rank8", {"rank": 8}), ("energy99", {"energy": 0.99})],
+)
+def test_sizes_of_refined_adapters(size: str, expected: dict[str, float]) -> None:
+    assert adapters.size_of({"size": size}) == expected
+
+
+def test_names_from_outside_are_no_markdown() -> None:
+    assert adapters.plain("**a** [b](c) `d` :red[e] $x$") == (
+        r"\*\*a\*\* \[b\]\(c\) \`d\` \:red\[e\] \$x\$"
+    )

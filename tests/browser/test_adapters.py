@@ -1,0 +1,85 @@
+"""The page "Your adapters" in a real browser: uploads, privacy between visitors, downloads."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from clair.adapters.simulate import SimulatedSet, write_simulated
+
+
+def sentence(page: Any) -> str:
+    """The plain sentence under the title."""
+    return str(page.locator("h5").first.inner_text())
+
+
+def wait_for(page: Any, words: str) -> None:
+    """Wait until the sentence holds some words."""
+    page.wait_for_function(
+        "(words) => document.querySelector('h5')?.innerText.includes(words)", arg=words
+    )
+
+
+def test_upload_judge_download_and_nothing_for_the_next_visitor(
+    server: Any, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    root = tmp_path / "mine"
+    spec = SimulatedSet(n_clients=6, n_poisoned=1, layers=3, seed=3)
+    (poisoned,) = write_simulated(root, spec)
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
+        for path in sorted(root.rglob("*")):
+            archive.write(path, path.relative_to(root).as_posix())
+    first, second = visit(server), visit(server)
+    page, other = first.go("/adapters?view=where"), second.go("/adapters")
+    assert "2 of 10" in sentence(page)
+    page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.zip"))
+    wait_for(page, "1 of 6 adapters does not share what the others have in common over 6 modules")
+    first.idle()
+    assert poisoned in sentence(page)
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 2")
+    other.reload()
+    second.idle()
+    assert "2 of 10" in sentence(other)
+    assert poisoned not in other.locator("body").inner_text()
+
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Refined adapters (5)").click()
+    with zipfile.ZipFile(caught.value.path()) as archive:
+        names = archive.namelist()
+    assert "truncation.json" in names
+    assert sum(name.endswith("adapter_model.safetensors") for name in names) == 5
+    assert not any(poisoned in name for name in names)
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Report as HTML").click()
+    caught.value.save_as(tmp_path / "report.html")
+    page.reload()
+    first.idle()
+    assert "2 of 10" in sentence(page)
+
+
+def test_the_html_report_draws_its_charts_and_asks_for_nothing(
+    chromium: Any, tmp_path: Path
+) -> None:
+    from clair.adapters import audit, read_folder
+    from clair.audit_report import html_report
+
+    write_simulated(tmp_path / "s", SimulatedSet())
+    report = tmp_path / "report.html"
+    report.write_text(html_report(audit(read_folder(tmp_path / "s"))), encoding="utf-8")
+    page = chromium.new_page()
+    asked: list[str] = []
+    problems: list[str] = []
+    page.on("request", lambda r: asked.append(r.url))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    page.goto(report.as_uri())
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 12")
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert problems == []
+    fills = page.evaluate(
+        "[...document.querySelectorAll('.scatterlayer .point')].map(p => p.style.fill)"
+    )
+    assert "rgb(0, 114, 178)" in fills  # the colours of the palette, not a template's
+    page.close()
