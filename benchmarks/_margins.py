@@ -89,7 +89,7 @@ def write(name: str, parts: list[str], started: float) -> None:
     note = (
         f"Made by `python benchmarks/{name}.py` with clair {clair.__version__}, Python "
         f"{platform.python_version()}, numpy {np.__version__}, in {time.time() - started:.0f} s. "
-        "Mean ± standard deviation over seeds. The best row of CLAIR is the one with the best mean, "
-        "so chosen afterwards; every row has its own column."
+        "Mean ± standard deviation over seeds. The best row of CLAIR is the one with the best "
+        "mean, so chosen afterwards; every row has its own column."
     )
     (RESULTS / f"{name}.md").write_text("\n".join([*parts, "", note, ""]), encoding="utf-8")
