@@ -21,8 +21,8 @@ HERE = Path(__file__).resolve().parent
 LOAD = os.getloadavg()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from clair.sweep_run import run_sweep, write_result  # noqa: E402
-from clair.sweeps import Axis, SweepConfig, SweepResult  # noqa: E402
+from clair.sweeps.grid import Axis, SweepConfig, SweepResult  # noqa: E402
+from clair.sweeps.run import run_sweep, write_result  # noqa: E402
 from clair.synthetic import ProblemSpec  # noqa: E402
 
 CONFIG = SweepConfig(

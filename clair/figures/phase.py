@@ -6,7 +6,7 @@ import numpy as np
 
 from clair.figures.base import Chart, new_figure
 from clair.palette import PAPERS, ThemeName, rgb, role_style
-from clair.sweeps import SweepResult
+from clair.sweeps.grid import SweepResult
 
 #: Fields of a problem as axes: title, and how a value is written.
 AXIS_TITLES: dict[str, tuple[str, str]] = {

@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from clair.figures.base import Chart, marker, new_figure
-from clair.lam_path import LamPath
 from clair.linalg import hstack_blocks
 from clair.narrative import count
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.solvers import Certificate, Decomposition
+from clair.theory.lam_path import LamPath
 
 _FLOOR = 1e-8
 

@@ -12,8 +12,8 @@ from typing import Any
 import streamlit as st
 
 from clair.figures.phase import AXIS_TITLES
-from clair.statements import of_section
 from clair.synthetic import ProblemSpec
+from clair.theory.statements import of_section
 from clair.ui import lab
 from clair.ui.controls import show_all
 from clair.ui.layout import toolbar

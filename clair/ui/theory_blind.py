@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from clair.curves import MAX_CLIENTS, REMEDIES, Remedy, remedy
 from clair.figures.noise import remedy_chart, remedy_words
 from clair.palette import ThemeName
-from clair.predictions import score_model
 from clair.synthetic import ProblemSpec
+from clair.theory.curves import MAX_CLIENTS, REMEDIES, Remedy, remedy
+from clair.theory.predictions import score_model
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart

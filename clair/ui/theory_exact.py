@@ -8,16 +8,16 @@ import numpy as np
 import streamlit as st
 
 from clair.figures.window import dual_blocks, dual_spectrum, lam_window_chart
-from clair.lam_path import LamPath, Proof, certificate_at, lam_grid, lam_path
 from clair.palette import ThemeName
 from clair.synthetic import Problem, ProblemSpec, sample_problem
-from clair.theory import choose_lam, default_lam, ideal_window, incoherence, lam_window
-from clair.theory_words import certificate_failures, certificate_sentence, window_sentence
+from clair.theory.lam_path import LamPath, Proof, certificate_at, lam_grid, lam_path
+from clair.theory.window import choose_lam, default_lam, ideal_window, incoherence, lam_window
+from clair.theory.witness import witness, witness_window
+from clair.theory.words import certificate_failures, certificate_sentence, window_sentence
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
 from clair.ui.theory import LAM_TIMES, claims, spec_of, tools
-from clair.witness import witness, witness_window
 
 Window = tuple[float, float]
 _REACH = 5.0

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from clair.curves import Gain, Separation, Stability, gain, separation, stability
 from clair.figures.noise import (
     gain_chart,
     separation_chart,
@@ -16,7 +15,9 @@ from clair.figures.noise import (
 )
 from clair.narrative import amount
 from clair.palette import ThemeName
-from clair.predictions import (
+from clair.synthetic import ProblemSpec
+from clair.theory.curves import Gain, Separation, Stability, gain, separation, stability
+from clair.theory.predictions import (
     break_even,
     breakdown_noise,
     critical_noise,
@@ -25,8 +26,7 @@ from clair.predictions import (
     set_noise,
     subspace_slope,
 )
-from clair.synthetic import ProblemSpec
-from clair.theory_words import gain_sentence, set_sentence, stability_sentence
+from clair.theory.words import gain_sentence, set_sentence, stability_sentence
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart

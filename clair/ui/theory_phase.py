@@ -14,10 +14,10 @@ import streamlit as st
 from clair.figures.phase import AXIS_TITLES, phase_diagram
 from clair.jobs import JobState, JobView, Report
 from clair.palette import ThemeName
-from clair.predictions import exact_set_probability, predicted_subspace_error
-from clair.sweep_run import SweepProgress, load, read_result, run_sweep
-from clair.sweeps import Axis, SweepConfig, SweepResult, cell_spec, obstacle
+from clair.sweeps.grid import Axis, SweepConfig, SweepResult, cell_spec, obstacle
+from clair.sweeps.run import SweepProgress, load, read_result, run_sweep
 from clair.tasks.results import Cancelled
+from clair.theory.predictions import exact_set_probability, predicted_subspace_error
 from clair.ui import jobs, lab
 from clair.ui.controls import show
 from clair.ui.layout import sentence

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from clair.sweep_run import run_sweep
-from clair.sweeps import Axis, SweepConfig, cell_spec, run_trial
+from clair.sweeps.grid import Axis, SweepConfig, cell_spec, run_trial
+from clair.sweeps.run import run_sweep
 from clair.synthetic import ProblemSpec
 from clair.ui import lab, theory, theory_phase
 from clair.ui.state import read

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clair.sweeps import cell_spec
+from clair.sweeps.grid import cell_spec
 from clair.ui import theory, theory_phase
 
 

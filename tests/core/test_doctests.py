@@ -12,7 +12,7 @@ MODULES = (
     "metrics",
     "pipeline",
     "synthetic",
-    "theory",
+    "theory.window",
     "updates",
 )
 

@@ -14,17 +14,7 @@ import clair
 from clair import ProblemSpec
 from clair.figures.phase import agreement
 from clair.metrics import detection_scores, subspace_error
-from clair.predictions import exact_set_probability
-from clair.sweep_run import (
-    KEPT,
-    WorkerFailed,
-    cache_dir,
-    load,
-    read_result,
-    run_sweep,
-    write_result,
-)
-from clair.sweeps import (
+from clair.sweeps.grid import (
     SEEDS,
     Axis,
     SweepConfig,
@@ -34,6 +24,16 @@ from clair.sweeps import (
     run_trial,
     trial_seed,
 )
+from clair.sweeps.run import (
+    KEPT,
+    WorkerFailed,
+    cache_dir,
+    load,
+    read_result,
+    run_sweep,
+    write_result,
+)
+from clair.theory.predictions import exact_set_probability
 
 BASE = ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2)
 SMALL = SweepConfig(

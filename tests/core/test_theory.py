@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clair import Problem, ProblemSpec, sample_problem
-from clair.curves import find, gain, honest_errors, remedy, separation, stability
 from clair.detection import detect, normalised_grams
-from clair.lam_path import certificate_at, compress, lam_grid, lam_path, solve_at
 from clair.linalg import block_grams, block_norms, hstack_blocks, orthonormal
 from clair.metrics import subspace_error
-from clair.predictions import (
+from clair.refinement import principal_subspace
+from clair.solvers import decompose
+from clair.theory.curves import find, gain, honest_errors, remedy, separation, stability
+from clair.theory.lam_path import certificate_at, compress, lam_grid, lam_path, solve_at
+from clair.theory.predictions import (
     break_even,
     breakdown_noise,
     critical_noise,
@@ -24,12 +26,10 @@ from clair.predictions import (
     set_noise,
     subspace_slope,
 )
-from clair.refinement import principal_subspace
-from clair.solvers import decompose
-from clair.statements import STATEMENTS, of_section
-from clair.theory import collapse_lam, default_lam, ideal_window, incoherence, lam_window
-from clair.theory_words import certificate_failures, certificate_sentence
-from clair.witness import witness, witness_window
+from clair.theory.statements import STATEMENTS, of_section
+from clair.theory.window import collapse_lam, default_lam, ideal_window, incoherence, lam_window
+from clair.theory.witness import witness, witness_window
+from clair.theory.words import certificate_failures, certificate_sentence
 
 CLEAN = ProblemSpec(n_clients=18, d_out=28, d_in=22, noise=0.0)
 SMALL = ProblemSpec(n_clients=16, d_out=26, d_in=20)

@@ -14,20 +14,20 @@ import numpy as np
 
 from clair._threads import single_blas_thread
 from clair.detection import Verdict, coefficient_screen, detect, normalised_grams
-from clair.lam_path import compress
 from clair.linalg import block_grams, leading_eigenvectors
 from clair.metrics import DetectionScores, detection_scores, subspace_error
-from clair.predictions import (
+from clair.refinement import principal_subspace, refine
+from clair.solvers import decompose, median_subspace
+from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.theory.lam_path import compress
+from clair.theory.predictions import (
     PredictedErrors,
     exact_set_probability,
     predicted_errors,
     predicted_subspace_error,
     score_model,
 )
-from clair.refinement import principal_subspace, refine
-from clair.solvers import decompose, median_subspace
-from clair.synthetic import Problem, ProblemSpec, sample_problem
-from clair.theory import choose_lam, collapse_lam, lam_window
+from clair.theory.window import choose_lam, collapse_lam, lam_window
 
 #: Ways to a subspace that `stability` compares; "truth" is PCA on the truly benign clients.
 ROUTES: tuple[str, ...] = ("convex", "irls", "polished", "truth")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.curves import Gain, Separation, Stability
-from clair.lam_path import LamPath, LamPoint, Proof
 from clair.narrative import amount, clients_list, count, times
-from clair.predictions import PredictedErrors
 from clair.solvers import KKT_TOLERANCE, STRICT
+from clair.theory.curves import Gain, Separation, Stability
+from clair.theory.lam_path import LamPath, LamPoint, Proof
+from clair.theory.predictions import PredictedErrors
 
 
 def window_sentence(path: LamPath, sharp: tuple[float, float] | None, default: float) -> str:

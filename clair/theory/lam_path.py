@@ -12,7 +12,7 @@ from clair.detection import detect, normalised_grams
 from clair.linalg import block_grams, block_norms
 from clair.solvers import Certificate, Decomposition, certify, decompose
 from clair.synthetic import Problem
-from clair.theory import lam_window
+from clair.theory.window import lam_window
 
 #: A contamination norm below this share of a typical update counts as zero.
 SUPPORT = 1e-4

@@ -1,4 +1,4 @@
-"""Conditions and predictions: the window for lambda, gain of refinement, break-even."""
+"""The window for lambda: in which the convex program recovers, and the weight to choose."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def lam_window(
     -----
     Our reading of the dual conditions of Xu, Caramanis, Sanghavi 2012, section IV, with the part
     of contaminated clients inside the subspace left out of V. In simulation both ends agree with
-    the measured ones to about 15 %; `clair.witness` keeps that part and is good to a few per cent.
+    the measured ones to about 15 %; `clair.theory.witness` keeps that part and is good to a few
+    per cent.
     """
     benign = ~contaminated
     leverage = np.zeros(int(benign.sum()))

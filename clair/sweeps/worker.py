@@ -1,6 +1,6 @@
 """Worker process of a sweep: a description on the first line, then a cell a line, until the end.
 
-Answers each cell with a line of JSON. Started by `clair.sweep_run`, not by people.
+Answers each cell with a line of JSON. Started by `clair.sweeps.run`, not by people.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 
-from clair.sweeps import SweepConfig, run_cell
+from clair.sweeps.grid import SweepConfig, run_cell
 
 
 def main() -> None:

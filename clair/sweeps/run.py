@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clair.sweeps import SweepConfig, SweepResult, Trial
+from clair.sweeps.grid import SweepConfig, SweepResult, Trial
 
 CACHE_VARIABLE = "CLAIR_CACHE_DIR"
 #: Diagrams kept on disk; beyond it those untouched for longest are deleted.
@@ -259,11 +259,11 @@ class _Run:
 @contextlib.contextmanager
 def _process() -> Iterator[subprocess.Popen[str]]:
     """A worker on one core that ends with the block, also when that is left by an error."""
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     process = subprocess.Popen(
-        [sys.executable, "-m", "clair.sweep_worker"],
+        [sys.executable, "-m", "clair.sweeps.worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
