@@ -287,6 +287,8 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
         # Directions nobody has hold no energy, and must not make the noise floor look lower.
         tail = scatter.span(kept) - top - 1
         beyond += (1 - float(profile.sum())) / tail / len(scatters) if tail > 0 else 0.0
+    if not energy.any():
+        return 1
     if energy[top] <= 2 * max(beyond, energy[0] * 1e-12):
         drops = energy[:top] / np.maximum(energy[1:], energy[0] * 1e-12)
         return int(np.argmax(drops)) + 1

@@ -21,7 +21,8 @@ from clair.detection import (
     gap_rule,
     threshold_rule,
 )
-from clair.linalg import hstack_blocks, leading_eigenpairs
+from clair.eigen import leading_eigenpairs
+from clair.linalg import hstack_blocks
 from clair.refinement import refine
 from clair.scatter import normalised
 from clair.solvers import (
@@ -34,7 +35,7 @@ from clair.solvers import (
     joint_norms,
     median_subspace,
 )
-from clair.theory import choose_lam, lam_window
+from clair.theory.window import choose_lam, lam_window
 from clair.updates import SINGLE, Core, Estimates, FactoredUpdates, Updates, to_cores
 
 SIDES = ("output", "input")

@@ -12,7 +12,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from clair.linalg import downdated_eigenpairs, hstack_blocks
+from clair.eigen import downdated_eigenpairs
+from clair.linalg import hstack_blocks
 
 # Directions holding less than this share of the largest one's energy are rounding.
 RANK_TOLERANCE = 1e-12

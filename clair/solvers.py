@@ -18,13 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clair.eigen import LARGE, krylov_eigenpairs, leading_eigenpairs
 from clair.linalg import (
-    LARGE,
     block_norms,
     block_soft_threshold,
     hstack_blocks,
-    krylov_eigenpairs,
-    leading_eigenpairs,
     singular_value_threshold,
     split_blocks,
 )

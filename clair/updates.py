@@ -16,7 +16,8 @@ from typing import TypeAlias
 import numpy as np
 
 from clair._validation import check_finite
-from clair.linalg import block_grams, hstack_blocks, split_blocks, tall_qr
+from clair.eigen import tall_qr
+from clair.linalg import block_grams, hstack_blocks, split_blocks
 from clair.scatter import Scatter
 
 

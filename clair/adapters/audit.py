@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 
 import numpy as np
 
@@ -14,26 +13,27 @@ from clair.adapters.compress import Factors, ModuleCore, compress
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.folder import MIN_CLIENTS, AdapterSet, SetAside
 from clair.adapters.limits import DEFAULT, Limits
-from clair.adapters.options import AuditOptions, Step
+from clair.adapters.options import PEFT_SIDES, AuditOptions, Step
 from clair.adapters.reader import Adapter
 from clair.adapters.result import (
-    FLAGGED,
-    KEPT,
     Audit,
     ClientReport,
     Judged,
-    ModuleReport,
-    SideReport,
     not_judged,
 )
-from clair.detection import Verdict, module_residuals, predictive_rank
-from clair.pipeline import CoreFit, detect_cores, fit_cores
-from clair.scatter import normalised
+from clair.adapters.verdicts import (
+    client_reports,
+    disagreement,
+    module_reports,
+    shared_energy,
+    side_report,
+    twins,
+)
+from clair.detection import Verdict
+from clair.pipeline import detect_cores, fit_cores
 from clair.updates import Core
 
 HUGE = 1e50
-_TOP_MODULES = 3
-_SIDES = ("output", "input")
 
 
 class _Stages:
@@ -128,19 +128,19 @@ def _audit(
             f"{len(adapters.unjudged_modules)} modules that fewer than {MIN_CLIENTS} adapters "
             f"have are not judged, e.g. {printable(adapters.unjudged_modules[0])}."
         )
-    by_side = {side: [cores[name].core(side) for name in names] for side in _SIDES}
+    by_side = {side: [cores[name].core(side) for name in names] for side in PEFT_SIDES}
     pilots: dict[str, tuple[int, Verdict]] = {}
-    for index, side in enumerate(_SIDES):
+    for index, side in enumerate(PEFT_SIDES):
         with stages.stage("detect"):
-            stages.step("detect", index, len(_SIDES))
+            stages.step("detect", index, len(PEFT_SIDES))
             _require_rank(by_side[side], names, options.rank)
             pilots[side] = detect_cores(by_side[side], options.rank, options.fit_options(side))
     common = max(rank for rank, _ in pilots.values())
     shared = {
-        side: _shared_energy(by_side[side], pilots[side][1].benign, common) for side in _SIDES
+        side: shared_energy(by_side[side], pilots[side][1].benign, common) for side in PEFT_SIDES
     }
     means = {side: float(np.mean(values)) for side, values in shared.items()}
-    side = max(_SIDES, key=means.__getitem__) if options.side == "auto" else options.side
+    side = max(PEFT_SIDES, key=means.__getitem__) if options.side == "auto" else options.side
     with stages.stage("split"):
         found = fit_cores(
             by_side[side],
@@ -149,13 +149,13 @@ def _audit(
             lambda record: stages.step("split", record.iteration, options.max_iter),
             pilot=pilots[side],
         )
-    sides = {key: _side_report(pilots[key], means[key], found, key == side) for key in _SIDES}
+    sides = {key: side_report(pilots[key], means[key], found, key == side) for key in PEFT_SIDES}
     with stages.stage("report"):
-        modules = _module_reports(names, cores, by_side, pilots, found, side, shared)
+        modules = module_reports(names, cores, by_side, pilots, found, side, shared)
     if sides["output"].flagged.tolist() != sides["input"].flagged.tolist():
-        notes.append(_disagreement(sides, side))
+        notes.append(disagreement(sides, side))
     notes.extend(found.notes)
-    notes.extend(_twins([adapters.adapters[k] for k in clients], by_side[side]))
+    notes.extend(twins([adapters.adapters[k] for k in clients], by_side[side]))
     judged = Judged(
         adapters,
         clients,
@@ -163,7 +163,7 @@ def _audit(
         found.verdict.benign,
     )
     chosen = [adapters.adapters[k] for k in clients]
-    reports = _client_reports(chosen, found, by_side[side], modules)
+    reports = client_reports(chosen, found, by_side[side], modules)
     return Audit(
         options=options,
         clients=(*reports, *(not_judged(entry) for entry in aside)),
@@ -258,122 +258,3 @@ def _checked_factors(adapter: Adapter, name: str) -> tuple[np.ndarray, np.ndarra
             f"has entries as large as {largest:.0e}, which no training produces",
         )
     return B, A
-
-
-def _shared_energy(cores: Sequence[Core], kept: np.ndarray, rank: int) -> np.ndarray:
-    """Share of the kept clients' energy predicted by the others, by module."""
-    scatters = [core.scatter for core in cores]
-    residuals = module_residuals(scatters, kept, rank)[:, kept].sum(axis=1)
-    energy = np.array([scatter.energy[kept].sum() for scatter in scatters])
-    return 1 - residuals / np.where(energy > 0, energy, 1.0)
-
-
-def _side_report(
-    pilot: tuple[int, Verdict], shared: float, found: CoreFit, decides: bool
-) -> SideReport:
-    rank, verdict = (found.rank, found.verdict) if decides else pilot
-    return SideReport(
-        rank, verdict.scores, ~verdict.benign, verdict.threshold, verdict.margin, shared
-    )
-
-
-def _module_reports(
-    names: Sequence[str],
-    cores: Mapping[str, ModuleCore],
-    by_side: Mapping[str, Sequence[Core]],
-    pilots: Mapping[str, tuple[int, Verdict]],
-    found: CoreFit,
-    side: str,
-    shared: Mapping[str, np.ndarray],
-) -> tuple[ModuleReport, ...]:
-    kept = found.verdict.benign
-    residuals = np.sqrt(
-        module_residuals([core.scatter for core in by_side[side]], kept, found.rank)
-    )
-    reports = []
-    for index, name in enumerate(names):
-        present = cores[name].ranks > 0
-        typical = float(np.median(residuals[index][kept & present])) if kept.any() else 0.0
-        floor = 1e-6 * float(np.sqrt(np.median(by_side[side][index].scatter.energy[present])))
-        deviation = residuals[index] / max(typical, floor, np.finfo(float).tiny)
-        suggested = {}
-        for key in _SIDES:
-            core = by_side[key][index]
-            limit = min(*core.shape, core.rows)
-            suggested[key] = predictive_rank(
-                normalised([core.scatter]), pilots[key][1].benign, limit
-            )
-        reports.append(
-            ModuleReport(
-                printable(name, 200),
-                cores[name].shape,
-                int(present.sum()),
-                {key: float(shared[key][index]) for key in _SIDES},
-                suggested,
-                np.where(present, deviation, np.nan),
-            )
-        )
-    return tuple(reports)
-
-
-def _client_reports(
-    adapters: Sequence[Adapter],
-    found: CoreFit,
-    cores: Sequence[Core],
-    modules: Sequence[ModuleReport],
-) -> list[ClientReport]:
-    sizes = np.sqrt(np.sum([core.scatter.energy for core in cores], axis=0))
-    deviations = np.array([module.deviation for module in modules])
-    reports = []
-    for k, adapter in enumerate(adapters):
-        column = np.where(np.isnan(deviations[:, k]), -np.inf, deviations[:, k])
-        order = np.argsort(-column, kind="stable")[:_TOP_MODULES]
-        where = tuple((modules[i].name, float(column[i])) for i in order if column[i] > -np.inf)
-        score, flagged = float(found.verdict.scores[k]), not bool(found.verdict.benign[k])
-        reasons: list[str] = []
-        if flagged and found.screened[k]:
-            reasons.append("its coefficients point against those of the majority (sign flip)")
-        elif flagged:
-            reasons.append(
-                f"score {score:.2f} is above {found.verdict.threshold:.2f}; it deviates most in "
-                f"{where[0][0]} ({min(where[0][1], 9999):.1f} times a typical kept client)"
-            )
-        reports.append(
-            ClientReport(
-                printable(adapter.name),
-                FLAGGED if flagged else KEPT,
-                score,
-                float(found.norms[k]),
-                float(sizes[k]),
-                adapter.rank,
-                where,
-                tuple(reasons),
-                adapter.notes,
-            )
-        )
-    return reports
-
-
-def _disagreement(sides: Mapping[str, SideReport], side: str) -> str:
-    other = "input" if side == "output" else "output"
-    n = int(sides[other].flagged.sum())
-    return (
-        f"The {other} side would flag {n} client{'s' * (n != 1)} instead of "
-        f"{int(sides[side].flagged.sum())}; the {side} side decides, on which "
-        f"{sides[side].shared_energy:.0%} of a kept update is shared (the other: "
-        f"{sides[other].shared_energy:.0%})."
-    )
-
-
-def _twins(adapters: Sequence[Adapter], cores: Sequence[Core]) -> list[str]:
-    """Clients whose updates are equal to rounding: one party behind several names, perhaps."""
-    energies = np.array([core.scatter.energy for core in cores]).T
-    notes = []
-    order = np.lexsort(energies.T[::-1])
-    for a, b in pairwise(order):
-        if np.allclose(energies[a], energies[b], rtol=1e-12, atol=0.0):
-            gap = sum(float(np.sum((c.block(a) - c.block(b)) ** 2)) for c in cores)
-            if gap <= 1e-20 * energies[a].sum():
-                pair = sorted((printable(adapters[a].name), printable(adapters[b].name)))
-                notes.append(f"{pair[0]} and {pair[1]} sent the same update.")
-    return notes

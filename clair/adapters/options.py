@@ -9,7 +9,8 @@ from typing import Any
 from clair._validation import check_choice, check_integer
 from clair.pipeline import FitOptions
 
-SIDES = ("auto", "output", "input")
+PEFT_SIDES = ("output", "input")
+SIDES = ("auto", *PEFT_SIDES)
 SOLVERS = ("convex", "irls")
 
 #: Told of the stage, and of how many of how many steps of it are done; may raise to stop the audit.

@@ -9,7 +9,7 @@ import numpy as np
 
 from clair.adapters.compress import ModuleCore, compress, gram_root
 from clair.adapters.result import Audit, Judged
-from clair.linalg import leading_eigenpairs
+from clair.eigen import leading_eigenpairs
 from clair.refinement import directions, pooling_weights, refine_module
 from clair.updates import Core
 

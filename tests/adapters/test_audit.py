@@ -117,6 +117,19 @@ def test_modules_missing_at_some_clients_neither_hide_nor_accuse_anybody(site):
     assert any("1 of 2 modules are missing" in note for note in result.notes)
 
 
+def test_a_module_that_only_flagged_clients_have_is_still_reported(site):
+    site.modules["extra.k_proj"] = (8, 7)
+    site._shared["extra.k_proj"] = np.ones((8, 2))
+    usual = list(site.modules)[:2]
+    for k in range(9):
+        site.add(f"c{k}", k, poisoned=k < 3, modules=None if k < 3 else usual)
+    result = audit(read_folder(site.root), AuditOptions(rank=2, side="output"))
+    assert flagged(result) == ["c0", "c1", "c2"]
+    extra = next(module for module in result.modules if module.name == "extra.k_proj")
+    assert extra.n_clients == 3
+    assert np.isnan(extra.deviation[3:]).all()
+
+
 def test_modules_of_one_or_two_clients_are_named_as_not_judged(site):
     site.fill(5)
     site.modules["extra.k_proj"] = (6, 7)

@@ -1,0 +1,245 @@
+"""Few eigenpairs of large matrices, and orthonormal bases of tall ones, mostly by multiplications.
+
+A product of two matrices costs a tenth of decomposing one of their size and less, so a few
+directions of a matrix of some hundred rows are better iterated for than picked out of a full
+decomposition. Everything here falls back on that where an iteration does not converge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from clair.linalg import orthonormal
+
+# Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
+LARGE = 240
+_LARGE_COARSE = 120
+_OVERSAMPLE = 4
+_ROUNDS = 8
+_TOLERANCE = 1e-11
+
+
+def leading_eigenpairs(
+    gram: np.ndarray, size: int, start: np.ndarray | None = None, *, coarse: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues of one positive semidefinite matrix, and their eigenvectors.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (d, d)
+    size : int
+        1 <= size <= d.
+    start : ndarray of shape (d, n), optional
+        Approximate eigenvectors, of a similar matrix for example.
+    coarse : bool
+        Stop when the sum of the eigenvalues stands still at seven digits, which inside a flat
+        spectrum is long before the vectors do.
+
+    Returns
+    -------
+    values : ndarray of shape (size,)
+        Descending.
+    vectors : ndarray of shape (d, size)
+
+    Notes
+    -----
+    Large matrices, of which few eigenpairs are asked, are left to `krylov_eigenpairs`; where that
+    does not converge the full decomposition takes over.
+    """
+    d = len(gram)
+    if d >= (_LARGE_COARSE if coarse else LARGE) and 5 * (size + _OVERSAMPLE) <= d:
+        found = krylov_eigenpairs(lambda x: gram @ x, d, size, start, coarse=coarse)
+        if found is not None:
+            return found[0][:size], found[1][:, :size]
+    values, vectors = np.linalg.eigh(gram)
+    return values[::-1][:size], vectors[:, ::-1][:, :size]
+
+
+def krylov_eigenpairs(
+    apply: Callable[[np.ndarray], np.ndarray],
+    d: int,
+    size: int,
+    start: np.ndarray | None = None,
+    *,
+    coarse: bool = False,
+    above: float | None = None,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Leading eigenpairs of a positive semidefinite operator by restarted block Krylov iteration.
+
+    Parameters
+    ----------
+    apply : callable
+        Product of the operator with an array of shape (d, n).
+    d, size : int
+    start : ndarray of shape (d, n), optional
+    coarse : bool
+        See `leading_eigenpairs`; otherwise the first `size` residuals must fall below 1e-11 of the
+        largest eigenvalue.
+    above : float, optional
+        Only eigenpairs with larger values need to converge.
+
+    Returns
+    -------
+    (values, vectors) or None
+        A few more than `size`, of which only the first `size` have converged; None if they did not.
+
+    References
+    ----------
+    Musco, Musco, Randomized block Krylov methods for stronger and faster approximate singular
+    value decomposition, NeurIPS 2015.
+    """
+    block = size + _OVERSAMPLE
+    basis, total = _padded(start, d, block), 0.0
+    rounds = _ROUNDS
+    if coarse:
+        rounds = 1 if start is not None and start.shape[1] >= size else 2
+    for _ in range(rounds):
+        first = np.linalg.qr(basis)[0]
+        second = apply(first)
+        space = np.linalg.qr(np.hstack([first, second, apply(orthonormal(second))]))[0]
+        image = apply(space)
+        values, vectors = np.linalg.eigh(space.T @ image)
+        values, vectors = values[::-1][:block], vectors[:, ::-1][:, :block]
+        basis = space @ vectors
+        previous, total = total, float(values[:size].sum())
+        if coarse and abs(total - previous) <= 1e-7 * total:
+            break
+        due = size if above is None else int(np.sum(values[:size] > above))
+        residual = image @ vectors[:, :due] - basis[:, :due] * values[:due]
+        if np.linalg.norm(residual, axis=0).max(initial=0.0) <= _TOLERANCE * max(values[0], 0.0):
+            break
+    else:
+        if not coarse:
+            return None
+    return values, basis
+
+
+def _padded(start: np.ndarray | None, d: int, block: int) -> np.ndarray:
+    """Exactly `block` starting vectors, missing ones drawn at random from a fixed seed."""
+    have = 0 if start is None else start.shape[1]
+    if start is not None and have >= block:
+        return start[:, :block]
+    drawn = np.random.default_rng(0).standard_normal((d, block - have)) / np.sqrt(d)
+    return drawn if start is None else np.hstack([start, drawn])
+
+
+def downdated_eigenpairs(
+    values: np.ndarray, factors: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenpairs of ``diag(values) - factors_k @ factors_k.T`` for every k.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Descending, > 0.
+    factors : ndarray of shape (K, n, c)
+        Such that the differences are positive semidefinite.
+    size : int
+        1 <= size <= n.
+
+    Returns
+    -------
+    values : ndarray of shape (K, size)
+        Descending.
+    vectors : ndarray of shape (K, n, size)
+
+    Notes
+    -----
+    For large n the problem is projected on the first ``size + c + 16`` coordinates. A downdate of
+    rank c lowers no eigenvalue past the c-th below it, so the wanted ones exceed the rest of the
+    diagonal, and the missing part of an eigenvector x with eigenvalue mu follows from its head
+    exactly by eliminating the tail (a c x c system). A few alternations of this elimination with
+    Rayleigh-Ritz reach rounding; what does not is decomposed in full.
+    """
+    _, n, c = factors.shape
+    head = size + c + 16
+    if n < _LARGE_COARSE or 2 * (head + size) > n:
+        full = np.linalg.eigh(np.diag(values) - factors @ factors.transpose(0, 2, 1))
+        return full[0][:, ::-1][:, :size], full[1][:, :, ::-1][:, :, :size]
+    found, vectors, residuals = _eliminate(values, factors, size, head)
+    for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
+        exact = np.linalg.eigh(np.diag(values) - factors[k] @ factors[k].T)
+        found[k], vectors[k] = exact[0][::-1][:size], exact[1][:, ::-1][:, :size]
+    return found, vectors
+
+
+def _eliminate(
+    values: np.ndarray, factors: np.ndarray, size: int, head: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    K, n, c = factors.shape
+    top, rest = factors[:, :head], factors[:, head:]
+    small = np.diag(values[:head]) - top @ top.transpose(0, 2, 1)
+    mu, inner = (part[..., ::-1][..., :size] for part in np.linalg.eigh(small))
+    vectors = np.concatenate([inner, np.zeros((K, n - head, size))], axis=1)
+    residuals = np.full(K, np.inf)
+    basis = np.zeros((K, n - head, 0))
+    for _ in range(_ROUNDS):
+        if head + basis.shape[2] + size > n // 2:
+            break
+        # (D - rest rest') tail = rest (top' x), D = diag(values of the tail) - mu, by Woodbury.
+        inverse = 1 / np.minimum(values[head:, None] - mu[:, None, :], -1e-14 * values[0])
+        right = top.transpose(0, 2, 1) @ vectors[:, :head]
+        spread = rest.transpose(0, 2, 1)[:, None] * inverse.transpose(0, 2, 1)[:, :, None]
+        inner_systems = np.eye(c) - (spread.reshape(K, -1, n - head) @ rest).reshape(K, -1, c, c)
+        try:
+            solved = np.linalg.solve(inner_systems, right.transpose(0, 2, 1)[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            break
+        tail = inverse * (rest @ solved.transpose(0, 2, 1))
+        # Earlier tails stay in the basis: that turns slow convergence in flat spectra into fast.
+        basis = np.linalg.qr(np.concatenate([basis, tail], axis=2))[0]
+        # Project on head coordinates and the span of the tails together.
+        coupling = basis.transpose(0, 2, 1) @ rest
+        stacked = np.concatenate([top, coupling], axis=1)
+        weighted = (basis * values[head:, None]).transpose(0, 2, 1) @ basis
+        projected = -stacked @ stacked.transpose(0, 2, 1)
+        projected[:, :head, :head] += np.diag(values[:head])
+        projected[:, head:, head:] += weighted
+        mu, inner = (part[..., ::-1][..., :size] for part in np.linalg.eigh(projected))
+        vectors = np.concatenate([inner[:, :head], basis @ inner[:, head:]], axis=1)
+        image = values[:, None] * vectors - factors @ (factors.transpose(0, 2, 1) @ vectors)
+        residuals = np.linalg.norm(image - vectors * mu[:, None, :], axis=1).max(axis=1)
+        if (residuals <= _TOLERANCE * values[0]).all():
+            break
+    return mu.copy(), vectors, residuals
+
+
+def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal basis of a tall matrix's columns and their coordinates in it.
+
+    Parameters
+    ----------
+    matrix : ndarray of shape (d, n)
+        With d >= n.
+
+    Returns
+    -------
+    basis : ndarray of shape (d, n)
+    coordinates : ndarray of shape (n, n)
+        ``basis @ coordinates`` is the matrix.
+
+    Notes
+    -----
+    Cholesky QR twice: several times faster than Householder's and as orthogonal, as long as the
+    matrix is conditioned better than about 1e7, which the first factor tells; Householder's then
+    takes over.
+
+    References
+    ----------
+    Yamamoto, Nakatsukasa, Yanagisawa, Fukaya, Roundoff error analysis of the CholeskyQR2
+    algorithm, ETNA 2015.
+    """
+    basis, coordinates = matrix, np.eye(matrix.shape[1])
+    for _ in range(2):
+        try:
+            factor = np.linalg.cholesky(basis.T @ basis)
+        except np.linalg.LinAlgError:
+            return np.linalg.qr(matrix)
+        diagonal = np.diag(factor)
+        if diagonal.min() <= 1e-6 * diagonal.max():
+            return np.linalg.qr(matrix)
+        basis = basis @ np.linalg.inv(factor).T
+        coordinates = factor.T @ coordinates
+    return basis, coordinates
