@@ -1,0 +1,269 @@
+"""Uploaded zips and loose files, unpacked into a folder of our own without trusting them.
+
+Only the two files an adapter consists of are ever written, under names made here; sizes are counted
+while unpacking, whatever the archive announces.
+"""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from clair.adapters.errors import AdapterError, printable
+from clair.adapters.folder import AdapterSet, SetAside, assemble
+from clair.adapters.limits import MIB, Limits
+from clair.adapters.reader import (
+    CONFIG_NAME,
+    PICKLE_NAMES,
+    WEIGHTS_NAME,
+    Adapter,
+    natural_key,
+    read_adapter,
+)
+
+#: What a visitor may upload; tighter than what a user may audit on a machine of their own.
+UPLOAD_LIMITS = Limits(
+    header_bytes=4 * MIB,
+    config_bytes=MIB // 4,
+    file_bytes=64 * MIB,
+    tensors=10_000,
+    rank=256,
+    clients=64,
+    entries=4_000,
+    depth=6,
+    core_bytes=512 * MIB,
+)
+UPLOAD_BYTES = 64 * MIB
+UNPACKED_BYTES = 256 * MIB
+
+_CHUNK = 1 << 18
+_DIRECTORY_BYTES = 4 * MIB
+_END_OF_DIRECTORY = b"PK\x05\x06"
+
+
+@dataclass
+class _Unpacker:
+    """Adapters found so far: client name to folder, and what could not be used."""
+
+    target: Path
+    limits: Limits
+    left: int
+    folders: dict[str, Path] = field(default_factory=dict)
+    refused: list[SetAside] = field(default_factory=list)
+    made: int = 0
+
+    def refuse(self, where: str, problem: str) -> None:
+        self.refused.append(SetAside(printable(where), printable(where), problem))
+
+    def folder(self, client: str) -> Path:
+        if client not in self.folders:
+            if len(self.folders) >= self.limits.clients:
+                raise AdapterError("upload", f"holds more than {self.limits.clients} adapters")
+            self.made += 1
+            self.folders[client] = self.target / f"{self.made:06d}"
+            self.folders[client].mkdir(parents=True)
+        return self.folders[client]
+
+    def copy(self, source: BinaryIO, path: Path, shown: str) -> None:
+        bound = self.limits.config_bytes if path.name == CONFIG_NAME else self.limits.file_bytes
+        written = 0
+        with open(path, "wb") as file:
+            while chunk := source.read(_CHUNK):
+                written += len(chunk)
+                self.left -= len(chunk)
+                if written > bound:
+                    raise AdapterError(shown, f"unpacks to more than {bound:,} bytes")
+                if self.left < 0:
+                    raise AdapterError(
+                        shown, f"the upload unpacks to more than {UNPACKED_BYTES // MIB} MB in all"
+                    )
+                file.write(chunk)
+
+
+def read_uploads(
+    uploads: Sequence[tuple[str, BinaryIO]],
+    target: Path,
+    limits: Limits = UPLOAD_LIMITS,
+    *,
+    any_base: bool = False,
+) -> AdapterSet:
+    """Unpack what a visitor sent and read the adapters in it.
+
+    Parameters
+    ----------
+    uploads : sequence of (name, binary file)
+        Zips of one or more adapters; or pairs ``X.safetensors`` and ``X.json``; or several
+        ``.safetensors`` with one ``.json`` for all of them.
+    target : Path
+        Empty folder, owned and deleted by the caller.
+    limits : Limits
+    any_base : bool
+        See `clair.adapters.folder.assemble`.
+
+    Raises
+    ------
+    AdapterError
+        If the upload as a whole goes beyond the limits, or base models are mixed evenly.
+    """
+    if sum(_size(file) for _, file in uploads) > UPLOAD_BYTES:
+        raise AdapterError("upload", f"is larger than {UPLOAD_BYTES // MIB} MB in all")
+    unpacker = _Unpacker(target, limits, UNPACKED_BYTES)
+    loose: list[tuple[str, BinaryIO]] = []
+    for name, file in uploads:
+        if name.lower().endswith(".zip"):
+            _unpack_zip(unpacker, name, file)
+        else:
+            loose.append((name, file))
+    _pair(unpacker, loose)
+    adapters: list[Adapter] = []
+    for client in sorted(unpacker.folders, key=natural_key):
+        try:
+            adapters.append(read_adapter(unpacker.folders[client], client, limits))
+        except AdapterError as error:
+            unpacker.refused.append(SetAside(printable(client), error.where, error.problem))
+    return assemble(adapters, unpacker.refused, any_base=any_base)
+
+
+def _size(file: BinaryIO) -> int:
+    size = file.seek(0, 2)
+    file.seek(0)
+    return size
+
+
+def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
+    """Unpack one archive; a problem with it costs this archive, not the others."""
+    shown = printable(name)
+    stem = PurePosixPath(name.replace("\\", "/")).stem or "zip"
+    before = dict(unpacker.folders)
+    try:
+        _check_directory(file, shown)
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+            _check_entries(entries, shown, unpacker.limits)
+            for client, path, info in _wanted(entries, stem):
+                if path.name in PICKLE_NAMES:
+                    unpacker.refuse(
+                        f"{shown}: {printable(info.filename)}",
+                        "is a pickle, which can run code when opened; save it as safetensors",
+                    )
+                    continue
+                if client in before:
+                    raise AdapterError(shown, f"two uploads hold a client {printable(client)}")
+                with archive.open(info) as source:
+                    unpacker.copy(
+                        source,  # type: ignore[arg-type]
+                        unpacker.folder(client) / path.name,
+                        f"{shown}: {printable(info.filename)}",
+                    )
+            if unpacker.folders == before and not unpacker.refused:
+                raise AdapterError(shown, f"holds no {WEIGHTS_NAME}")
+    except AdapterError as error:
+        unpacker.folders = before
+        unpacker.refused.append(SetAside(shown, error.where, error.problem))
+        if unpacker.left < 0:
+            raise
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
+        unpacker.folders = before
+        unpacker.refuse(shown, "is damaged, or not a zip file")
+    except Exception as error:
+        # Decompressors raise errors of their own (zlib.error, LZMAError, ...).
+        unpacker.folders = before
+        unpacker.refuse(shown, f"cannot be unpacked ({type(error).__name__})")
+
+
+def _check_directory(file: BinaryIO, shown: str) -> None:
+    """Bound the table of contents before it is parsed into objects."""
+    size = _size(file)
+    file.seek(max(0, size - 65_557))
+    tail = file.read()
+    file.seek(0)
+    at = tail.rfind(_END_OF_DIRECTORY)
+    if at < 0 or len(tail) < at + 22:
+        raise AdapterError(shown, "is damaged, or not a zip file")
+    length = int.from_bytes(tail[at + 12 : at + 16], "little")
+    if length > _DIRECTORY_BYTES:
+        raise AdapterError(shown, "has a table of contents that is too long")
+
+
+def _check_entries(entries: Sequence[zipfile.ZipInfo], shown: str, limits: Limits) -> None:
+    if len(entries) > limits.entries:
+        raise AdapterError(shown, f"holds {len(entries):,} files, more than {limits.entries:,}")
+    seen: set[str] = set()
+    for info in entries:
+        where = f"{shown}: {printable(info.filename)}"
+        parts = info.filename.replace("\\", "/").split("/")
+        if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+            raise AdapterError(where, "its path leads out of the archive")
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise AdapterError(where, "is a link, and links are not followed")
+        if info.flag_bits & 0x1:
+            raise AdapterError(where, "is encrypted")
+        if info.filename in seen:
+            raise AdapterError(where, "is in the archive twice")
+        seen.add(info.filename)
+
+
+def _wanted(
+    entries: Sequence[zipfile.ZipInfo], stem: str
+) -> list[tuple[str, PurePosixPath, zipfile.ZipInfo]]:
+    """Entries that belong to an adapter, with the client's name and the path in the archive."""
+    names = {CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES}
+    found = [(PurePosixPath(info.filename.replace("\\", "/")), info) for info in entries]
+    found = [
+        (path, info)
+        for path, info in found
+        if path.name in names and "__MACOSX" not in path.parts and not info.is_dir()
+    ]
+    folders = {path.parent for path, _ in found}
+    result = []
+    for path, info in found:
+        inside = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
+        client = stem if len(folders) == 1 else f"{stem}/{inside}".rstrip("/")
+        result.append((client, path, info))
+    return result
+
+
+def _pair(unpacker: _Unpacker, loose: Sequence[tuple[str, BinaryIO]]) -> None:
+    """Loose files: tensors and configurations that belong together by name."""
+    tensors: dict[str, BinaryIO] = {}
+    configs: dict[str, BinaryIO] = {}
+    for name, file in loose:
+        stem, dot, kind = name.replace("\\", "/").rsplit("/", 1)[-1].rpartition(".")
+        table = {"safetensors": tensors, "json": configs}.get(kind.lower() if dot else "")
+        if table is None:
+            unpacker.refuse(name, "is neither .zip nor .safetensors nor .json")
+        elif stem in table:
+            unpacker.refuse(
+                name,
+                "was uploaded twice under this name; name the files site1.safetensors, site1.json, "
+                "and so on, or put each adapter into a zip",
+            )
+        else:
+            table[stem] = file
+    shared = next(iter(configs.values())) if len(configs) == 1 else None
+    for stem, file in tensors.items():
+        other = "adapter_config" if stem == "adapter_model" else stem
+        config = configs.get(other, shared)
+        name = f"{stem}.safetensors"
+        if config is None:
+            unpacker.refuse(name, f"has no {other}.json beside it")
+            continue
+        if stem in unpacker.folders:
+            unpacker.refuse(name, f"two uploads hold a client {printable(stem)}")
+            continue
+        folder = unpacker.folder(stem)
+        try:
+            unpacker.copy(file, folder / WEIGHTS_NAME, printable(name))
+            config.seek(0)
+            unpacker.copy(config, folder / CONFIG_NAME, printable(f"{other}.json"))
+        except AdapterError as error:
+            del unpacker.folders[stem]
+            unpacker.refused.append(SetAside(printable(stem), error.where, error.problem))
+            if unpacker.left < 0:
+                raise
+    if configs and not tensors:
+        unpacker.refuse(next(iter(configs)) + ".json", "came without a .safetensors file")
