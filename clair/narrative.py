@@ -62,15 +62,19 @@ def detection_sentence(scores: DetectionScores, n_clients: int) -> str:
             return "Nobody is poisoned, and CLAIR flagged nobody"
         return f"Nobody is poisoned, yet CLAIR flagged {wrong} of {honest} honest clients"
     if right == 0:
-        missed = "the one poisoned client" if n == 1 else f"all {n} poisoned clients"
+        missed = _all_of(n)
         return f"CLAIR missed {missed} and flagged " + (
             f"{count(wrong, 'honest one')} instead" if wrong else "nobody"
         )
-    if right == n:
-        found = "the one poisoned client" if n == 1 else f"all {n} poisoned clients"
-    else:
-        found = f"only {right} of {n} poisoned clients"
+    found = _all_of(n) if right == n else f"only {right} of {n} poisoned clients"
     return f"CLAIR flagged {found} and {count(wrong, 'honest one') if wrong else 'no honest one'}"
+
+
+def _all_of(n: int) -> str:
+    """Every one of `n` poisoned clients, as prose."""
+    if n <= 2:
+        return "the one poisoned client" if n == 1 else "both poisoned clients"
+    return f"all {n} poisoned clients"
 
 
 def gain_sentence(clair: float, local: float, fedavg: float) -> str:
@@ -87,8 +91,8 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
         text = "the honest clients' updates are recovered exactly"
     elif clair < local * (1 - TIE):
         text = (
-            f"the honest clients' error fell {times(local / clair)} against training alone "
-            f"({amount(local)} → {amount(clair)})"
+            f"the honest clients' error is {times(local / clair)} smaller than when each trains "
+            f"alone ({amount(clair)} instead of {amount(local)})"
         )
     elif clair <= local * (1 + TIE):
         text = f"the honest clients gained nothing over training alone ({amount(clair)})"
@@ -99,6 +103,8 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
             f"joining in cost the honest clients: their error is {times(clair / local)} that of "
             f"training alone ({amount(local)} → {amount(clair)})"
         )
+    if max(clair, fedavg) < ROUNDING:
+        return f"{text}, and as averaging everybody does"
     if fedavg < clair * (1 - TIE):
         return f"{text}; averaging everybody would have been better here ({amount(fedavg)})"
     if fedavg <= clair * (1 + TIE):

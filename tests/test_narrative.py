@@ -33,13 +33,13 @@ def mask(*marked: int, n: int = 10) -> np.ndarray:
     [
         ((), (), "Nobody is poisoned, and CLAIR flagged nobody"),
         ((1, 2), (), "Nobody is poisoned, yet CLAIR flagged 2 of 10 honest clients"),
-        ((1, 2), (1, 2), "CLAIR flagged all 2 poisoned clients and no honest one"),
+        ((1, 2), (1, 2), "CLAIR flagged both poisoned clients and no honest one"),
         ((4,), (4,), "CLAIR flagged the one poisoned client and no honest one"),
         ((1, 5), (1,), "CLAIR flagged the one poisoned client and one honest one"),
         ((1, 5, 6), (1, 2), "CLAIR flagged only 1 of 2 poisoned clients and two honest ones"),
         ((), (1, 2, 3), "CLAIR missed all 3 poisoned clients and flagged nobody"),
         ((), (1,), "CLAIR missed the one poisoned client and flagged nobody"),
-        ((7,), (1, 2), "CLAIR missed all 2 poisoned clients and flagged one honest one instead"),
+        ((7,), (1, 2), "CLAIR missed both poisoned clients and flagged one honest one instead"),
     ],
 )
 def test_detection(flagged: tuple[int, ...], truth: tuple[int, ...], sentence: str) -> None:
@@ -50,13 +50,19 @@ def test_detection(flagged: tuple[int, ...], truth: tuple[int, ...], sentence: s
 @pytest.mark.parametrize(
     ("clair", "local", "fedavg", "parts"),
     [
-        (0.4, 1.0, 1.6, ["fell 2.5× against training alone (1 → 0.4)", "an error of 1.6"]),
-        (0.4, 1.0, 0.2, ["fell 2.5×", "averaging everybody would have been better here (0.2)"]),
+        (
+            0.4,
+            1.0,
+            1.6,
+            ["2.5× smaller than when each trains alone (0.4 instead of 1)", "error of 1.6"],
+        ),
+        (0.4, 1.0, 0.2, ["2.5× smaller", "averaging everybody would have been better here (0.2)"]),
         (0.4, 1.0, 0.41, ["averaging everybody does as well (0.41)"]),
         (1.0, 1.0, 2.0, ["gained nothing over training alone (1)"]),
         (2.0, 1.0, 3.0, ["joining in cost", "2.0× that of training alone (1 → 2)"]),
         (0.5, 0.0, 3.0, ["cost the honest clients 0.5; alone they make no error"]),
         (0.0, 0.0, 3.0, ["keep their exact updates"]),
+        (4e-16, 0.0, 3e-16, ["keep their exact updates", "as averaging everybody does"]),
         (1e-14, 1.0, 3.0, ["recovered exactly"]),
     ],
 )
@@ -68,7 +74,7 @@ def test_gain(clair: float, local: float, fedavg: float, parts: list[str]) -> No
 @pytest.mark.parametrize(
     ("spec", "options", "parts"),
     [
-        ({}, {}, ["flagged all 5 poisoned clients and no honest one", "fell 2.5×"]),
+        ({}, {}, ["flagged all 5 poisoned clients and no honest one", "2.5× smaller"]),
         ({"contaminated_fraction": 0.0}, {}, ["Nobody is poisoned, and CLAIR flagged nobody"]),
         (
             {"contaminated_fraction": 0.0, "heterogeneity": 0.0},

@@ -10,6 +10,7 @@ import numpy as np
 
 from clair.baselines import METHODS
 from clair.figures.base import Chart, band, level, new_figure
+from clair.narrative import ROUNDING
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
 
 _ROW = 31  # pixels of a method
@@ -40,7 +41,9 @@ class Measure:
 
     def text(self, value: float) -> str:
         """A value as it is written beside its row."""
-        return f"{value:.0%}" if self.share else f"{value:.3g}"
+        if self.share:
+            return f"{value:.0%}"
+        return "0" if abs(value) < ROUNDING else f"{value:.3g}"
 
 
 def method_comparison(
@@ -139,22 +142,35 @@ def method_comparison(
     )
     means = {key: float(np.mean(values[key])) for key in rows}
     words = ", ".join(f"{METHODS[key].label} {measure.text(mean)}" for key, mean in means.items())
-    return Chart(figure, _title(means, measure), CAPTION, f"{measure.title}, means: {words}")
+    return Chart(figure, _title(values, measure), CAPTION, f"{measure.title}, means: {words}")
 
 
-def _title(means: Mapping[str, float], measure: Measure) -> str:
-    """Who is best among the methods that could be used in practice."""
-    usable = {key: mean for key, mean in means.items() if not METHODS[key].oracle}
+def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:
+    """Who is best among the methods that could be used in practice, or that it is a tie."""
+    usable = {key: float(np.mean(v)) for key, v in values.items() if not METHODS[key].oracle}
     choose = max if measure.more_is_better else min
     best = choose(usable, key=usable.__getitem__)
     ours = [key for key in usable if METHODS[key].family == "clair"]
+    others = [key for key in usable if key not in ours]
+    if ours and others:
+        own, rival = (choose(keys, key=usable.__getitem__) for keys in (ours, others))
+        if _level(np.asarray(values[own]), np.asarray(values[rival])):
+            first, second = measure.text(usable[own]), measure.text(usable[rival])
+            numbers = f"both {first}" if first == second else f"{first} and {second}"
+            return f"{METHODS[own].label} and {METHODS[rival].label} are level here: {numbers}"
     if best in ours or not ours:
         return f"{METHODS[best].label} serves the honest clients best: {measure.text(usable[best])}"
-    own = choose(ours, key=usable.__getitem__)
     return (
         f"{METHODS[best].label} is ahead here: {measure.text(usable[best])} against "
         f"{measure.text(usable[own])} for {METHODS[own].label}"
     )
+
+
+def _level(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two methods differ by no more than clients do: two standard errors, paired."""
+    gap = first - second
+    error = float(gap.std(ddof=1)) / np.sqrt(gap.size) if gap.size > 1 else 0.0
+    return abs(float(gap.mean())) <= max(2 * error, ROUNDING)
 
 
 def _label(key: str) -> str:

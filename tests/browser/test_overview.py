@@ -29,7 +29,7 @@ def test_the_page_answers_to_its_own_name_too(cold_server: Any, visit: Callable[
     visitor = visit(cold_server)
     for path in ("/overview?demo_clients=8", "/?demo_clients=8"):
         page = visitor.go(path)
-        assert "all 2 poisoned clients" in sentence(page)
+        assert "both poisoned clients" in sentence(page)
         assert page.get_by_role("dialog").count() == 0
 
 
