@@ -45,6 +45,9 @@ def convergence(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
     caption = (
         "Each iteration shrinks the singular values of L and the blocks of S a little; it stops "
         "when both residuals are below one in ten million."
+        if convex
+        else "Each iteration weighs down the clients that are far off and fits the subspace anew; "
+        "it stops when the subspace no longer moves."
     )
     return Chart(figure, title, caption, f"{title}; status {fitted.status}.")
 
@@ -120,7 +123,9 @@ def certificate(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
     figure.update_yaxes(range=[0, 1.12])
     figure.update_xaxes(showgrid=False)
     if proof.holds:
-        title = "Proven: this split is the only optimum, with exactly these clients flagged"
+        norms = result.fit.contamination_norms
+        in_s = norms > 1e-6 * max(float(norms.max()), 1e-300)
+        title = f"Proven: no other split is as good, and S holds {_who(in_s, truth)}"
     elif result.problem.spec.noise > 0:
         title = "No proof of exact recovery: with noise every client has something in S"
     else:
@@ -139,4 +144,15 @@ def certificate(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
 def _failure(dual: float, spectral: float) -> str:
     if dual >= 1 - 1e-6:
         return "an unflagged client reaches the limit"
-    return "the second number is not below one" if spectral >= 1 else "the equalities are not met"
+    if spectral >= 1:
+        return "the second number is not below one"
+    return "the solver stopped before its numbers were exact enough for one"
+
+
+def _who(in_s: np.ndarray, truth: np.ndarray) -> str:
+    """The clients with a block in S, against the truth."""
+    if not in_s.any():
+        return "nobody" if not truth.any() else "nobody, although some are poisoned"
+    if np.array_equal(in_s, truth):
+        return "exactly the poisoned clients"
+    return f"{count(int(in_s.sum()), 'client')}, which are not exactly the poisoned ones"

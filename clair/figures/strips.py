@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
+from clair.detection import GAP
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.pixels import MAX_CELLS, data_uri, strip, thin
 from clair.narrative import clients_list
@@ -89,9 +90,7 @@ def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 400) ->
     )
     figure.update_xaxes(visible=False, range=[0, len(truth)], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.2, 3.45], fixedrange=True)
-    return Chart(
-        figure, _title(fitted.flagged, truth), _caption(result), _alt(fitted.flagged, truth)
-    )
+    return Chart(figure, _title(result), _caption(result), _alt(fitted.flagged, truth))
 
 
 def _row_order(low_rank: np.ndarray) -> np.ndarray:
@@ -135,9 +134,16 @@ def _verdict_marks(figure: go.Figure, flagged: np.ndarray, theme: ThemeName) -> 
     )
 
 
-def _title(flagged: np.ndarray, truth: np.ndarray) -> str:
+def _title(result: ScenarioResult) -> str:
+    flagged, truth = result.fit.flagged, result.problem.contaminated
+    norms = result.fit.contamination_norms
+    if flagged.all():
+        return "Every client is flagged, so there is nobody left to trust"
     if not flagged.any():
-        return "No tile of S stands out clearly: nobody is flagged"
+        shown = truth.any() and norms[truth].min() > GAP[0] * norms[~truth].max()
+        return f"Nobody is flagged{', though the poisoned tiles stand out in S' * bool(shown)}"
+    if norms[flagged].min() <= norms[~flagged].max():
+        return "The flagged clients do not stand out in S: something else gave them away"
     if np.array_equal(flagged, truth):
         return "The tiles that stand out in S are the poisoned clients"
     return "The flagged clients are not exactly the poisoned ones"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from clair.detection import GAP
 from clair.figures.base import Chart, band, level, marker, new_figure
-from clair.narrative import amount
+from clair.narrative import ROUNDING, amount
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
 
@@ -42,7 +43,8 @@ def scree(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
     if shared[0] < 1e-9 * max(stacked[0], 1e-300):
         title = "Nothing is left in L: the solver put everything into S"
     else:
-        title = f"The first {rank} directions of L hold {_percent(1 - left)} of its energy"
+        first = f"first {rank} directions of L hold" if rank > 1 else "first direction of L holds"
+        title = f"The {first} {_percent(1 - left)} of its energy"
     caption = (
         "A singular value says how much the clients' updates reach into one direction. "
         f"M reaches everywhere, because noise and attacks do; L should end after the "
@@ -84,6 +86,8 @@ def angles(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart
         title = f"CLAIR uses rank {result.fit.rank}; {true_rank} directions are shared in truth"
     elif worst > 45:
         title = f"At least one shared direction is lost: {amount(worst)}° from the truth"
+    elif worst > 15:
+        title = f"The shared directions are found only roughly: up to {amount(worst)}° off"
     caption = (
         "Principal angles compare two subspaces direction by direction: 0° is the same direction, "
         "90° a wholly different one. Here: recovered against true."
@@ -171,12 +175,13 @@ def _plane_title(points: np.ndarray, result: ScenarioResult) -> str:
     truth = result.problem.contaminated
     if not truth.any():
         return "All clients are honest: they differ along the subspace, not off it"
-    gap = points[truth, 1].min() / max(points[~truth, 1].max(), 1e-300)
+    rounding = ROUNDING * max(float(np.abs(points).max()), 1e-300)
+    gap = max(points[truth, 1].min(), rounding) / max(points[~truth, 1].max(), rounding)
     if gap > 100:
         return "Every attacker is far off the subspace, every honest client on it"
-    if gap > 1:
+    if gap >= GAP[0]:
         return f"Even the mildest attacker is {gap:.1f}× as far off as the farthest honest client"
-    if points[truth, 1].max() <= 1.1 * points[~truth, 1].max():
+    if points[truth, 1].max() <= GAP[0] * max(points[~truth, 1].max(), rounding):
         return "The attackers lie on the subspace like honest clients: their height says nothing"
     return "Some attackers are no farther off the subspace than honest clients"
 
@@ -191,7 +196,8 @@ def _norms(blocks: np.ndarray) -> np.ndarray:
 
 
 def _top(points: np.ndarray) -> float:
-    return max(float(points[:, 1].max()), 1e-12)
+    """Height of the chart's contents; heights that are only rounding stay on the line."""
+    return max(float(points[:, 1].max()), 1e-3 * float(np.abs(points[:, 0]).max()), 1e-12)
 
 
 def _pairs(first: np.ndarray, second: np.ndarray) -> list[float | None]:

@@ -11,10 +11,11 @@ from clair.palette import PAPERS, ThemeName, role_style
 MAX_POINTS = 60  # of a curve: what is sent twice a second should stay small
 LABELLED_CLIENTS = 16  # more end labels than this cannot be told apart
 _LABEL_GAP = 0.05  # of the height between two end labels
+_LEADER = 0.05  # of the time axis: from a curve's end to its label, which may stand higher or lower
 
 CAPTION = (
-    "One curve a client, its number at the end. The loss says how badly the client's own model "
-    "fits the client's own training data: lower is better."
+    "The loss says how badly a client's own model fits the client's own training data: lower is "
+    "better."
 )
 
 
@@ -78,9 +79,13 @@ def loss_curves(
             showlegend=contaminated is not None,
         )
     low, high = float(losses.min()) / 1.25, float(losses.max()) * 1.25
-    if losses.shape[1] <= LABELLED_CLIENTS:
-        _label_ends(figure, losses[-1], steps[-1], (low, high), theme, contaminated)
-    figure.update_xaxes(title_text="training step", range=[0, total_steps * 1.06])
+    labelled = losses.shape[1] <= LABELLED_CLIENTS
+    if labelled:
+        ends = (float(steps[-1]), float(steps[-1]) + _LEADER * total_steps)
+        _label_ends(figure, losses[-1], ends, (low, high), theme, contaminated)
+    figure.update_xaxes(
+        title_text="training step", range=[0, total_steps * (1.05 + _LEADER * labelled)]
+    )
     figure.update_yaxes(
         title_text="training loss (log scale)",
         type="log",
@@ -88,7 +93,8 @@ def loss_curves(
         tickvals=_ticks(low, high),
         tickformat="~g",
     )
-    return Chart(figure, _title(losses, contaminated), CAPTION, _words(losses, steps))
+    caption = f"One curve a client{', its number at the end' * labelled}. {CAPTION}"
+    return Chart(figure, _title(losses, contaminated), caption, _words(losses, steps))
 
 
 def _groups(
@@ -110,7 +116,7 @@ def _groups(
 def _label_ends(
     figure: go.Figure,
     last: np.ndarray,
-    step: float,
+    ends: tuple[float, float],
     limits: tuple[float, float],
     theme: ThemeName,
     contaminated: np.ndarray | None,
@@ -123,11 +129,25 @@ def _label_ends(
     if contaminated is not None:
         roles = ["contaminated" if bad else "benign" for bad in contaminated]
         colors = [role_style(role, theme).color for role in roles]
+    places = 10 ** (low + heights * (high - low))
+    x, y = [], []
+    for end, place in zip(last[order].tolist(), places.tolist(), strict=True):
+        x += [*ends, None]
+        y += [end, place, None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        name="leader",
+        line={"color": PAPERS[theme].muted, "width": 0.6},
+        hoverinfo="skip",
+        showlegend=False,
+    )
     # one trace of text: far cheaper to build and to send than an annotation each
     figure.add_scatter(
-        x=[step] * last.size,
-        y=10 ** (low + heights * (high - low)),
-        text=[f"  {k + 1}" for k in order],
+        x=[ends[1]] * last.size,
+        y=places,
+        text=[f" {k + 1}" for k in order],
         mode="text",
         textposition="middle right",
         textfont={"size": 11, "color": [colors[k] for k in order]},

@@ -19,7 +19,7 @@ def client_verdict(
     contaminated: np.ndarray | None = None,
     height: int = 330,
 ) -> Chart:
-    """A stem for every client; flagged ones carry a label, the truth is in marker and colour.
+    """A stem for every client; flagged ones carry a triangle, the truth is in marker and colour.
 
     Parameters
     ----------
@@ -80,15 +80,15 @@ def client_verdict(
             hovertemplate=f"client %{{x}} ({name}): %{{y:.3f}}, %{{customdata}}<extra></extra>",
             showlegend=contaminated is not None,
         )
-    if values.size <= 32:
-        label = {
-            "text": "flagged",
-            "showarrow": False,
-            "yshift": 15,
-            "font": {"size": 11, "color": paper.ink},
-        }
-        figure.update_layout(
-            annotations=[label | {"x": clients[k], "y": values[k]} for k in np.flatnonzero(flagged)]
+    if flagged.any():
+        # above the client's own mark, and never in its neighbour's place as words would be
+        figure.add_scatter(
+            x=clients[flagged],
+            y=values[flagged] + 0.075 * top,
+            mode="markers",
+            name="flagged by CLAIR",
+            marker={"color": paper.ink, "symbol": "triangle-down", "size": 9},
+            hoverinfo="skip",
         )
     figure.update_yaxes(title_text=axis_title, range=[0, top * 1.18])
     figure.update_xaxes(

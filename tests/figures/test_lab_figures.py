@@ -195,6 +195,31 @@ def test_certificate_says_what_is_proven() -> None:
         certificate(solve(solver="irls"), "light")
 
 
+def test_titles_hold_where_the_decomposition_is_blind() -> None:
+    screened = run_scenario(Scenario(ProblemSpec(attack="sign_flip"), screen_coefficients=True))
+    assert screened.detection.exact
+    assert "do not stand out in S" in split_strips(screened, "light").title
+    everybody = run_scenario(Scenario(ProblemSpec(), threshold=0.0))
+    assert "Every client is flagged" in split_strips(everybody, "light").title
+    ignored = run_scenario(Scenario(ProblemSpec(), threshold=50.0))
+    assert "though the poisoned tiles stand out" in split_strips(ignored, "light").title
+
+
+def test_rounding_is_no_distance() -> None:
+    exact = run_scenario(Scenario(ProblemSpec(attack="scaled", noise=0.0)))
+    chart = plane(exact, "light")
+    assert "height says nothing" in chart.title
+    assert chart.figure.layout.yaxis.range[1] > 1e-3
+
+
+def test_a_proof_is_of_the_split_not_of_the_verdict() -> None:
+    everybody = run_scenario(Scenario(ProblemSpec(noise=0.0), threshold=0.0))
+    proof = everybody.fit.certificate
+    if proof is not None and proof.holds:
+        assert "S holds exactly the poisoned clients" in certificate(everybody, "light").title
+    assert "fits the subspace anew" in convergence(solve(solver="irls"), "light").caption
+
+
 def test_colours_mean_the_same_everywhere(result: ScenarioResult) -> None:
     for draw in (split_strips, plane, certificate):
         mark = trace(draw(result, "light"), "poisoned").marker

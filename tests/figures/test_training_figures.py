@@ -24,7 +24,7 @@ def test_loss_curves_do_not_tell_the_truth_unless_told_to(theme):
     assert "Can you tell" in hidden.title
     assert "fit their data worst" in told.title
     names = [trace.name for trace in told.figure.data if trace.mode == "lines"]
-    assert names == ["honest", "poisoned"]
+    assert names == ["honest", "poisoned", "leader"]
 
 
 def test_loss_curves_hold_every_client_and_are_thinned():
@@ -38,11 +38,18 @@ def test_loss_curves_hold_every_client_and_are_thinned():
 
 def test_end_labels_keep_their_order_and_distance():
     chart = loss_curves(np.full((2, 6), 0.5) + np.arange(6) * 1e-4, "light", total_steps=2)
-    labels = chart.figure.data[1]
+    labels = chart.figure.data[2]
     assert [text.strip() for text in labels.text] == ["1", "2", "3", "4", "5", "6"]
     gaps = np.diff(np.log10(np.asarray(labels.y, dtype=float)))
     assert gaps.min() > 0
     assert np.ptp(gaps) < 1e-9
+    leaders = chart.figure.data[1]  # each from the end of a curve to the place of its number
+    assert leaders.y[0::3] == pytest.approx([0.5 + k * 1e-4 for k in range(6)])
+    assert leaders.y[1::3] == pytest.approx(labels.y)
+    assert "its number at the end" in chart.caption
+    many = loss_curves(np.full((2, 40), 0.5), "light", total_steps=2)
+    assert "number" not in many.caption
+    assert len(many.figure.data) == 1
 
 
 def test_loss_curves_check_their_shapes():
@@ -66,6 +73,8 @@ def test_verdict_names_the_flagged_and_hides_the_truth():
     told = verdict(contaminated=TRUTH)
     assert told.title == "Every poisoned client stands above every honest one"
     assert "client 2 1.60 flagged" in told.alt
+    mark = next(trace for trace in told.figure.data if trace.name == "flagged by CLAIR")
+    assert list(mark.x) == [2, 5]
     mixed = verdict(contaminated=~TRUTH)
     assert mixed.title == "Size alone does not separate poisoned from honest here"
 
@@ -97,6 +106,17 @@ def test_comparison_says_so_where_clair_is_behind():
     better = VALUES | {"local": np.array([0.9, 0.95, 1.0])}
     chart = method_comparison(better, Measure("exact copies"), "dark")
     assert chart.title == "Local only is ahead here: 95% against 80% for CLAIR"
+
+
+def test_comparison_calls_what_clients_cannot_tell_apart_level():
+    close = VALUES | {"local": np.array([0.7, 0.9, 0.84])}
+    chart = method_comparison(close, Measure("exact copies"), "light")
+    assert chart.title == "CLAIR and Local only are level here: 80% and 81%"
+    rounding = {"local": np.zeros(3), "clair": np.full(3, 1e-15), "fedavg": np.ones(3)}
+    measure = Measure("error", share=False, more_is_better=False)
+    chart = method_comparison(rounding, measure, "light")
+    assert chart.title == "CLAIR and Local only are level here: both 0"
+    assert "e-" not in chart.alt
 
 
 def test_comparison_of_errors_looks_for_the_least():
