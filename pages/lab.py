@@ -27,18 +27,23 @@ with st.sidebar:
         show_all(lab.OPTIONS)
 
 accept_ids_from_url([lab.VIEW])
-values = read(lab.CONTROLS)
 header("Subspace lab")
+above = st.container()
+# Drawn before it is read and whether or not there is a result: only then does a link's first run
+# know its view, and a detour over settings without a result does not lose it.
+view = show(lab.VIEW, label=False)
+values = read(lab.CONTROLS)
 reason = lab.obstacle(values)
 if reason is not None:
-    toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
+    with above:
+        toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
     blocked(reason)
 
 result = lab.solve(lab.scenario_of(values))
-sentence(scenario_sentence(result))
-toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
-headline_numbers(result)
-view = show(lab.VIEW, label=False)
+with above:
+    sentence(scenario_sentence(result))
+    toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
+    headline_numbers(result)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")
 VIEWS[view](result, current_theme())

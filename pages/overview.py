@@ -9,7 +9,6 @@ from clair.figures.strips import split_strips
 from clair.narrative import scenario_sentence
 from clair.ui import lab, overview
 from clair.ui.controls import show
-from clair.ui.lab_views import ERROR
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
 from clair.ui.results import show_chart
 from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
@@ -61,10 +60,10 @@ def entry(key: str) -> None:
 
 with column():
     header("Learning together when some are lying")
-    told = st.container()
     for text, place in zip((PROBLEM, IDEA), st.columns(2, gap="large"), strict=True):
         place.markdown(text)
 
+    told = st.container()
     picture = st.container()
     accept_ids_from_url(overview.CONTROLS)
     for control, place in zip(overview.CONTROLS, st.columns(4, gap="medium"), strict=True):
@@ -73,19 +72,20 @@ with column():
     chosen = read(overview.CONTROLS)
     values = overview.lab_values(chosen)
     toolbar("overview", overview.CONTROLS, (), chosen)
+    picture.header(f"{values['clients']} updates, taken apart", anchor=False)
     reason = lab.obstacle(values)
     if reason is not None:
-        blocked(reason)
-    result = lab.solve(lab.scenario_of(values))
-    with told:
-        sentence(f"In the example below: {scenario_sentence(result)}")
-    picture.header(f"{values['clients']} updates, taken apart", anchor=False)
-    show_chart(split_strips(result, current_theme()), "overview_split")
+        blocked(reason, stop=False)
+    else:
+        result = lab.solve(lab.scenario_of(values))
+        with told:
+            sentence(f"In the example below: {scenario_sentence(result)}")
+        show_chart(split_strips(result, current_theme()), "overview_split")
 
-    st.header("What it means for an honest client", anchor=False)
-    methods = ("local", "fedavg", "median", "clair", "fedavg_benign")
-    errors = {key: result.error_of(key).per_client for key in methods}
-    show_chart(method_comparison(errors, ERROR, current_theme()), "overview_errors")
+        st.header("What it means for an honest client", anchor=False)
+        st.markdown(overview.ERRORS)
+        errors = {key: result.error_of(key).per_client for key in overview.METHODS}
+        show_chart(method_comparison(errors, overview.ERROR, current_theme()), "overview_errors")
 
     st.header("Ways in", anchor=False)
     with st.grid(3):

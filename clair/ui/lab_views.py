@@ -12,13 +12,21 @@ from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.strips import split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdict import client_verdict
-from clair.narrative import amount, times
+from clair.narrative import amount, clients_list, times
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
-from clair.ui.results import NORM_CAPTION, SCORE_CAPTION, show_chart
+from clair.ui.results import NORM_CAPTION, show_chart
 
 View = Callable[[ScenarioResult, ThemeName], None]
-ERROR = Measure("error (Frobenius distance)", share=False, more_is_better=False)
+ERROR = Measure("error: distance to the true update (Frobenius)", share=False, more_is_better=False)
+SCORE = (
+    "Residual score: how much of a client's update lies outside the directions that the *other* "
+    "clients share, measured against a typical update."
+)
+RESIDUAL = (
+    "Residual: how much of a client's update lies outside the recovered subspace, in the units of "
+    "the update. Here it is only for comparison."
+)
 
 
 def headline_numbers(result: ScenarioResult) -> None:
@@ -58,7 +66,8 @@ def headline_numbers(result: ScenarioResult) -> None:
         f"λ = {amount(fitted.lam)}",
         delta_color="off",
         delta_arrow="off",
-        help="Lowest flagged score over highest kept score: how clear the verdict is. λ weighs "
+        help="Lowest flagged score over highest kept score: how clear the verdict is; a dash where "
+        "nobody, everybody or only the coefficient screen decides. λ weighs "
         "the client-wise part S against the shared part L.",
     )
 
@@ -72,9 +81,16 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
     """Both scores of every client, the one that decides first."""
     fitted, decides = result.fit, result.scenario.detector
     panels = {
-        "residual": ("residual score", SCORE_CAPTION),
+        "residual": ("residual score", SCORE if decides == "residual" else RESIDUAL),
         "norms": ("contamination norm ‖S<sub>k</sub>‖", NORM_CAPTION),
     }
+    if fitted.screened.any():
+        st.info(
+            f"Flagged by the coefficient screen alone: {clients_list(fitted.screened)}. Neither "
+            "size below shows them. They point against the majority inside the subspace: the "
+            "Subspace view has them on the left.",
+            icon=":material/info:",
+        )
     residual = fitted.scores if decides == "residual" else _residuals(result)
     values = {"residual": residual, "norms": fitted.contamination_norms}
     order = sorted(panels, key=lambda key: key != decides)
@@ -87,7 +103,7 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
                 threshold=_finite(fitted.threshold) if key == decides else None,
                 contaminated=result.problem.contaminated,
                 axis_title=panels[key][0],
-                caption=panels[key][1],
+                caption=panels[key][1] + (f" {_line(result)}" if key == decides else ""),
             )
             show_chart(chart, f"lab_{key}")
 
@@ -149,8 +165,20 @@ def _residuals(result: ScenarioResult) -> np.ndarray:
     return sizes
 
 
+def _line(result: ScenarioResult) -> str:
+    """Where the line between kept and flagged comes from."""
+    if result.scenario.threshold != "auto":
+        return "This decides; the threshold is the one you set."
+    if np.isfinite(result.fit.threshold):
+        return "This decides; the threshold lies in the widest gap."
+    return "This decides, and no gap is wide enough to draw a line."
+
+
 def _margin(result: ScenarioResult) -> str:
-    if not result.fit.flagged.any():
+    """How clear the verdict is; there is no margin where the screen or nobody divides clients."""
+    fitted = result.fit
+    flagged = fitted.flagged & ~fitted.screened
+    if not flagged.any() or fitted.flagged.all():
         return "–"
     return times(result.fit.margin) if result.fit.margin < 1000 else "over 1000×"
 

@@ -99,7 +99,8 @@ def _preset_menu(
             st.caption(preset.look_for)
 
 
-def blocked(reason: str) -> None:
-    """Explain in place why these settings have no result, and stop drawing the page."""
+def blocked(reason: str, *, stop: bool = True) -> None:
+    """Explain in place why these settings have no result, and stop drawing the page if wanted."""
     st.warning(reason, icon=":material/info:")
-    st.stop()
+    if stop:
+        st.stop()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clair.figures.comparison import Measure
 from clair.ui import lab
 from clair.ui.state import Control, Preset
 
@@ -24,6 +25,18 @@ def lab_values(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The lab's values for what is chosen here, everything else at its default."""
     values = {control.key: control.default for control in lab.CONTROLS}
     return values | {key.removeprefix(_PREFIX): value for key, value in chosen.items()}
+
+
+#: Methods of the second picture, and what tells them apart for somebody who knows none.
+METHODS: tuple[str, ...] = ("local", "fedavg", "median", "clair", "fedavg_benign")
+ERROR = Measure("distance from the update it should have", share=False, more_is_better=False)
+ERRORS = """
+Each honest client has an update that would be right for it; little data makes what it learns miss
+that update. The distance is its **error**: 0 would be perfect. *Local only* is what it reaches
+alone. *FedAvg* gives everybody the plain average, *coordinate median* the middle value of every
+number, which a few liars cannot drag far. The last row averages the honest clients only, as if
+somebody had told the server who they are: what it still lacks is due to clients that truly differ.
+"""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,35 @@ def test_presets_set_the_screen_and_say_what_to_look_for() -> None:
     assert numbers(app)[FOUND] == "5 of 5"
 
 
+def test_a_link_knows_its_preset_and_view_at_once() -> None:
+    app = lab(noise="0.0", view="solver")
+    assert any("No noise: exact, and proven" in caption.value for caption in app.caption)
+    app = lab(view="errors")
+    assert not any("Look for" in caption.value for caption in app.caption)
+
+
+def test_the_view_survives_a_detour_over_settings_without_a_result() -> None:
+    app = lab(view="errors")
+    app.slider(key="poisoned").set_value(0.5).run()
+    assert app.warning
+    app.slider(key="poisoned").set_value(0.45).run()
+    assert app.segmented_control(key="view").value == "errors"
+    assert app.query_params["view"] == ["Errors"]
+
+
+def test_the_verdict_says_what_decided() -> None:
+    def words(**options: str) -> str:
+        app = lab(view="verdict", **options)
+        return " ".join(str(e.value) for e in [*app.caption, *app.info, *app.metric])
+
+    assert "the threshold lies in the widest gap" in words()
+    assert "the threshold is the one you set" in words(threshold="0.5")
+    assert "no gap is wide enough" in words(poisoned="0.0")
+    screened = words(attack="sign_flip", screen="true")
+    assert "Flagged by the coefficient screen alone: 2, 7, 10, 13, 16" in screened
+    assert "1.0×" not in screened
+
+
 def test_seed_and_options_matter() -> None:
     app = lab()
     before = numbers(app)

@@ -54,7 +54,7 @@ def test_sliders_move_the_picture_and_reset_brings_it_back() -> None:
 
 
 def test_address_in_and_bad_values_out() -> None:
-    assert "flagged all 2 poisoned" in sentence(opened(demo_clients="8"))
+    assert "flagged both poisoned" in sentence(opened(demo_clients="8"))
     bad = opened(demo_clients="eight", demo_attack="?", demo_poisoned="7")
     assert sentence(bad) == sentence(opened())
 
@@ -62,6 +62,8 @@ def test_address_in_and_bad_values_out() -> None:
 def test_an_impossible_fraction_is_explained() -> None:
     app = opened(demo_poisoned="0.55")
     assert "half of the clients or more" in app.warning[0].value
+    assert len(app.get("plotly_chart")) == 0
+    assert [h.value for h in app.header][-2:] == ["Ways in", "What CLAIR cannot do"]
 
 
 @pytest.mark.parametrize("key", ["colluders", "screened"])
