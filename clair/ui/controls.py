@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from clair.ui.state import Control, accept_ids_from_url, read
+from clair.ui.state import Control, accept_ids_from_url, keep, read
 
 
 def show(control: Control, *, disabled: bool = False, label: bool = True) -> Any:
@@ -15,6 +15,12 @@ def show(control: Control, *, disabled: bool = False, label: bool = True) -> Any
 
     With ``label=False`` the label is left to screen readers.
     """
+    value = _draw(control, disabled, label)
+    keep(control, value)
+    return value
+
+
+def _draw(control: Control, disabled: bool, label: bool) -> Any:
     # The default is always passed, also where a preset or Reset has just set the state: Streamlit
     # drops a parameter from the URL only when it knows the default it equals.
     default = control.default

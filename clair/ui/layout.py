@@ -10,7 +10,7 @@ import streamlit as st
 
 from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
-from clair.ui.state import Control, Preset, active_preset, assign, follow
+from clair.ui.state import Control, Preset, active_preset, assign, follow, recall
 
 
 def guard() -> None:
@@ -28,6 +28,7 @@ def guard() -> None:
         PagesManager.uses_pages_directory = False
         st.rerun()
     follow()
+    recall()
 
 
 def current_theme() -> ThemeName:

@@ -15,7 +15,11 @@ import streamlit as st
 
 Kind = Literal["int", "float", "number", "optional_float", "choice", "segment", "scale", "flag"]
 
+# Names in the session state: where a button wants to go; the page of the latest run; by page, the
+# address of every value that is not a default.
 _DESTINATION = "_destination"
+_PAGE = "_page"
+_KEPT = "_kept"
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,8 @@ def assign(controls: Sequence[Control], values: Mapping[str, Any] | None = None)
     """Set every control to its default, then to `values`; call from a widget callback only."""
     for control in controls:
         st.session_state[control.key] = (values or {}).get(control.key, control.default)
+        for kept in st.session_state.get(_KEPT, {}).values():
+            kept.pop(control.key, None)
 
 
 def accept_ids_from_url(controls: Sequence[Control]) -> None:
@@ -175,6 +181,35 @@ def follow() -> None:
     if _DESTINATION in st.session_state:
         page, address = st.session_state.pop(_DESTINATION)
         st.switch_page(page, query_params=address)
+
+
+def keep(control: Control, value: Any) -> None:
+    """Remember a value that was drawn on this page, for `recall`."""
+    kept = st.session_state.setdefault(_KEPT, {}).setdefault(_page(), {})
+    if value == control.default or not control.valid(value):
+        kept.pop(control.key, None)
+    else:
+        kept[control.key] = control.to_url(value)
+
+
+def recall() -> None:
+    """Bring back what was set on a page that the browser's Back or Forward has led to.
+
+    Streamlit empties a page's address before it leaves it, so the history holds a bare address,
+    and a bare address from the history means defaults to Streamlit.
+    """
+    page = _page()
+    arrived = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
+    kept = st.session_state.get(_KEPT, {}).get(page, {})
+    if arrived and kept and not any(key in st.query_params for key in kept):
+        for key, text in kept.items():
+            st.query_params[key] = text
+        st.rerun()
+
+
+def _page() -> str:
+    return (st.context.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]
 
 
 def active_preset(

@@ -119,7 +119,7 @@ def test_the_view_survives_a_detour_over_settings_without_a_result() -> None:
     assert app.warning
     app.slider(key="poisoned").set_value(0.45).run()
     assert app.segmented_control(key="view").value == "errors"
-    assert app.query_params["view"] == ["Errors"]
+    assert app.query_params["view"] == "Errors"
 
 
 def test_the_verdict_says_what_decided() -> None:

@@ -73,6 +73,38 @@ def test_a_slider_changes_numbers_and_address_and_a_reload_keeps_them(
     assert address(page) == {}
 
 
+def test_leaving_by_link_and_coming_back_by_the_browser_keeps_the_screen(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab?noise=0.1&clients=12&view=errors")
+    before, wanted = sentence(page), address(page)
+    for step in ("link", "back", "forward", "back"):
+        if step == "link":
+            page.get_by_role("link", name="Overview", exact=True).click()
+        else:
+            page.go_back() if step == "back" else page.go_forward()
+        page.wait_for_function(
+            "(lab) => location.pathname.endsWith('/lab') === lab", arg=step == "back"
+        )
+        page.wait_for_timeout(500)
+        visitor.idle()
+        if step == "back":
+            assert sentence(page) == before
+            assert address(page) == wanted
+    page.get_by_test_id("stButton").get_by_role("button", name="Reset").click()
+    after = wait_for_new(page, before)
+    page.get_by_role("link", name="Overview", exact=True).click()
+    page.wait_for_function("() => !location.pathname.endsWith('/lab')")
+    visitor.idle()
+    page.go_back()
+    page.wait_for_function("() => location.pathname.endsWith('/lab')")
+    page.wait_for_timeout(500)
+    visitor.idle()
+    assert sentence(page) == after
+    assert address(page) == {}
+
+
 def test_bad_values_in_the_address_do_no_harm(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server)
     good = sentence(visitor.go("/lab"))
@@ -135,11 +167,13 @@ def test_charts_follow_a_change_of_theme(server: Any, visit: Callable[..., Any])
     visitor = visit(server, color_scheme="dark")
     page = visitor.go("/lab?view=verdict")
     charts(page, 2)
-    ink = "() => getComputedStyle(document.querySelector('.js-plotly-plot .xtitle')).fill"
+    # no title for a moment, while a chart is drawn anew
+    title = "document.querySelector('.js-plotly-plot .xtitle')"
+    ink = f"() => {title} && getComputedStyle({title}).fill"
     dark = page.evaluate(ink)
     page.locator("[data-testid=stMainMenu] button").first.click()
     page.locator("[data-testid=stMainMenuPopover]").get_by_text("Light").click()
-    page.wait_for_function(f"(old) => ({ink})() !== old", arg=dark)
+    page.wait_for_function(f"(old) => ![null, old].includes(({ink})())", arg=dark)
     light = [int(n) for n in re.findall(r"\d+", page.evaluate(ink))[:3]]
     assert max(light) < 80
 
