@@ -1,0 +1,63 @@
+"""What the README promises, held against the repository."""
+
+import re
+from pathlib import Path
+
+import clair
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def shell_commands(text):
+    blocks = re.findall(r"```(?:bash|sh|shell)\n(.*?)```", text, re.DOTALL)
+    return [line for block in blocks for line in block.strip().splitlines() if line]
+
+
+def test_the_first_screen_has_exactly_two_commands_and_the_second_is_what_ci_runs():
+    first_screen = README.split("\n## ")[0]
+    commands = shell_commands(first_screen)
+    assert len(commands) == 2
+    assert "streamlit run app.py" in commands[0]
+    assert "pytest" in commands[1]
+    assert commands[1].replace(" -q", "") in (ROOT / ".ci/run").read_text().replace(" -q", "")
+
+
+def test_every_picture_and_file_the_readme_links_to_exists():
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README) + re.findall(r'src="([^"]+)"', README)
+    assert links
+    missing = [link for link in links if not (ROOT / link).exists()]
+    assert missing == []
+
+
+def test_version_is_the_same_everywhere():
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"## {clair.__version__}" in changelog
+    assert f"version: {clair.__version__}" in citation
+
+
+def test_every_requirement_is_pinned():
+    for name in ("requirements.txt", "tests/requirements.txt", "tests/requirements-nodeps.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            if line and not line.startswith(("#", "-r")):
+                assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line), (name, line)
+
+
+def test_the_app_needs_nothing_the_requirements_do_not_name():
+    """Every third-party import of the app and the package is a pinned requirement."""
+    import ast
+    import sys
+
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines()
+    }
+    found = set()
+    for path in [ROOT / "app.py", *ROOT.glob("pages/*.py"), *ROOT.glob("clair/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                found.add(node.module.split(".")[0])
+    third_party = found - set(sys.stdlib_module_names) - {"clair", "__future__"}
+    assert {name.lower() for name in third_party} <= pinned
