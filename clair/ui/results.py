@@ -28,8 +28,7 @@ STAGE_WORDS: dict[str, str] = {
 }
 SCORE_CAPTION = (
     "Suspicion score: how much of a client's update lies outside the directions that the *other* "
-    "clients share, measured against a typical update. This score decides; the threshold lies in "
-    "its widest gap."
+    "clients share, measured against a typical update. This score decides"
 )
 NORM_CAPTION = (
     "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
@@ -77,7 +76,12 @@ def verdict_panel(kind: str, outcome: Judged, theme: ThemeName, *, reveal: bool)
             threshold=outcome.threshold,
             contaminated=truth,
             axis_title="suspicion score",
-            caption=SCORE_CAPTION,
+            caption=SCORE_CAPTION
+            + (
+                ", and no gap is wide enough to draw a line."
+                if outcome.threshold is None
+                else "; the threshold lies in its widest gap."
+            ),
         )
         show_chart(chart, f"{kind}_scores")
     with right:
