@@ -159,8 +159,9 @@ def show_page(page: TrainedPage) -> None:
         st.markdown(page.glossary)
     toolbar(page.kind, page.controls, page.presets, values)
     reveal = _run_row(page, config, live)
+    changed = page.differences(config, page.config(**outcome.config))
     with said:
-        sentence(_sentence(job if live else None, outcome, reveal))
+        sentence(_sentence(job if live else None, outcome, reveal, stale=bool(changed)))
 
     if job is not None and live:
         jobs.watch(jobs.ROOMS[page.kind], job, _live(page, theme, reveal))
@@ -170,7 +171,6 @@ def show_page(page: TrainedPage) -> None:
         st.error(job.message, icon=":material/error:")
     elif job is not None and job.state is JobState.CANCELLED:
         st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
-    changed = page.differences(config, page.config(**outcome.config))
     st.caption(shown_words(kept, changed, waiting=live))
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
@@ -195,10 +195,12 @@ def _run_row(page: TrainedPage, config: Any, live: bool) -> str:
     return reveal
 
 
-def _sentence(job: JobView | None, outcome: Outcome, reveal: str) -> str:
+def _sentence(job: JobView | None, outcome: Outcome, reveal: str, *, stale: bool) -> str:
     if job is not None:
         return running_words(job)
-    return guess_words(outcome) if reveal == "never" else outcome.sentence
+    told = guess_words(outcome) if reveal == "never" else outcome.sentence
+    # the words that follow describe the settings on the screen, not this run's
+    return f"The run below had other settings. {told}" if stale else told
 
 
 def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView], None]:

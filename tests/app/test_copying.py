@@ -295,8 +295,10 @@ def test_changed_settings_are_pointed_out_and_reset(trainer):
     at.toggle(key="copy_screen").set_value(True).run()
     assert "clients 24 instead of 12; coefficient screen on instead of off" in words(at)
     assert "6 of the 24 are poisoned" in words(at)
+    assert "The run below had other settings. CLAIR flagged" in words(at)
     at.button(key="copying_reset").click().run()
     assert "instead of" not in words(at)
+    assert "other settings" not in words(at)
     assert "3 of the 12 are poisoned" in words(at)
 
 
