@@ -18,7 +18,7 @@ from clair.scenario import ScenarioResult
 from clair.ui.results import NORM_CAPTION, show_chart
 
 View = Callable[[ScenarioResult, ThemeName], None]
-ERROR = Measure("error: distance to the true update (Frobenius)", share=False, more_is_better=False)
+ERROR = Measure("distance to the true update", share=False, more_is_better=False)
 SCORE = (
     "Residual score: how much of a client's update lies outside the directions that the *other* "
     "clients share, measured against a typical update."
