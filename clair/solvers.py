@@ -310,7 +310,8 @@ def certify(decomposition: Decomposition, flagged: np.ndarray) -> Certificate | 
         W = W - (W @ Vt.T) @ Vt
         spectral = max(spectral, float(np.sqrt(max(np.linalg.eigvalsh(W @ W.T)[-1], 0.0))))
         if rank:
-            violation = max(violation, _norm([inside - Vt]), _norm([across])) / np.sqrt(rank)
+            here = max(_norm([inside - Vt]), _norm([across])) / float(np.sqrt(rank))
+            violation = max(violation, here)
     benign_ratio = float(ratios[~flagged].max(initial=0.0))
     support = joint_norms(decomposition.contamination) > 0
     violation = max(violation, float(np.abs(ratios[support] - 1).max(initial=0.0)))

@@ -1,5 +1,7 @@
 """Convex solver against cvxpy and its own optimality conditions; median subspace."""
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -112,6 +114,23 @@ def test_certificate_refuses_a_wrong_claim_about_who_is_flagged():
     missing = clean.contaminated.copy()
     missing[np.flatnonzero(missing)[0]] = False
     assert not certify(split, missing).holds
+
+
+def test_certificate_reports_the_worst_module_wherever_it_stands():
+    first = problem(noise=0, d_out=12, d_in=9, n_clients=12, contaminated_fraction=0.2)
+    second = problem(noise=0, d_out=10, d_in=8, n_clients=12, contaminated_fraction=0.2, seed=4)
+    split = decompose([first.updates, second.updates], 0.9, tol=1e-9)
+    nobody = np.zeros(12, bool)
+    spoiled = replace(split, dual=(1.01 * split.dual[0], split.dual[1]))
+    swapped = replace(
+        spoiled,
+        low_rank=spoiled.low_rank[::-1],
+        contamination=spoiled.contamination[::-1],
+        dual=spoiled.dual[::-1],
+    )
+    residual = certify(spoiled, nobody).kkt_residual
+    assert residual == pytest.approx(certify(swapped, nobody).kkt_residual)
+    assert residual > 5e-3
 
 
 def test_median_subspace_survives_what_moves_pca():
