@@ -9,12 +9,16 @@ cores two threads are slower for both.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from clair.tasks.copytask import CopyTaskConfig
 from clair.tasks.copytask.data import TARGET_START, make_federation

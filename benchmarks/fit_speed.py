@@ -10,11 +10,15 @@ and on one BLAS thread; what counts is the ratio.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import clair
 from clair._threads import single_blas_thread
