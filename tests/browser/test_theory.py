@@ -58,7 +58,7 @@ def test_clicked_cell_opens_the_lab_on_that_problem(server, visit):
 
 def test_sweep_runs_shows_itself_and_can_be_cancelled_and_continued(own_cache, cold_server, visit):
     visitor = visit(cold_server)
-    page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=12")
+    page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=40")
     page.get_by_role("button", name="Run").click()
     cancel = page.get_by_role("button", name="Cancel")
     cancel.wait_for(timeout=20_000)
@@ -71,4 +71,4 @@ def test_sweep_runs_shows_itself_and_can_be_cancelled_and_continued(own_cache, c
     page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=90_000)
     visitor.idle()
     assert page.get_by_role("button", name="Continue").count() == 0
-    assert page.get_by_text("of 80 settings").count() >= 1
+    assert page.get_by_text(re.compile(r"of \d+ settings")).count() >= 1
