@@ -1,0 +1,120 @@
+"""Both scores of every client, the one that decides first, with the words that say so."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from clair.figures.base import Chart
+from clair.figures.verdict import client_verdict
+from clair.palette import ThemeName
+from clair.scenario import ScenarioResult
+
+_RESIDUAL_SCORE = (
+    "Residual score: how much of a client's update lies outside the directions that the *other* "
+    "clients share, measured against a typical update."
+)
+_RESIDUAL_SIZE = (
+    "Residual: how much of a client's update lies outside the recovered subspace, in the units of "
+    "the update. Here it is only for comparison."
+)
+_SUSPICION = (
+    "Suspicion score: how much of a client's update lies outside the directions that the *other* "
+    "clients share, measured against a typical update. This score decides"
+)
+_NORM = (
+    "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
+    "part that is zero for most clients, M = L + S; this is the size of each client's block of S."
+)
+_NORM_AXIS = "contamination norm ‖S<sub>k</sub>‖"
+
+
+class Judged(Protocol):
+    """A result with a verdict."""
+
+    @property
+    def contaminated(self) -> np.ndarray: ...
+    @property
+    def flagged(self) -> np.ndarray: ...
+    @property
+    def scores(self) -> np.ndarray: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def norms(self) -> np.ndarray: ...
+
+
+def task_verdicts(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> tuple[Chart, Chart]:
+    """Suspicion and contamination norm by client of a trained task, the truth only if wanted."""
+    truth = outcome.contaminated if reveal else None
+    line = (
+        ", and no gap is wide enough to draw a line."
+        if outcome.threshold is None
+        else "; the threshold lies in its widest gap."
+    )
+    return (
+        client_verdict(
+            outcome.scores,
+            theme,
+            flagged=outcome.flagged,
+            threshold=outcome.threshold,
+            contaminated=truth,
+            axis_title="suspicion score",
+            caption=_SUSPICION + line,
+        ),
+        client_verdict(
+            outcome.norms,
+            theme,
+            flagged=outcome.flagged,
+            contaminated=truth,
+            axis_title=_NORM_AXIS,
+            caption=_NORM,
+        ),
+    )
+
+
+def scenario_verdicts(result: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Chart], ...]:
+    """Key ("residual" or "norms") and chart of both scores of a scenario."""
+    fitted, decides = result.fit, result.scenario.detector
+    residual = _RESIDUAL_SCORE if decides == "residual" else _RESIDUAL_SIZE
+    panels = {"residual": ("residual score", residual), "norms": (_NORM_AXIS, _NORM)}
+    values = {
+        "residual": fitted.scores if decides == "residual" else _residuals(result),
+        "norms": fitted.contamination_norms,
+    }
+    threshold = float(fitted.threshold) if np.isfinite(fitted.threshold) else None
+    return tuple(
+        (
+            key,
+            client_verdict(
+                values[key],
+                theme,
+                flagged=fitted.flagged,
+                threshold=threshold if key == decides else None,
+                contaminated=result.problem.contaminated,
+                axis_title=panels[key][0],
+                caption=panels[key][1] + (f" {_line(result)}" if key == decides else ""),
+            ),
+        )
+        for key in sorted(panels, key=lambda key: key != decides)
+    )
+
+
+def _residuals(result: ScenarioResult) -> np.ndarray:
+    blocks = result.problem.updates
+    if result.scenario.side == "input":
+        blocks = blocks.transpose(0, 2, 1)
+    basis = result.fit.subspace
+    outside = blocks - basis @ (basis.T @ blocks)
+    sizes: np.ndarray = np.sqrt(np.einsum("kij,kij->k", outside, outside))
+    return sizes
+
+
+def _line(result: ScenarioResult) -> str:
+    """Where the line between kept and flagged comes from."""
+    if result.scenario.threshold != "auto":
+        return "This decides; the threshold is the one you set."
+    if np.isfinite(result.fit.threshold):
+        return "This decides; the threshold lies in the widest gap."
+    return "This decides, and no gap is wide enough to draw a line."
