@@ -61,3 +61,16 @@ def test_the_app_needs_nothing_the_requirements_do_not_name():
                 found.add(node.module.split(".")[0])
     third_party = found - set(sys.stdlib_module_names) - {"clair", "__future__"}
     assert {name.lower() for name in third_party} <= pinned
+
+
+def test_the_page_draws_with_the_plotly_that_writes_the_figures():
+    """Ours lacks chart types; its version and the names it knows must be those of the package's."""
+    import plotly
+
+    whole = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+    ours = ROOT / "assets" / "static" / "plotly-cartesian.min.js"
+
+    def version(path):
+        return re.search(r"plotly\.js .*?v(\d+\.\d+\.\d+)", path.read_text("utf-8")[:300])[1]
+
+    assert version(ours) == version(whole)

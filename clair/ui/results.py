@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from clair.figures.verdict import client_verdict
 from clair.palette import ThemeName, role_style
 from clair.tasks import Sample
 from clair.tasks.outcome import Outcome
+from clair.ui.chart import draw
 
 STAGE_WORDS: dict[str, str] = {
     "prepare": "preparing",
@@ -55,12 +56,10 @@ class Judged(Protocol):
     def notes(self) -> tuple[str, ...]: ...
 
 
-def show_chart(chart: Chart, key: str) -> None:
-    """Takeaway, chart, and how to read it."""
+def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = None) -> None:
+    """Takeaway, chart, and how to read it; see `draw` for the arguments."""
     st.markdown(f"**{chart.title}**")
-    st.plotly_chart(
-        chart.figure, key=key, theme=None, config={"displayModeBar": False}, alt=chart.alt
-    )
+    draw(chart, key, on_click=on_click)
     st.caption(chart.caption)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from clair.theory.predictions import exact_set_probability, predicted_subspace_e
 from clair.ui import jobs, lab
 from clair.ui.controls import show
 from clair.ui.layout import sentence
+from clair.ui.results import show_chart
 from clair.ui.state import open_screen
 from clair.ui.theory import PHASE, SWEPT, claims, spec_of, tools
 
@@ -139,11 +140,9 @@ def _open(config: SweepConfig, cell: int) -> None:
         open_screen("pages/lab.py", lab.CONTROLS, lab_values(config, cell, trial))
 
 
-def _clicked(config: SweepConfig) -> None:
-    """Callback of the chart: open the clicked cell."""
-    points = st.session_state[CHART]["selection"]["points"]
-    if points:
-        cell = points[0]["customdata"]
+def _clicked(config: SweepConfig, cell: Any) -> None:
+    """Callback of the chart: open the clicked cell, if it was one."""
+    if cell is not None:
         _open(config, int(cell[0] if isinstance(cell, (list, tuple)) else cell))
 
 
@@ -160,19 +159,7 @@ def _draw(
     chart = phase_diagram(
         result, theme, measure=measure, level=level, boundary=lines, boundary_level=at
     )
-    st.markdown(f"**{chart.title}**")
-    options: dict[str, Any] = {"theme": None, "config": {"displayModeBar": False}, "alt": chart.alt}
-    if live:
-        st.plotly_chart(chart.figure, key=f"{CHART}_live", **options)
-    else:
-        st.plotly_chart(
-            chart.figure,
-            key=CHART,
-            on_select=lambda: _clicked(config),
-            selection_mode="points",
-            **options,
-        )
-    st.caption(chart.caption)
+    show_chart(chart, CHART, on_click=None if live else partial(_clicked, config))
     if lines is None:
         st.caption(
             "No boundary is drawn: we have no formula for this method and measure under noise."

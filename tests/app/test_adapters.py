@@ -17,6 +17,7 @@ from clair.adapters.options import Step
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.ui import adapters
 from clair.ui.adapters import Source
+from tests.app.elements import charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 SITES = adapters.ROOT / "sites"
@@ -61,7 +62,7 @@ def test_first_paint_shows_the_bundled_example_and_names_its_truth() -> None:
 def test_every_view_draws(view: str) -> None:
     at = opened(view=view)
     assert not at.exception
-    assert len(at.get("plotly_chart")) >= 1
+    assert len(charts(at)) >= 1
 
 
 def test_settings_change_the_result_and_reset_brings_it_back() -> None:

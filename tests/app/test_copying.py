@@ -20,6 +20,7 @@ from clair.tasks.copytask.data import make_federation
 from clair.tasks.outcome import Outcome, outcome_json
 from clair.ui import copying, copying_words, jobs
 from clair.ui.results import mark_wrong
+from tests.app.elements import charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/copying.py"
@@ -131,16 +132,12 @@ def words(at: AppTest) -> str:
     return "\n".join(str(element.value) for element in elements)
 
 
-def charts(at: AppTest) -> int:
-    return len(at.get("plotly_chart"))
-
-
 def test_first_paint_shows_the_precomputed_run(trainer):
     at = open_page()
     outcome = copying.PAGE.default_outcome()
     assert outcome.sentence in words(at)
     assert "made beforehand" in words(at)
-    assert charts(at) == 4
+    assert len(charts(at)) == 4
     assert not at.button(key="copying_run").disabled
     assert trainer.configs == []
     assert "job" not in at.query_params
@@ -153,7 +150,7 @@ def test_run_to_the_result_and_back_by_link(pool, trainer):
     assert "3 of them poisoned: can you tell which?" in words(at)
     assert "step 3 of 80 · about 7 s left" in words(at)
     assert at.progress[0].value == 25
-    assert charts(at) == 1  # the live curves, and no older result beside them
+    assert len(charts(at)) == 1  # the live curves, and no older result beside them
     assert at.button(key="copying_run").disabled
 
     reloaded = open_page(job=job_id)  # a new session, as after a reload
@@ -165,7 +162,7 @@ def test_run_to_the_result_and_back_by_link(pool, trainer):
     at.run()
     assert "CLAIR flagged 3 of 3 poisoned clients and no honest one" in words(at)
     assert "Below: your run" in words(at)
-    assert charts(at) == 4
+    assert len(charts(at)) == 4
     assert not at.button(key="copying_run").disabled
     later = open_page(job=job_id)
     assert "Below: your run" in words(later)

@@ -16,6 +16,7 @@ from clair.jobs import JobPool, JobState, Limits
 from clair.tasks.digits import DigitsConfig
 from clair.ui import jobs
 from clair.ui.digits import CONTROLS, PAGE, PRESETS
+from tests.app.elements import charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 FILE = "pages/digits.py"
@@ -99,7 +100,7 @@ def test_first_paint_shows_the_precomputed_run(trainer: Trainer) -> None:
     outcome = PAGE.default_outcome()
     assert outcome.sentence in words(app)
     assert "made beforehand" in words(app)
-    assert len(app.get("plotly_chart")) == 5
+    assert len(charts(app)) == 5
     assert app.get("html")[0].proto.body.count("<figure") == 12
     assert trainer.configs == []
     assert "5 of the 16 are poisoned" in words(app)
@@ -111,7 +112,7 @@ def test_run_to_the_result_and_back_by_link(pool: JobPool, trainer: Trainer) -> 
     job_id = press_run(app, trainer)
     assert trainer.configs == [DigitsConfig(n_clients=8, attack="backdoor")]
     assert "2 of them poisoned: can you tell which?" in words(app)
-    assert len(app.get("plotly_chart")) == 1
+    assert len(charts(app)) == 1
     assert app.button(key="digits_run").disabled
     trainer.go_on.set()
     assert pool.wait(job_id, timeout=PATIENCE).state is JobState.DONE

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.app.elements import charts
+
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/lab.py"
 FOUND, ERROR, ANGLE, MARGIN = range(4)
@@ -152,9 +154,7 @@ def test_seed_and_options_matter() -> None:
 @pytest.mark.parametrize("options", [{}, {"solver": "IRLS"}, {"side": "Input", "d_in": "20"}])
 def test_every_view_draws(view: str, options: dict[str, str]) -> None:
     app = lab(view=view, **options)
-    charts = app.get("plotly_chart")
-    assert charts
-    assert len({chart.proto.id for chart in charts}) == len(charts)
+    assert charts(app)
 
 
 @pytest.mark.parametrize(

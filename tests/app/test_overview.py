@@ -8,6 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.ui import lab, overview
+from tests.app.elements import charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -31,7 +32,7 @@ def test_first_paint_is_a_real_result() -> None:
     app = opened()
     assert app.title[0].value == "Learning together when some are lying"
     assert "flagged all 5 poisoned clients" in sentence(app)
-    assert len(app.get("plotly_chart")) == 2
+    assert len(charts(app)) == 2
     text = " ".join(m.value for m in app.markdown)
     for limit in overview.LIMITS:
         assert limit.title in text
@@ -62,7 +63,7 @@ def test_address_in_and_bad_values_out() -> None:
 def test_an_impossible_fraction_is_explained() -> None:
     app = opened(demo_poisoned="0.55")
     assert "half of the clients or more" in app.warning[0].value
-    assert len(app.get("plotly_chart")) == 0
+    assert len(charts(app)) == 0
     assert [h.value for h in app.header][-2:] == ["Ways in", "What CLAIR cannot do"]
 
 

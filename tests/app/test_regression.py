@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from clair.tasks.regression import ATTACKS
 from clair.ui import regression
+from tests.app.elements import charts
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/regression.py"
@@ -34,16 +35,12 @@ def numbers(app: AppTest) -> list[str]:
     return [*(metric.value for metric in app.metric), sentence(app)]
 
 
-def charts(app: AppTest) -> int:
-    return len(app.get("plotly_chart"))
-
-
 def test_first_paint_is_a_real_result() -> None:
     app = page()
     assert app.title[0].value == "Regression"
     assert numbers(app)[FOUND] == "6 of 6"
     assert "flagged all 6 poisoned clients and no honest one" in sentence(app)
-    assert charts(app) == 2
+    assert len(charts(app)) == 2
     assert dict(app.query_params) == {}
 
 
@@ -73,10 +70,10 @@ def test_only_the_view_looked_at_is_drawn(monkeypatch: pytest.MonkeyPatch) -> No
     app.segmented_control(key="reg_view").set_value("samples").run()
     assert not app.exception
     assert len(asked) == 1
-    assert charts(app) == 4
+    assert len(charts(app)) == 4
     assert any("samples a client" in m.value for m in app.markdown)
     app.segmented_control(key="reg_view").set_value("verdict").run()
-    assert charts(app) == 2
+    assert len(charts(app)) == 2
     assert len(asked) == 1
 
 

@@ -185,7 +185,7 @@ def test_charts_have_names_and_nothing_overflows_on_a_phone(
     page = visitor.go("/lab?view=subspace")
     charts(page, 3)
     names = page.evaluate(
-        "() => [...document.querySelectorAll('[data-testid=stPlotlyChart]')]"
+        "() => [...document.querySelectorAll('.clair-chart')]"
         ".map(e => (e.getAttribute('aria-label') || e.querySelector('[aria-label]')"
         "?.getAttribute('aria-label') || '').length)"
     )

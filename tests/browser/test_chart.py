@@ -1,0 +1,90 @@
+"""The chart component in Chromium: drawn in place, resized, saved as a picture."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+from tests.browser.conftest import Server
+
+DRAWN = "(n) => document.querySelectorAll('.clair-chart .main-svg').length >= 3 * n"
+
+
+def test_a_change_is_drawn_into_the_same_chart_and_only_its_own(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab?view=verdict")
+    page.wait_for_function(DRAWN, arg=2)
+    page.evaluate(
+        "document.querySelectorAll('.js-plotly-plot').forEach((plot, i) => { plot.mark = i })"
+    )
+    heights = (
+        "[...document.querySelectorAll('.js-plotly-plot')].map(plot =>"
+        " [plot.mark, plot._fullData.find(trace => trace.name === 'honest').y.length])"
+    )
+    before = page.evaluate(heights)
+    page.get_by_role("group", name="Clients", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    wanted = [[place, honest + 1] for place, honest in before]
+    page.wait_for_function(
+        f"(wanted) => JSON.stringify({heights}) === JSON.stringify(wanted)", arg=wanted
+    )
+
+
+def test_a_chart_fills_its_place_after_the_window_changes(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    page = visit(server).go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    fits = (
+        "() => { const plot = document.querySelector('.js-plotly-plot');"
+        " return Math.abs(plot.querySelector('.main-svg').clientWidth - plot.clientWidth) < 2"
+        " && plot.clientWidth }"
+    )
+    wide = page.wait_for_function(fits).json_value()
+    page.set_viewport_size({"width": 560, "height": 1600})
+    page.wait_for_function(f"(wide) => ({fits})() && ({fits})() < wide - 200", arg=wide)
+
+
+def test_a_chart_is_saved_with_its_takeaway_by_keyboard(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    page = visit(server).go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    chart = page.locator(".clair-chart").first
+    chart.locator("summary").focus()
+    page.keyboard.press("Enter")
+    with page.expect_download() as svg:
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+    assert svg.value.suggested_filename == "clair-lab-errors.svg"
+    picture = ElementTree.parse(svg.value.path()).getroot()
+    words = " ".join(" ".join(e.itertext()) for e in picture.iter() if e.tag.endswith("}text"))
+    title = page.evaluate("document.querySelector('.clair-chart').chart.title")
+    assert re.sub(r"\s", "", title) in re.sub(r"\s", "", words)
+    assert "CLAIR" in words
+
+    chart.locator("summary").click()
+    with page.expect_download() as png:
+        chart.get_by_role("button", name="Save as PNG").click()
+    head = png.value.path().read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">I", head[16:20])[0] >= 1200
+    assert page.evaluate("document.querySelector('.clair-chart details').open") is False
+
+
+def test_a_chart_fills_the_screen_and_comes_back(server: Server, visit: Callable[..., Any]) -> None:
+    page = visit(server, viewport={"width": 1280, "height": 800}).go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    drawn = "document.querySelector('.clair-chart .main-svg').clientHeight"
+    before = page.evaluate(drawn)
+    page.locator(".clair-chart summary").first.click()
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function(f"() => document.fullscreenElement && {drawn} > 600")
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_function(f"(before) => {drawn} === before", arg=before)
