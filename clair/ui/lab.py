@@ -240,6 +240,7 @@ VIEW = Control(
         ("errors", "Errors"),
         ("subspace", "Subspace"),
         ("solver", "Solver and proof"),
+        ("steps", "Step by step"),
     ),
     group="view",
 )

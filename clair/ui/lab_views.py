@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import streamlit as st
 
 from clair.figures.comparison import Measure, method_comparison
 from clair.figures.solver import block_paths, certificate, convergence
+from clair.figures.steps import solver_steps
 from clair.figures.strips import split_strips
 from clair.figures.subspace import angles, plane, scree
-from clair.figures.verdict import client_verdict
+from clair.figures.verdicts import scenario_verdicts
 from clair.narrative import amount, clients_list, times
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
-from clair.ui.results import NORM_CAPTION, show_chart
+from clair.ui.results import show_chart
+from clair.ui.stepper import stepper
 
 View = Callable[[ScenarioResult, ThemeName], None]
 ERROR = Measure("distance to the true update", share=False, more_is_better=False)
-SCORE = (
-    "Residual score: how much of a client's update lies outside the directions that the *other* "
-    "clients share, measured against a typical update."
-)
-RESIDUAL = (
-    "Residual: how much of a client's update lies outside the recovered subspace, in the units of "
-    "the update. Here it is only for comparison."
-)
 
 
 def headline_numbers(result: ScenarioResult) -> None:
@@ -79,32 +72,17 @@ def split(result: ScenarioResult, theme: ThemeName) -> None:
 
 def verdict(result: ScenarioResult, theme: ThemeName) -> None:
     """Both scores of every client, the one that decides first."""
-    fitted, decides = result.fit, result.scenario.detector
-    panels = {
-        "residual": ("residual score", SCORE if decides == "residual" else RESIDUAL),
-        "norms": ("contamination norm ‖S<sub>k</sub>‖", NORM_CAPTION),
-    }
-    if fitted.screened.any():
+    screened = result.fit.screened
+    if screened.any():
         st.info(
-            f"Flagged by the coefficient screen alone: {clients_list(fitted.screened)}. Neither "
+            f"Flagged by the coefficient screen alone: {clients_list(screened)}. Neither "
             "size below shows them. They point against the majority inside the subspace: the "
             "Subspace view has them on the left.",
             icon=":material/info:",
         )
-    residual = fitted.scores if decides == "residual" else _residuals(result)
-    values = {"residual": residual, "norms": fitted.contamination_norms}
-    order = sorted(panels, key=lambda key: key != decides)
-    for column, key in zip(st.columns(2, gap="large"), order, strict=True):
+    panels = scenario_verdicts(result, theme)
+    for column, (key, chart) in zip(st.columns(2, gap="large"), panels, strict=True):
         with column:
-            chart = client_verdict(
-                values[key],
-                theme,
-                flagged=fitted.flagged,
-                threshold=_finite(fitted.threshold) if key == decides else None,
-                contaminated=result.problem.contaminated,
-                axis_title=panels[key][0],
-                caption=panels[key][1] + (f" {_line(result)}" if key == decides else ""),
-            )
             show_chart(chart, f"lab_{key}")
 
 
@@ -146,32 +124,19 @@ def solver(result: ScenarioResult, theme: ThemeName) -> None:
         show_chart(block_paths(result, theme, 260), "lab_paths")
 
 
+def steps(result: ScenarioResult, theme: ThemeName) -> None:
+    """The solver's iterations, played in the browser."""
+    stepper(solver_steps(result, theme), "lab_steps")
+
+
 VIEWS: dict[str, View] = {
     "split": split,
     "verdict": verdict,
     "errors": errors,
     "subspace": subspace,
     "solver": solver,
+    "steps": steps,
 }
-
-
-def _residuals(result: ScenarioResult) -> np.ndarray:
-    blocks = result.problem.updates
-    if result.scenario.side == "input":
-        blocks = blocks.transpose(0, 2, 1)
-    basis = result.fit.subspace
-    outside = blocks - basis @ (basis.T @ blocks)
-    sizes: np.ndarray = np.sqrt(np.einsum("kij,kij->k", outside, outside))
-    return sizes
-
-
-def _line(result: ScenarioResult) -> str:
-    """Where the line between kept and flagged comes from."""
-    if result.scenario.threshold != "auto":
-        return "This decides; the threshold is the one you set."
-    if np.isfinite(result.fit.threshold):
-        return "This decides; the threshold lies in the widest gap."
-    return "This decides, and no gap is wide enough to draw a line."
 
 
 def _margin(result: ScenarioResult) -> str:
@@ -181,7 +146,3 @@ def _margin(result: ScenarioResult) -> str:
     if not flagged.any() or fitted.flagged.all():
         return "–"
     return times(result.fit.margin) if result.fit.margin < 1000 else "over 1000×"
-
-
-def _finite(threshold: float) -> float | None:
-    return float(threshold) if np.isfinite(threshold) else None

@@ -1,0 +1,131 @@
+"""Step by step in a real browser: the numbers of the fit, and not one message to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clair.scenario import Scenario, run_scenario
+from clair.synthetic import ProblemSpec
+
+
+class Wire:
+    """Counts what the page sends through its connection."""
+
+    def __init__(self, page: Any) -> None:
+        self.sent = 0
+        page.on("websocket", lambda socket: socket.on("framesent", self._count))
+
+    def _count(self, _: Any) -> None:
+        self.sent += 1
+
+
+def shown(page: Any, name: str) -> str:
+    """Text of one part of the player."""
+    return str(page.locator(f".stepper [data-is={name}]").inner_text())
+
+
+def until(page: Any, text: str) -> None:
+    """Wait until that iteration is shown."""
+    page.locator(".stepper output").get_by_text(text, exact=True).wait_for()
+
+
+@pytest.mark.parametrize("solver", ["convex", "irls"])
+def test_stepping_shows_the_history_and_sends_nothing(
+    server: Any, visit: Callable[..., Any], solver: str
+) -> None:
+    result = run_scenario(Scenario(ProblemSpec(n_clients=12, noise=0.0, seed=2), solver=solver))
+    history = result.fit.history
+    visitor = visit(server, reduced_motion="reduce")
+    wire = Wire(visitor.page)
+    page = visitor.go(f"/lab?view=steps&clients=12&noise=0&seed=2&solver={solver}")
+    until(page, f"iteration {len(history)} of {len(history)}")
+    page.wait_for_timeout(500)
+    before = wire.sent
+    assert before > 0
+    page.get_by_role("slider", name="Iteration").focus()
+    page.keyboard.press("Home")
+    if solver == "convex":
+        until(page, "start")
+        page.get_by_role("button", name="Step forward").click()
+    for record in history:
+        until(page, f"iteration {record.iteration} of {len(history)}")
+        assert int(shown(page, "positive")) == sum(record.singular_values > 0)
+        assert int(shown(page, "off")) == sum(record.block_norms == 0)
+        assert float(shown(page, "objective")) == pytest.approx(record.objective, rel=1e-3)
+        if solver == "convex":
+            residual = float(shown(page, "primal"))
+            assert residual == pytest.approx(record.primal_residual, rel=0.06)
+        titles = page.locator("[data-is=tiles] title").all_text_contents()
+        for title, norm in zip(titles, record.block_norms, strict=True):
+            text = title.rsplit(": ", 1)[1]
+            assert float(text.replace("off", "0")) == pytest.approx(norm, rel=0.06)
+        bar = page.locator("[data-is=spectrum] .value title").first.text_content()
+        wanted = pytest.approx(record.singular_values[0], rel=1e-3)
+        assert float(bar.rsplit(": ", 1)[1]) == wanted
+        page.keyboard.press("ArrowRight")
+    # and playing by itself from the start
+    page.get_by_label("Speed").select_option("fast")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.locator(".stepper [data-is=words]").get_by_text("Finished").wait_for()
+    assert wire.sent == before
+
+
+def test_keys_play_pause_and_step(server: Any, visit: Callable[..., Any]) -> None:
+    page = visit(server, reduced_motion="reduce").go("/lab?view=steps")
+    until(page, "iteration 20 of 20")
+    assert page.get_by_role("button", name="Step forward").is_disabled()
+    page.get_by_role("slider", name="Iteration").focus()
+    page.keyboard.press("ArrowLeft")
+    until(page, "iteration 19 of 20")
+    assert page.locator(".stepper [role=status]").get_attribute("aria-live") == "polite"
+    page.keyboard.press("Home")
+    until(page, "start")
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Pause").wait_for()
+    until(page, "iteration 2 of 20")
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Play").wait_for()
+    at = shown(page, "where")
+    page.wait_for_timeout(1500)
+    assert shown(page, "where") == at
+
+
+def test_it_plays_by_itself_once_unless_motion_is_unwanted(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    moving = visit(server, reduced_motion="no-preference").go("/lab?view=steps")
+    until(moving, "iteration 20 of 20")
+    assert (
+        moving.locator(".stepper .flag").evaluate_all(
+            "(all) => all.filter((e) => e.style.opacity === '1').length"
+        )
+        == 5
+    )
+    still = visit(server, reduced_motion="reduce").go("/lab?view=steps")
+    until(still, "iteration 20 of 20")
+    assert still.get_by_role("button", name="Pause").count() == 0
+
+
+def test_other_settings_keep_the_iteration(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, reduced_motion="reduce")
+    page = visitor.go("/lab?view=steps")
+    page.get_by_role("slider", name="Iteration").focus()
+    page.keyboard.press("Home")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    until(page, "iteration 3 of 20")
+    before = shown(page, "objective")
+    page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "(old) => document.querySelector('[data-testid=stMain]') &&"
+        " location.search.includes('noise')",
+        arg=before,
+    )
+    visitor.idle()
+    assert shown(page, "where").startswith("iteration 3 of ")
+    assert shown(page, "objective") != before
