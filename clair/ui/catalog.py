@@ -25,6 +25,11 @@ PAGES: tuple[PageInfo, ...] = (
         "What goes wrong when poisoned clients are averaged, and what CLAIR does instead.",
     ),
     PageInfo(
+        "lessons",
+        "Lessons",
+        "Four short courses that ask first and then compute: averaging, the split, liars, text.",
+    ),
+    PageInfo(
         "lab",
         "Subspace lab",
         "The matrix model live: move a slider, see who is flagged and what it gains.",

@@ -10,6 +10,7 @@ import streamlit as st
 
 from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
+from clair.ui.lessons import back_to_lesson
 from clair.ui.state import Control, Preset, active_preset, assign, follow, recall
 
 
@@ -55,6 +56,7 @@ def dress() -> None:
 
 def header(title: str) -> None:
     """Title of a page; the plain sentence about its numbers follows with `sentence`."""
+    back_to_lesson()
     st.title(title, anchor=False)
 
 

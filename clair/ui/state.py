@@ -164,8 +164,15 @@ def accept_ids_from_url(controls: Sequence[Control]) -> None:
         st.rerun()
 
 
-def open_screen(page: str, controls: Sequence[Control], values: Mapping[str, Any]) -> None:
+def open_screen(
+    page: str,
+    controls: Sequence[Control],
+    values: Mapping[str, Any],
+    extra: Mapping[str, str] | None = None,
+) -> None:
     """Go to another page with `values` set there and all else at its default; a callback.
+
+    Parameters of the address that belong to no control come as `extra`.
 
     A plain link would not do: parameters equal to a default lose against what the visitor has set
     there before. No control of `controls` may be on the page that is left.
@@ -173,7 +180,7 @@ def open_screen(page: str, controls: Sequence[Control], values: Mapping[str, Any
     assign(controls, values)
     # Values that are new on that page enter its address only if they come by the address.
     address = {c.key: c.to_url(values[c.key]) for c in controls if c.key in values}
-    st.session_state[_DESTINATION] = (page, address)
+    st.session_state[_DESTINATION] = (page, address | dict(extra or {}))
 
 
 def follow() -> None:

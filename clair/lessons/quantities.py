@@ -1,0 +1,280 @@
+"""What a lesson can ask for: named numbers, computed from a result and never written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from clair.baselines import compare
+from clair.metrics import detection_scores, principal_angles
+from clair.narrative import ROUNDING, amount
+from clair.pipeline import fit
+from clair.scenario import ScenarioResult, run_scenario
+
+Unit = Literal["times", "clients", "directions", "degrees", "percent", "points"]
+#: Whose results a quantity is about: the matrix model, or the recorded run of text copying.
+SOURCES = ("lab", "copying")
+
+
+class TrainedRun(Protocol):
+    """What the quantities of a trained task need of its outcome."""
+
+    @property
+    def contaminated(self) -> np.ndarray: ...
+    @property
+    def flagged(self) -> np.ndarray: ...
+    @property
+    def accuracy(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that a step may ask for.
+
+    Attributes
+    ----------
+    label : str
+        What it is, as the beginning of a sentence that ends with the number.
+    unit : {"times", "clients", "directions", "degrees", "percent", "points"}
+    source : {"lab", "copying"}
+    compute : callable
+        From a `ScenarioResult` or a `TrainedRun`.
+    """
+
+    label: str
+    unit: Unit
+    source: str
+    compute: Callable[[Any], float]
+
+    def say(self, value: float) -> str:
+        """The number with its unit.
+
+        Examples
+        --------
+        >>> QUANTITIES["fedavg_over_local"].say(1.7), QUANTITIES["found"].say(5.0)
+        ('1.7 times', '5')
+        """
+        match self.unit:
+            case "times":
+                return f"{amount(value)} times"
+            case "degrees":
+                return f"{amount(value)}°"
+            case "percent":
+                return f"{value:.0f}%"
+            case "points":
+                return f"{value:+.1f} points"
+        return f"{value:g}"
+
+
+def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
+    """The same problem after some honest clients have left, judged anew.
+
+    A scenario alone cannot describe a lying majority: a `ProblemSpec` refuses it.
+
+    Parameters
+    ----------
+    result : ScenarioResult
+    leave : int
+        How many of the honest clients leave, the last ones first; > 0.
+    """
+    full = result.problem
+    stays = np.ones(full.contaminated.size, dtype=bool)
+    stays[np.flatnonzero(~full.contaminated)[-leave:]] = False
+    problem = replace(
+        full,
+        updates=full.updates[stays],
+        true_updates=full.true_updates[stays],
+        contaminated=full.contaminated[stays],
+    )
+    fitted = fit(problem.updates, **result.scenario.fit_options)
+    return ScenarioResult(
+        scenario=result.scenario,
+        problem=problem,
+        fit=fitted,
+        errors=compare(problem, result=fitted),
+        detection=detection_scores(fitted.flagged, problem.contaminated),
+        angles=None if result.angles is None else principal_angles(fitted.subspace, full.subspace),
+    )
+
+
+def _ratio(first: str, second: str) -> Callable[[ScenarioResult], float]:
+    """Error of one method over that of another, which must not be zero."""
+
+    def compute(result: ScenarioResult) -> float:
+        over, under = result.error_of(first).mean, result.error_of(second).mean
+        if under < ROUNDING:
+            raise ValueError(f"{second} makes no error here, so nothing is a multiple of it")
+        return over / under
+
+    return compute
+
+
+def _angle(result: ScenarioResult) -> float:
+    if result.angles is None:
+        raise ValueError("there is no true subspace to compare with on the input side")
+    return float(result.angles[-1])
+
+
+def _survived(result: ScenarioResult) -> float:
+    """Most liars up to which the verdict is exactly right, adding one at a time up to half."""
+    spec, right = result.scenario.spec, 0
+    for liars in range(1, (spec.n_clients - 1) // 2 + 1):
+        spec = replace(spec, contaminated_fraction=liars / spec.n_clients)
+        if not run_scenario(replace(result.scenario, spec=spec)).detection.exact:
+            break
+        right = liars
+    return float(right)
+
+
+def _copied(method: str, measure: str = "exact_match") -> Callable[[TrainedRun], float]:
+    """Share of unseen texts copied without a mistake, or of right letters, in percent."""
+
+    def compute(run: TrainedRun) -> float:
+        return 100 * float(getattr(run.accuracy[method], measure).mean())
+
+    return compute
+
+
+def _healed(run: TrainedRun) -> float:
+    """Percent of FedAvg's distance to training alone that goes once the poisoned are left out."""
+    alone, everybody = _copied("local")(run), _copied("fedavg")(run)
+    return 100 * (_copied("fedavg_benign")(run) - everybody) / (alone - everybody)
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "fedavg_over_local": Quantity(
+        "FedAvg's error, compared with training alone, is",
+        "times",
+        "lab",
+        _ratio("fedavg", "local"),
+    ),
+    "clair_over_fedavg": Quantity(
+        "CLAIR's error, compared with FedAvg's, is", "times", "lab", _ratio("clair", "fedavg")
+    ),
+    "clair_over_local": Quantity(
+        "CLAIR's error, compared with training alone, is",
+        "times",
+        "lab",
+        _ratio("clair", "local"),
+    ),
+    "pooled_over_fedavg": Quantity(
+        "The error of CLAIR with pooling, compared with FedAvg's, is",
+        "times",
+        "lab",
+        _ratio("clair_eb", "fedavg"),
+    ),
+    "clair_gain": Quantity(
+        "Training alone has an error that, compared with CLAIR's, is",
+        "times",
+        "lab",
+        _ratio("local", "clair"),
+    ),
+    "poison_factor": Quantity(
+        "FedAvg's error, compared with an average of the honest alone, is",
+        "times",
+        "lab",
+        _ratio("fedavg", "fedavg_benign"),
+    ),
+    "median_over_local": Quantity(
+        "The coordinate median's error, compared with training alone, is",
+        "times",
+        "lab",
+        _ratio("median", "local"),
+    ),
+    "cost_of_missing": Quantity(
+        "CLAIR's error, compared with a CLAIR that is told who lies, is",
+        "times",
+        "lab",
+        _ratio("clair", "clair_oracle"),
+    ),
+    "found": Quantity(
+        "The number of poisoned clients that CLAIR flags is",
+        "clients",
+        "lab",
+        lambda result: float(result.detection.n_correct),
+    ),
+    "false_alarms": Quantity(
+        "The number of honest clients that CLAIR flags is",
+        "clients",
+        "lab",
+        lambda result: float(result.detection.false_alarms),
+    ),
+    "survived": Quantity(
+        "The largest number of liars up to which every verdict is right is",
+        "clients",
+        "lab",
+        _survived,
+    ),
+    "rank": Quantity(
+        "The number of directions that CLAIR finds the honest to share is",
+        "directions",
+        "lab",
+        lambda result: float(result.fit.rank),
+    ),
+    "angle": Quantity(
+        "The angle between the directions found and the true ones is", "degrees", "lab", _angle
+    ),
+    "proven": Quantity(
+        "The number of proofs that the split is the best possible one is",
+        "clients",
+        "lab",
+        lambda result: float(result.fit.certificate is not None and result.fit.certificate.holds),
+    ),
+    "alone_copies": Quantity(
+        "Trained alone, the share of texts copied without a mistake is",
+        "percent",
+        "copying",
+        _copied("local"),
+    ),
+    "fedavg_copies": Quantity(
+        "With FedAvg, the share of texts copied without a mistake is",
+        "percent",
+        "copying",
+        _copied("fedavg"),
+    ),
+    "fedavg_letters": Quantity(
+        "With FedAvg, the share of right letters is",
+        "percent",
+        "copying",
+        _copied("fedavg", "token"),
+    ),
+    "clair_copies": Quantity(
+        "With CLAIR, the share of texts copied without a mistake is",
+        "percent",
+        "copying",
+        _copied("clair"),
+    ),
+    "pca_copies": Quantity(
+        "With unprotected PCA, the share of texts copied without a mistake is",
+        "percent",
+        "copying",
+        _copied("pca"),
+    ),
+    "clair_over_pca": Quantity(
+        "The lead of CLAIR over unprotected PCA, in texts copied without a mistake, is",
+        "points",
+        "copying",
+        lambda run: _copied("clair")(run) - _copied("pca")(run),
+    ),
+    "healed": Quantity(
+        "Of what averaging costs, leaving the poisoned out brings back",
+        "percent",
+        "copying",
+        _healed,
+    ),
+    "copying_found": Quantity(
+        "The number of poisoned clients that CLAIR flags is",
+        "clients",
+        "copying",
+        lambda run: float((run.flagged & run.contaminated).sum()),
+    ),
+    "copying_false_alarms": Quantity(
+        "The number of honest clients that CLAIR flags is",
+        "clients",
+        "copying",
+        lambda run: float((run.flagged & ~run.contaminated).sum()),
+    ),
+}

@@ -1,0 +1,59 @@
+"""Lessons: short courses that ask before they tell."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from clair.ui import lessons
+from clair.ui.hotkeys import hotkeys
+from clair.ui.layout import column, current_theme, guard, header
+from clair.ui.lesson_map import lesson_map
+from clair.ui.lesson_steps import ask, explore, look, settings_words, show_answer
+
+guard()
+place = lessons.here()
+step, theme = place.step, current_theme()
+before, after = lessons.neighbour(place, -1), lessons.neighbour(place, 1)
+look(theme)
+
+with column(920):
+    lesson_map(place, lessons.seen(), lessons.go)
+    st.caption(f"{place.course.title}, step {place.number} of {len(place.course.steps)}")
+    header(step.title)
+    with st.container(key="lesson_text"):
+        st.markdown(step.text)
+    st.header(step.question, anchor=False)
+    with st.container(key="lesson_ask"):
+        ask(place)
+    if lessons.revealed(place):
+        show_answer(place, theme)
+    words = settings_words(step)
+    if words:
+        st.caption(f"Settings of this step: {words}. All else as the lab opens.")
+    with st.container(
+        horizontal=True,
+        horizontal_alignment="distribute",
+        vertical_alignment="center",
+        key="lesson_ways",
+    ):
+        st.button(
+            "Back",
+            key="lesson_back",
+            icon=":material/arrow_back:",
+            disabled=before is None,
+            on_click=lessons.move,
+            args=("back",),
+        )
+        explore(place)
+        same = after is not None and after.course_key == place.course_key
+        st.button(
+            "Next" if same or after is None else f"Next: {after.course.title}",
+            key="lesson_next",
+            type="primary" if lessons.revealed(place) else "secondary",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            disabled=after is None,
+            on_click=lessons.move,
+            args=("next",),
+        )
+    hotkeys("lesson_keys", {"ArrowRight": "next", "ArrowLeft": "back"}, lessons.move)
