@@ -1,4 +1,4 @@
-"""The main jobs without a browser: ``python -m clair audit DIR``, ``... digits`` and others."""
+"""The main jobs without a browser: ``python -m clair simulate``, ``... audit DIR`` and others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from clair import audit_cli
+from clair import audit_cli, simulate_cli
 from clair.tasks import commands as task_commands
 from clair.tasks.copytask import command as copytask_command
 
@@ -15,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m clair", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
+    simulate_cli.add_parser(commands)
     audit_cli.add_parser(commands)
     copytask_command.add_parser(commands)
     task_commands.add_parsers(commands)

@@ -9,6 +9,7 @@ from clair.ui import lab
 from clair.ui.controls import show, show_all
 from clair.ui.lab_views import VIEWS, headline_numbers
 from clair.ui.layout import blocked, current_theme, guard, header, sentence, toolbar
+from clair.ui.parcels import of_lab
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
@@ -42,7 +43,7 @@ if reason is not None:
 result = lab.solve(lab.scenario_of(values))
 with above:
     sentence(scenario_sentence(result))
-    toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
+    toolbar("lab", lab.CONTROLS, lab.PRESETS, values, take=of_lab(result, values))
     headline_numbers(result)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")

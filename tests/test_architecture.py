@@ -14,7 +14,7 @@ MODULES = {
     for path in sorted((ROOT / "clair").rglob("*.py"))
 }
 #: What stands at the outer edge besides the app: command lines and the files they write.
-EDGE = {"clair.__main__", "clair.audit_cli", "clair.audit_report"}
+EDGE = {"clair.__main__", "clair.audit_cli", "clair.simulate_cli", "clair.audit_report"}
 HEAVY = {"torch", "transformers", "peft"}
 
 
@@ -38,7 +38,7 @@ def packages(path: Path, **options: bool) -> set[str]:
 
 def part(module: str) -> str:
     """Which part of the project a module belongs to."""
-    if module in EDGE:
+    if module in EDGE or module.startswith("clair.reports"):
         return "edge"
     second = [*module.split("."), ""][1]
     return second if second in ("ui", "figures", "tasks", "jobs") else "core"

@@ -46,6 +46,10 @@ class Measure:
         return "0" if abs(value) < ROUNDING else f"{value:.3g}"
 
 
+#: What the matrix model knows of an honest client: how far it ends up from its true update.
+DISTANCE = Measure("distance to the true update", share=False, more_is_better=False)
+
+
 def method_comparison(
     values: Mapping[str, np.ndarray], measure: Measure, theme: ThemeName
 ) -> Chart:

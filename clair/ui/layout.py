@@ -12,6 +12,7 @@ from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
 from clair.ui.lessons import back_to_lesson
 from clair.ui.state import Control, Preset, active_preset, assign, follow, recall
+from clair.ui.takeaway import TakeAway, take_away
 
 
 def guard() -> None:
@@ -66,9 +67,14 @@ def sentence(text: str) -> None:
 
 
 def toolbar(
-    page: str, controls: Sequence[Control], presets: Sequence[Preset], values: dict[str, Any]
+    page: str,
+    controls: Sequence[Control],
+    presets: Sequence[Preset],
+    values: dict[str, Any],
+    *,
+    take: TakeAway | None = None,
 ) -> None:
-    """Row of presets, Reset and Copy link, and what to look for in the active preset."""
+    """Row of presets, Reset, Copy link and what can be taken away; what to look for below."""
     active = active_preset(presets, controls, values)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if presets:
@@ -82,6 +88,8 @@ def toolbar(
             help="Back to the values this page opens with.",
         )
         copy_link(f"{page}_copy_link", current_theme())
+        if take is not None:
+            take_away(page, take)
     if active is not None:
         st.caption(f"**{active.name}.** Look for: {active.look_for}")
 

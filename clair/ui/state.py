@@ -90,6 +90,20 @@ class Control:
         above = self.low is None or value >= self.low - 1e-9
         return above and (self.high is None or value <= self.high + 1e-9)
 
+    def words(self, value: Any) -> str:
+        """`value` as it is said to people."""
+        if self.kind == "flag":
+            return "on" if value else "off"
+        if self.options:
+            return self.label_of(value) if value in self.ids else str(value)
+        if value is None:
+            return "automatic"
+        if self.format == "percent":
+            return f"{value:.0%}"
+        if self.format:
+            return self.format % value
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
     def to_url(self, value: Any) -> str:
         """Text of `value` in the address."""
         if self.options:

@@ -1,0 +1,1 @@
+"""What a visitor takes away: reports, tables and the code that gives the same numbers."""

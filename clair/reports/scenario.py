@@ -1,0 +1,209 @@
+"""A scenario of the matrix model as numbers, and the code that gives them again; no charts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+import clair
+from clair.baselines import METHODS
+from clair.narrative import scenario_sentence
+from clair.reports.recipe import Recipe, call, command, differing
+from clair.reports.tables import Table, table
+from clair.scenario import Scenario, ScenarioResult
+
+FORMAT = 1
+
+#: Option of ``python -m clair simulate`` by field of the problem, and of what CLAIR does with it.
+PROBLEM_OPTIONS: dict[str, str] = {
+    "n_clients": "--clients",
+    "contaminated_fraction": "--poisoned",
+    "attack": "--attack",
+    "attack_scale": "--attack-scale",
+    "heterogeneity": "--heterogeneity",
+    "off_subspace": "--off-subspace",
+    "unevenness": "--unevenness",
+    "noise": "--noise",
+    "rank": "--true-rank",
+    "d_out": "--d-out",
+    "d_in": "--d-in",
+    "seed": "--seed",
+}
+CLAIR_OPTIONS: dict[str, str] = {
+    "rank": "--rank",
+    "pooling": "--pooling",
+    "screen_coefficients": "--screen",
+    "detector": "--detector",
+    "threshold": "--threshold",
+    "solver": "--solver",
+    "side": "--side",
+    "polish": "--polish",
+}
+
+
+def scenario_recipe(scenario: Scenario) -> Recipe:
+    """Python and shell for the numbers of a scenario."""
+    usual = Scenario()
+    problem = differing(scenario.spec, usual.spec)
+    options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
+    shell = {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
+    shell |= {CLAIR_OPTIONS[name]: value for name, value in options.items()}
+    # `clair.fit` asks for the rank; all else has the scenario's defaults
+    fit_options = {"rank": scenario.rank, **options}
+    lines = [
+        "import clair",
+        "",
+        call("spec = clair.ProblemSpec", **problem),
+        "problem = clair.sample_problem(spec)",
+        call("fit = clair.fit", "problem.updates", **fit_options),
+        "errors = clair.compare(problem, result=fit)",
+        "",
+        'print("flagged:", [int(k) + 1 for k in fit.flagged.nonzero()[0]])',
+        "for row in errors:",
+        '    print(f"{row.label:<26} {row.mean:.6g}")',
+    ]
+    return Recipe(
+        "\n".join(lines),
+        command("python", "-m", "clair", "simulate", options=shell),
+        "The same seed and settings give the same numbers; another processor or another version of "
+        "numpy may change their last digits. `--json FILE` writes all of them.",
+    )
+
+
+def client_table(result: ScenarioResult) -> Table:
+    """A row a client: the truth, the verdict and what it rests on."""
+    fitted, truth = result.fit, result.problem.contaminated
+    rows = [
+        (
+            k + 1,
+            "poisoned" if truth[k] else "honest",
+            "flagged" if fitted.flagged[k] else "kept",
+            fitted.scores[k],
+            fitted.contamination_norms[k],
+            bool(fitted.screened[k]),
+        )
+        for k in range(truth.size)
+    ]
+    columns = (
+        ("client", "client"),
+        ("truth", "truth"),
+        ("verdict", "verdict"),
+        ("score", "score that decides"),
+        ("contamination_norm", "‖S‖"),
+        ("flagged_by_screen", "by the screen alone"),
+    )
+    return table(
+        "clients",
+        "Every client",
+        columns if fitted.screened.any() else columns[:-1],
+        rows if fitted.screened.any() else [row[:-1] for row in rows],
+        "The truth is known because the problem was drawn; no method has seen it.",
+    )
+
+
+def method_table(result: ScenarioResult) -> Table:
+    """A row a method: its error of the honest clients."""
+    return table(
+        "methods",
+        "Error of the honest clients, by method",
+        (
+            ("method", "method"),
+            ("oracle", "oracle"),
+            ("mean", "mean"),
+            ("sd", "standard deviation"),
+            ("largest", "largest"),
+            ("rmse", "root mean square"),
+        ),
+        [
+            (row.label, row.oracle, row.mean, row.sd, row.per_client.max(), row.rmse)
+            for row in result.errors
+        ],
+        "Distance between what a client ends up with and its true update. An oracle is told who is "
+        "poisoned, which nobody is in practice.",
+    )
+
+
+def error_table(result: ScenarioResult) -> Table:
+    """A row a method and honest client."""
+    honest = np.flatnonzero(~result.problem.contaminated) + 1
+    return table(
+        "errors",
+        "Error by method and honest client",
+        (
+            ("method", "method"),
+            ("label", "name"),
+            ("oracle", "oracle"),
+            ("client", "client"),
+            ("error", "error"),
+        ),
+        [
+            (row.method, row.label, row.oracle, client, error)
+            for row in result.errors
+            for client, error in zip(honest, row.per_client, strict=True)
+        ],
+    )
+
+
+def scenario_json(result: ScenarioResult) -> dict[str, Any]:
+    """Every number of a result as JSON values; clients are counted from 1, none is null."""
+    fitted, scores = result.fit, result.detection
+    benign = ~result.problem.contaminated
+    proof = fitted.certificate
+    return {
+        "format": FORMAT,
+        "kind": "simulate",
+        "version": clair.__version__,
+        "sentence": scenario_sentence(result),
+        "problem": asdict(result.scenario.spec),
+        "options": result.scenario.fit_options,
+        "contaminated": _numbers_of(result.problem.contaminated),
+        "flagged": _numbers_of(fitted.flagged),
+        "flagged_by_screen": _numbers_of(fitted.screened),
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1,
+        "false_alarms": scores.false_alarms,
+        "rank": int(fitted.rank),
+        "lambda": float(fitted.lam),
+        "threshold": _finite(fitted.threshold),
+        "margin": _finite(fitted.margin),
+        "scores": [float(v) for v in fitted.scores],
+        "contamination_norms": [float(v) for v in fitted.contamination_norms],
+        "principal_angles_degrees": (
+            None if result.angles is None else [float(v) for v in result.angles]
+        ),
+        "solver": {
+            "status": fitted.status,
+            "iterations": fitted.n_iter,
+            "objective": float(fitted.objective),
+            "certificate": None
+            if proof is None
+            else {
+                "holds": bool(proof.holds),
+                "dual_feasibility": float(proof.dual_feasibility),
+                "spectral_norm": float(proof.spectral_norm),
+            },
+        },
+        "honest_clients": _numbers_of(benign),
+        "errors": {
+            row.method: {
+                "label": METHODS[row.method].label,
+                "oracle": row.oracle,
+                "mean": row.mean,
+                "sd": row.sd,
+                "per_client": [float(v) for v in row.per_client],
+            }
+            for row in result.errors
+        },
+        "notes": list(fitted.notes),
+    }
+
+
+def _numbers_of(mask: np.ndarray) -> list[int]:
+    return [int(k) + 1 for k in np.flatnonzero(mask)]
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

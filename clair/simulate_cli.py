@@ -1,0 +1,156 @@
+"""``python -m clair simulate``: a scenario of the Subspace lab from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from clair.attacks import ATTACKS
+from clair.narrative import clients_list, scenario_sentence
+from clair.pipeline import DETECTORS, POOLINGS, SIDES, SOLVERS
+from clair.reports.scenario import CLAIR_OPTIONS, PROBLEM_OPTIONS, scenario_json
+from clair.scenario import Scenario, ScenarioResult, run_scenario
+from clair.synthetic import ProblemSpec
+from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, STANDARD_OUTPUT, check_target
+
+_HELP = {
+    "n_clients": "parties that send one update each, at least 3",
+    "contaminated_fraction": "share of them that is poisoned, below 0.5",
+    "attack": "what the poisoned send, see below",
+    "attack_scale": "size of the attack relative to a typical honest update",
+    "heterogeneity": "how much honest clients differ inside the subspace they share",
+    "off_subspace": "how much of an honest update lies outside it",
+    "unevenness": "spread of the clients' sizes (standard deviation of their logarithm)",
+    "noise": "standard deviation of each entry of the estimation error",
+    "rank": "dimension of the shared subspace",
+    "d_out": "rows of an update",
+    "d_in": "columns of an update",
+    "seed": "which random draw",
+}
+_METHOD_HELP: dict[str, dict[str, Any]] = {
+    "pooling": {
+        "choices": POOLINGS,
+        "help": "eb (ours) also shrinks clients towards each other (default: none)",
+    },
+    "screen_coefficients": {
+        "help": "also look for sign flips inside the subspace (ours, default: off)"
+    },
+    "detector": {"choices": DETECTORS, "help": "residual (ours, default) or norms (the paper's)"},
+    "solver": {"choices": SOLVERS, "help": "convex (default) comes with a certificate"},
+    "side": {
+        "choices": SIDES,
+        "help": "where CLAIR looks (default: output, which the clients share)",
+    },
+    "polish": {"help": "refit the subspace on the kept clients (default: on)"},
+}
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``simulate`` subcommand; its ``run`` default takes the parsed arguments."""
+    parser = commands.add_parser(
+        "simulate",
+        help="draw clients that share a subspace, poison some and see whom CLAIR finds",
+        description="Draw one problem of the matrix model, run CLAIR on what the clients send and "
+        "compare every method: the Subspace lab without a browser.",
+        epilog="attacks:\n"
+        + "\n".join(f"  {key:10} {info.description}" for key, info in ATTACKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    drawn = parser.add_argument_group("what is drawn")
+    for field in fields(ProblemSpec):
+        usual = field.default
+        kind: dict[str, Any] = {"type": type(usual), "metavar": "N" if type(usual) is int else "X"}
+        if field.name == "attack":
+            kind = {"choices": tuple(ATTACKS)}
+        drawn.add_argument(
+            PROBLEM_OPTIONS[field.name],
+            dest=f"problem_{field.name}",
+            default=usual,
+            help=f"{_HELP[field.name]} (default: {usual})",
+            **kind,
+        )
+    usual_options = Scenario().fit_options
+    method = parser.add_argument_group("what CLAIR does")
+    for name, option in CLAIR_OPTIONS.items():
+        usual = usual_options[name]
+        settings = _METHOD_HELP.get(name) or _automatic(name)
+        if isinstance(usual, bool):
+            settings = {**settings, "action": argparse.BooleanOptionalAction}
+        method.add_argument(option, dest=f"clair_{name}", default=usual, **settings)
+    parser.add_argument(
+        "--json", metavar="FILE", help='write all numbers; "-" writes them to the output'
+    )
+    parser.set_defaults(run=run)
+
+
+def _automatic(name: str) -> dict[str, Any]:
+    """How an option is read that may also be "auto"."""
+    kind: type = int if name == "rank" else float
+    words = {
+        "rank": "number of directions CLAIR looks for (default: auto)",
+        "threshold": "flag scores above this (default: auto, the widest gap)",
+    }
+
+    def parse(text: str) -> Any:
+        if text == "auto":
+            return text
+        try:
+            return kind(text)
+        except ValueError:
+            number = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f'must be {number} or "auto", got {text!r}') from None
+
+    return {"type": parse, "help": words[name], "metavar": "N|auto" if kind is int else "X|auto"}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked and return the exit code."""
+    names = PROBLEM_OPTIONS
+    try:
+        spec = ProblemSpec(**{name: getattr(args, f"problem_{name}") for name in names})
+        names = CLAIR_OPTIONS
+        check_target(args.json)
+        options = {name: getattr(args, f"clair_{name}") for name in names}
+        result = run_scenario(Scenario(spec=spec, **options))
+    except (ValueError, FileNotFoundError) as error:
+        name, _, rule = str(error).partition(" ")
+        words = f"{names[name]} {rule}" if name in names else str(error)
+        print(f"clair simulate: {words}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    text = json.dumps(scenario_json(result), indent=1, ensure_ascii=False)
+    if args.json == STANDARD_OUTPUT:
+        print(text)
+        return 0
+    print(report(result))
+    if args.json is not None:
+        Path(args.json).write_text(text + "\n", encoding="utf-8")
+        print(f"\nwrote {args.json}")
+    return 0
+
+
+def report(result: ScenarioResult) -> str:
+    """The sentence, who was flagged, and a table of methods."""
+    width = max(len(row.label) for row in result.errors)
+    rows = [
+        f"  {row.label:<{width}}  {row.mean:.6f} ± {row.sd:.6f}" + "  (oracle)" * row.oracle
+        for row in result.errors
+    ]
+    return "\n".join(
+        [
+            scenario_sentence(result),
+            "",
+            f"poisoned: {clients_list(result.problem.contaminated)}; "
+            f"flagged: {clients_list(result.fit.flagged)}",
+            "",
+            "error of the honest clients (mean ± standard deviation):",
+            *rows,
+            *(f"note: {note}" for note in result.fit.notes),
+        ]
+    )

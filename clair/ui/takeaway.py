@@ -1,0 +1,141 @@
+"""One way to take a result away from every page: report, tables, numbers, and how to repeat it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from clair.reports.document import Report, Screen, Setting
+from clair.reports.page import to_html
+from clair.reports.recipe import Recipe
+from clair.reports.tables import Table, to_csv
+from clair.ui.state import Control
+
+
+@dataclass(frozen=True)
+class TakeAway:
+    """What can be taken away of one result; everything that costs is made when it is asked for.
+
+    Attributes
+    ----------
+    name : str
+        How its files begin.
+    recipe : Recipe
+        The same numbers without the page.
+    report : callable
+        Makes the report.
+    tables : mapping of title to callable
+        Make the tables.
+    numbers : callable
+        Makes the whole result as JSON values.
+    """
+
+    name: str
+    recipe: Recipe
+    report: Callable[[], Report]
+    tables: Mapping[str, Callable[[], Table]]
+    numbers: Callable[[], dict[str, Any]]
+
+    def html(self) -> str:
+        """The report as one file."""
+        return to_html(self.report())
+
+    def csv(self, title: str) -> str:
+        """A table as comma-separated values."""
+        return to_csv(self.tables[title]())
+
+    def json(self) -> str:
+        """All numbers."""
+        return json.dumps(self.numbers(), indent=1, ensure_ascii=False)
+
+
+def take_away(page: str, parcel: TakeAway) -> None:
+    """Button that opens the ways to take a result away."""
+    with st.popover("Take it away", icon=":material/download:", key=f"{page}_take"):
+        st.markdown("**To send or print**")
+        _download(f"{page}_report", "Report", parcel.html, f"{parcel.name}.html", "text/html")
+        st.caption(
+            "One file with charts, tables and the settings. It opens without a network and prints."
+        )
+        st.markdown("**To compute with**")
+        with st.container(horizontal=True, gap="small"):
+            for title in parcel.tables:
+                stem = title.lower().replace(" ", "-")
+                _download(
+                    f"{page}_{stem}",
+                    f"{title} (CSV)",
+                    partial(parcel.csv, title),
+                    f"{parcel.name}-{stem}.csv",
+                    "text/csv",
+                )
+            _download(
+                f"{page}_json",
+                "All numbers (JSON)",
+                parcel.json,
+                f"{parcel.name}.json",
+                "application/json",
+            )
+        st.markdown("**Reproduce this**")
+        st.caption("The same numbers without the app; only what differs from the defaults.")
+        st.code(parcel.recipe.python, language="python", wrap_lines=True)
+        if parcel.recipe.command:
+            st.code(parcel.recipe.command, language="bash", wrap_lines=True)
+        if parcel.recipe.note:
+            st.caption(parcel.recipe.note)
+
+
+def _download(key: str, label: str, data: Callable[[], str], file_name: str, mime: str) -> None:
+    st.download_button(
+        label,
+        data=data,
+        file_name=file_name,
+        mime=mime,
+        key=f"{key}_file",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def screen_of(
+    stem: str,
+    controls: Sequence[Control],
+    values: Mapping[str, Any],
+    groups: Mapping[str, str] | None = None,
+) -> Screen:
+    """Settings in words, and the link that opens them.
+
+    Parameters
+    ----------
+    stem : str
+        The page's address.
+    controls : sequence of Control
+    values : mapping of key to value
+    groups : mapping of group to heading, optional
+        Groups without a heading are left out of the words, not of the link; all are kept under one
+        heading by default.
+    """
+    settings = tuple(
+        Setting(
+            control.label,
+            control.words(values[control.key]),
+            "" if groups is None else groups[control.group],
+            bool(values[control.key] != control.default),
+        )
+        for control in controls
+        if groups is None or control.group in groups
+    )
+    return Screen(settings, link_to(stem, controls, values))
+
+
+def link_to(stem: str, controls: Sequence[Control], values: Mapping[str, Any]) -> str:
+    """Address of a page with these values, with its host where the browser has told it."""
+    chosen = {c.key: c.to_url(values[c.key]) for c in controls if values[c.key] != c.default}
+    here = (st.context.url or "").split("?")[0].rstrip("/")
+    base = here if here.endswith(f"/{stem}") else f"/{stem}"
+    return f"{base}?{urlencode(chosen)}" if chosen else base
