@@ -34,7 +34,14 @@ _HEIGHT = 0.72  # of a strip, in the units of the vertical axis
 _CENTRE = 0.475  # of a tile, whose right end is the gap
 
 
-def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 400) -> Chart:
+def ink_limit(result: ScenarioResult) -> float:
+    """Size of a number that is drawn in full ink."""
+    return 3 * float(np.median(np.abs(result.problem.updates))) or 1.0
+
+
+def split_strips(
+    result: ScenarioResult, theme: ThemeName, height: int = 400, *, limit: float | None = None
+) -> Chart:
     """Draw the updates of all clients and their two parts, a tile for each client.
 
     Marks under M tell the truth, marks under S the verdict.
@@ -45,6 +52,8 @@ def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 400) ->
     theme : {"light", "dark"}
     height : int
         Pixels.
+    limit : float, optional
+        Size of a number in full ink; `ink_limit` of the result by default.
     """
     fitted, truth = result.fit, result.problem.contaminated
     order = _row_order(fitted.low_rank)
@@ -53,7 +62,7 @@ def split_strips(result: ScenarioResult, theme: ThemeName, height: int = 400) ->
         "L": thin(fitted.low_rank[:, order]),
         "S": thin(fitted.contamination[:, order]),
     }
-    limit = 3 * float(np.median(np.abs(blocks["M"]))) or 1.0
+    limit = limit or ink_limit(result)
     figure = new_figure(theme, height)
     figure.update_layout(
         images=[

@@ -35,6 +35,11 @@ PAGES: tuple[PageInfo, ...] = (
         "The matrix model live: move a slider, see who is flagged and what it gains.",
     ),
     PageInfo(
+        "compare",
+        "Compare",
+        "Two scenarios of the matrix model side by side, live, on the same axes.",
+    ),
+    PageInfo(
         "copying",
         "Text copying",
         "Fine-tune a small Transformer with twelve clients, three of them poisoned.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from clair.figures.comparison import Measure, method_comparison
+from clair.figures.comparison import DISTANCE, method_comparison
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.steps import solver_steps
 from clair.figures.strips import split_strips
@@ -19,7 +19,6 @@ from clair.ui.results import show_chart
 from clair.ui.stepper import stepper
 
 View = Callable[[ScenarioResult, ThemeName], None]
-ERROR = Measure("distance to the true update", share=False, more_is_better=False)
 
 
 def headline_numbers(result: ScenarioResult) -> None:
@@ -89,7 +88,7 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
 def errors(result: ScenarioResult, theme: ThemeName) -> None:
     """Every method's error of the honest clients."""
     values = {entry.method: entry.per_client for entry in result.errors}
-    show_chart(method_comparison(values, ERROR, theme), "lab_errors")
+    show_chart(method_comparison(values, DISTANCE, theme), "lab_errors")
 
 
 def subspace(result: ScenarioResult, theme: ThemeName) -> None:

@@ -1,0 +1,140 @@
+"""Two charts on the same axes, so that what looks larger is larger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from clair.figures.base import Chart
+from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.strips import ink_limit, split_strips
+from clair.figures.subspace import angles, plane, scree
+from clair.figures.verdicts import scenario_verdicts
+from clair.palette import ThemeName
+from clair.scenario import ScenarioResult
+
+Pair = tuple[Chart, Chart]
+
+
+def linked(first: Chart, second: Chart) -> Pair:
+    """Both charts with the union of their ranges on either axis.
+
+    Bands that reached the end of an axis still do. Titles say whose chart it is.
+    """
+    figures = go.Figure(first.figure), go.Figure(second.figure)
+    for name in ("x", "y"):
+        low, high = (
+            function(values)
+            for function, values in zip(
+                (min, max),
+                zip(*(_range(figure, name) for figure in figures), strict=True),
+                strict=True,
+            )
+        )
+        for figure in figures:
+            _stretch(figure, name, low, high)
+    return _named(first, figures[0], "A"), _named(second, figures[1], "B")
+
+
+def unlinked(first: Chart, second: Chart) -> Pair:
+    """Both charts on their own axes, with titles that say whose chart it is."""
+    return _named(first, first.figure, "A"), _named(second, second.figure, "B")
+
+
+def paired_charts(
+    view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName
+) -> tuple[tuple[str, Pair], ...]:
+    """Key and linked charts of one view of two results.
+
+    Parameters
+    ----------
+    view : {"split", "verdict", "errors", "subspace"}
+    a, b : ScenarioResult
+    theme : {"light", "dark"}
+
+    Raises
+    ------
+    KeyError
+        If there is no such view.
+    """
+    return {"split": _split, "verdict": _verdict, "errors": _errors, "subspace": _subspace}[view](
+        a, b, theme
+    )
+
+
+def comparable(key: str, a: ScenarioResult, b: ScenarioResult) -> bool:
+    """Whether a score means the same in both, so that its axis can be shared.
+
+    What the residual detector calls its score is relative to a typical update; where the norm
+    decides, the residual is shown in the units of the update.
+    """
+    return key != "residual" or a.scenario.detector == b.scenario.detector
+
+
+def _split(a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Pair], ...]:
+    limit = max(ink_limit(a), ink_limit(b))
+    pair = linked(*(split_strips(result, theme, limit=limit) for result in (a, b)))
+    return (("split", pair),)
+
+
+def _verdict(
+    a: ScenarioResult, b: ScenarioResult, theme: ThemeName
+) -> tuple[tuple[str, Pair], ...]:
+    first, second = scenario_verdicts(a, theme), dict(scenario_verdicts(b, theme))
+    return tuple(
+        (key, (linked if comparable(key, a, b) else unlinked)(chart, second[key]))
+        for key, chart in first
+    )
+
+
+def _errors(a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Pair], ...]:
+    charts = (
+        method_comparison({e.method: e.per_client for e in result.errors}, DISTANCE, theme)
+        for result in (a, b)
+    )
+    return (("errors", linked(*charts)),)
+
+
+def _subspace(
+    a: ScenarioResult, b: ScenarioResult, theme: ThemeName
+) -> tuple[tuple[str, Pair], ...]:
+    pairs = [
+        ("plane", linked(*(plane(result, theme, 400) for result in (a, b)))),
+        ("scree", linked(*(scree(result, theme, 240) for result in (a, b)))),
+    ]
+    if a.angles is not None and b.angles is not None:
+        pairs.append(("angles", linked(*(angles(result, theme, 210) for result in (a, b)))))
+    return tuple(pairs)
+
+
+def _range(figure: go.Figure, name: str) -> tuple[float, float]:
+    """Range of an axis as set, or of the data and zero."""
+    given = figure.layout[f"{name}axis"].range
+    if given is not None:
+        return float(given[0]), float(given[1])
+    values = np.array([v for trace in figure.data for v in _numbers(trace[name])])
+    low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
+    room = 0.05 * (high - low)
+    return low - (room if low < 0 else 0.0), high + room
+
+
+def _numbers(values: Any) -> Iterable[float]:
+    return (float(v) for v in ([] if values is None else values) if v is not None)
+
+
+def _stretch(figure: go.Figure, name: str, low: float, high: float) -> None:
+    before = _range(figure, name)
+    end = f"{name}1"
+    for shape in figure.layout.shapes:
+        reaches = isinstance(shape[end], (int, float)) and np.isclose(shape[end], before[1])
+        if reaches and "domain" not in (shape[f"{name}ref"] or ""):
+            shape[end] = high
+    figure.layout[f"{name}axis"].range = (low, high)
+
+
+def _named(chart: Chart, figure: go.Figure, side: str) -> Chart:
+    return replace(chart, figure=figure, title=f"{side}: {chart.title}", alt=f"{side}. {chart.alt}")

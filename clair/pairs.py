@@ -1,0 +1,143 @@
+"""Two scenarios beside each other: which is ahead at what, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from clair.metrics import DetectionScores
+from clair.narrative import ROUNDING, TIE, amount, times
+from clair.scenario import ScenarioResult
+
+Ahead = Literal["A", "B", ""]
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One thing that two scenarios can be compared at.
+
+    Attributes
+    ----------
+    key, name : str
+        `name` completes "ahead in ...".
+    a, b : float
+        The two values.
+    texts : tuple of str
+        Both values as they are shown.
+    ahead : {"A", "B", ""}
+        Who is better; nobody if they differ by no more than `clair.narrative.TIE`.
+    """
+
+    key: str
+    name: str
+    a: float
+    b: float
+    texts: tuple[str, str]
+    ahead: Ahead
+
+
+def contests(a: ScenarioResult, b: ScenarioResult) -> tuple[Contest, ...]:
+    """Compare two results at finding the poisoned clients, at errors, and at what CLAIR gains."""
+    errors = {
+        "clair": ("CLAIR's error", a.chosen, b.chosen),
+        "local": ("the error of training alone", "local", "local"),
+        "fedavg": ("the error of plain averaging", "fedavg", "fedavg"),
+    }
+    found = _contest(
+        "found", "finding the poisoned", a.detection.f1, b.detection.f1, _found(a), _found(b)
+    )
+    rows = [found]
+    for key, (name, first, second) in errors.items():
+        values = a.error_of(first).mean, b.error_of(second).mean
+        rows.append(_contest(key, name, *values, *map(amount, values), less_is_better=True))
+    gains = _gain(a), _gain(b)
+    if None not in gains:
+        values = float(gains[0] or 0), float(gains[1] or 0)
+        rows.append(
+            _contest("gain", "CLAIR's gain over training alone", *values, *map(times, values))
+        )
+    return tuple(rows)
+
+
+def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) -> str:
+    """What distinguishes B from A, and what that does to the honest clients' errors.
+
+    Parameters
+    ----------
+    a, b : ScenarioResult
+    changes : sequence of str
+        Phrases such as "noise is 0.3 instead of 0.03", one for each setting that differs.
+    """
+    if not changes:
+        return "A and B have the same settings, so every number is the same."
+    rows = {row.key: row for row in contests(a, b)}
+    told = (
+        f"In B, {' and '.join(changes)}"
+        if len(changes) <= 2
+        else f"B differs from A in {len(changes)} settings"
+    )
+    clair, average = _moved(rows["clair"]), _moved(rows["fedavg"])
+    return f"{told}: CLAIR's error {clair}, and that of plain averaging {average}."
+
+
+def ahead_sentence(a: ScenarioResult, b: ScenarioResult) -> str:
+    """Which of the two is ahead at what, and where they are level."""
+    rows = contests(a, b)
+    parts = []
+    for side in ("A", "B"):
+        names = [
+            f"{row.name} ({row.texts[0]} against {row.texts[1]})"
+            if side == "A"
+            else f"{row.name} ({row.texts[1]} against {row.texts[0]})"
+            for row in rows
+            if row.ahead == side
+        ]
+        if names:
+            parts.append(f"**{side} is ahead** in {_listed(names)}")
+    level = [row.name for row in rows if not row.ahead]
+    if level:
+        parts.append(f"level in {_listed(level)}" if parts else f"Level in {_listed(level)}")
+    return "; ".join(parts) + "."
+
+
+def _contest(
+    key: str,
+    name: str,
+    a: float,
+    b: float,
+    text_a: str,
+    text_b: str,
+    *,
+    less_is_better: bool = False,
+) -> Contest:
+    ahead: Ahead = ""
+    if abs(a - b) > max(TIE * max(abs(a), abs(b)), ROUNDING):
+        ahead = "A" if (a < b) == less_is_better else "B"
+    return Contest(key, name, a, b, (text_a, text_b), ahead)
+
+
+def _found(result: ScenarioResult) -> str:
+    scores: DetectionScores = result.detection
+    text = f"{scores.n_correct} of {scores.n_contaminated}"
+    if scores.false_alarms:
+        text += f" with {scores.false_alarms} false alarm{'s' * (scores.false_alarms > 1)}"
+    return text
+
+
+def _gain(result: ScenarioResult) -> float | None:
+    """Error of training alone over CLAIR's; None where there is none to divide by."""
+    clair, local = result.error_of(result.chosen).mean, result.error_of("local").mean
+    return None if min(clair, local) < ROUNDING else local / clair
+
+
+def _moved(row: Contest) -> str:
+    if row.texts[0] == row.texts[1]:
+        return f"stays at {row.texts[0]}"
+    if not row.ahead:
+        return f"hardly moves ({row.texts[0]} to {row.texts[1]})"
+    return f"{'rises' if row.b > row.a else 'falls'} from {row.texts[0]} to {row.texts[1]}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,0 +1,198 @@
+"""State of the comparison: the lab's controls twice, pairs to see, moves between the sides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import streamlit as st
+
+from clair.ui import lab
+from clair.ui.state import Control, Preset, assign, read
+
+Side = Literal["a", "b"]
+SIDES: tuple[Side, Side] = ("a", "b")
+
+#: What can differ, under the lab's keys.
+PAIRED: tuple[Control, ...] = (*lab.SCENARIO, *lab.OPTIONS)
+_OPENING_B: dict[str, Any] = {"poisoned": 0.45}
+
+
+def _own(side: Side) -> tuple[Control, ...]:
+    """The lab's controls under keys of their own, so that the lab's state is not disturbed."""
+    opening = _OPENING_B if side == "b" else {}
+    return tuple(
+        replace(control, key=f"{side}_{control.key}", default=opening.get(control.key, given))
+        for control, given in ((control, control.default) for control in PAIRED)
+    )
+
+
+CONTROLS_OF: dict[Side, tuple[Control, ...]] = {side: _own(side) for side in SIDES}
+VIEW = replace(
+    lab.VIEW,
+    key="pair_view",
+    default="errors",
+    help="What is drawn for both sides, on the same axes.",
+    options=(
+        ("errors", "Errors"),
+        ("verdict", "Verdict"),
+        ("split", "Split"),
+        ("subspace", "Subspace"),
+    ),
+)
+CONTROLS: tuple[Control, ...] = (*CONTROLS_OF["a"], *CONTROLS_OF["b"], VIEW)
+
+
+def _pair(
+    key: str,
+    name: str,
+    look_for: str,
+    b: Mapping[str, Any],
+    *,
+    both: Mapping[str, Any] | None = None,
+    view: str = "errors",
+) -> Preset:
+    """Preset of two sides that share `both`, the first as the lab opens, the second with `b`."""
+    shared = dict(both or {})
+    opening = {control.key: control.default for control in PAIRED}
+    values = {f"a_{k}": v for k, v in shared.items()}
+    values |= {f"b_{k}": opening[k] for k in _OPENING_B}
+    values |= {f"b_{k}": v for k, v in (shared | dict(b)).items()}
+    return Preset(key, name, look_for, values | {"pair_view": view})
+
+
+PRESETS: tuple[Preset, ...] = (
+    _pair(
+        "fraction",
+        "25 % or 45 % poisoned",
+        "CLAIR's error, which hardly moves although nearly half of the clients lie.",
+        {"poisoned": 0.45},
+    ),
+    _pair(
+        "attack",
+        "Random or colluding attackers",
+        "plain averaging: random lies partly cancel, agreed ones add up. CLAIR flags both.",
+        {"attack": "colluding"},
+        both={"poisoned": 0.45, "attack": "random"},
+    ),
+    _pair(
+        "pooling",
+        "Pooling off or on",
+        "clients who all want the same: CLAIR behind plain averaging, and ahead once it pools.",
+        {"pooling": "eb"},
+        both={"heterogeneity": 0.0},
+    ),
+    _pair(
+        "score",
+        "Residual or norm decides",
+        "attackers who stay within the spread of the honest: one score sees them, one does not.",
+        {"detector": "norms"},
+        both={"poisoned": 0.45, "attack": "alie"},
+        view="verdict",
+    ),
+    _pair(
+        "noise",
+        "Noise of .03 or .3",
+        "a subspace found, and one lost: with ten times the noise nobody can be told apart.",
+        {"noise": 0.3},
+        view="subspace",
+    ),
+    _pair(
+        "screen",
+        "Coefficient screen off or on",
+        "sign flips found in B only; whether that lowers the error is another question.",
+        {"screen": True},
+        both={"attack": "sign_flip"},
+    ),
+    _pair(
+        "draw",
+        "The same settings, drawn twice",
+        "how much of a difference is mere chance: only the seed differs.",
+        {"seed": 1},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of both sides, as text.
+
+    Attributes
+    ----------
+    control : Control
+        The lab's.
+    texts : mapping of side to str
+    differs : bool
+    usual : bool
+        Whether both have the value the lab opens with.
+    """
+
+    control: Control
+    texts: Mapping[Side, str]
+    differs: bool
+    usual: bool
+
+    @property
+    def phrase(self) -> str:
+        """The difference in words, for after "In B, "."""
+        return f"“{self.control.label}” is {self.texts['b']} instead of {self.texts['a']}"
+
+
+def values_of(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
+    """The lab's values of one side."""
+    return {control.key: values[f"{side}_{control.key}"] for control in PAIRED}
+
+
+def settings(values: Mapping[str, Any]) -> tuple[Setting, ...]:
+    """All settings of both sides, in the order of the lab."""
+    rows = []
+    for control in PAIRED:
+        a, b = (values[f"{side}_{control.key}"] for side in SIDES)
+        same = _same(a, b)
+        texts: dict[Side, str] = {"a": _text(control, a), "b": _text(control, b)}
+        rows.append(Setting(control, texts, not same, same and _same(a, control.default)))
+    return tuple(rows)
+
+
+def swap() -> None:
+    """Exchange the sides; a callback."""
+    _move({"a": "b", "b": "a"})
+
+
+def copy(source: Side) -> None:
+    """Make the other side equal to `source`; a callback."""
+    _move({"a": source, "b": source})
+
+
+def lab_values(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
+    """What the lab needs to open one side: whatever is not as it opens anyway."""
+    own = values_of(values, side)
+    return {c.key: own[c.key] for c in PAIRED if not _same(own[c.key], c.default)}
+
+
+def _move(sources: Mapping[Side, Side]) -> None:
+    values = read(CONTROLS)
+    moved = {
+        f"{side}_{key}": value
+        for side, source in sources.items()
+        for key, value in values_of(values, source).items()
+    }
+    assign(CONTROLS, moved | {VIEW.key: st.session_state.get(VIEW.key, VIEW.default)})
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, float) and isinstance(b, (int, float)):
+        return math.isclose(a, b, abs_tol=1e-9)
+    return bool(a == b)
+
+
+def _text(control: Control, value: Any) -> str:
+    if control.options:
+        return control.label_of(value)
+    if control.kind == "flag":
+        return "on" if value else "off"
+    if value is None:
+        return "automatic"
+    return control.format % value if control.format else f"{value:g}"

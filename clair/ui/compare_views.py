@@ -1,0 +1,167 @@
+"""What the comparison shows: a card a side, all settings beside each other, paired charts."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from clair.figures.compare import comparable, paired_charts
+from clair.narrative import amount
+from clair.pairs import Contest, contests
+from clair.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.scenario import ScenarioResult
+from clair.ui import compare, lab
+from clair.ui.compare import Setting, Side
+from clair.ui.results import show_chart
+from clair.ui.state import open_screen
+
+_NUMBERS: tuple[tuple[str, str, str], ...] = (
+    ("clair", "CLAIR's error", "Mean distance between an honest client's refined and true update."),
+    ("local", "Training alone", "The same distance if every client keeps what it learned itself."),
+    ("fedavg", "Plain averaging", "The same distance if everybody gets the average of all."),
+)
+
+
+def moves() -> None:
+    """Buttons that carry settings from one side to the other."""
+    with st.container(horizontal=True, gap="small"):
+        st.button("Swap", key="compare_swap", icon=":material/swap_horiz:", on_click=compare.swap)
+        for source, target, icon in (("a", "B", "arrow_forward"), ("b", "A", "arrow_back")):
+            st.button(
+                f"Copy {source.upper()} to {target}",
+                key=f"compare_copy_{source}",
+                icon=f":material/{icon}:",
+                on_click=compare.copy,
+                args=(source,),
+            )
+
+
+def card(
+    side: Side,
+    values: Mapping[str, Any],
+    rows: Sequence[Setting],
+    results: Mapping[Side, ScenarioResult],
+    reason: str | None,
+    theme: ThemeName,
+) -> None:
+    """Name, settings worth naming and numbers of one side."""
+    with st.container(border=True, height="stretch", gap="small"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.header(side.upper(), anchor=False, width="content")
+            st.space("stretch")
+            st.button(
+                f"Open {side.upper()} in the lab",
+                key=f"compare_open_{side}",
+                type="tertiary",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                on_click=open_screen,
+                args=("pages/lab.py", lab.CONTROLS, compare.lab_values(values, side)),
+            )
+        st.html(_chips(side, rows, theme))
+        if reason is not None:
+            st.warning(reason, icon=":material/info:")
+        elif len(results) == 2:
+            _numbers(side, results)
+
+
+def _numbers(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
+    scores = results[side].detection
+    grid = st.grid(2, min_column_width=130)
+    grid.metric(
+        "Poisoned found",
+        f"{scores.n_correct} of {scores.n_contaminated}",
+        f"{scores.false_alarms} false alarms",
+        delta_color="off",
+        delta_arrow="off",
+        help="A false alarm is an honest client that was flagged.",
+    )
+    rows = {row.key: row for row in contests(results["a"], results["b"])}
+    for key, label, words in _NUMBERS:
+        row = rows[key]
+        grid.metric(
+            label,
+            row.texts[0 if side == "a" else 1],
+            _delta(side, row),
+            delta_color="inverse" if row.ahead else "off",
+            delta_arrow="auto" if row.ahead else "off",
+            help=words,
+        )
+
+
+def _delta(side: Side, row: Contest) -> str:
+    own, other = (row.a, row.b) if side == "a" else (row.b, row.a)
+    name = "B" if side == "a" else "A"
+    if row.texts[0] == row.texts[1]:
+        return f"as in {name}"
+    sign = "+" if own > other else "-"
+    return f"{sign}{amount(abs(own - other))} against {name}"
+
+
+def _chips(side: Side, rows: Sequence[Setting], theme: ThemeName) -> str:
+    """The differing settings, then the shared ones that are not as the lab opens."""
+    accent, paper = role_style("recovered", theme).color, PAPERS[theme]
+    own = (
+        f"border:1.5px solid {accent};background:{with_alpha(accent, 0.13)};color:{paper.ink};"
+        "font-weight:600"
+    )
+    shared = f"border:1px solid {paper.grid};color:{paper.muted}"
+    items = [
+        f'<li style="padding:.2rem .6rem;border-radius:4px;{own if row.differs else shared}">'
+        f"{html.escape(row.control.label)}: {html.escape(row.texts[side])}</li>"
+        for row in sorted(rows, key=lambda row: not row.differs)
+        if row.differs or not row.usual
+    ]
+    last = "the rest as the lab opens" if items else "all settings as the lab opens"
+    items.append(f'<li style="padding:.2rem 0;color:{paper.muted}">{last}</li>')
+    return (
+        f'<ul aria-label="Settings of {side.upper()}" style="display:flex;flex-wrap:wrap;'
+        f'gap:.4rem .5rem;list-style:none;padding:0;margin:0;font-size:.9rem">{"".join(items)}</ul>'
+    )
+
+
+def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
+    """All settings of both sides, the differing ones marked."""
+    accent, paper = role_style("recovered", theme).color, PAPERS[theme]
+    line = f"border-bottom:1px solid {paper.grid};padding:.3rem .8rem .3rem .5rem;text-align:left"
+    body = ""
+    for row in rows:
+        mark = f"background:{with_alpha(accent, 0.13)};font-weight:600" if row.differs else ""
+        sign = "≠" if row.differs else "="
+        body += (
+            f'<tr style="{mark}"><th scope="row" style="{line};font-weight:inherit">'
+            f"{html.escape(row.control.label)}</th>"
+            f'<td style="{line}">{html.escape(row.texts["a"])}</td>'
+            f'<td style="{line}">{sign}</td>'
+            f'<td style="{line}">{html.escape(row.texts["b"])}</td></tr>'
+        )
+    head = "".join(
+        f'<th scope="col" style="{line}">{name}</th>' for name in ("Setting", "A", "", "B")
+    )
+    with st.expander("All settings side by side"):
+        st.html(
+            f'<table style="width:100%;border-collapse:collapse;font-size:.9rem">'
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> None:
+    """Both results in one view, row by row on the same axes."""
+    for key, pair in paired_charts(view, a, b, theme):
+        common = pair[0].caption == pair[1].caption
+        for column, side, chart in zip(
+            st.columns(2, gap="large"), compare.SIDES, pair, strict=True
+        ):
+            with column:
+                show_chart(replace(chart, caption="") if common else chart, f"compare_{key}_{side}")
+        if common:
+            st.caption(pair[0].caption)
+        if not comparable(key, a, b):
+            st.caption(
+                "These two have axes of their own: the score that decides is relative to a typical "
+                "update, the other one is in the units of the update."
+            )

@@ -1,0 +1,64 @@
+"""Compare A and B: two scenarios of the matrix model side by side, on the same axes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from clair.pairs import ahead_sentence, pair_sentence
+from clair.ui import compare, lab
+from clair.ui.compare_views import card, charts, moves, settings_table
+from clair.ui.controls import show, show_all
+from clair.ui.layout import current_theme, guard, header, sentence, toolbar
+from clair.ui.state import accept_ids_from_url, read
+
+guard()
+
+GROUPS = {
+    "people": "Clients and attackers",
+    "data": "How alike they are",
+    "shape": "Size and draw",
+}
+
+with st.sidebar:
+    for tab, side in zip(
+        st.tabs(["Settings of A", "Settings of B"], default="Settings of B"),
+        compare.SIDES,
+        strict=True,
+    ):
+        with tab:
+            own = compare.CONTROLS_OF[side]
+            for group, title in GROUPS.items():
+                st.markdown(f"**{title}**")
+                show_all([control for control in own if control.group == group])
+            with st.expander("CLAIR's settings"):
+                show_all([control for control in own if control.group == "clair"])
+
+accept_ids_from_url([compare.VIEW])
+theme = current_theme()
+header("Compare A and B")
+above = st.container()
+# Drawn before it is read, as in the lab: only then does a link's first run know its view.
+view = show(compare.VIEW, label=False)
+values = read(compare.CONTROLS)
+rows = compare.settings(values)
+each = {side: compare.values_of(values, side) for side in compare.SIDES}
+reasons = {side: lab.obstacle(own) for side, own in each.items()}
+results = {
+    side: lab.solve(lab.scenario_of(own)) for side, own in each.items() if reasons[side] is None
+}
+
+with above:
+    if len(results) == 2:
+        a, b = results["a"], results["b"]
+        sentence(pair_sentence(a, b, [row.phrase for row in rows if row.differs]))
+        st.markdown(ahead_sentence(a, b))
+    toolbar("compare", compare.CONTROLS, compare.PRESETS, values)
+    moves()
+    for column, side in zip(st.columns(2, gap="medium"), compare.SIDES, strict=True):
+        with column:
+            card(side, values, rows, results, reasons[side], theme)
+    settings_table(rows, theme)
+if len(results) == 2:
+    charts(view, results["a"], results["b"], theme)
+else:
+    st.info("Charts need a result on both sides.", icon=":material/info:")
