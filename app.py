@@ -9,6 +9,7 @@ import streamlit as st
 from clair.ui.catalog import PAGES
 from clair.ui.jobs import job_badge
 from clair.ui.layout import current_theme, dress
+from clair.ui.present import settle
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -31,6 +32,7 @@ page = st.navigation(
     ],
     position="top",
 )
+settle()
 dress()
 job_badge()
 page.run()

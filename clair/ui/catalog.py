@@ -64,4 +64,9 @@ PAGES: tuple[PageInfo, ...] = (
         "Theory",
         "When CLAIR works and why: windows, proofs, phase diagrams, gains, blind spots.",
     ),
+    PageInfo(
+        "board",
+        "Board story",
+        "Five hospitals, one of them poisoned: the whole story in nine slides, in plain words.",
+    ),
 )

@@ -11,6 +11,7 @@ import streamlit as st
 from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
 from clair.ui.lessons import back_to_lesson
+from clair.ui.present import STAGE_CSS, present_button, presenting
 from clair.ui.state import Control, Preset, active_preset, assign, follow, recall
 from clair.ui.takeaway import TakeAway, take_away
 
@@ -46,19 +47,31 @@ def column(width: int = 1080) -> Iterator[None]:
 
 
 def dress() -> None:
-    """Give primary buttons dark text in the dark theme, where Streamlit has white on bright green.
+    """Add the few rules of CSS that the theme's settings have no key for, all of them here.
 
-    The one rule of CSS: the theme's settings have no key for it.
+    Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
+    presenter mode gets large type and loses the frame.
     """
+    rules = STAGE_CSS if presenting() else ""
     if current_theme() == "dark":
         ink = PAPERS["dark"].background
-        st.html(f"<style>[data-testid='stBaseButton-primary'] {{ color: {ink}; }}</style>")
+        rules += f"[data-testid='stBaseButton-primary'] {{ color: {ink}; }}"
+    if rules:
+        st.html(f"<style>{rules}</style>")
 
 
-def header(title: str) -> None:
-    """Title of a page; the plain sentence about its numbers follows with `sentence`."""
+def header(title: str, *, stage_button: bool = True) -> None:
+    """Title of a page; the plain sentence about its numbers follows with `sentence`.
+
+    Beside it stands the button of presenter mode, unless the page has it elsewhere.
+    """
     back_to_lesson()
-    st.title(title, anchor=False)
+    if not stage_button:
+        st.title(title, anchor=False)
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(title, anchor=False)
+        present_button()
 
 
 def sentence(text: str) -> None:

@@ -1,0 +1,104 @@
+"""How often the story holds: the draws, out of fifty that nothing was chosen on, where it does not.
+
+Made by ``python benchmarks/board_story.py``, which takes half a minute; a test repeats a part.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from clair.board.story import ROBUST, setting
+from clair.tasks.regression import RegressionResult, run_regression
+
+SEEDS = range(5000, 5050)
+ASSET = Path(__file__).resolve().parents[2] / "assets" / "board" / "record.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """Seeds of the draws in which something the story says did not happen.
+
+    Attributes
+    ----------
+    n_draws : int
+    missed : tuple of int
+        The poisoned hospital was not flagged.
+    accused : tuple of int
+        An honest hospital was flagged.
+    behind_alone : tuple of int
+        The honest hospitals' error was not below that of training alone.
+    behind_average : tuple of int
+        It was not below that of the plain average and every robust one.
+    accused_clean : tuple of int
+        Nobody was poisoned and yet somebody was flagged.
+    reversed_missed, screened_missed : tuple of int
+        A hospital that sends the opposite was not flagged, without and with the extra check.
+    two_missed : tuple of int
+        Two of the five were poisoned and not exactly these two were flagged.
+    """
+
+    n_draws: int
+    missed: tuple[int, ...]
+    accused: tuple[int, ...]
+    behind_alone: tuple[int, ...]
+    behind_average: tuple[int, ...]
+    accused_clean: tuple[int, ...]
+    reversed_missed: tuple[int, ...]
+    screened_missed: tuple[int, ...]
+    two_missed: tuple[int, ...]
+
+    @property
+    def held(self) -> int:
+        """Draws with exactly the poisoned one flagged and less error than any other way."""
+        failed = {*self.missed, *self.accused, *self.behind_alone, *self.behind_average}
+        return self.n_draws - len(failed)
+
+
+def failures(seed: int) -> set[str]:
+    """Names of the fields of a `Record` that this draw belongs to."""
+    main = run_regression(setting(seed), methods=("local", "fedavg", *ROBUST, "clair"))
+    clair = main.mean("clair", "excess")
+    averages = [main.mean(key, "excess") for key in ("fedavg", *ROBUST)]
+    found = {
+        "missed": main.detection.missed > 0,
+        "accused": main.detection.false_alarms > 0,
+        "behind_alone": clair >= main.mean("local", "excess"),
+        "behind_average": clair >= min(averages),
+        "accused_clean": _verdict(seed, poisoned_fraction=0.0).detection.false_alarms > 0,
+        "reversed_missed": _verdict(seed, attack="sign_flip").detection.missed > 0,
+        "screened_missed": _verdict(
+            seed, attack="sign_flip", screen_coefficients=True
+        ).detection.missed
+        > 0,
+        "two_missed": not _verdict(seed, poisoned_fraction=0.4).detection.exact,
+    }
+    return {name for name, happened in found.items() if happened}
+
+
+def _verdict(seed: int, **changes: object) -> RegressionResult:
+    return run_regression(setting(seed, **changes), methods=("local",))
+
+
+def make_record(seeds: range = SEEDS) -> Record:
+    """Repeat the story on every seed."""
+    by_seed = {seed: failures(seed) for seed in seeds}
+    names = [name for name in Record.__dataclass_fields__ if name != "n_draws"]
+    lists = {name: tuple(s for s in seeds if name in by_seed[s]) for name in names}
+    return Record(n_draws=len(seeds), **lists)
+
+
+def save_record(record: Record) -> None:
+    """Write the asset."""
+    ASSET.parent.mkdir(exist_ok=True)
+    ASSET.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+
+
+@cache
+def load_record() -> Record:
+    """Read the asset."""
+    stored = json.loads(ASSET.read_text(encoding="utf-8"))
+    n_draws = stored.pop("n_draws")
+    return Record(n_draws=n_draws, **{name: tuple(seeds) for name, seeds in stored.items()})

@@ -1,0 +1,189 @@
+"""The slides of the board story; what they say follows the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from clair.baselines import METHODS
+from clair.board.limits import limits, remember
+from clair.board.story import Story
+from clair.board.words import LEVEL, Slide, hospital, names, pct
+from clair.narrative import count
+
+
+def team(story: Story) -> Slide:
+    config = story.main.config
+    return Slide(
+        "team",
+        "Who they are",
+        f"Five hospitals train one model together. {hospital(story.poisoned)} sends poison.",
+        (
+            f"Each has {config.samples} patients and wants to predict {config.d_out} laboratory "
+            f"values from {config.d_in - 1} measurements. All start from one common model, adapt "
+            "it to their own patients, and send only the change. No record leaves a house.",
+            f"{hospital(story.poisoned)} files its results under the wrong names, by mistake or on "
+            "purpose. Nobody in the group knows.",
+        ),
+        f"The hospitals are simulated (draw {story.seed}), so that the right answers are known and "
+        "every error can be measured. All numbers were computed just now.",
+    )
+
+
+def alone(story: Story) -> Slide:
+    return Slide(
+        "alone",
+        "Each alone",
+        f"Alone, a hospital removes {pct(story.removed_alone)} of the common model's error",
+        (
+            "Few patients teach only so much. The bars show what is left of the error when a "
+            "hospital's model meets new patients.",
+            "The mean of the honest four is our yardstick: 100 %. Below it, joining forces paid; "
+            "above it, it did harm.",
+        ),
+        "Error: squared distance of the predictions from the right values on "
+        f"{story.main.config.n_test} new patients of each honest hospital.",
+    )
+
+
+def average(story: Story) -> Slide:
+    poisoned, honest = story.percent("fedavg"), story.percent("fedavg_benign")
+    if poisoned > 100 + LEVEL:
+        headline = "With one poisoned hospital, the plain average is worse than staying alone"
+    elif poisoned > honest + LEVEL:
+        headline = "One poisoned hospital takes away what the plain average gains"
+    else:
+        headline = "In this draw the plain average hardly suffers from the poison"
+    return Slide(
+        "average",
+        "Plain averaging",
+        headline,
+        (
+            "The usual way: average all five changes and give everybody the result. An average "
+            "believes everybody equally.",
+            f"Had all been honest, the error would be {pct(honest)} of that of training alone. "
+            f"With {hospital(story.poisoned).lower()} it is {pct(poisoned)}.",
+        ),
+    )
+
+
+def robust(story: Story) -> Slide:
+    best = story.best_robust
+    if best < 100 - LEVEL:
+        headline = "Cautious averages limit the damage, and gain a little"
+    elif best <= 100 + LEVEL:
+        headline = "Cautious averages undo the damage, and gain nothing"
+    else:
+        headline = "Even cautious averages are worse than staying alone"
+    return Slide(
+        "robust",
+        "“Robust” averaging",
+        headline,
+        (
+            "They take the middle value, drop extremes, or keep those who agree. The best of five "
+            f"such rules ends at {pct(best)}, the plain average at {pct(story.percent('fedavg'))}.",
+            "But each still gives everybody one and the same model, and the hospitals' patients "
+            "differ.",
+        ),
+        "Which of the five is best is known only afterwards. The rules, in the order drawn: "
+        + ", ".join(METHODS[key].label for key in story.robust)
+        + ".",
+    )
+
+
+def idea(story: Story) -> Slide:
+    outside, bad = story.outside, story.main.contaminated
+    honest = outside[~bad]
+    return Slide(
+        "idea",
+        "The idea of CLAIR",
+        "CLAIR finds what the changes have in common, and looks at what sticks out",
+        (
+            "Honest changes differ, yet all move the model in the same few directions. CLAIR finds "
+            "these directions without being told whom to trust.",
+            f"Of an honest change {pct(honest.min())} to {pct(honest.max())} sticks out: chance, "
+            "and what is special about that hospital. Of the poisoned one, "
+            f"{pct(outside[bad][0])}.",
+        ),
+    )
+
+
+def verdict(story: Story) -> Slide:
+    flagged, bad = story.main.flagged, story.main.contaminated
+    if np.array_equal(flagged, bad):
+        headline = f"CLAIR flags {names(flagged)}, and nobody else"
+    elif not flagged.any():
+        headline = "CLAIR flags nobody: the poisoned hospital slips through"
+    elif (flagged & bad).any():
+        headline = f"CLAIR flags {names(flagged)}, innocent hospitals among them"
+    else:
+        headline = f"CLAIR flags the wrong one: {names(flagged)}"
+    drawn = story.main.threshold is not None
+    return Slide(
+        "verdict",
+        "Who is flagged",
+        headline,
+        (
+            "Each hospital gets a score: how far it stands outside of what the others share.",
+            "The line lies in the widest gap between the scores."
+            if drawn
+            else "No gap between the scores is wide enough to draw a line, so nobody is flagged.",
+            "Nobody had said how many were poisoned, or that anybody was. A flag is a reason to "
+            "ask, not a proof of guilt.",
+        ),
+    )
+
+
+def gain(story: Story) -> Slide:
+    clair, own = story.percent("clair"), story.percent("clair_own")
+    best = min(story.percent("fedavg"), story.best_robust)
+    if clair > 100 + LEVEL:
+        headline = f"In this draw CLAIR does harm: the error rises to {pct(clair)}"
+    elif clair >= 100 - LEVEL:
+        headline = f"In this draw CLAIR gains nothing: the error stays at {pct(clair)}"
+    elif clair >= best - LEVEL:
+        headline = f"With CLAIR {pct(clair)} of the error remain, no better than an average"
+    else:
+        headline = f"With CLAIR {pct(clair)} of the error remain, less than with any average"
+    honest = story.main.accuracy
+    better = int((honest["clair"].excess < honest["local"].excess).sum())
+    return Slide(
+        "gain",
+        "What it gained",
+        headline,
+        (
+            "Every kept hospital keeps its own way of using the shared directions and loses much "
+            f"of the chance around it. {_better_off(better, len(honest['clair'].excess))}",
+            f"If all then train on their own patients once more: {pct(own)} after CLAIR, "
+            f"{pct(story.percent('fedavg_finetuned'))} after the plain average.",
+        ),
+        "Training once more after CLAIR is an addition of ours to the published method.",
+    )
+
+
+def _better_off(better: int, honest: int) -> str:
+    if better == honest:
+        return f"All {count(honest, 'honest one')} are better off than alone."
+    who = count(better, "").strip().capitalize() if better else "None"
+    verb = "is" if better == 1 else "are"
+    return f"{who} of the {count(honest, 'honest one')} {verb} better off than alone."
+
+
+#: The slides in order.
+SLIDES: tuple[Callable[[Story], Slide], ...] = (
+    team,
+    alone,
+    average,
+    robust,
+    idea,
+    verdict,
+    gain,
+    limits,
+    remember,
+)
+
+
+def slides_of(story: Story) -> tuple[Slide, ...]:
+    """All slides of a story."""
+    return tuple(make(story) for make in SLIDES)

@@ -1,0 +1,22 @@
+"""Board story: five hospitals, one of them poisoned, told slide by slide with live numbers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from clair.board import slides_of
+from clair.figures.board import slide_html
+from clair.ui import board
+from clair.ui.layout import current_theme, guard, header
+from clair.ui.present import presenting
+
+guard()
+stage = presenting()
+if not stage:
+    header("Board story", stage_button=False)
+at = board.where()
+story = board.story_of(at["draw"])
+slide = slides_of(story)[at["slide"] - 1]
+st.html(slide_html(story, slide, current_theme(), stage=stage))
+with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    board.bar(at["slide"])

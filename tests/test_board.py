@@ -1,0 +1,151 @@
+"""The board story: what it says follows the numbers, and the record can be made again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clair.board import SLIDES, load_record, slides_of, tell
+from clair.board.limits import limit_texts, remember
+from clair.board.record import SEEDS, failures
+from clair.board.slides import average, gain, robust, verdict
+from clair.board.story import ROBUST, Story
+from clair.figures.board import PICTURES, slide_html
+from clair.metrics import detection_scores
+from clair.tasks.regression.run import HeldOutError
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return tell(0)
+
+
+def with_errors(story: Story, **percent: float) -> Story:
+    """The same story with other errors, the same for each honest hospital, alone being 100."""
+    accuracy = dict(story.main.accuracy)
+    for method, value in {"local": 100.0, **percent}.items():
+        errors = np.full(4, value / 100)
+        accuracy[method] = HeldOutError(excess=errors, squared=errors)
+    return replace(story, main=replace(story.main, accuracy=accuracy))
+
+
+def with_flags(story: Story, flagged: set[int]) -> Story:
+    """The same story with another verdict."""
+    benign = np.array([k not in flagged for k in range(5)])
+    fit = replace(story.main.fit, benign=benign)
+    detection = detection_scores(~benign, story.main.contaminated)
+    return replace(story, main=replace(story.main, fit=fit, detection=detection))
+
+
+def test_the_same_draw_tells_the_same_story_and_another_draw_another(story: Story) -> None:
+    again, other = tell(0), tell(1)
+    assert slides_of(again) == slides_of(story)
+    assert other.percent("clair") != story.percent("clair")
+
+
+def test_alone_is_the_yardstick(story: Story) -> None:
+    assert story.percent("local") == pytest.approx(100)
+    assert np.isnan(story.alone[story.poisoned])
+    assert np.nanmean(story.alone) == pytest.approx(100)
+    assert story.best_robust == min(story.percent(key) for key in ROBUST)
+    assert list(story.robust.values()) == sorted(story.robust.values(), reverse=True)
+
+
+def test_what_sticks_out_is_a_share_and_most_of_it_is_the_poisoned_ones(story: Story) -> None:
+    assert ((story.outside > 0) & (story.outside < 100)).all()
+    assert int(story.outside.argmax()) == story.poisoned
+
+
+@pytest.mark.parametrize(
+    ("poisoned", "honest", "words"),
+    [
+        (150, 90, "worse than staying alone"),
+        (96, 80, "takes away what the plain average gains"),
+        (81, 80, "hardly suffers"),
+    ],
+)
+def test_the_average_is_told_as_it_is(
+    story: Story, poisoned: float, honest: float, words: str
+) -> None:
+    slide = average(with_errors(story, fedavg=poisoned, fedavg_benign=honest))
+    assert words in slide.headline
+    assert f"it is {poisoned}\u00a0%" in slide.text[1]
+
+
+@pytest.mark.parametrize(
+    ("best", "words"),
+    [(80, "gain a little"), (100, "gain nothing"), (120, "worse than staying alone")],
+)
+def test_robust_averages_are_told_as_they_are(story: Story, best: float, words: str) -> None:
+    errors = dict.fromkeys(ROBUST, 150.0) | {"krum": best}
+    assert words in robust(with_errors(story, **errors)).headline
+
+
+@pytest.mark.parametrize(
+    ("clair", "words"),
+    [
+        (70, "less than with any average"),
+        (85, "no better than an average"),
+        (99, "gains nothing"),
+        (130, "does harm"),
+    ],
+)
+def test_the_gain_is_told_also_where_there_is_none(story: Story, clair: float, words: str) -> None:
+    errors = dict.fromkeys(ROBUST, 150.0) | {"krum": 85.0, "fedavg": 160.0, "clair": clair}
+    slide = gain(with_errors(story, **errors))
+    assert words in slide.headline
+    expected = "All four" if clair < 100 else "None of the four"
+    assert expected in slide.text[0]
+
+
+def test_the_verdict_is_told_also_where_it_is_wrong(story: Story) -> None:
+    bad = story.poisoned
+    others = [k for k in range(5) if k != bad]
+    assert "and nobody else" in verdict(with_flags(story, {bad})).headline
+    assert "slips through" in verdict(with_flags(story, set())).headline
+    assert "wrong" in verdict(with_flags(story, {others[0]})).headline
+    innocent = verdict(with_flags(story, {bad, others[0]})).headline
+    assert "innocent" in innocent
+    assert f"{others[0] + 1}" in innocent
+
+
+def test_limits_follow_the_runs(story: Story) -> None:
+    texts = dict(limit_texts(story))
+    lonely = story.percent("clair", story.apart)
+    assert f"{lonely:.0f}\u00a0%" in texts["Help those who share little"]
+    assert "does not flag it" in texts["See a perfect imitator"]
+    seen = replace(story, reversed=story.main)
+    assert "in this draw it is" in dict(limit_texts(seen))["See a perfect imitator"]
+    unseen = replace(story, screened=story.reversed)
+    assert "neither" in dict(limit_texts(unseen))["See a perfect imitator"]
+
+
+def test_the_last_slide_counts_what_the_record_holds(story: Story) -> None:
+    record = replace(load_record(), missed=(5001, 5002), behind_alone=(5002,), accused_clean=())
+    words = remember(story, record).text
+    assert words[0].startswith("**48 of 50**")
+    assert words[1].startswith("**0 of 50**")
+
+
+def test_the_record_can_be_made_again() -> None:
+    record = load_record()
+    names = [name for name in record.__dataclass_fields__ if name != "n_draws"]
+    assert record.n_draws == len(SEEDS) == 50
+    unusual = record.accused_clean[:1]
+    for seed in (*SEEDS[:3], *unusual, 5020):
+        assert failures(seed) == {name for name in names if seed in getattr(record, name)}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_slide_has_a_picture_in_both_themes(story: Story, theme: str) -> None:
+    slides = slides_of(story)
+    assert [slide.key for slide in slides] == list(PICTURES)
+    assert len(slides) == len(SLIDES)
+    for slide in slides:
+        drawn = slide_html(story, slide, theme)  # type: ignore[arg-type]
+        assert slide.headline.split(".")[0].replace("&", "&amp;") in drawn
+        assert "<h2" in drawn
+        assert "<svg" not in drawn  # the page would drop it
+        assert "<h1" in slide_html(story, slide, theme, stage=True)  # type: ignore[arg-type]
