@@ -377,7 +377,7 @@ def fit_cores(
         split=split,
         norms=norms,
         lam_window=window,
-        certificate=certify(split, ~verdict.benign),
+        certificate=certify(split, ~before_screen),
         notes=tuple(notes),
     )
 

@@ -167,7 +167,14 @@ def decompose(
         S = [t * np.repeat(factors, t.shape[1] // n_clients) for t in target]
         dual = [penalty * (t - s) for t, s in zip(target, S, strict=True)]
         gap = _norm([m - low - s for m, low, s in zip(M, L, S, strict=True)])
-        moved = _norm([s - p for s, p in zip(S, previous, strict=True)])
+        # By how much the multiplier that makes L optimal and the one that makes S optimal differ;
+        # with over-relaxation they do even where S stands still.
+        moved = _norm(
+            [
+                s - p + (1 - OVER_RELAXATION) * (m - low - p)
+                for s, p, m, low in zip(S, previous, M, L, strict=True)
+            ]
+        )
         primal_residual = gap / size
         dual_residual = penalty * moved / max(_norm(dual), np.finfo(float).tiny)
         record = IterationRecord(
@@ -262,7 +269,7 @@ class Certificate:
     kkt_residual : float
         Largest relative violation of the equalities of the optimality conditions, >= 0.
     holds : bool
-        Both below 1 and the equalities met.
+        Both below 1, the equalities met, and S_k not zero for every client it is claimed for.
     client_ratios : ndarray of shape (n_clients,)
         ``||Q_k||_F / lam`` of every client; 1 where S_k is not zero.
     """
@@ -315,8 +322,13 @@ def certify(decomposition: Decomposition, flagged: np.ndarray) -> Certificate | 
     benign_ratio = float(ratios[~flagged].max(initial=0.0))
     support = joint_norms(decomposition.contamination) > 0
     violation = max(violation, float(np.abs(ratios[support] - 1).max(initial=0.0)))
-    holds = benign_ratio < STRICT and spectral < STRICT and violation < KKT_TOLERANCE
-    return Certificate(benign_ratio, spectral, violation, bool(holds), ratios)
+    holds = (
+        benign_ratio < STRICT
+        and spectral < STRICT
+        and violation < KKT_TOLERANCE
+        and bool(support[flagged].all())
+    )
+    return Certificate(benign_ratio, spectral, violation, holds, ratios)
 
 
 def median_subspace(

@@ -39,6 +39,27 @@ def test_noiseless_problems_are_recovered_exactly(attack, fraction, n_clients, r
     np.testing.assert_array_equal(fit.flagged, problem.contaminated)
 
 
+@pytest.mark.parametrize("screen", [False, True])
+def test_clean_noiseless_data_are_certified_too(screen):
+    """Clients flagged by the coefficient screen are no claim about S, so they spoil no proof."""
+    attack = "sign_flip" if screen else "random"
+    fraction = 0.25 if screen else 0.0
+    problem = sample_problem(
+        ProblemSpec(
+            n_clients=20,
+            d_in=24,
+            noise=0,
+            attack=attack,
+            contaminated_fraction=fraction,
+            heterogeneity=0.3,
+        )
+    )
+    fit = clair.fit(problem.updates, rank=3, screen_coefficients=screen)
+    np.testing.assert_array_equal(fit.flagged, problem.contaminated)
+    np.testing.assert_array_equal(fit.screened, fit.flagged)
+    assert fit.certificate.holds
+
+
 @pytest.mark.parametrize("attack", ["random", "low_rank", "colluding", "replace"])
 @pytest.mark.parametrize("fraction", [0.1, 0.4])
 def test_the_convex_program_alone_recovers_and_certifies_them(attack, fraction):

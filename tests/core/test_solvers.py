@@ -104,8 +104,22 @@ def test_certificate_holds_inside_the_window_and_names_what_fails_outside():
     assert not too_small.holds
     assert too_small.dual_feasibility > 0.999
     too_large = decompose([clean.updates], 3.0, tol=1e-9)
+    nothing = np.zeros_like(flagged)
+    assert not too_large.contamination[0].any()
+    # the optimum is proven, but not with these clients in S
     assert not certify(too_large, flagged).holds
-    assert block_norms(too_large.contamination[0]).max() < 1e-6
+    assert certify(too_large, nothing).holds
+
+
+@pytest.mark.parametrize("shape", [(20, 20), (31, 9)])
+def test_multipliers_agree_where_the_contamination_never_moves(shape):
+    """With S at zero throughout, only over-relaxation drives the dual; it must still arrive."""
+    rows, columns = shape
+    clean = problem(noise=0, d_out=rows, d_in=columns, n_clients=15, contaminated_fraction=0)
+    split = decompose([clean.updates], 2.0)
+    assert split.status == "converged"
+    assert not split.contamination[0].any()
+    assert certify(split, clean.contaminated).kkt_residual < 1e-6
 
 
 def test_certificate_refuses_a_wrong_claim_about_who_is_flagged():
