@@ -7,21 +7,17 @@ import streamlit as st
 from clair.ui import regression
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, toolbar
-from clair.ui.regression_views import VIEWS, headline_numbers
+from clair.ui.regression_views import VIEWS, headline_numbers, take_of
 from clair.ui.state import accept_ids_from_url, read
-
-GROUPS = {
-    "people": "Clients and poison",
-    "data": "Their data",
-    "alike": "How alike they are",
-}
 
 guard()
 with st.sidebar:
-    for group, title in GROUPS.items():
+    for group, title in regression.GROUPS.items():
+        if group == "method":
+            continue
         st.markdown(f"**{title}**")
         show_all([control for control in regression.CONTROLS if control.group == group])
-    with st.expander("CLAIR's settings"):
+    with st.expander(regression.GROUPS["method"]):
         show_all([control for control in regression.CONTROLS if control.group == "method"])
 
 accept_ids_from_url([regression.VIEW])
@@ -33,7 +29,8 @@ sentence(result.summary())
 st.markdown(regression.setting_words(config))
 with st.expander("The words used on this page"):
     st.markdown(regression.GLOSSARY)
-toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values)
+take = take_of(result, values)
+toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values, take=take)
 headline_numbers(result)
 view = show(regression.VIEW, label=False)
 VIEWS[view](result, current_theme())

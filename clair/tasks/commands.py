@@ -122,7 +122,7 @@ def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
             options |= {"choices": command.choices[field.name]}
         else:
             options |= {"type": _number(hint), "metavar": _metavar(hint)}
-        parser.add_argument(_option(field.name), **options)
+        parser.add_argument(option_name(field.name), **options)
 
 
 def _documented(config: Any) -> dict[str, str]:
@@ -194,14 +194,15 @@ def _run(command: Command, args: argparse.Namespace) -> int:
     return 0
 
 
-def _option(name: str) -> str:
+def option_name(name: str) -> str:
+    """Option of the command line that sets a field of a config."""
     return f"--{SHORT.get(name, name).replace('_', '-')}"
 
 
 def _with_option(message: str, names: list[str]) -> str:
     """Name the option instead of the setting an error message begins with."""
     name, _, rule = message.partition(" ")
-    return f"{_option(name)} {rule}" if name in names else message
+    return f"{option_name(name)} {rule}" if name in names else message
 
 
 def _report(result: Any, measure: str) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 
 from clair.figures.comparison import Measure
 from clair.palette import ThemeName
+from clair.reports.document import Section
+from clair.reports.tasks import sample_table
 from clair.tasks import MethodAccuracy, Sample
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
 from clair.tasks.copytask.data import make_federation
@@ -186,6 +188,11 @@ def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
     samples_panel(KIND, outcome.samples, theme)
 
 
+def extra(outcome: Outcome) -> tuple[Section, ...]:
+    """What only a report of this task has: the texts."""
+    return (Section("What the models write", tables=(sample_table(outcome.samples),)),)
+
+
 def truth(config: CopyTaskConfig) -> np.ndarray:
     """Who is contaminated."""
     return make_federation(config).contaminated
@@ -194,6 +201,8 @@ def truth(config: CopyTaskConfig) -> np.ndarray:
 PAGE = TrainedPage(
     kind=KIND,
     title="Text copying",
+    report_title="A language model, fine-tuned by many, some of them poisoned",
+    command="copytask",
     prefix="copy",
     controls=CONTROLS,
     presets=PRESETS,
@@ -210,5 +219,6 @@ PAGE = TrainedPage(
     load=load,
     samples_title="What the models write",
     samples=draw_samples,
+    extra=extra,
     caveats=caveats,
 )

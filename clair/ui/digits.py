@@ -14,6 +14,7 @@ from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
 from clair.palette import ThemeName, role_style
+from clair.reports.document import Section
 from clair.tasks.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
 from clair.tasks.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.tasks.outcome import Outcome
@@ -305,6 +306,12 @@ def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
         )
 
 
+def extra(outcome: Outcome) -> tuple[Section, ...]:
+    """What only a report of this task has: the readings that change."""
+    flips = flip_bars(outcome.numbers["flips_to_clair"], "light")
+    return (Section("Images that flip", charts=(flips,)),)
+
+
 def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName) -> str:
     wrong = (
         f"color:{role_style('contaminated', theme).color};font-weight:700;"
@@ -342,6 +349,8 @@ def load() -> None:
 PAGE = TrainedPage(
     kind=KIND,
     title="Digits",
+    report_title="Handwritten digits, read by many, some of them poisoned",
+    command=KIND,
     prefix="dig",
     controls=CONTROLS,
     presets=PRESETS,
@@ -358,5 +367,6 @@ PAGE = TrainedPage(
     load=load,
     samples_title="Images that flip",
     samples=flips_panel,
+    extra=extra,
     caveats=caveats,
 )

@@ -211,6 +211,14 @@ VIEW = Control(
 )
 SCREEN = (*CONTROLS, VIEW)
 
+#: Headings of the groups of controls.
+GROUPS = {
+    "people": "Clients and poison",
+    "data": "Their data",
+    "alike": "How alike they are",
+    "method": "CLAIR's settings",
+}
+
 PRESETS: tuple[Preset, ...] = (
     Preset(
         "default",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from clair.baselines import METHODS
+from clair.figures.base import Chart
 from clair.figures.samples import (
     client_gains,
     error_curves,
@@ -15,10 +19,15 @@ from clair.figures.samples import (
 from clair.metrics import principal_angles
 from clair.narrative import amount
 from clair.palette import ThemeName
+from clair.reports.document import Section
+from clair.reports.tasks import TaskStory
+from clair.tasks.outcome import outcome_json
 from clair.tasks.regression import RegressionResult
 from clair.tasks.task_result import means_of
 from clair.ui import regression
+from clair.ui.parcels import of_task
 from clair.ui.results import comparison_panel, show_chart, verdict_panel
+from clair.ui.takeaway import TakeAway, screen_of
 
 
 def headline_numbers(result: RegressionResult) -> None:
@@ -69,20 +78,17 @@ def worth(result: RegressionResult, theme: ThemeName) -> None:
     """Errors by method and by client."""
     comparison_panel(regression.KIND, result, theme, regression.MEASURES)
     left, right = st.columns(2, gap="large")
-    best = result.best_clair
     with left:
-        benign = ~result.contaminated
-        chart = client_gains(
-            result.sizes[benign],
-            result.accuracy["local"].excess,
-            result.accuracy[best].excess,
-            best,
-            theme,
-        )
-        show_chart(chart, "regression_clients")
+        show_chart(_gains(result, theme), "regression_clients")
     with right:
         st.subheader("Where it does not hold", anchor=False)
         st.markdown("\n".join(f"* {note}" for note in regression.caveats(result)))
+
+
+def _gains(result: RegressionResult, theme: ThemeName) -> Chart:
+    best, benign = result.best_clair, ~result.contaminated
+    alone, together = result.accuracy["local"].excess, result.accuracy[best].excess
+    return client_gains(result.sizes[benign], alone, together, best, theme)
 
 
 def verdict(result: RegressionResult, theme: ThemeName) -> None:
@@ -92,18 +98,53 @@ def verdict(result: RegressionResult, theme: ThemeName) -> None:
 
 def samples(result: RegressionResult, theme: ThemeName) -> None:
     """The same federation at other sizes."""
-    config = result.config
-    found = regression.curves(config)
-    show_chart(error_curves(found, theme), "regression_errors")
-    columns = st.columns(3, gap="medium")
-    charts = {
-        "preliminary": preliminary_curve(found, theme, least_squares=config.least_squares_constant),
-        "f1": verdict_curve(found, theme),
-        "gain": gain_curve(found, theme),
-    }
-    for column, (key, chart) in zip(columns, charts.items(), strict=True):
+    first, *others = _sample_charts(result, theme)
+    show_chart(first, "regression_errors")
+    keys = ("preliminary", "f1", "gain")
+    for column, key, chart in zip(st.columns(3, gap="medium"), keys, others, strict=True):
         with column:
             show_chart(chart, f"regression_{key}")
+
+
+def _sample_charts(result: RegressionResult, theme: ThemeName) -> tuple[Chart, ...]:
+    config = result.config
+    found = regression.curves(config)
+    return (
+        error_curves(found, theme),
+        preliminary_curve(found, theme, least_squares=config.least_squares_constant),
+        verdict_curve(found, theme),
+        gain_curve(found, theme),
+    )
+
+
+def take_of(result: RegressionResult, values: Mapping[str, Any]) -> TakeAway:
+    """What can be taken away; the curves over sample sizes are computed for a report too."""
+    measures = regression.MEASURES
+
+    def story() -> TaskStory:
+        return TaskStory(
+            page="Regression",
+            title="Many small regressions, some of them poisoned",
+            sentence=result.summary(),
+            measures=measures,
+            setting=regression.setting_words(result.config),
+            limits=regression.caveats(result),
+            extra=(
+                Section("Who gains", charts=(_gains(result, "light"),)),
+                Section("How much data it takes", charts=_sample_charts(result, "light")),
+            ),
+        )
+
+    return of_task(
+        regression.KIND,
+        "clair.tasks.regression:run_regression",
+        result.config,
+        result,
+        measures,
+        story,
+        screen_of(regression.KIND, regression.SCREEN, values, regression.GROUPS),
+        lambda: outcome_json(result),
+    )
 
 
 VIEWS = {"worth": worth, "verdict": verdict, "samples": samples}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -14,8 +13,9 @@ from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import Measure, method_comparison
 from clair.figures.training import loss_curves
-from clair.figures.verdict import client_verdict
+from clair.figures.verdicts import task_verdicts
 from clair.palette import ThemeName, role_style
+from clair.reports.tasks import Finished
 from clair.tasks import Sample
 from clair.tasks.outcome import Outcome
 from clair.ui.chart import draw
@@ -27,33 +27,6 @@ STAGE_WORDS: dict[str, str] = {
     "clair": "CLAIR",
     "evaluate": "evaluating every method",
 }
-SCORE_CAPTION = (
-    "Suspicion score: how much of a client's update lies outside the directions that the *other* "
-    "clients share, measured against a typical update. This score decides"
-)
-NORM_CAPTION = (
-    "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
-    "part that is zero for most clients, M = L + S; this is the size of each client's block of S."
-)
-
-
-class Judged(Protocol):
-    """A result with a verdict: an `Outcome`, or any `clair.tasks.task_result.TaskResult`."""
-
-    @property
-    def contaminated(self) -> np.ndarray: ...
-    @property
-    def flagged(self) -> np.ndarray: ...
-    @property
-    def scores(self) -> np.ndarray: ...
-    @property
-    def threshold(self) -> float | None: ...
-    @property
-    def norms(self) -> np.ndarray: ...
-    @property
-    def accuracy(self) -> Mapping[str, Any]: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
 
 
 def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = None) -> None:
@@ -63,36 +36,14 @@ def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None
     st.caption(chart.caption)
 
 
-def verdict_panel(kind: str, outcome: Judged, theme: ThemeName, *, reveal: bool) -> None:
+def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: bool) -> None:
     """Suspicion and contamination norm by client, the line drawn and, if wanted, the truth."""
-    truth = outcome.contaminated if reveal else None
+    scores, norms = task_verdicts(outcome, theme, reveal=reveal)
     left, right = st.columns(2, gap="large")
     with left:
-        chart = client_verdict(
-            outcome.scores,
-            theme,
-            flagged=outcome.flagged,
-            threshold=outcome.threshold,
-            contaminated=truth,
-            axis_title="suspicion score",
-            caption=SCORE_CAPTION
-            + (
-                ", and no gap is wide enough to draw a line."
-                if outcome.threshold is None
-                else "; the threshold lies in its widest gap."
-            ),
-        )
-        show_chart(chart, f"{kind}_scores")
+        show_chart(scores, f"{kind}_scores")
     with right:
-        chart = client_verdict(
-            outcome.norms,
-            theme,
-            flagged=outcome.flagged,
-            contaminated=truth,
-            axis_title="contamination norm ‖S<sub>k</sub>‖",
-            caption=NORM_CAPTION,
-        )
-        show_chart(chart, f"{kind}_norms")
+        show_chart(norms, f"{kind}_norms")
         for note in outcome.notes:
             st.caption(f"Note of the solver: {note}")
 
@@ -114,7 +65,7 @@ def loss_panel(
 
 
 def comparison_panel(
-    kind: str, outcome: Judged, theme: ThemeName, measures: Mapping[str, Measure]
+    kind: str, outcome: Finished, theme: ThemeName, measures: Mapping[str, Measure]
 ) -> None:
     """Accuracy by method with a dot for every honest client.
 
@@ -122,7 +73,7 @@ def comparison_panel(
     ----------
     kind : str
         The task's kind.
-    outcome : Judged
+    outcome : Finished
         The run; its `accuracy` maps methods to arrays over the honest clients, one a measure.
     theme : {"light", "dark"}
         Which paper.
@@ -215,8 +166,8 @@ def _table(rows: Sequence[tuple[str, str, str]]) -> str:
     return f'<table style="width:100%;border-collapse:collapse">{body}</table>'
 
 
-def time_panel(kind: str, outcome: Outcome, *, file_name: str) -> None:
-    """Seconds by stage, the device, and the download of everything shown."""
+def time_panel(outcome: Outcome) -> None:
+    """Seconds by stage, and the device."""
     total = sum(outcome.seconds.values())
     parts = [
         f"{STAGE_WORDS.get(stage, stage)} {seconds:.1f} s"
@@ -224,20 +175,7 @@ def time_panel(kind: str, outcome: Outcome, *, file_name: str) -> None:
         if seconds >= 0.05
     ]
     share = outcome.seconds.get("clair", 0.0) / total if total else 0.0
-    left, right = st.columns([3, 1], vertical_alignment="center", gap="large")
-    with left:
-        st.markdown(
-            f"**{total:.1f} s** in all on {outcome.device}: {', '.join(parts)}. CLAIR itself took "
-            f"{share:.0%} of it."
-        )
-    with right:
-        st.download_button(
-            "Download as JSON",
-            data=lambda: json.dumps(outcome.numbers, indent=1),
-            file_name=file_name,
-            mime="application/json",
-            icon=":material/download:",
-            key=f"{kind}_download",
-            on_click="ignore",
-            width="stretch",
-        )
+    st.markdown(
+        f"**{total:.1f} s** in all on {outcome.device}: {', '.join(parts)}. CLAIR itself took "
+        f"{share:.0%} of it."
+    )

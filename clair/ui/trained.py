@@ -19,11 +19,15 @@ import streamlit as st
 from clair.figures.comparison import Measure
 from clair.jobs import JobState, JobView, Report
 from clair.palette import ThemeName
+from clair.reports.document import Section
+from clair.reports.tasks import TaskStory
 from clair.tasks.outcome import Outcome
 from clair.ui import jobs, results
 from clair.ui.controls import show_all
 from clair.ui.layout import current_theme, header, sentence, toolbar
+from clair.ui.parcels import of_task
 from clair.ui.state import Control, Preset
+from clair.ui.takeaway import TakeAway, screen_of
 
 Work = Callable[[Report, Callable[[], bool]], Outcome]
 
@@ -36,6 +40,8 @@ class TrainedPage:
     ----------
     kind, title : str
         Stem of the page's file, and its heading.
+    report_title, command : str
+        Heading of the report; name of the command that runs the task.
     prefix : str
         How the keys of its controls begin.
     controls : sequence of Control
@@ -62,12 +68,16 @@ class TrainedPage:
     samples_title : str
     samples : callable
         Draws the samples of an outcome in a theme.
+    extra : callable
+        Outcome to the sections of its report that no other task has.
     caveats : callable
         Outcome to sentences about where it does not hold.
     """
 
     kind: str
     title: str
+    report_title: str
+    command: str
     prefix: str
     controls: Sequence[Control]
     presets: Sequence[Preset]
@@ -84,6 +94,7 @@ class TrainedPage:
     load: Callable[[], object]
     samples_title: str
     samples: Callable[[Outcome, ThemeName], None]
+    extra: Callable[[Outcome], Sequence[Section]]
     caveats: Callable[[Outcome], list[str]]
 
     @property
@@ -125,7 +136,7 @@ class TrainedPage:
             new, old = getattr(now, field), getattr(shown, field)
             if new != old:
                 words.append(
-                    f"{control.label.lower()} {_say(control, new)} instead of {_say(control, old)}"
+                    f"{control.label.lower()} {control.words(new)} instead of {control.words(old)}"
                 )
         return words
 
@@ -157,7 +168,7 @@ def show_page(page: TrainedPage) -> None:
     st.markdown(page.setting_words(config))
     with st.expander("The words used on this page"):
         st.markdown(page.glossary)
-    toolbar(page.kind, page.controls, page.presets, values)
+    toolbar(page.kind, page.controls, page.presets, values, take=_take(page, outcome))
     reveal = _run_row(page, config, live)
     changed = page.differences(config, page.config(**outcome.config))
     with said:
@@ -173,6 +184,30 @@ def show_page(page: TrainedPage) -> None:
         st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
     st.caption(shown_words(kept, changed, waiting=live))
     _result(page, outcome, theme, truth_shown=reveal != "never")
+
+
+def _take(page: TrainedPage, outcome: Outcome) -> TakeAway:
+    """What can be taken away: of the run that is shown, whatever the controls say by now."""
+    config, measures = page.config(**outcome.config), page.measures(outcome)
+
+    def story() -> TaskStory:
+        return TaskStory(
+            page=page.title,
+            title=page.report_title,
+            sentence=outcome.sentence,
+            measures=measures,
+            setting=page.setting_words(config),
+            limits=page.caveats(outcome),
+            extra=page.extra(outcome),
+            losses=outcome.losses,
+            device=outcome.device,
+        )
+
+    values = {key: getattr(config, field) for key, field in page.fields.items()}
+    screen = screen_of(page.kind, page.controls, values)
+    return of_task(
+        page.command, page.run, config, outcome, measures, story, screen, lambda: outcome.numbers
+    )
 
 
 def _run_row(page: TrainedPage, config: Any, live: bool) -> str:
@@ -242,25 +277,14 @@ def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_show
     with right:
         st.subheader("Where it does not hold", anchor=False)
         st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
-    st.subheader("Time, and the numbers to take away", anchor=False)
-    seed = outcome.config["seed"]
-    results.time_panel(page.kind, outcome, file_name=f"clair-{page.kind}-seed-{seed}.json")
+    st.subheader("Time", anchor=False)
+    results.time_panel(outcome)
 
 
 @st.cache_resource(show_spinner=False)
 def _read_default(kind: str, _page: TrainedPage) -> Outcome:
     payload = json.loads(_page.asset.read_text(encoding="utf-8"))
     return Outcome.from_json(payload, scores=_page.scores, sample=_page.sample)
-
-
-def _say(control: Control, value: Any) -> str:
-    if control.kind == "flag":
-        return "on" if value else "off"
-    if control.format == "percent":
-        return f"{value:.0%}"
-    if control.options:
-        return control.label_of(value) if value in control.ids else str(value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def guess_words(outcome: Outcome) -> str:

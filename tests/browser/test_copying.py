@@ -58,8 +58,9 @@ def test_the_default_job_to_its_result_through_a_reload(
     assert job_of(page) == job
     page.locator(".st-key-copying_comparison .main-svg").first.wait_for(timeout=MINUTES)
 
+    page.get_by_role("button", name="Take it away").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download as JSON").click()
+        page.get_by_role("button", name="All numbers (JSON)").click()
     download.value.save_as(tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
     beforehand = json.loads(ASSET.read_text())

@@ -62,8 +62,9 @@ def test_a_digits_run_to_its_result_on_a_phone(
     assert re.search(r"flagged (all|only)? ?\d? ?.*poisoned clients", sentence(page))
     assert "job=" in page.url
     assert overflow(page) == 0
+    page.get_by_role("button", name="Take it away").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download as JSON").click()
+        page.get_by_role("button", name="All numbers (JSON)").click()
     download.value.save_as(tmp_path / "run.json")
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["config"]["seed"] == 4

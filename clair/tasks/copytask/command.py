@@ -20,11 +20,13 @@ from clair.tasks.terminal import (
     check_target,
 )
 
-#: Option of each setting, so that an error names what was typed.
-_OPTIONS = {
+#: Option of each setting.
+OPTIONS = {
     "n_clients": "--clients",
     "poisoned_fraction": "--poisoned",
     "heterogeneity": "--heterogeneity",
+    "attack": "--attack",
+    "screen_coefficients": "--screen",
     "rank": "--rank",
     "steps": "--steps",
     "n_local": "--sentences",
@@ -152,7 +154,7 @@ def _rank(text: str) -> int | str:
 def _with_option(message: str) -> str:
     """Name the option instead of the setting an error message begins with."""
     name, _, rule = message.partition(" ")
-    return f"{_OPTIONS[name]} {rule}" if name in _OPTIONS else message
+    return f"{OPTIONS[name]} {rule}" if name in OPTIONS else message
 
 
 def _clients(mask: np.ndarray) -> str:
