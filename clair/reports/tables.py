@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,8 @@ import numpy as np
 Cell = str | int | float | bool | None
 
 # What spreadsheets take for the start of a formula; full-width signs count for some of them.
-_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_FORMULA = tuple("=+-@＝＋－＠")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -75,15 +77,15 @@ def _plain(cell: object) -> Cell:
 
 
 def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula.
+    """Text on one line that no spreadsheet takes for a formula.
 
     Examples
     --------
     >>> safe_cell("site-01"), safe_cell("=1+1"), safe_cell("  @SUM(A1)")
     ('site-01', "'=1+1", "'  @SUM(A1)")
     """
-    start = text.lstrip(" \u00a0\ufeff")
-    return f"'{text}" if start.startswith(_FORMULA) else text
+    line = _CONTROL.sub(" ", text)
+    return f"'{line}" if line.lstrip("\ufeff\u200b \u00a0").startswith(_FORMULA) else line
 
 
 def to_csv(content: Table) -> str:

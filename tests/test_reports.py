@@ -1,0 +1,311 @@
+"""What a visitor takes away: the code that is handed out gives the numbers that are shown."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clair.__main__ import main
+from clair.figures.base import Chart, new_figure
+from clair.reports.document import Fact, Report, Screen, Section, Setting
+from clair.reports.lab import lab_report
+from clair.reports.page import to_html
+from clair.reports.recipe import Recipe
+from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
+from clair.reports.tables import safe_cell, table, to_csv
+from clair.reports.tasks import task_json, task_recipe
+from clair.scenario import Scenario, run_scenario
+from clair.synthetic import ProblemSpec
+from clair.tasks.copytask import CopyTaskConfig, run_copytask
+from clair.tasks.digits import DigitsConfig, run_digits
+from clair.tasks.regression import RegressionConfig, run_regression
+
+ROOT = Path(__file__).resolve().parents[1]
+BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+SCENARIOS = {
+    "defaults": Scenario(),
+    "input side": Scenario(ProblemSpec(d_out=12, d_in=20, n_clients=9, seed=3), side="input"),
+    "pooling, non-square": Scenario(
+        ProblemSpec(d_out=20, d_in=8, rank=5, attack="colluding", n_clients=15, noise=0.1),
+        rank=5,
+        pooling="eb",
+    ),
+    "sign flip, screened": Scenario(
+        ProblemSpec(attack="sign_flip", contaminated_fraction=0.4, heterogeneity=0.3, d_in=24),
+        screen_coefficients=True,
+    ),
+    "given threshold": Scenario(
+        ProblemSpec(attack="alie", attack_scale=2.5, off_subspace=0.3, seed=11), threshold=0.35
+    ),
+    "norms, unpolished": Scenario(
+        ProblemSpec(n_clients=8, d_out=10, d_in=14, rank=2, contaminated_fraction=0.0, noise=0.0),
+        detector="norms",
+        polish=False,
+        rank=2,
+    ),
+    "irls": Scenario(ProblemSpec(n_clients=11, unevenness=0.5, attack="replace"), solver="irls"),
+}
+
+
+def run_snippet(source: str) -> tuple[dict[str, Any], str]:
+    """Run a snippet as a script would, and return its names and what it printed."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, "snippet", "exec"), names)
+    return names, printed.getvalue()
+
+
+def run_command(line: str, target: Path, capsys: Any) -> dict[str, Any]:
+    """Run a command line in this process and return the JSON it wrote."""
+    words = shlex.split(line)
+    assert words[:3] == ["python", "-m", "clair"]
+    assert main([*words[3:], "--json", str(target)]) == 0
+    capsys.readouterr()
+    return json.loads(target.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_snippet_and_command_of_the_lab_give_the_same_numbers(name, tmp_path, capsys):
+    result = run_scenario(SCENARIOS[name])
+    recipe = scenario_recipe(SCENARIOS[name])
+    names, printed = run_snippet(recipe.python)
+    assert np.array_equal(names["fit"].scores, result.fit.scores)
+    assert np.array_equal(names["fit"].refined, result.fit.refined)
+    assert np.array_equal(names["fit"].flagged, result.fit.flagged)
+    assert [row.method for row in names["errors"]] == [row.method for row in result.errors]
+    for mine, theirs in zip(names["errors"], result.errors, strict=True):
+        assert np.array_equal(mine.per_client, theirs.per_client)
+    assert str([int(k) + 1 for k in np.flatnonzero(result.fit.flagged)]) in printed
+    written = run_command(recipe.command, tmp_path / "out.json", capsys)
+    assert written == json.loads(json.dumps(scenario_json(result)))
+
+
+def test_only_what_differs_from_the_defaults_is_written():
+    plain = scenario_recipe(Scenario())
+    assert plain.command == "python -m clair simulate"
+    assert "ProblemSpec()" in plain.python
+    flip = scenario_recipe(SCENARIOS["sign flip, screened"])
+    assert flip.command == (
+        "python -m clair simulate --d-in 24 --poisoned 0.4 --heterogeneity 0.3 --attack sign_flip "
+        "--screen"
+    )
+    assert "--no-polish" in scenario_recipe(SCENARIOS["norms, unpolished"]).command
+
+
+def test_simulate_from_a_shell(tmp_path):
+    """The real command: what it prints is what the page says."""
+    scenario = SCENARIOS["given threshold"]
+    command = shlex.split(scenario_recipe(scenario).command)
+    done = subprocess.run(
+        [sys.executable, *command[1:], "--json", str(tmp_path / "o.json")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    numbers = scenario_json(run_scenario(scenario))
+    assert done.stdout.startswith(numbers["sentence"])
+    assert json.loads((tmp_path / "o.json").read_text(encoding="utf-8")) == numbers
+    for entry in numbers["errors"].values():
+        assert re.search(rf"{re.escape(entry['label'])} +{entry['mean']:.6f} ± ", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--poisoned", "0.6"], "--poisoned must be in [0, 0.5), got 0.6"),
+        (["--true-rank", "9", "--d-in", "4"], "--true-rank must be at most"),
+        (["--rank", "40"], "--rank must be"),
+        (["--threshold", "-1"], "--threshold must be"),
+        (["--json", "/no/such/folder/x.json"], "--json must name a file in a folder that exists"),
+    ],
+)
+def test_simulate_names_the_option_that_is_wrong(arguments, words, capsys):
+    assert main(["simulate", *arguments]) == 2
+    streams = capsys.readouterr()
+    assert words in streams.err
+    assert streams.out == ""
+
+
+TASKS = {
+    "regression": (
+        RegressionConfig(
+            n_clients=9, samples=25, attack="sign_flip", screen_coefficients=True, refit=False
+        ),
+        run_regression,
+        "clair.tasks.regression:run_regression",
+        "excess",
+    ),
+    "digits": (
+        DigitsConfig(n_clients=5, steps=8, skew=0.7, boost=1.5, rank=2, seed=3, n_samples=2),
+        run_digits,
+        "clair.tasks.digits:run_digits",
+        "accuracy",
+    ),
+    "copytask": (
+        CopyTaskConfig(
+            n_clients=4, steps=3, attack="sign_flip", screen_coefficients=True, device="cpu"
+        ),
+        run_copytask,
+        "clair.tasks.copytask:run_copytask",
+        "exact_match",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_snippet_and_command_of_a_task_give_the_same_numbers(kind, tmp_path, capsys):
+    config, run, path, measure = TASKS[kind]
+    wanted = json.loads(json.dumps(run(config).to_json()))
+    recipe = task_recipe(kind, config, path, measure)
+    names, printed = run_snippet(recipe.python)
+    assert names["config"] == config
+    mine = json.loads(json.dumps(names["result"].to_json()))
+    written = run_command(recipe.command, tmp_path / "out.json", capsys)
+    for found in (mine, written):
+        assert {**found, "seconds": None} == {**wanted, "seconds": None}
+    assert printed.startswith(names["result"].summary())
+    assert task_json(kind, wanted)["config"] == wanted["config"]
+
+
+def test_a_setting_without_an_option_gets_no_command():
+    recipe = task_recipe(
+        "copytask", CopyTaskConfig(learning_rate=0.01), "clair.tasks.copytask:run_copytask", "token"
+    )
+    assert recipe.command == ""
+    assert "learning_rate=0.01" in recipe.python
+
+
+class Tags(HTMLParser):
+    """All tags of a page with their attributes, and its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def parsed(page: str) -> Tags:
+    tags = Tags()
+    tags.feed(page)
+    return tags
+
+
+def hostile_report() -> Report:
+    """Everything that may come from a visitor or an upload, hostile."""
+    figure = new_figure("light", 200)
+    figure.add_bar(x=[BAD, "</script>"], y=[1, 2])
+    chart = Chart(figure, BAD, BAD, f'" onmouseover="alert(3)" {BAD}')
+    rows = [(BAD, 1.5, "kept")]
+    content = table("t", BAD, [("name", BAD), ("x", "x"), ("verdict", "verdict")], rows, BAD)
+    return Report(
+        page=BAD,
+        title=f"</title>{BAD}",
+        sentence=BAD,
+        recipe=Recipe(BAD, BAD, BAD),
+        screen=Screen((Setting(BAD, BAD, BAD, True),), f"javascript:alert(4)//{BAD}"),
+        facts=(Fact(BAD, BAD, BAD),),
+        sections=(Section(BAD, (BAD,), (chart,), (content,)),),
+        method=(BAD,),
+        limits=(BAD,),
+        made_with=((BAD, BAD),),
+    )
+
+
+def test_nothing_from_outside_becomes_markup():
+    page = to_html(hostile_report())
+    found = parsed(page)
+    names = [name for name, _ in found.tags]
+    assert "img" not in names
+    assert names.count("script") == 3  # the charts' data, plotly.js and our few lines
+    assert not [a for _, attributes in found.tags for a in attributes if a.startswith("on")]
+    assert not [a for name, a in found.tags if name == "a"]  # no link that is no web address
+    assert BAD in found.text
+
+
+def test_the_policy_lets_exactly_our_scripts_run_and_nothing_be_fetched():
+    page = to_html(lab_report(run_scenario(SCENARIOS["irls"])))
+    (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy.split("script-src")[1]
+    import base64
+    import hashlib
+
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    assert len(scripts) == 2
+    for script in scripts:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    for name, attributes in parsed(page).tags:
+        assert name not in ("link", "iframe", "object", "base")
+        assert "src" not in attributes
+
+
+def test_the_report_of_the_lab_says_what_the_page_says():
+    result = run_scenario(SCENARIOS["sign flip, screened"])
+    link = "http://host/lab?attack=Sign+flip&screen=true"
+    settings = (Setting("Attack", "Sign flip", "Clients and attackers", True),)
+    report = lab_report(result, Screen(settings, link))
+    found = parsed(to_html(report))
+    assert scenario_json(result)["sentence"] in found.text
+    assert scenario_recipe(result.scenario).command in found.text
+    assert ("a", {"href": link}) in found.tags
+    for chart in [c for section in report.sections for c in section.charts]:
+        assert chart.title in found.text
+    assert "coefficient screen alone" in found.text
+    assert not re.search(r"20\d\d-\d\d", found.text.split("Made with")[1].split("[{")[0])
+    # equal results give equal files
+    assert to_html(lab_report(run_scenario(result.scenario), report.screen)) == to_html(report)
+
+
+def test_where_clair_loses_the_report_says_so():
+    same = run_scenario(Scenario(ProblemSpec(contaminated_fraction=0.0, heterogeneity=0.0)))
+    words = " ".join(lab_report(same).limits)
+    assert "at least as good as CLAIR" in words
+    assert "FedAvg" in words
+    missed = run_scenario(Scenario(ProblemSpec(attack="sign_flip")))
+    assert "missed five poisoned clients" in " ".join(lab_report(missed).limits)
+
+
+def test_tables_hold_every_digit():
+    result = run_scenario(SCENARIOS["pooling, non-square"])
+    rows = list(csv.DictReader(io.StringIO(to_csv(error_table(result)))))
+    honest = int((~result.problem.contaminated).sum())
+    assert len(rows) == len(result.errors) * honest
+    eb = [float(row["error"]) for row in rows if row["method"] == "clair_eb"]
+    assert np.array_equal(eb, result.error_of("clair_eb").per_client)
+    clients = list(csv.DictReader(io.StringIO(to_csv(client_table(result)))))
+    assert [float(row["score"]) for row in clients] == result.fit.scores.tolist()
+    assert [row["verdict"] == "flagged" for row in clients] == result.fit.flagged.tolist()
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r\n+", " =", "\u00a0@", "＝"])
+def test_no_text_is_a_formula_for_a_spreadsheet(start):
+    content = table(
+        "t", "t", [("name", "n"), ("x", "x")], [(f"{start}HYPERLINK(1)", -1.5), ("a-b", None)]
+    )
+    first, second = list(csv.reader(io.StringIO(to_csv(content))))[1:]
+    assert first[0].startswith("'")
+    assert first[0].endswith("HYPERLINK(1)")
+    assert first[1] == "-1.5"
+    assert second == ["a-b", ""]
