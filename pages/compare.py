@@ -52,6 +52,9 @@ with above:
         a, b = results["a"], results["b"]
         sentence(pair_sentence(a, b, [row.phrase for row in rows if row.differs]))
         st.markdown(ahead_sentence(a, b))
+    else:
+        names = [side.upper() for side in compare.SIDES if reasons[side] is not None]
+        sentence(f"{' and '.join(names)} cannot be computed with these settings; here is why.")
     toolbar("compare", compare.CONTROLS, compare.PRESETS, values)
     moves()
     for column, side in zip(st.columns(2, gap="medium"), compare.SIDES, strict=True):

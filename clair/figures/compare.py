@@ -23,7 +23,8 @@ Pair = tuple[Chart, Chart]
 def linked(first: Chart, second: Chart) -> Pair:
     """Both charts with the union of their ranges on either axis.
 
-    Bands that reached the end of an axis still do. Titles say whose chart it is.
+    Bands that reached the end of an axis still do, and both have the same legend, or one of them
+    would lose height to it. Titles say whose chart it is.
     """
     figures = go.Figure(first.figure), go.Figure(second.figure)
     for name in ("x", "y"):
@@ -37,6 +38,10 @@ def linked(first: Chart, second: Chart) -> Pair:
         )
         for figure in figures:
             _stretch(figure, name, low, high)
+    for figure, other in (figures, figures[::-1]):
+        known = {trace.name for trace in figure.data}
+        missing = [t for t in other.data if t.showlegend is not False and t.name not in known]
+        figure.add_traces([go.Scatter(t).update(x=[None], y=[None]) for t in missing])
     return _named(first, figures[0], "A"), _named(second, figures[1], "B")
 
 

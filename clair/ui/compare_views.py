@@ -65,12 +65,15 @@ def card(
         st.html(_chips(side, rows, theme))
         if reason is not None:
             st.warning(reason, icon=":material/info:")
-        elif len(results) == 2:
-            _numbers(side, results)
+            return
+        st.space("stretch")
+        _headline(side, results)
 
 
-def _numbers(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
-    scores = results[side].detection
+def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
+    """Four numbers of one side, against the other where that has a result."""
+    own = results[side]
+    alone, scores = len(results) == 1, own.detection
     grid = st.grid(2, min_column_width=130)
     grid.metric(
         "Poisoned found",
@@ -80,13 +83,14 @@ def _numbers(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
         delta_arrow="off",
         help="A false alarm is an honest client that was flagged.",
     )
-    rows = {row.key: row for row in contests(results["a"], results["b"])}
+    a, b = results.get("a", own), results.get("b", own)
+    rows = {row.key: row for row in contests(a, b)}
     for key, label, words in _NUMBERS:
         row = rows[key]
         grid.metric(
             label,
             row.texts[0 if side == "a" else 1],
-            _delta(side, row),
+            None if alone else _delta(side, row),
             delta_color="inverse" if row.ahead else "off",
             delta_arrow="auto" if row.ahead else "off",
             help=words,
@@ -152,14 +156,17 @@ def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
 def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> None:
     """Both results in one view, row by row on the same axes."""
     for key, pair in paired_charts(view, a, b, theme):
-        common = pair[0].caption == pair[1].caption
-        for column, side, chart in zip(
-            st.columns(2, gap="large"), compare.SIDES, pair, strict=True
-        ):
+        # Titles may need a line more on one side: what is to be compared stands level all the same.
+        columns = st.columns(2, gap="large", vertical_alignment="bottom")
+        for column, side, chart in zip(columns, compare.SIDES, pair, strict=True):
             with column:
-                show_chart(replace(chart, caption="") if common else chart, f"compare_{key}_{side}")
-        if common:
-            st.caption(pair[0].caption)
+                show_chart(replace(chart, caption=""), f"compare_{key}_{side}")
+        captions = [chart.caption for chart in pair]
+        if captions[0] == captions[1]:
+            st.caption(captions[0])
+        else:
+            st.caption(f"**A**: {captions[0]}")
+            st.caption(f"**B**: {captions[1]}")
         if not comparable(key, a, b):
             st.caption(
                 "These two have axes of their own: the score that decides is relative to a typical "

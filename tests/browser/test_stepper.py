@@ -22,6 +22,9 @@ class Wire:
         self.sent += 1
 
 
+LAST = run_scenario(Scenario()).fit.n_iter
+
+
 def shown(page: Any, name: str) -> str:
     """Text of one part of the player."""
     return str(page.locator(f".stepper [data-is={name}]").inner_text())
@@ -76,17 +79,17 @@ def test_stepping_shows_the_history_and_sends_nothing(
 
 def test_keys_play_pause_and_step(server: Any, visit: Callable[..., Any]) -> None:
     page = visit(server, reduced_motion="reduce").go("/lab?view=steps")
-    until(page, "iteration 20 of 20")
+    until(page, f"iteration {LAST} of {LAST}")
     assert page.get_by_role("button", name="Step forward").is_disabled()
     page.get_by_role("slider", name="Iteration").focus()
     page.keyboard.press("ArrowLeft")
-    until(page, "iteration 19 of 20")
+    until(page, f"iteration {LAST - 1} of {LAST}")
     assert page.locator(".stepper [role=status]").get_attribute("aria-live") == "polite"
     page.keyboard.press("Home")
     until(page, "start")
     page.keyboard.press("Space")
     page.get_by_role("button", name="Pause").wait_for()
-    until(page, "iteration 2 of 20")
+    until(page, f"iteration 2 of {LAST}")
     page.keyboard.press("Space")
     page.get_by_role("button", name="Play").wait_for()
     at = shown(page, "where")
@@ -98,7 +101,7 @@ def test_it_plays_by_itself_once_unless_motion_is_unwanted(
     server: Any, visit: Callable[..., Any]
 ) -> None:
     moving = visit(server, reduced_motion="no-preference").go("/lab?view=steps")
-    until(moving, "iteration 20 of 20")
+    until(moving, f"iteration {LAST} of {LAST}")
     assert (
         moving.locator(".stepper .flag").evaluate_all(
             "(all) => all.filter((e) => e.style.opacity === '1').length"
@@ -106,7 +109,7 @@ def test_it_plays_by_itself_once_unless_motion_is_unwanted(
         == 5
     )
     still = visit(server, reduced_motion="reduce").go("/lab?view=steps")
-    until(still, "iteration 20 of 20")
+    until(still, f"iteration {LAST} of {LAST}")
     assert still.get_by_role("button", name="Pause").count() == 0
 
 
@@ -117,7 +120,7 @@ def test_other_settings_keep_the_iteration(server: Any, visit: Callable[..., Any
     page.keyboard.press("Home")
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    until(page, "iteration 3 of 20")
+    until(page, f"iteration 3 of {LAST}")
     before = shown(page, "objective")
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
