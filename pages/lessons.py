@@ -7,8 +7,10 @@ import streamlit as st
 from clair.ui import lessons
 from clair.ui.hotkeys import hotkeys
 from clair.ui.layout import column, current_theme, guard, header
+from clair.ui.lesson_answer import show_answer
+from clair.ui.lesson_look import look
 from clair.ui.lesson_map import lesson_map
-from clair.ui.lesson_steps import ask, explore, look, settings_words, show_answer
+from clair.ui.lesson_steps import ask, explore, settings_words
 
 guard()
 place = lessons.here()
@@ -23,10 +25,11 @@ with column(920):
     with st.container(key="lesson_text"):
         st.markdown(step.text)
     st.header(step.question, anchor=False)
-    with st.container(key="lesson_ask"):
-        ask(place)
     if lessons.revealed(place):
         show_answer(place, theme)
+    else:
+        with st.container(key="lesson_ask"):
+            ask(place)
     words = settings_words(step)
     if words:
         st.caption(f"Settings of this step: {words}. All else as the lab opens.")

@@ -8,6 +8,7 @@ from clair.figures.comparison import method_comparison
 from clair.figures.strips import split_strips
 from clair.narrative import scenario_sentence
 from clair.ui import lab, overview
+from clair.ui.board import open_on_stage
 from clair.ui.controls import show
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
 from clair.ui.results import show_chart
@@ -88,6 +89,11 @@ with column():
         show_chart(method_comparison(errors, overview.ERROR, current_theme()), "overview_errors")
 
     st.header("Ways in", anchor=False)
+    st.page_link(
+        "pages/lessons.py",
+        label="Start with the lessons: four short courses that let you guess first, then compute",
+        icon=":material/school:",
+    )
     with st.grid(3):
         for key in overview.ENTRIES:
             entry(key)
@@ -100,6 +106,19 @@ with column():
                 label="Open text copying",
                 icon=":material/arrow_forward:",
                 icon_position="right",
+            )
+
+        with st.container(border=True, height="stretch", gap="small"):
+            st.markdown("**The story for a board**")
+            st.caption("Five hospitals, one of them poisoned: nine slides without formulas.")
+            st.space("stretch")
+            st.button(
+                "Present it",
+                key="overview_board",
+                type="tertiary",
+                icon=":material/slideshow:",
+                help="Opens in presenter mode; Escape leaves it.",
+                on_click=open_on_stage,
             )
 
     st.header("What CLAIR cannot do", anchor=False)

@@ -36,15 +36,15 @@ class Quantity:
 
     Attributes
     ----------
-    label : str
-        What it is, as the beginning of a sentence that ends with the number.
+    sentence : str
+        What the number says, with a gap {} for the number and its unit.
     unit : {"times", "clients", "directions", "degrees", "percent", "points"}
     source : {"lab", "copying"}
     compute : callable
         From a `ScenarioResult` or a `TrainedRun`.
     """
 
-    label: str
+    sentence: str
     unit: Unit
     source: str
     compute: Callable[[Any], float]
@@ -65,7 +65,7 @@ class Quantity:
             case "percent":
                 return f"{value:.0f}%"
             case "points":
-                return f"{value:+.1f} points"
+                return f"{value:+.1f} points".replace("-", "−")
         return f"{value:g}"
 
 
@@ -146,133 +146,133 @@ def _healed(run: TrainedRun) -> float:
 
 QUANTITIES: dict[str, Quantity] = {
     "fedavg_over_local": Quantity(
-        "FedAvg's error, compared with training alone, is",
+        "FedAvg's error is {} that of training alone.",
         "times",
         "lab",
         _ratio("fedavg", "local"),
     ),
     "clair_over_fedavg": Quantity(
-        "CLAIR's error, compared with FedAvg's, is", "times", "lab", _ratio("clair", "fedavg")
+        "CLAIR's error is {} that of FedAvg.", "times", "lab", _ratio("clair", "fedavg")
     ),
     "clair_over_local": Quantity(
-        "CLAIR's error, compared with training alone, is",
+        "CLAIR's error is {} that of training alone.",
         "times",
         "lab",
         _ratio("clair", "local"),
     ),
     "pooled_over_fedavg": Quantity(
-        "The error of CLAIR with pooling, compared with FedAvg's, is",
+        "The error of CLAIR with pooling is {} that of FedAvg.",
         "times",
         "lab",
         _ratio("clair_eb", "fedavg"),
     ),
     "clair_gain": Quantity(
-        "Training alone has an error that, compared with CLAIR's, is",
+        "With CLAIR an honest client's error is {} smaller than alone.",
         "times",
         "lab",
         _ratio("local", "clair"),
     ),
     "poison_factor": Quantity(
-        "FedAvg's error, compared with an average of the honest alone, is",
+        "FedAvg's error is {} that of an average of the honest alone.",
         "times",
         "lab",
         _ratio("fedavg", "fedavg_benign"),
     ),
     "median_over_local": Quantity(
-        "The coordinate median's error, compared with training alone, is",
+        "The coordinate median's error is {} that of training alone.",
         "times",
         "lab",
         _ratio("median", "local"),
     ),
     "cost_of_missing": Quantity(
-        "CLAIR's error, compared with a CLAIR that is told who lies, is",
+        "CLAIR's error is {} that of a CLAIR that is told who lies.",
         "times",
         "lab",
         _ratio("clair", "clair_oracle"),
     ),
     "found": Quantity(
-        "The number of poisoned clients that CLAIR flags is",
+        "CLAIR flags {} of the poisoned clients.",
         "clients",
         "lab",
         lambda result: float(result.detection.n_correct),
     ),
     "false_alarms": Quantity(
-        "The number of honest clients that CLAIR flags is",
+        "CLAIR flags {} of the honest clients.",
         "clients",
         "lab",
         lambda result: float(result.detection.false_alarms),
     ),
     "survived": Quantity(
-        "The largest number of liars up to which every verdict is right is",
+        "Up to {} liars, every verdict is exactly right.",
         "clients",
         "lab",
         _survived,
     ),
     "rank": Quantity(
-        "The number of directions that CLAIR finds the honest to share is",
+        "CLAIR finds {} shared directions.",
         "directions",
         "lab",
         lambda result: float(result.fit.rank),
     ),
     "angle": Quantity(
-        "The angle between the directions found and the true ones is", "degrees", "lab", _angle
+        "The directions found are {} away from the true ones.", "degrees", "lab", _angle
     ),
     "proven": Quantity(
-        "The number of proofs that the split is the best possible one is",
+        "The result carries {} proof that no other split is better.",
         "clients",
         "lab",
         lambda result: float(result.fit.certificate is not None and result.fit.certificate.holds),
     ),
     "alone_copies": Quantity(
-        "Trained alone, the share of texts copied without a mistake is",
+        "Trained alone, a client copies {} of unseen texts without a mistake.",
         "percent",
         "copying",
         _copied("local"),
     ),
     "fedavg_copies": Quantity(
-        "With FedAvg, the share of texts copied without a mistake is",
+        "With FedAvg, {} of unseen texts are copied without a mistake.",
         "percent",
         "copying",
         _copied("fedavg"),
     ),
     "fedavg_letters": Quantity(
-        "With FedAvg, the share of right letters is",
+        "With FedAvg, {} of the letters are right.",
         "percent",
         "copying",
         _copied("fedavg", "token"),
     ),
     "clair_copies": Quantity(
-        "With CLAIR, the share of texts copied without a mistake is",
+        "With CLAIR, {} of unseen texts are copied without a mistake.",
         "percent",
         "copying",
         _copied("clair"),
     ),
     "pca_copies": Quantity(
-        "With unprotected PCA, the share of texts copied without a mistake is",
+        "With PCA, nobody flagged, {} of unseen texts are copied without a mistake.",
         "percent",
         "copying",
         _copied("pca"),
     ),
     "clair_over_pca": Quantity(
-        "The lead of CLAIR over unprotected PCA, in texts copied without a mistake, is",
+        "The lead of CLAIR over PCA, nobody flagged, is {}.",
         "points",
         "copying",
         lambda run: _copied("clair")(run) - _copied("pca")(run),
     ),
     "healed": Quantity(
-        "Of what averaging costs, leaving the poisoned out brings back",
+        "Leaving the poisoned out brings back {} of what averaging costs.",
         "percent",
         "copying",
         _healed,
     ),
     "copying_found": Quantity(
-        "The number of poisoned clients that CLAIR flags is",
+        "CLAIR flags {} of the poisoned clients.",
         "clients",
         "copying",
         lambda run: float((run.flagged & run.contaminated).sum()),
     ),
     "copying_false_alarms": Quantity(
-        "The number of honest clients that CLAIR flags is",
+        "CLAIR flags {} of the honest clients.",
         "clients",
         "copying",
         lambda run: float((run.flagged & ~run.contaminated).sum()),

@@ -1,19 +1,16 @@
-"""One step of a lesson on the page: the question, the prediction, and what the numbers say."""
+"""One step of a lesson: its result and its computed answer, the prediction, the way out."""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
-from clair.lessons.course import Step
+from clair.lessons.course import Number, Step
 from clair.lessons.quantities import QUANTITIES, Unit, without_honest
-from clair.palette import PAPERS, ThemeName, role_style
 from clair.scenario import Scenario, ScenarioResult
-from clair.ui import copying, lab, lessons, results
-from clair.ui.lab_views import VIEWS
+from clair.ui import copying, lab, lessons
 from clair.ui.lessons import LESSON, Place
 from clair.ui.state import Control, open_screen
 
@@ -22,8 +19,6 @@ TARGETS: dict[str, tuple[str, Sequence[Control], str]] = {
     "lab": ("pages/lab.py", lab.CONTROLS, "the Subspace lab"),
     "copying": ("pages/copying.py", copying.CONTROLS, "Text copying"),
 }
-#: Panels of the recorded run that a step may show.
-PANELS = ("comparison", "verdict")
 _FORMATS: dict[Unit, str] = {
     "times": "%g times",
     "clients": "%d",
@@ -78,50 +73,33 @@ def _say(control: Control, value: Any) -> str:
 
 def ask(place: Place) -> None:
     """The prediction, and the button that checks it."""
-    step, done = place.step, lessons.revealed(place)
     key = f"lesson_guess_{place.word}"
-    made = lessons.guess(place)
+    # A widget that was not drawn for a while is forgotten; the prediction is not.
+    if key not in st.session_state:
+        st.session_state[key] = _first(place)
+    common: dict[str, Any] = {
+        "key": key,
+        "label_visibility": "collapsed",
+        "on_change": _keep,
+        "args": (place, key),
+        "width": "stretch",
+    }
+    step = place.step
     if step.number is None:
-        if key not in st.session_state and made is not None:
-            st.session_state[key] = int(made)
         st.radio(
             step.question,
             range(len(step.choices)),
             format_func=lambda i: step.choices[i].text,
             index=None,
-            key=key,
-            disabled=done,
-            label_visibility="collapsed",
-            width="stretch",
-            on_change=_keep,
-            args=(place, key),
+            **common,
         )
     else:
-        if key not in st.session_state:
-            st.session_state[key] = _start(step) if made is None else _typed(step, made)
-        st.slider(
-            step.question,
-            *_typed_range(step),
-            step=_typed(step, step.number.step),
-            format=_FORMATS[QUANTITIES[step.answer].unit],
-            key=key,
-            disabled=done,
-            label_visibility="collapsed",
-            on_change=_keep,
-            args=(place, key),
-        )
+        quantity, cast = QUANTITIES[step.answer], _type(step.number)
+        low, high, by = (cast(x) for x in (step.number.low, step.number.high, step.number.step))
+        st.slider(step.question, low, high, step=by, format=_FORMATS[quantity.unit], **common)
+        st.caption(f"From {quantity.say(low)} to {quantity.say(high)}.")
+    value = st.session_state[key]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if done:
-            st.button(
-                "Hide the answer",
-                key=f"lesson_hide_{place.word}",
-                type="tertiary",
-                icon=":material/visibility_off:",
-                on_click=lessons.hide,
-                args=(place,),
-            )
-            return
-        value = st.session_state[key]
         st.button(
             "Check my prediction",
             key=f"lesson_check_{place.word}",
@@ -144,66 +122,19 @@ def _keep(place: Place, key: str) -> None:
     lessons.predict(place, st.session_state[key])
 
 
-def _whole(step: Step) -> bool:
-    number = step.number
-    return number is not None and all(x == int(x) for x in (number.low, number.high, number.step))
+def _first(place: Place) -> float | None:
+    """What the widget shows at first: the prediction, or the middle, because an end is a hint."""
+    made, number = lessons.guess(place), place.step.number
+    if number is None:
+        return None if made is None else int(made)
+    middle = number.low + number.step * round((number.high - number.low) / number.step / 2)
+    return _type(number)(middle if made is None else made)
 
 
-def _typed(step: Step, value: float) -> float:
-    return int(value) if _whole(step) else float(value)
-
-
-def _typed_range(step: Step) -> tuple[float, float]:
-    assert step.number is not None
-    return _typed(step, step.number.low), _typed(step, step.number.high)
-
-
-def _start(step: Step) -> float:
-    """Middle of the slider: an end would be a hint."""
-    assert step.number is not None
-    low, high, by = step.number.low, step.number.high, step.number.step
-    return _typed(step, low + by * round((high - low) / by / 2))
-
-
-def verdict(place: Place, value: float) -> tuple[str, str]:
-    """Whether the prediction fits, in a word and in a sentence."""
-    step, made = place.step, lessons.guess(place)
-    quantity = QUANTITIES[step.answer]
-    said = f"{quantity.label} <strong>{quantity.say(value)}</strong>."
-    if step.number is None:
-        right = step.choices[step.right_choice(value)].text
-        said += f" That is: “{html.escape(right)}”."
-    if made is None:
-        return "Here is the answer", said
-    if step.number is None:
-        mine = f"“{html.escape(step.choices[int(made)].text)}”"
-    else:
-        mine = quantity.say(made)
-    if step.fits(made, value):
-        return "Your prediction fits", f"{said} You predicted {mine}."
-    near = step.number is not None and abs(made - value) <= 2 * step.number.tolerance
-    return "Close" if near else "It turned out otherwise", f"{said} You predicted {mine}."
-
-
-def show_answer(place: Place, theme: ThemeName) -> None:
-    """The number, why it is so, and the chart with what to look for."""
-    step, found = place.step, evidence(place)
-    value = answer(place)
-    word, said = verdict(place, value)
-    st.html(
-        f'<div class="lesson-answer" role="status"><p class="word">{word}</p><p>{said}</p></div>'
-    )
-    with st.container(key="lesson_why"):
-        st.markdown(step.why)
-    st.subheader("Look for", anchor=False)
-    with st.container(key="lesson_look"):
-        st.markdown(step.look_for[0].upper() + step.look_for[1:])
-    if place.course.source == "lab":
-        VIEWS[step.view](found, theme)
-    elif step.view == "verdict":
-        results.verdict_panel("lesson", found, theme, reveal=True)
-    else:
-        results.comparison_panel("lesson", found, theme, copying.measures(found))
+def _type(number: Number) -> type[int] | type[float]:
+    """Whole sliders have whole numbers; Streamlit wants all four of one type."""
+    whole = all(x == int(x) for x in (number.low, number.high, number.step))
+    return int if whole else float
 
 
 def explore(place: Place) -> None:
@@ -223,23 +154,3 @@ def explore(place: Place) -> None:
         on_click=open_screen,
         args=(page, controls, values, {LESSON: place.word}),
     )
-
-
-def look(theme: ThemeName) -> None:
-    """Large type and option cards; the theme's settings reach neither."""
-    paper, accent = PAPERS[theme], role_style("recovered", theme).color
-    st.html(f"""<style>
-.st-key-lesson_text p, .st-key-lesson_why p, .st-key-lesson_look p
-  {{ font-size: 1.2rem; line-height: 1.6; max-width: 46rem; }}
-.st-key-lesson_ask [role=radiogroup] {{ gap: .6rem; width: 100%; max-width: 46rem; }}
-.st-key-lesson_ask [role=radiogroup] label {{ width: 100%; margin: 0; padding: .7rem 1rem;
-  border: 1px solid {paper.grid}; border-radius: 6px; background: {paper.surface}; }}
-.st-key-lesson_ask [role=radiogroup] label:hover {{ border-color: {paper.muted}; }}
-.st-key-lesson_ask [role=radiogroup] label:has(input:checked)
-  {{ border-color: {accent}; box-shadow: inset 4px 0 0 {accent}; }}
-.st-key-lesson_ask [role=radiogroup] label p {{ font-size: 1.1rem; }}
-.lesson-answer {{ border-left: 4px solid {accent}; background: {paper.surface};
-  padding: 1rem 1.25rem; border-radius: 0 6px 6px 0; font-size: 1.2rem; line-height: 1.55; }}
-.lesson-answer p {{ margin: 0; max-width: 46rem; }}
-.lesson-answer .word {{ color: {accent}; font-weight: 650; margin-bottom: .25rem; }}
-</style>""")

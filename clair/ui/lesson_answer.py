@@ -1,0 +1,119 @@
+"""What a lesson shows after the reveal: the number, the prediction beside it, a chart."""
+
+from __future__ import annotations
+
+import html
+
+import streamlit as st
+
+from clair.lessons.course import Number
+from clair.lessons.quantities import QUANTITIES
+from clair.palette import ThemeName
+from clair.ui import copying, lessons, results
+from clair.ui.lab_views import VIEWS
+from clair.ui.lesson_steps import answer, evidence
+from clair.ui.lessons import Place
+
+
+def show_answer(place: Place, theme: ThemeName) -> None:
+    """The prediction against the number, why it is so, and what to look for in which chart."""
+    value = answer(place)
+    marks = _options(place, value) if place.step.number is None else _line(place, value)
+    word, said = verdict(place, value)
+    # Its own live region: a screen reader says the answer when it comes.
+    st.html(
+        f'{marks}<div class="lesson-answer" role="status"><p class="word">{word}</p>'
+        f"<p>{said}</p></div>"
+    )
+    with st.container(key="lesson_why"):
+        st.markdown(place.step.why)
+    st.button(
+        "Hide the answer",
+        key=f"lesson_hide_{place.word}",
+        type="tertiary",
+        icon=":material/visibility_off:",
+        help="To ask again.",
+        on_click=lessons.hide,
+        args=(place,),
+    )
+    with st.container(key="lesson_look"):
+        st.markdown(f"**Look for** {place.step.look_for}")
+    _chart(place, theme)
+
+
+def verdict(place: Place, value: float) -> tuple[str, str]:
+    """Whether the prediction fits, in a few words, and the computed number as HTML."""
+    step, made = place.step, lessons.guess(place)
+    quantity = QUANTITIES[step.answer]
+    said = quantity.sentence.format(f"<strong>{quantity.say(value)}</strong>")
+    if made is None:
+        return "Here is the answer", said
+    if step.number is None:
+        mine = f"“{html.escape(step.choices[int(made)].text)}”"
+    else:
+        mine = quantity.say(made)
+    near = step.number is not None and abs(made - value) <= 2 * step.number.tolerance
+    if step.fits(made, value):
+        word = "Your prediction fits"
+    else:
+        word = "Close" if near else "It turned out otherwise"
+    return word, f"{said} You predicted {mine}."
+
+
+def _options(place: Place, value: float) -> str:
+    """The options, the computed one and the predicted one marked."""
+    right, made = place.step.right_choice(value), lessons.guess(place)
+    items = []
+    for i, choice in enumerate(place.step.choices):
+        tags = ["✓ computed"] * (i == right) + ["your prediction"] * (i == made)
+        kind = "right" if i == right else "mine" if i == made else "other"
+        items.append(
+            f'<div role="listitem" class="{kind}"><span>{html.escape(choice.text)}</span>'
+            f'<span class="tag">{" · ".join(tags)}</span></div>'
+        )
+    return f'<div class="lesson-options" role="list">{"".join(items)}</div>'
+
+
+def _line(place: Place, value: float) -> str:
+    """The range of the slider with the computed number, what counts as fitting, the prediction."""
+    number, made = place.step.number, lessons.guess(place)
+    assert number is not None
+    quantity = QUANTITIES[place.step.answer]
+    left, right = _at(number, value - number.tolerance), _at(number, value + number.tolerance)
+    spoken = f"Computed: {quantity.say(value)}."
+    mine = ""
+    if made is not None:
+        spoken += f" Your prediction: {quantity.say(made)}."
+        mine = _mark("mine", number, made, f"you: {quantity.say(made)}")
+    return (
+        f'<div class="lesson-line" role="img" aria-label="{spoken}"><div class="track">'
+        f'<i class="band" style="left:{left:.1f}%;width:{right - left:.1f}%"></i>{mine}'
+        f"{_mark('right', number, value, f'computed: {quantity.say(value)}')}</div>"
+        f'<div class="ends"><span>{quantity.say(number.low)}</span>'
+        f"<span>{quantity.say(number.high)}</span></div></div>"
+    )
+
+
+def _mark(kind: str, number: Number, value: float, label: str) -> str:
+    at = _at(number, value)
+    # Near an end the words grow inwards.
+    side = "start" if at < 15 else "end" if at > 85 else "middle"
+    return (
+        f'<i class="{kind}" style="left:{at:.1f}%"></i>'
+        f'<b class="{kind} {side}" style="left:{at:.1f}%">{label}</b>'
+    )
+
+
+def _at(number: Number, value: float) -> float:
+    """Place on the line in percent of its length."""
+    return min(max((value - number.low) / (number.high - number.low), 0.0), 1.0) * 100
+
+
+def _chart(place: Place, theme: ThemeName) -> None:
+    found, view = evidence(place), place.step.view
+    if place.course.source == "lab":
+        VIEWS[view](found, theme)
+    elif view == "verdict":
+        results.verdict_panel("lesson", found, theme, reveal=True)
+    else:
+        results.comparison_panel("lesson", found, theme, copying.measures(found))

@@ -1,0 +1,186 @@
+"""The lessons from state to state: predict, reveal, move, leave to explore and come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from clair.lessons.course import courses
+from clair.ui import copying, lab
+from clair.ui.lesson_steps import settings
+from clair.ui.lessons import Place
+
+APP = str(Path(__file__).parents[2] / "app.py")
+PAGE = "pages/lessons.py"
+ANSWER = 'class="lesson-answer"'
+PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
+
+
+def lessons(word: str = "", **params: str) -> AppTest:
+    """The lessons as a fresh visitor sees them at that address; a word such as "liars.2" is one."""
+    if word:
+        course, number = word.split(".")
+        params = {"course": course, "step": number}
+    app = AppTest.from_file(APP, default_timeout=30)
+    app.run()
+    for key, value in params.items():
+        app.query_params[key] = value
+    app.switch_page(PAGE).run()
+    assert not app.exception
+    return app
+
+
+def place(app: AppTest) -> str:
+    """Where the address says the visitor is."""
+    return f"{app.query_params['course']}.{app.query_params['step']}"
+
+
+def answer(app: AppTest) -> str | None:
+    """The revealed answer as HTML, None before."""
+    return next((h.proto.body for h in app.get("html") if ANSWER in h.proto.body), None)
+
+
+def test_first_visit_asks_and_does_not_tell() -> None:
+    app = lessons()
+    assert place(app) == "averaging.1"
+    assert app.title[0].value == "When everybody wants the same"
+    assert app.radio[0].value is None
+    assert answer(app) is None
+    assert app.button(key="lesson_check_averaging.1").disabled
+    assert app.button(key="lesson_back").disabled
+    assert any("step 1 of 3" in caption.value for caption in app.caption)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"), [(0, "It turned out otherwise"), (2, "Your prediction fits")]
+)
+def test_a_prediction_is_held_against_the_computed_number(choice: int, words: str) -> None:
+    app = lessons()
+    app.radio[0].set_value(choice).run()
+    assert answer(app) is None
+    app.button(key="lesson_check_averaging.1").click().run()
+    assert not app.exception
+    told = answer(app) or ""
+    assert words in told
+    result = lab.solve(lab.scenario_of(settings(Place("averaging", 1).step)))
+    ratio = result.error_of("clair").mean / result.error_of("fedavg").mean
+    assert f"{ratio:.2g} times" in told
+    assert told.count("✓ computed") == 1
+    assert "your prediction" in told
+    assert any(m.value.startswith("**Look for** ") for m in app.markdown)
+
+
+def test_a_number_is_predicted_by_slider_and_may_come_close() -> None:
+    for guess, words in ((9, "Your prediction fits"), (7, "Close"), (3, "It turned out otherwise")):
+        app = lessons("liars.1")
+        app.slider[0].set_value(guess).run()
+        app.button(key="lesson_check_liars.1").click().run()
+        assert words in (answer(app) or "")
+        assert f"you: {guess}" in (answer(app) or "")
+
+
+def test_show_me_tells_without_judging() -> None:
+    app = lessons("averaging.2")
+    app.button(key="lesson_show_averaging.2").click().run()
+    assert "Here is the answer" in (answer(app) or "")
+    assert "You predicted" not in (answer(app) or "")
+    app.button(key="lesson_hide_averaging.2").click().run()
+    assert answer(app) is None
+    assert app.radio[0].value is None
+
+
+def test_predictions_are_kept_while_moving() -> None:
+    app = lessons()
+    app.radio[0].set_value(1).run()
+    app.button(key="lesson_next").click().run()
+    assert place(app) == "averaging.2"
+    assert app.radio[0].value is None
+    app.radio[0].set_value(3).run()
+    app.button(key="lesson_check_averaging.2").click().run()
+    assert answer(app)
+    app.button(key="lesson_back").click().run()
+    assert app.radio[0].value == 1
+    assert answer(app) is None
+    app.button(key="lesson_next").click().run()
+    assert "Your prediction fits" in (answer(app) or "")
+    app.button(key="lesson_hide_averaging.2").click().run()
+    assert app.radio[0].value == 3
+    app.button(key="lesson_next").click().run()
+    app.slider[0].set_value(4.0).run()
+    app.button(key="lesson_next").click().run()
+    assert place(app) == "split.1"
+    app.button(key="lesson_back").click().run()
+    assert app.slider[0].value == 4.0
+
+
+def test_next_goes_through_all_courses_and_every_step_reveals() -> None:
+    app = lessons()
+    for spot in PLACES:
+        assert place(app) == spot.word
+        assert app.title[0].value == spot.step.title
+        app.button(key=f"lesson_show_{spot.word}").click().run()
+        assert not app.exception
+        assert answer(app)
+        following = app.button(key="lesson_next")
+        if not following.disabled:
+            following.click().run()
+    assert app.button(key="lesson_next").disabled
+
+
+@pytest.mark.parametrize(
+    ("params", "word"),
+    [
+        ({"course": "liars", "step": "3"}, "liars.3"),
+        ({"course": "liars", "step": "99"}, "liars.1"),
+        ({"course": "liars", "step": "-1"}, "liars.1"),
+        ({"course": "<b>", "step": "2"}, "averaging.1"),
+        ({"step": "nan"}, "averaging.1"),
+        ({"course": "split"}, "split.1"),
+    ],
+)
+def test_an_address_is_a_step_and_a_mangled_one_a_first_step(
+    params: dict[str, str], word: str
+) -> None:
+    app = lessons(**params)
+    assert place(app) == word
+
+
+@pytest.mark.parametrize("word", ["liars.3", "split.3"])
+def test_explore_opens_the_lab_with_the_settings_and_a_way_back(word: str) -> None:
+    app = lessons(word)
+    app.button(key=f"lesson_explore_{word}").click().run()
+    assert not app.exception
+    assert app.title[0].value == "Subspace lab"
+    course, number = word.split(".")
+    step = Place(course, int(number)).step
+    for key, value in (settings(step) | {"view": step.view}).items():
+        assert app.session_state[key] == value, key
+    assert app.query_params["lesson"] == word
+    link = app.get("page_link")[0].proto
+    assert link.label.startswith(f"Back to the lesson, step {number}")
+    assert link.query_string == f"course={course}&step={number}"
+    app.slider(key="noise").set_value(0.1).run()
+    assert app.get("page_link")
+    app.switch_page(PAGE).run()
+    assert place(app) == word, "a bare address goes on where the visitor was"
+
+
+def test_explore_opens_text_copying_for_the_language_model() -> None:
+    app = lessons("language.2")
+    app.button(key="lesson_explore_language.2").click().run()
+    assert not app.exception
+    assert app.title[0].value == copying.PAGE.title
+    assert app.query_params["lesson"] == "language.2"
+    assert app.get("page_link")[0].proto.query_string == "course=language&step=2"
+
+
+@pytest.mark.parametrize("word", ["", "liars", "liars.9", "nobody.1", "liars.1.1"])
+def test_no_way_back_without_a_lesson(word: str) -> None:
+    app = AppTest.from_file(APP, default_timeout=30)
+    app.run()
+    app.query_params["lesson"] = word
+    app.switch_page("pages/lab.py").run()
+    assert not app.exception
+    assert not [x for x in app.get("page_link") if "Back to the lesson" in x.proto.label]

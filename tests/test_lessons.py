@@ -1,0 +1,251 @@
+"""The courses: exactly one prediction is right, what the texts claim holds, bad files are named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_course
+from clair.lessons.quantities import QUANTITIES, without_honest
+from clair.scenario import Scenario, run_scenario
+from clair.synthetic import ProblemSpec
+from clair.ui import copying, lab
+from clair.ui.lab_views import VIEWS
+from clair.ui.lesson_steps import settings
+from clair.ui.lessons import Place, neighbour, place_of
+
+PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
+every_step = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.word)
+
+
+@cache
+def evidence(place: Place) -> Any:
+    """Result of a step, without the app's caches."""
+    if place.course.source == "copying":
+        return copying.PAGE.default_outcome()
+    result = run_scenario(lab.scenario_of(settings(place.step)))
+    return without_honest(result, place.step.honest_leave) if place.step.honest_leave else result
+
+
+@cache
+def computed(place: Place, name: str) -> float:
+    """A quantity of a step."""
+    return QUANTITIES[name].compute(evidence(place))
+
+
+def test_there_are_four_courses_of_ten_to_fifteen_steps_in_all() -> None:
+    assert len(courses()) == 4
+    assert 10 <= len(PLACES) <= 15
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(COURSES)
+
+
+@every_step
+def test_exactly_one_prediction_is_right(place: Place) -> None:
+    step, value = place.step, computed(place, place.step.answer)
+    assert math.isfinite(value)
+    if step.number is None:
+        fitting = [i for i in range(len(step.choices)) if step.fits(i, value)]
+        assert fitting == [step.right_choice(value)]
+        # Far enough from both ends of its range to stay there on another machine.
+        ends = [choice.below for choice in step.choices[:-1]]
+        assert min(abs(value - end) for end in ends) > 1e-4
+    else:
+        number = step.number
+        grid = np.arange(number.low, number.high + number.step / 2, number.step)
+        assert number.low <= value <= number.high
+        fits = [step.fits(float(x), value) for x in grid]
+        assert any(fits)
+        assert np.mean(fits) < 0.4, "a guess without a thought should not fit"
+
+
+@every_step
+def test_what_the_texts_claim_holds(place: Place) -> None:
+    assert place.step.holds, "every step claims something"
+    for claim in place.step.holds:
+        value = computed(place, claim.quantity)
+        assert claim.at_least <= value <= claim.at_most, (claim.quantity, value)
+
+
+@every_step
+def test_settings_are_valid_controls_with_a_result(place: Place) -> None:
+    controls = {control.key: control for control in lab.CONTROLS}
+    for key, value in place.step.values.items():
+        assert key in controls
+        assert controls[key].valid(value), (key, value)
+        assert value != controls[key].default, f"{key} is {value} anyway"
+    assert lab.obstacle(settings(place.step)) is None
+    shown = VIEWS if place.course.source == "lab" else ("verdict", "comparison")
+    assert place.step.view in shown
+
+
+@every_step
+def test_texts_are_short_plain_and_free_of_answers(place: Place) -> None:
+    step = place.step
+    assert 2 <= sum(step.text.count(mark) for mark in (". ", "? ")) + 1 <= 4
+    assert step.question.endswith("?")
+    for text in (step.title, step.text, step.question, step.why, step.look_for):
+        assert "!" not in text
+        assert "—" not in text
+    assert step.look_for[0].islower() or step.look_for.startswith(("FedAvg", "CLAIR", "PCA"))
+    said = QUANTITIES[step.answer].say(computed(place, step.answer))
+    assert said not in step.question
+
+
+def test_every_quantity_is_used_and_says_its_number() -> None:
+    used = {p.step.answer for p in PLACES} | {c.quantity for p in PLACES for c in p.step.holds}
+    assert used == set(QUANTITIES)
+    for quantity in QUANTITIES.values():
+        assert quantity.sentence.count("{}") == 1
+
+
+def test_surprises_and_losses_are_told() -> None:
+    """What the lessons are for: cases where the usual guess, or CLAIR itself, is wrong."""
+    losses = {
+        "averaging.1": ("clair_over_fedavg", 1.1, math.inf),
+        "split.4": ("clair_over_local", 1.2, math.inf),
+        "liars.2": ("found", 0, 0),
+        "liars.3": ("found", 0, 0),
+        "liars.4": ("found", 0, 0),
+        "language.4": ("clair_over_pca", -3, 3),
+    }
+    words = {place.word: place for place in PLACES}
+    for word, (name, low, high) in losses.items():
+        assert low <= computed(words[word], name) <= high
+
+
+def test_without_honest_takes_only_honest_clients() -> None:
+    full = run_scenario(Scenario(spec=ProblemSpec(n_clients=9, contaminated_fraction=0.34)))
+    fewer = without_honest(full, 2)
+    assert fewer.problem.contaminated.sum() == full.problem.contaminated.sum() == 3
+    assert fewer.problem.updates.shape[0] == 7
+    kept = full.problem.updates[full.problem.contaminated]
+    assert np.array_equal(fewer.problem.updates[fewer.problem.contaminated], kept)
+    assert fewer.fit.benign.size == 7
+    assert len(fewer.error_of("clair").per_client) == 4
+
+
+def test_survived_stops_at_the_first_wrong_verdict() -> None:
+    quantity = QUANTITIES["survived"].compute
+    clear = run_scenario(Scenario(spec=ProblemSpec(n_clients=7)))
+    assert quantity(clear) == 3
+    drowned = run_scenario(Scenario(spec=ProblemSpec(n_clients=7, noise=0.3)))
+    assert quantity(drowned) == 0
+
+
+def test_a_ratio_without_meaning_is_refused() -> None:
+    exact = run_scenario(Scenario(spec=ProblemSpec(n_clients=7, noise=0.0)))
+    with pytest.raises(ValueError, match="local makes no error"):
+        QUANTITIES["fedavg_over_local"].compute(exact)
+
+
+GOOD = """
+title = "T"
+about = "A"
+source = "lab"
+[[step]]
+title = "S"
+text = "One. Two."
+question = "Q?"
+why = "W"
+look_for = "l"
+view = "errors"
+answer = "found"
+set = { noise = 0.1 }
+choices = [{ text = "none", below = 1 }, { text = "some" }]
+holds = [{ quantity = "found", at_least = 1 }]
+"""
+
+
+def changed(old: str, new: str) -> Callable[[str], str]:
+    """Edit that must find what it changes."""
+
+    def edit(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda text: text + "x = = 1", "not valid TOML"),
+        (changed('source = "lab"', 'source = "digits"'), "source must be one of lab, copying"),
+        (lambda text: text.split("[[step]]")[0], "at least one"),
+        (changed('title = "S"\n', ""), "step 1: title must be a text"),
+        (changed('why = "W"', 'wy = "W"'), "step 1: unknown key wy"),
+        (changed('answer = "found"', 'answer = "luck"'), "answer must be one of"),
+        (changed('answer = "found"', 'answer = "healed"'), "answer must be one of"),
+        (changed('{ text = "some" }', '{ text = "some", below = 3 }'), "every choice but the last"),
+        (changed("below = 1 }", "below = true }"), "below must be a number"),
+        (changed('{ text = "none", below = 1 }, ', ""), "2 to 5 choices, got 1"),
+        (
+            changed('{ text = "some" }', '{ text = "b", below = 1 }, { text = "c" }'),
+            "below must rise",
+        ),
+        (
+            changed(
+                "choices =", "number = { low = 0, high = 1, step = 1, tolerance = 0 }\nchoices ="
+            ),
+            "either choices or number",
+        ),
+        (
+            changed(
+                'choices = [{ text = "none", below = 1 }, { text = "some" }]',
+                "number = { low = 2, high = 1, step = 1, tolerance = 0 }",
+            ),
+            "low must be below high",
+        ),
+        (changed(", at_least = 1", ""), "a claim needs"),
+        (changed("set =", "honest_leave = -1\nset ="), "honest_leave must be >= 0"),
+        (
+            lambda text: changed('"found"', '"healed"')(changed('"lab"', '"copying"')(text)),
+            "a recorded run cannot be changed",
+        ),
+    ],
+)
+def test_a_bad_file_is_named_with_its_rule(
+    tmp_path: Path, edit: Callable[[str], str], words: str
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    assert read_course(path).steps[0].values == {"noise": 0.1}
+    path.write_text(edit(GOOD), encoding="utf-8")
+    with pytest.raises(CourseError, match=r"^mine\.toml") as caught:
+        read_course(path)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("course", "number", "word"),
+    [
+        ("liars", "2", "liars.2"),
+        ("liars", "9", "liars.1"),
+        ("liars", "0", "liars.1"),
+        ("liars", "two", "liars.1"),
+        ("liars", "٢", "liars.1"),
+        ("liars", None, "liars.1"),
+        ("<script>", "3", "averaging.1"),
+        (None, "3", "averaging.1"),
+    ],
+)
+def test_a_mangled_place_is_the_first_step_of_what_can_be_made_out(
+    course: str | None, number: str | None, word: str
+) -> None:
+    assert place_of(course, number).word == word
+
+
+def test_next_and_back_run_through_all_courses() -> None:
+    place, walked = PLACES[0], [PLACES[0]]
+    while (following := neighbour(place, 1)) is not None:
+        assert neighbour(following, -1) == place
+        place = following
+        walked.append(place)
+    assert walked == PLACES
+    assert neighbour(PLACES[0], -1) is None
