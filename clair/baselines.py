@@ -115,14 +115,14 @@ METHODS: dict[str, MethodInfo] = {
         ),
         MethodInfo(
             "fedavg_benign",
-            "FedAvg of the benign",
+            "FedAvg of the honest",
             "oracle",
             True,
             "The mean of the truly benign clients: needs to know who they are.",
         ),
         MethodInfo(
             "pooled_benign",
-            "Pooled data of the benign",
+            "Pooled data of the honest",
             "oracle",
             True,
             "One model fitted on the truly benign clients' data put together.",

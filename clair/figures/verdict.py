@@ -8,6 +8,10 @@ from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
 
+#: A threshold this many times the highest value is not drawn.
+OUT_OF_SIGHT = 3.0
+
+
 def client_verdict(
     values: np.ndarray,
     theme: ThemeName,
@@ -39,7 +43,13 @@ def client_verdict(
     values = np.asarray(values, dtype=float)
     paper = PAPERS[theme]
     clients = np.arange(1, values.size + 1)
-    top = max(float(values.max()), threshold or 0.0) or 1.0
+    highest = float(values.max())
+    title = _title(values, threshold, flagged, contaminated)
+    if threshold is not None and threshold > OUT_OF_SIGHT * highest > 0:
+        # drawn to scale it would squeeze all clients together at the bottom
+        caption = f"{caption} The line, at {threshold:.3g}, lies above the chart."
+        threshold = None
+    top = max(highest, threshold or 0.0) or 1.0
     figure = new_figure(theme, height)
     if threshold is not None:
         line = role_style("threshold", theme)
@@ -99,9 +109,7 @@ def client_verdict(
         tick0=1,
         dtick=1 if values.size <= 16 else (2 if values.size <= 32 else 4),
     )
-    return Chart(
-        figure, _title(values, threshold, flagged, contaminated), caption, _words(values, flagged)
-    )
+    return Chart(figure, title, caption, _words(values, flagged))
 
 
 def _title(

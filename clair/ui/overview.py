@@ -80,7 +80,8 @@ LIMITS: tuple[Limit, ...] = (
 )
 MAJORITY = (
     "**It needs an honest majority.** With half of the clients or more poisoned, no method can "
-    "tell which group is the honest one."
+    "tell which group is the honest one. Attackers who agree with each other and send updates much "
+    "larger than honest ones sometimes win a little earlier, from 45 % on."
 )
 
 WORDS: tuple[tuple[str, str], ...] = (

@@ -86,6 +86,15 @@ def test_nobody_flagged_needs_no_threshold():
     assert chart.title == "Nobody was flagged"
 
 
+@pytest.mark.parametrize(("threshold", "drawn"), [(2.0, True), (50.0, False)])
+def test_a_line_far_above_every_client_is_told_instead_of_drawn(threshold, drawn):
+    chart = verdict(threshold=threshold)
+    top = chart.figure.layout.yaxis.range[1]
+    assert len(chart.figure.layout.shapes) == 2 * drawn
+    assert top < 4
+    assert (f"{threshold:g}, lies above the chart" in chart.caption) is not drawn
+
+
 VALUES = {
     "local": np.array([0.5, 0.6, 0.7]),
     "fedavg": np.array([0.2, 0.2, 0.2]),
@@ -97,7 +106,7 @@ VALUES = {
 def test_comparison_puts_oracles_last_and_never_calls_them_best():
     chart = method_comparison(VALUES, Measure("exact copies"), "light")
     labels = chart.figure.layout.yaxis.ticktext
-    assert labels[-1] == "<i>FedAvg of the benign (oracle)</i>"
+    assert labels[-1] == "<i>FedAvg of the honest (oracle)</i>"
     assert chart.title == "CLAIR serves the honest clients best: 80%"
     assert "Local only 60%" in chart.alt
 
