@@ -23,7 +23,7 @@ from clair.adapters import (
     write_refined,
 )
 from clair.adapters.errors import printable
-from clair.adapters.options import SIDES, SOLVERS
+from clair.adapters.options import SENSITIVE, SIDES, SOLVERS
 from clair.adapters.report import side_lines, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
@@ -136,7 +136,7 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
     options = AuditOptions(
         rank=args.rank,
         side=args.side,
-        gap=(1.10, 1.15) if args.sensitive else AuditOptions().gap,
+        gap=SENSITIVE if args.sensitive else AuditOptions().gap,
         solver=args.solver,
         pooling=args.pooling,
         screen_coefficients=args.screen,
@@ -155,9 +155,11 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         text = json.dumps(audit_json(result, written), indent=1, ensure_ascii=False)
         _replace(args.out, text + "\n")
     if args.html is not None:
-        from clair.audit_report import html_report
+        from clair.reports.adapters import audit_report
+        from clair.reports.page import to_html
 
-        _replace(args.html, html_report(result, written))
+        report = audit_report(result, written, folder=str(args.folder))
+        _replace(args.html, to_html(report))
     _print(result, written, args)
     return result.exit_code
 

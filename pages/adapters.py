@@ -8,24 +8,30 @@ from clair.adapters.archive import UPLOAD_BYTES
 from clair.adapters.limits import MIB
 from clair.ui import adapters
 from clair.ui.adapters import Source, plain
-from clair.ui.adapters_views import VIEWS, client_table, downloads, headline_numbers, result_of
+from clair.ui.adapters_views import (
+    VIEWS,
+    client_table,
+    headline_numbers,
+    refined_download,
+    result_of,
+    take_of,
+)
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, toolbar
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
 with st.sidebar:
-    st.markdown("**How they are judged**")
-    show_all([control for control in adapters.SETTINGS if control.group == "judge"])
-    st.markdown("**What is written back**")
-    show_all([control for control in adapters.SETTINGS if control.group == "write"])
+    for group, title in adapters.GROUPS.items():
+        st.markdown(f"**{title}**")
+        show_all([control for control in adapters.SETTINGS if control.group == group])
 
 accept_ids_from_url([adapters.VIEW])
 values = read(adapters.CONTROLS)
 options = adapters.options_of(values)
 header("Your adapters")
 answer = st.container()
-toolbar("adapters", adapters.CONTROLS, (), values)
+tools = st.container()
 uploads = st.file_uploader(
     "LoRA adapters of at least three clients",
     type=["zip", "safetensors", "json"],
@@ -38,6 +44,9 @@ source = Source(tuple((file.name, file.file_id, file) for file in uploads))
 st.caption(f"{adapters.HOW_WORDS} {adapters.LIMITS_WORDS}")
 
 result = result_of(source, options)
+take = None if result is None else take_of(source, result, values)
+with tools:
+    toolbar("adapters", adapters.CONTROLS, (), values, take=take)
 if result is None:
     with answer:
         sentence("No verdict: the run was stopped.")
@@ -61,5 +70,5 @@ for note in result.notes:
     st.info(plain(note), icon=":material/info:")
 view = show(adapters.VIEW, label=False)
 VIEWS[view](result, current_theme())
-st.subheader("To take away", anchor=False)
-downloads(source, result, adapters.size_of(values))
+st.subheader("Refined adapters of the kept clients", anchor=False)
+refined_download(source, result, adapters.size_of(values))

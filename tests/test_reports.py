@@ -18,13 +18,18 @@ import numpy as np
 import pytest
 
 from clair.__main__ import main
+from clair.adapters import AuditOptions, audit, audit_json, read_folder
+from clair.adapters.options import SENSITIVE
+from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.figures.base import Chart, new_figure
+from clair.reports.adapters import audit_recipe, audit_report, deviations
+from clair.reports.adapters import clients as audit_clients
 from clair.reports.document import Fact, Report, Screen, Section, Setting
 from clair.reports.lab import lab_report
 from clair.reports.page import to_html
 from clair.reports.recipe import Recipe
 from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
-from clair.reports.tables import safe_cell, table, to_csv
+from clair.reports.tables import table, to_csv
 from clair.reports.tasks import task_json, task_recipe
 from clair.scenario import Scenario, run_scenario
 from clair.synthetic import ProblemSpec
@@ -309,3 +314,50 @@ def test_no_text_is_a_formula_for_a_spreadsheet(start):
     assert first[0].endswith("HYPERLINK(1)")
     assert first[1] == "-1.5"
     assert second == ["a-b", ""]
+
+
+AUDITS = {
+    "defaults": AuditOptions(),
+    "input side, sensitive, rank 5": AuditOptions(rank=5, side="input", gap=SENSITIVE),
+    "irls, screened, pooled": AuditOptions(
+        solver="irls", screen_coefficients=True, pooling="eb", side="output"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", AUDITS)
+def test_snippet_and_command_of_an_audit_give_the_same_numbers(name, tmp_path, capsys):
+    folder = str(ROOT / "assets" / "adapters" / "sites")
+    wanted = numbers_of(audit(read_folder(Path(folder)), AUDITS[name]))
+    recipe = audit_recipe(AUDITS[name], folder)
+    names, printed = run_snippet(recipe.python)
+    assert numbers_of(names["result"]) == wanted
+    assert printed.startswith(wanted["sentence"])
+    words = shlex.split(recipe.command)[3:]
+    assert main([*words, "--out", str(tmp_path / "o.json")]) == wanted["exit_code"]
+    capsys.readouterr()
+    written = json.loads((tmp_path / "o.json").read_text(encoding="utf-8"))
+    assert {**written, "seconds": None} == wanted
+
+
+def numbers_of(result: Any) -> dict[str, Any]:
+    """All numbers of an audit but how long it took."""
+    return {**json.loads(json.dumps(audit_json(result))), "seconds": None}
+
+
+def test_names_of_uploaded_adapters_are_text_in_every_file(tmp_path):
+    root = tmp_path / "sites"
+    write_simulated(root, SimulatedSet(n_clients=6, n_poisoned=1, layers=2, seed=3))
+    names = ["=cmd()", "<img src=x onerror=alert(1)>", "*bold* `code`"]
+    for name, folder in zip(names, sorted(root.iterdir()), strict=False):
+        folder.rename(root / name)
+    result = audit(read_folder(root))
+    found = parsed(to_html(audit_report(result)))
+    tags = [name for name, _ in found.tags]
+    assert "img" not in tags
+    assert tags.count("script") == 3
+    assert names[1] in found.text
+    for content in (to_csv(audit_clients(result)), to_csv(deviations(result))):
+        cells = [row[0] for row in csv.reader(io.StringIO(content))][1:]
+        assert "'=cmd()" in cells
+        assert "=cmd()" not in cells

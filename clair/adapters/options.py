@@ -12,6 +12,8 @@ from clair.pipeline import FitOptions
 PEFT_SIDES = ("output", "input")
 SIDES = ("auto", *PEFT_SIDES)
 SOLVERS = ("convex", "irls")
+#: Ratios of the gap rule that flag at smaller gaps: more colluders found, more false alarms.
+SENSITIVE = (1.10, 1.15)
 
 #: Told of the stage, and of how many of how many steps of it are done; may raise to stop the audit.
 Step = Callable[[str, int, int], None]

@@ -28,11 +28,10 @@ from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, 
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import MIB
-from clair.adapters.options import Step
+from clair.adapters.options import SENSITIVE, Step
 from clair.ui.state import Control
 
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
-SENSITIVE = (1.10, 1.15)
 #: Audits at once over all visitors, and how long one waits for a turn, in seconds.
 WORKERS, PATIENCE = 2, 120.0
 
@@ -126,6 +125,10 @@ VIEW = Control(
     group="view",
 )
 CONTROLS: tuple[Control, ...] = (*SETTINGS, VIEW)
+
+
+#: Headings of the groups of settings.
+GROUPS = {"judge": "How they are judged", "write": "What is written back"}
 
 
 def options_of(values: dict[str, Any]) -> AuditOptions:

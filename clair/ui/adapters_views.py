@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -14,7 +14,6 @@ from clair.adapters import Audit, AuditOptions, audit_json
 from clair.adapters.errors import AdapterError
 from clair.adapters.report import side_lines
 from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED
-from clair.audit_report import html_report
 from clair.figures.adapters import (
     client_scores,
     deviation_map,
@@ -25,9 +24,12 @@ from clair.figures.adapters import (
 from clair.figures.base import Chart
 from clair.narrative import times
 from clair.palette import ThemeName
+from clair.reports.adapters import audit_recipe, audit_report, clients, deviations
+from clair.reports.adapters import modules as modules_table
 from clair.ui import adapters
 from clair.ui.adapters import Source, plain
 from clair.ui.results import show_chart
+from clair.ui.takeaway import TakeAway, screen_of
 
 _RESULT, _STOPPED = "_adapters_result", "_adapters_stopped"
 _SHARES = {"read": (0.0, 0.3), "detect": (0.3, 0.6), "split": (0.6, 0.98), "report": (0.98, 1.0)}
@@ -213,40 +215,33 @@ VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
 }
 
 
-def downloads(source: Source, result: Audit, size: dict[str, Any]) -> None:
-    """Refined adapters, the report, and all numbers."""
-    first, second, third = st.columns(3)
-    common: dict[str, Any] = {
-        "icon": ":material/download:",
-        "on_click": "ignore",
-        "width": "stretch",
-    }
+def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> None:
+    """Refined adapters of the kept clients."""
     kept = len(result.named(KEPT))
-    with first:
-        st.download_button(
-            f"Refined adapters ({kept})",
-            data=lambda: adapters.refined_zip(source, result.options, size),
-            file_name="clair-refined-adapters.zip",
-            mime="application/zip",
-            key="adapters_refined",
-            disabled=bool(result.reason) or kept == 0,
-            **common,
-        )
-    with second:
-        st.download_button(
-            "Report as HTML",
-            data=lambda: html_report(result),
-            file_name="clair-audit.html",
-            mime="text/html",
-            key="adapters_html",
-            **common,
-        )
-    with third:
-        st.download_button(
-            "All numbers as JSON",
-            data=lambda: json.dumps(audit_json(result), indent=1),
-            file_name="clair-audit.json",
-            mime="application/json",
-            key="adapters_json",
-            **common,
-        )
+    st.download_button(
+        f"Refined adapters ({kept})",
+        data=lambda: adapters.refined_zip(source, result.options, size),
+        file_name="clair-refined-adapters.zip",
+        mime="application/zip",
+        key="adapters_refined",
+        disabled=bool(result.reason) or kept == 0,
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def take_of(source: Source, result: Audit, values: dict[str, Any]) -> TakeAway:
+    """What can be taken away of an audit."""
+    folder = "DIR" if source.files else "assets/adapters/sites"
+    screen = screen_of("adapters", adapters.CONTROLS, values, adapters.GROUPS)
+    return TakeAway(
+        name="clair-audit",
+        recipe=audit_recipe(result.options, folder),
+        report=lambda: audit_report(result, folder=folder, screen=screen),
+        tables={
+            "Clients": partial(clients, result),
+            "Modules": partial(modules_table, result),
+            "Deviations": partial(deviations, result),
+        },
+        numbers=partial(audit_json, result),
+    )

@@ -80,7 +80,7 @@ def test_html_report_asks_nobody_for_anything_and_escapes_names(site, tmp_path, 
     assert run(site.root, "--rank", "2", "--html", tmp_path / "r.html") == 1
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert page.count("<figure") == 5
-    assert len(re.findall(r"plotly\.js v\d", page)) == 1
+    assert len(re.findall(r"plotly\.js \(cartesian[^)]*\) v\d", page)) == 1
     assert "<img src=x" not in page
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page.split("<body>")[1])
     capsys.readouterr()

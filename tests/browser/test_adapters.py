@@ -51,8 +51,9 @@ def test_upload_judge_download_and_nothing_for_the_next_visitor(
     assert "truncation.json" in names
     assert sum(name.endswith("adapter_model.safetensors") for name in names) == 5
     assert not any(poisoned in name for name in names)
+    page.get_by_role("button", name="Take it away").click()
     with page.expect_download() as caught:
-        page.get_by_role("button", name="Report as HTML").click()
+        page.get_by_role("button", name="Report", exact=True).click()
     caught.value.save_as(tmp_path / "report.html")
     page.reload()
     first.idle()
@@ -63,11 +64,13 @@ def test_the_html_report_draws_its_charts_and_asks_for_nothing(
     chromium: Any, tmp_path: Path
 ) -> None:
     from clair.adapters import audit, read_folder
-    from clair.audit_report import html_report
+    from clair.reports.adapters import audit_report
+    from clair.reports.page import to_html
 
     write_simulated(tmp_path / "s", SimulatedSet())
     report = tmp_path / "report.html"
-    report.write_text(html_report(audit(read_folder(tmp_path / "s"))), encoding="utf-8")
+    found = audit(read_folder(tmp_path / "s"))
+    report.write_text(to_html(audit_report(found)), encoding="utf-8")
     page = chromium.new_page()
     asked: list[str] = []
     problems: list[str] = []

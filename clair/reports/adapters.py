@@ -1,0 +1,250 @@
+"""The report of an audit of LoRA adapters; their names come from outside and are never trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clair.adapters.options import SENSITIVE, AuditOptions
+from clair.adapters.report import side_lines
+from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED, Audit, ModuleReport
+from clair.adapters.writer import WrittenAdapter
+from clair.figures.adapters import (
+    client_scores,
+    deviation_map,
+    layer_map,
+    shared_energy,
+    sides_compared,
+)
+from clair.figures.base import Chart
+from clair.narrative import count, times
+from clair.reports.document import Fact, Report, Screen, Section
+from clair.reports.lab import SOURCE
+from clair.reports.provenance import made_with
+from clair.reports.recipe import Recipe, call, command, differing, literal
+from clair.reports.tables import Table, table
+
+_MAX_LAYER_MAPS = 6
+
+
+def audit_report(
+    audit: Audit,
+    written: Sequence[WrittenAdapter] = (),
+    *,
+    folder: str = "DIR",
+    screen: Screen | None = None,
+) -> Report:
+    """Verdict by client, where it comes from, and both sides compared.
+
+    Parameters
+    ----------
+    audit : Audit
+    written : sequence of WrittenAdapter
+        Refined adapters, if some were written.
+    folder : str
+        Where the adapters lie, for the code that repeats the audit.
+    screen : Screen, optional
+    """
+    sections = [Section("Verdict by client", charts=_scores(audit), tables=(clients(audit),))]
+    if not audit.reason:
+        flagged = [k for k, c in enumerate(audit.judged_clients) if c.verdict == FLAGGED]
+        maps = [layer_map(audit, k, "light") for k in flagged[:_MAX_LAYER_MAPS]]
+        sections += [
+            Section("Where they deviate", charts=(deviation_map(audit, "light"), *maps)),
+            Section(
+                "Modules, and both sides compared",
+                tuple(f"{line[0].upper()}{line[1:]}." for line in side_lines(audit)),
+                charts=(shared_energy(audit, "light"), sides_compared(audit, "light")),
+                tables=(modules(audit),),
+            ),
+        ]
+    if written:
+        sections.append(Section("Refined adapters", tables=(_written(written),)))
+    return Report(
+        page="Your adapters",
+        title="Which of these LoRA adapters to trust",
+        sentence=audit.sentence(),
+        recipe=audit_recipe(audit.options, folder),
+        screen=screen or Screen(),
+        facts=_facts(audit),
+        sections=tuple(sections),
+        method=(*_method(audit), SOURCE),
+        limits=_limits(audit),
+        made_with=made_with("safetensors"),
+    )
+
+
+def _scores(audit: Audit) -> tuple[Chart, ...]:
+    return () if audit.reason else (client_scores(audit, "light"),)
+
+
+def _facts(audit: Audit) -> tuple[Fact, ...]:
+    n = len(audit.judged_clients)
+    missing = len(audit.clients) - n
+    facts = [
+        Fact(f"{len(audit.named(FLAGGED))} of {n}", "flagged", "of those that could be judged"),
+        Fact(str(len(audit.named(KEPT))), "kept", f"{missing} not judged"),
+        Fact(str(len(audit.modules)), "modules", audit.base_model),
+    ]
+    if not audit.reason:
+        side = audit.sides[audit.side]
+        clear = times(min(side.margin, 999.0)) if side.flagged.any() else "–"
+        facts.append(Fact(clear, "margin of the verdict", "lowest flagged over highest kept score"))
+        facts.append(Fact(str(audit.rank), "shared rank", f"{audit.side} side"))
+    return tuple(facts)
+
+
+def _method(audit: Audit) -> tuple[str, ...]:
+    asked = audit.options
+    rank = "chosen from the updates" if asked.rank == "auto" else f"set to {asked.rank}"
+    side = (
+        "the side of which more is shared"
+        if asked.side == "auto"
+        else f"the {asked.side} side, as asked"
+    )
+    return (
+        "**The verdict.** Each adapter's effect on a module is a low-rank matrix. All modules are "
+        "judged together: the score of a client is what the directions that the *other* clients "
+        "share leave unexplained of its updates, relative to a typical update (ours). Clients "
+        "above the widest gap between scores are flagged, if it is at least "
+        f"{asked.gap[0]:g} to {asked.gap[1]:g} times wide. The rank in each module is {rank}; what "
+        f"decides is {side}."
+        + (" The coefficient screen (ours) was on." if asked.screen_coefficients else ""),
+        f"**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "
+        f"updates are split into low rank plus block sparse ({asked.solver} solver).",
+    )
+
+
+def _limits(audit: Audit) -> tuple[str, ...]:
+    notes = list(audit.notes)
+    notes += [f"{c.name}: {note}" for c in audit.clients for note in c.notes]
+    return (
+        *notes,
+        "A flag says that an adapter does not share what the others have in common. That may be "
+        "poison, or honest work on something else: look at it before you judge a person by it.",
+        "From one half of the clients on no method can tell poisoned from honest: whoever is in "
+        "the majority looks honest.",
+        "Poison that stays inside the directions all share, such as a flipped sign, is seen by "
+        "the coefficient screen only, and a weak one by nothing.",
+    )
+
+
+def clients(audit: Audit) -> Table:
+    """A row a client, flagged ones first."""
+    order = {FLAGGED: 0, NOT_JUDGED: 1, KEPT: 2}
+    rows = []
+    for client in sorted(audit.clients, key=lambda c: order[c.verdict]):
+        where = "; ".join(f"{name} ({min(t, 9999):.1f}×)" for name, t in client.where[:2])
+        why = "; ".join(client.reasons) or where
+        rows.append(
+            (client.name, client.verdict, client.score, client.norm, client.rank or None, why)
+        )
+    return table(
+        "clients",
+        "Every client",
+        (
+            ("client", "client"),
+            ("verdict", "verdict"),
+            ("score", "score"),
+            ("contamination_norm", "‖S‖"),
+            ("rank", "rank"),
+            ("why", "why, or where it deviates most"),
+        ),
+        rows,
+        f"{count(len(rows), 'adapter')}. × is how many times more than usual it deviates there.",
+    )
+
+
+def modules(audit: Audit) -> Table:
+    """A row a module."""
+    names = [client.name for client in audit.judged_clients]
+    flagged = [k for k, c in enumerate(audit.judged_clients) if c.verdict == FLAGGED]
+    return table(
+        "modules",
+        "Every module",
+        (
+            ("module", "module"),
+            ("shape", "shape"),
+            ("n_clients", "clients"),
+            ("shared_output", "shared, output"),
+            ("shared_input", "shared, input"),
+            ("rank_output", "rank, output"),
+            ("rank_input", "rank, input"),
+            ("furthest", "flagged client furthest off"),
+        ),
+        [
+            (
+                module.name,
+                f"{module.shape[0]} × {module.shape[1]}",
+                module.n_clients,
+                module.shared_energy["output"],
+                module.shared_energy["input"],
+                module.suggested_rank["output"],
+                module.suggested_rank["input"],
+                _furthest(module, names, flagged),
+            )
+            for module in audit.modules
+        ],
+        "Shared: share of a kept client's update in the others' directions, 0 to 1. Rank: how many "
+        "directions the updates of this module suggest.",
+    )
+
+
+def _furthest(module: ModuleReport, names: Sequence[str], flagged: Sequence[int]) -> str:
+    here = [(float(module.deviation[k]), names[k]) for k in flagged]
+    worst = max((pair for pair in here if pair[0] == pair[0]), default=None)
+    return "" if worst is None else f"{worst[1]} ({min(worst[0], 9999):.1f}×)"
+
+
+def deviations(audit: Audit) -> Table:
+    """A row a client and module: how far off what the others share."""
+    return table(
+        "deviations",
+        "Every client and module",
+        [(name, name) for name in ("client", "verdict", "module", "times_typical")],
+        [
+            (client.name, client.verdict, module.name, module.deviation[k])
+            for k, client in enumerate(audit.judged_clients)
+            for module in audit.modules
+        ],
+    )
+
+
+def _written(written: Sequence[WrittenAdapter]) -> Table:
+    return table(
+        "refined",
+        "What was written back",
+        (("client", "client"), ("rank", "rank"), ("truncation_error", "truncation error")),
+        [(w.name, w.rank, w.truncation_error) for w in written],
+        "Truncation error: what cutting to the rank lost, relative to the refined update.",
+    )
+
+
+def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
+    """Python and shell for an audit of the adapters below `folder`."""
+    changed = differing(options, AuditOptions())
+    shell = {f"--{name}": changed[name] for name in ("rank", "side", "solver") if name in changed}
+    if options.gap == SENSITIVE:
+        shell["--sensitive"] = True
+    if options.screen_coefficients:
+        shell["--screen"] = True
+    if "pooling" in changed:
+        shell["--pooling"] = changed["pooling"]
+    lines = [
+        "from pathlib import Path",
+        "",
+        "from clair.adapters import AuditOptions, audit, read_folder",
+        "",
+        f"adapters = read_folder(Path({literal(folder)}))",
+        call("options = AuditOptions", **changed),
+        "result = audit(adapters, options)",
+        "",
+        "print(result.sentence())",
+        "for client in result.clients:",
+        '    print(f"{client.name:<24} {client.verdict:<10} {client.score:.6g}")',
+    ]
+    return Recipe(
+        "\n".join(lines),
+        command("python", "-m", "clair", "audit", folder, options=shell),
+        "`DIR` is a folder that holds the adapters, one folder each. " * (folder == "DIR")
+        + "`--out FILE` writes all numbers.",
+    )
