@@ -32,7 +32,7 @@ page = st.navigation(
     ],
     position="top",
 )
-settle()
+settle(page.url_path)
 dress()
 job_badge()
 page.run()

@@ -8,8 +8,9 @@ from clair.narrative import scenario_sentence
 from clair.ui import lab
 from clair.ui.controls import show, show_all
 from clair.ui.lab_views import VIEWS, headline_numbers
-from clair.ui.layout import blocked, current_theme, guard, header, sentence, toolbar
+from clair.ui.layout import blocked, current_theme, guard, header, sentence, settings, toolbar
 from clair.ui.parcels import of_lab
+from clair.ui.present import presenting
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
@@ -20,7 +21,7 @@ GROUPS = {
     "shape": "Size and draw",
 }
 
-with st.sidebar:
+with settings(header("Subspace lab")):
     for group, title in GROUPS.items():
         st.markdown(f"**{title}**")
         show_all([control for control in lab.SCENARIO if control.group == group])
@@ -28,7 +29,6 @@ with st.sidebar:
         show_all(lab.OPTIONS)
 
 accept_ids_from_url([lab.VIEW])
-header("Subspace lab")
 above = st.container()
 # Drawn before it is read and whether or not there is a result: only then does a link's first run
 # know its view, and a detour over settings without a result does not lose it.
@@ -44,7 +44,8 @@ result = lab.solve(lab.scenario_of(values))
 with above:
     sentence(scenario_sentence(result))
     toolbar("lab", lab.CONTROLS, lab.PRESETS, values, take=of_lab(result, values))
-    headline_numbers(result)
+    if not presenting():
+        headline_numbers(result)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")
 VIEWS[view](result, current_theme())

@@ -107,7 +107,7 @@ def flow(story: Story, theme: ThemeName, hub: str, remark: str) -> str:
 def bars(groups: Iterable[tuple[str, Sequence[Bar]]]) -> str:
     """Horizontal bars in groups, with a dashed line where training alone stands."""
     groups = list(groups)
-    longest = 1.22 * max(100.0, *(bar.value for _, bars in groups for bar in bars))
+    longest = max(100.0, *(bar.value for _, bars in groups for bar in bars))
     mark = f'<span class="mark" style="left:{100 / longest:.2%}"></span>'
     parts = []
     for title, bars in groups:
@@ -121,7 +121,7 @@ def bars(groups: Iterable[tuple[str, Sequence[Bar]]]) -> str:
             parts.append(
                 f'<span class="label">{to_html(bar.label)}{remark}</span><span class="track">'
                 f'<span class="fill {bar.fill}" style="width:{width}"></span>{mark}'
-                f'<span class="value" style="left:{at}">{pct(bar.value)}</span></span>'
+                f'<span class="value" style="left:{at}"><span>{pct(bar.value)}</span></span></span>'
             )
     return f'<div class="bars">{"".join(parts)}</div>'
 

@@ -55,10 +55,12 @@ _CSS = """
   align-items: center; }
 .bars .label { font-size: .92em; line-height: 1.25; text-align: right; }
 .bars .label small { display: block; color: var(--muted); font-size: .85em; }
-.bars .track { position: relative; height: 1.9em; border-left: 1px solid var(--muted); }
+.bars .track { position: relative; margin-right: 4em; height: 1.9em;
+  border-left: 1px solid var(--muted); }
 .bars .fill { position: absolute; inset: 0 auto 0 0; }
 .bars .value { position: absolute; top: 50%; transform: translateY(-50%); padding-left: .45em;
-  font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; }
+  font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; z-index: 1; }
+.bars .value span { background: var(--paper); }
 .bars .mark { position: absolute; top: -.32em; bottom: -.32em; border-left: 2px dashed var(--ink); }
 .bars .gap { grid-column: 1 / -1; font-size: .85em; color: var(--muted); padding-top: .5em; }
 .key { display: flex; flex-wrap: wrap; gap: .3em 1.6em; font-size: .85em; color: var(--muted);
@@ -97,6 +99,7 @@ _CSS = """
   .slide .note { order: 3; }
   .wide-only { display: none; }
   .three { grid-template-columns: 1fr; gap: 1.3em; }
+  .bars { grid-template-columns: minmax(5em, 8.5em) 1fr; gap: .55em .6em; }
   .three .arrows { max-width: 9em; }
   .facts > div { grid-template-columns: 1fr; gap: .3em; }
   .facts b { font-size: 1.5em; }
@@ -110,7 +113,10 @@ _STAGE = """
 .slide { font-size: clamp(15px, min(1.5cqi, 2.55vh), 44px); min-height: calc(100dvh - 6.5rem);
   --tall: 15em; border: 0; padding: 0; }
 .slide .headline { font-size: 2.1em; }
-@container (max-width: 760px) { .slide { font-size: 16px; min-height: 0; --tall: 10em; } }
+@container (max-width: 760px) {
+  .slide { font-size: 16px; min-height: 0; --tall: 10em; }
+  .slide .headline { font-size: 1.5em; }
+ }
 """
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import streamlit as st
 
 from clair.board import SLIDES, Story, tell
+from clair.ui.copy_link import copy_link
 from clair.ui.hotkeys import hotkeys
-from clair.ui.present import present_button, set_presenting
+from clair.ui.layout import current_theme
+from clair.ui.present import present_button, presenting, set_presenting
 from clair.ui.state import Control, keep, open_screen
 
 SLIDE = Control(
@@ -131,4 +133,6 @@ def bar(slide: int) -> None:
         on_click=draw_others,
         help="Five new hospitals, one of them poisoned; all numbers are computed anew.",
     )
+    if not presenting():
+        copy_link("board_copy_link", current_theme())
     present_button("board")

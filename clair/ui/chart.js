@@ -3,6 +3,8 @@
 
 const BUNDLE = "app/static/plotly-cartesian.min.js"
 const LINE = 22
+const BASE_TYPE = 15
+const PIXELS = ["height", "ticklen", "standoff", "xshift", "yshift"]
 
 // The server sends scripts of its static folder as plain text, which a script element refuses.
 function library() {
@@ -16,6 +18,21 @@ function library() {
       document.head.append(script)
     }))
   return window.clairPlotly
+}
+
+// On stage a chart's type grows with the page's; nothing else says how large that is in a window.
+function enlarged(part, factor) {
+  if (factor === 1 || part === null || typeof part !== "object") return part
+  if (Array.isArray(part)) return part.map((entry) => enlarged(entry, factor))
+  return Object.fromEntries(Object.entries(part).map(([key, value]) => {
+    const inside = enlarged(value, factor)
+    if (typeof value === "number") return [key, PIXELS.includes(key) ? value * factor : value]
+    if ((key.endsWith("font") || key === "marker") && typeof value?.size === "number") {
+      return [key, { ...inside, size: value.size * factor }]
+    }
+    if (key !== "margin") return [key, inside]
+    return [key, Object.fromEntries(Object.entries(value).map(([side, n]) => [side, n * factor]))]
+  }))
 }
 
 function wrapped(text, width) {
@@ -95,9 +112,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.chart = data
   root.setAttribute("aria-label", data.alt)
   root.leave ??= prepare(root)
-  if (root.spec !== data.spec) {
-    root.spec = data.spec
-    const { data: traces, layout: { height, ...layout } } = JSON.parse(data.spec)
+  const type = parseFloat(getComputedStyle(document.documentElement).fontSize)
+  const factor = data.stage ? type / BASE_TYPE : 1
+  if (root.spec !== data.spec || root.factor !== factor) {
+    Object.assign(root, { spec: data.spec, factor })
+    const figure = JSON.parse(data.spec)
+    const { height, ...layout } = enlarged(figure.layout, factor)
+    const traces = enlarged(figure.data, factor)
     plot.style.height = `${height}px`
     plot.style.cursor = data.clickable ? "pointer" : ""
     library().then(async (Plotly) => {

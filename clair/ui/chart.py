@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 
 from clair.figures.base import Chart
+from clair.ui.present import presenting
 
 _HTML = """
 <div class="clair-chart" role="figure">
@@ -103,6 +104,7 @@ def draw(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = Non
             "title": chart.title,
             "file": f"clair-{key.replace('_', '-')}",
             "clickable": on_click is not None,
+            "stage": presenting(),
         },
         on_clicked_change=clicked,
         width="stretch",

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
@@ -41,7 +42,9 @@ def current_theme() -> ThemeName:
 
 @contextmanager
 def column(width: int = 1080) -> Iterator[None]:
-    """A centred column for pages that are read from top to bottom."""
+    """A centred column for pages that are read from top to bottom; wider on stage, as its type."""
+    if presenting():
+        width = width * 3 // 2
     with st.container(horizontal_alignment="center"), st.container(width=width):
         yield
 
@@ -60,18 +63,33 @@ def dress() -> None:
         st.html(f"<style>{rules}</style>")
 
 
-def header(title: str, *, stage_button: bool = True) -> None:
+def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:
     """Title of a page; the plain sentence about its numbers follows with `sentence`.
 
-    Beside it stands the button of presenter mode, unless the page has it elsewhere.
+    Beside it stands the button of presenter mode, unless the page has it elsewhere, and a place
+    for `settings`, which is returned.
     """
     back_to_lesson()
-    if not stage_button:
-        st.title(title, anchor=False)
-        return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title(title, anchor=False)
-        present_button()
+        place = st.container(width="content")
+        if stage_button:
+            present_button()
+    return place
+
+
+@contextmanager
+def settings(place: DeltaGenerator | None = None) -> Iterator[None]:
+    """Where a page's controls go: the sidebar, or on stage a popover at `place`.
+
+    Without a place the popover stands where the script does.
+    """
+    if not presenting():
+        with st.sidebar:
+            yield
+        return
+    with (place or st).popover("Settings", icon=":material/tune:"):
+        yield
 
 
 def sentence(text: str) -> None:
@@ -87,8 +105,24 @@ def toolbar(
     *,
     take: TakeAway | None = None,
 ) -> None:
-    """Row of presets, Reset, Copy link and what can be taken away; what to look for below."""
+    """Row of presets, Reset, Copy link and what can be taken away; what to look for below.
+
+    On stage only the last.
+    """
     active = active_preset(presets, controls, values)
+    if not presenting():
+        _tools(page, controls, presets, active, take)
+    if active is not None:
+        st.caption(f"**{active.name}.** Look for: {active.look_for}")
+
+
+def _tools(
+    page: str,
+    controls: Sequence[Control],
+    presets: Sequence[Preset],
+    active: Preset | None,
+    take: TakeAway | None,
+) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if presets:
             _preset_menu(page, controls, presets, active)
@@ -103,8 +137,6 @@ def toolbar(
         copy_link(f"{page}_copy_link", current_theme())
         if take is not None:
             take_away(page, take)
-    if active is not None:
-        st.caption(f"**{active.name}.** Look for: {active.look_for}")
 
 
 def _preset_menu(

@@ -9,6 +9,7 @@ from clair.ui.hotkeys import hotkeys
 #: Name in the address; ``present=1`` opens a page on stage.
 PARAMETER = "present"
 _ON = "_presenting"
+_PAGE = "_presented_page"
 
 # Type grows with the window, so that a full-screen page is read from the back row; a phone keeps
 # what it has. The frame around the page goes.
@@ -24,15 +25,19 @@ def presenting() -> bool:
     return bool(st.session_state.get(_ON, False))
 
 
-def settle() -> None:
-    """Agree with the address on the mode; call before the page runs.
+def settle(page: str) -> None:
+    """Agree with the address of `page` on the mode; call before the page runs.
 
-    Streamlit empties the address on the way to another page, the mode stays.
+    Streamlit empties the address on the way to another page; the mode stays and is written anew.
+    Only there: written again whenever it is missing, it would hold up the browser's Back.
     """
+    arrived = st.session_state.get(_PAGE) != page
+    st.session_state[_PAGE] = page
     raw = st.query_params.get(PARAMETER)
     if raw is not None:
         st.session_state[_ON] = raw.strip().lower() in ("1", "true")
-    _write()
+    if arrived or raw is not None:
+        _write()
 
 
 def set_presenting(on: bool) -> None:
@@ -57,9 +62,12 @@ def _pressed(name: str) -> None:
 
 def present_button(page: str = "frame") -> None:
     """The button and the keys that enter and leave presenter mode."""
-    on = presenting()
+    with st.container(horizontal=True, gap=None, width="content"):
+        _button(page, presenting())
+
+
+def _button(page: str, on: bool) -> None:
     bindings = {"p": "toggle", "P": "toggle"} | ({"Escape": "leave"} if on else {})
-    hotkeys(f"{page}_present_keys", bindings, on_press=_pressed)
     st.button(
         "Leave" if on else "Present",
         key=f"{page}_present",
@@ -71,3 +79,4 @@ def present_button(page: str = "frame") -> None:
         on_click=set_presenting,
         args=(not on,),
     )
+    hotkeys(f"{page}_present_keys", bindings, on_press=_pressed)

@@ -16,7 +16,7 @@ from clair.synthetic import ProblemSpec
 from clair.theory.statements import of_section
 from clair.ui import lab
 from clair.ui.controls import show_all
-from clair.ui.layout import toolbar
+from clair.ui.layout import settings, toolbar
 from clair.ui.state import Control, Preset, accept_ids_from_url, read
 
 SECTION = Control(
@@ -284,7 +284,7 @@ def sidebar(section: str) -> None:
     shown = [c for c in SCENARIO if c.key.removeprefix("th_") in used]
     sized = [c for c in SCENARIO if c.key.removeprefix("th_") in size]
     rest = [c for c in SCENARIO if c not in shown and c not in sized]
-    with st.sidebar:
+    with settings():
         st.markdown("**The problem**")
         show_all(shown)
         with st.expander("Size and draw"):
