@@ -3,6 +3,7 @@ const SVG = "http://www.w3.org/2000/svg"
 const PACES = { slow: 1600, normal: 700, fast: 250 }  // milliseconds of the first steps
 const HEIGHT = 214, FOOT = 34
 const TICKS = 4
+const TYPE = 15  // size of the page's type that the drawing is made for
 
 const make = (tag, attributes = {}, text) => {
   const node = document.createElementNS(SVG, tag)
@@ -246,6 +247,8 @@ export default function ({ data, parentElement }) {
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)")
   const end = data.iterations.length - 1
   const id = JSON.stringify([data.iterations, data.values[end], data.norms[end]])
+  // Streamlit calls this again after every run, and cleans up only when the player leaves the page.
+  const wasPlaying = root.kept?.stop?.() ?? false
   const kept = root.kept ?? { at: 0, atEnd: calm.matches, seen: false, pace: "normal" }
   const fresh = kept.id !== id
   // Other settings, same iteration: what does the third step look like there?
@@ -286,14 +289,18 @@ export default function ({ data, parentElement }) {
   }
   const draw = () => {
     root.classList.add("still")
+    // In presenter mode the type is larger, and the drawing with it.
+    const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / TYPE
     painters = Object.entries(PANELS).map(([name, panel]) => {
       const svg = find(name)
-      const width = Math.max(svg.parentElement.clientWidth, 240)
+      const room = Math.max(svg.parentElement.clientWidth, 240)
+      const width = room / scale
       const caption = svg.closest("figure").querySelector("figcaption")
       svg.setAttribute("aria-label", [...caption.children].map((e) => e.textContent).join(". "))
       svg.replaceChildren()
-      svg.setAttribute("width", width)
-      svg.setAttribute("height", HEIGHT)
+      svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`)
+      svg.setAttribute("width", room)
+      svg.setAttribute("height", HEIGHT * scale)
       return panel(svg, width, data)
     })
     show()
@@ -343,6 +350,7 @@ export default function ({ data, parentElement }) {
   }
 
   draw()
+  if (wasPlaying && at < end) next()
   label()
   let drawn = root.clientWidth
   const sizes = new ResizeObserver(() => {
@@ -356,5 +364,12 @@ export default function ({ data, parentElement }) {
     if (fresh && !calm.matches && end > 0) start()
   }, { threshold: 1 })
   seen.observe(play)
-  return () => { clearTimeout(timer); sizes.disconnect(); seen.disconnect() }
+  kept.stop = () => {
+    const running = playing()
+    clearTimeout(timer)
+    sizes.disconnect()
+    seen.disconnect()
+    return running
+  }
+  return kept.stop
 }

@@ -132,3 +132,38 @@ def test_other_settings_keep_the_iteration(server: Any, visit: Callable[..., Any
     visitor.idle()
     assert shown(page, "where").startswith("iteration 3 of ")
     assert shown(page, "objective") != before
+
+
+def test_a_new_run_while_playing_leaves_one_player_that_goes_on(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, reduced_motion="reduce")
+    page = visitor.go("/lab?view=steps")
+    page.get_by_label("Speed").select_option("slow")
+    page.get_by_role("button", name="Play").click()
+    until(page, f"iteration 1 of {LAST}")
+    page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("() => location.search.includes('noise')")
+    visitor.idle()
+    page.get_by_role("button", name="Pause").wait_for()
+    # two players would count each other's steps
+    page.evaluate(
+        """() => {
+          const where = document.querySelector('[data-testid=stMain]')
+          const root = [...where.querySelectorAll('*')].find((e) => e.shadowRoot
+            ?.querySelector('.stepper')).shadowRoot
+          window.seen = []
+          new MutationObserver(() => window.seen.push(
+            Number(root.querySelector('output').innerText.split(' ')[1])
+          )).observe(root.querySelector('output'), { childList: true, characterData: true,
+            subtree: true })
+        }"""
+    )
+    page.get_by_label("Speed").select_option("fast")
+    page.locator(".stepper [data-is=words]").get_by_text("Finished").wait_for()
+    seen = page.evaluate("() => window.seen")
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    fresh = run_scenario(Scenario(ProblemSpec(noise=0.02))).fit
+    assert shown(page, "where") == f"iteration {fresh.n_iter} of {fresh.n_iter}"
+    assert float(shown(page, "objective")) == pytest.approx(fresh.objective, rel=1e-3)
