@@ -6,12 +6,12 @@ import streamlit as st
 
 from clair.ui import regression
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, guard, header, sentence, toolbar
+from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
 from clair.ui.regression_views import VIEWS, headline_numbers, take_of
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
-with st.sidebar:
+with settings(header("Regression")):
     for group, title in regression.GROUPS.items():
         if group == "method":
             continue
@@ -23,7 +23,6 @@ with st.sidebar:
 accept_ids_from_url([regression.VIEW])
 values = read(regression.SCREEN)
 config = regression.config_of(values)
-header("Regression")
 result = regression.solve(config)
 sentence(result.summary())
 st.markdown(regression.setting_words(config))

@@ -24,7 +24,7 @@ from clair.reports.tasks import TaskStory
 from clair.tasks.outcome import Outcome
 from clair.ui import jobs, results
 from clair.ui.controls import show_all
-from clair.ui.layout import current_theme, header, sentence, toolbar
+from clair.ui.layout import current_theme, header, sentence, settings, toolbar
 from clair.ui.parcels import of_task
 from clair.ui.state import Control, Preset
 from clair.ui.takeaway import TakeAway, screen_of
@@ -153,13 +153,13 @@ class TrainedPage:
 
 def show_page(page: TrainedPage) -> None:
     """Draw the page of a trained task; call `guard` first."""
-    header(page.title)
+    place = header(page.title)
     theme = current_theme()
     job = jobs.current(page.kind)
     live = job is not None and job.state.live
     kept = jobs.latest_result(page.kind)
     outcome: Outcome = kept.result if kept is not None else page.default_outcome()
-    with st.sidebar:
+    with settings(place):
         values = show_all(page.controls)
     config = page.config_of(values)
 

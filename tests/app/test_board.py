@@ -1,0 +1,143 @@
+"""The board story from slide to slide, and presenter mode, as state."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from clair.board import SLIDES
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+def opened(page: str = "pages/board.py", **params: str) -> AppTest:
+    """A page as a fresh visitor sees it at that address."""
+    app = AppTest.from_file(APP, default_timeout=30)
+    app.run()
+    for key, value in params.items():
+        app.query_params[key] = value
+    app.switch_page(page).run()
+    assert not app.exception
+    return app
+
+
+def drawn(app: AppTest) -> str:
+    """Markup of the slide."""
+    return next(e.proto.body for e in app.get("html") if 'class="slide"' in e.proto.body)
+
+
+def headline(app: AppTest) -> str:
+    """Headline of the slide."""
+    found = re.search(r"<h([12]) class=\"headline\">(.+?)</h\1>", drawn(app))
+    assert found is not None
+    return found[2]
+
+
+def address(app: AppTest) -> dict[str, str]:
+    """Parameters of the address; one value each."""
+    return {key: str(value) for key, value in app.query_params.items()}
+
+
+def test_it_opens_on_the_first_slide_with_a_real_result() -> None:
+    app = opened()
+    assert app.title[0].value == "Board story"
+    assert re.fullmatch(
+        r"Five hospitals train one model together\. Hospital [1-5] sends poison\.", headline(app)
+    )
+    assert app.button(key="board_back").disabled
+    assert address(app) == {}
+
+
+def test_next_and_back_turn_the_slides_and_the_address() -> None:
+    app = opened()
+    first = headline(app)
+    app.button(key="board_next").click().run()
+    second = headline(app)
+    assert second != first
+    assert address(app) == {"slide": "2"}
+    app.button(key="board_back").click().run()
+    assert headline(app) == first
+    assert address(app) == {}
+
+
+def test_the_last_slide_is_the_end() -> None:
+    app = opened(slide=str(len(SLIDES)))
+    assert app.button(key="board_next").disabled
+    assert "of 50" in drawn(app)
+
+
+@pytest.mark.parametrize("slide", ["0", "10", "abc", "-1", "2.5", "nan", "1e9", ""])
+def test_a_mangled_slide_is_the_first(slide: str) -> None:
+    app = opened(slide=slide, draw=slide if slide not in ("0", "10") else "x")
+    assert headline(app) == headline(opened())
+    assert address(app) == {}
+
+
+def test_every_draw_is_another_story_and_its_address_tells_it_again() -> None:
+    app = opened(slide="7")
+    app.button(key="board_draw").click().run()
+    assert address(app) == {"draw": "1"}
+    for _ in range(6):
+        app.button(key="board_next").click().run()
+    assert address(app) == {"draw": "1", "slide": "7"}
+    again = opened(draw="1", slide="7")
+    assert drawn(again) == drawn(app)
+    assert drawn(opened(slide="7")) != drawn(app)
+
+
+def test_on_stage_the_slide_is_the_page() -> None:
+    app = opened(present="1", slide="3")
+    assert not app.title
+    assert '<h1 class="headline">' in drawn(app)
+    app.button(key="board_present").click().run()
+    assert app.title[0].value == "Board story"
+    assert '<h2 class="headline">' in drawn(app)
+    assert address(app) == {"slide": "3"}
+    app.button(key="board_present").click().run()
+    assert address(app) == {"slide": "3", "present": "1"}
+
+
+def test_the_lab_on_stage_folds_its_controls_away_and_keeps_its_numbers() -> None:
+    page = "pages/lab.py"
+    app = opened(page, noise="0.1")
+    said = next(m.value for m in app.markdown if m.value.startswith("##### "))
+    assert app.sidebar.slider
+    app.button(key="frame_present").click().run()
+    assert address(app) == {"noise": "0.1", "present": "1"}
+    assert not app.sidebar.slider
+    assert app.slider(key="noise").value == 0.1
+    assert not app.metric
+    assert "lab_reset" not in [button.key for button in app.button]
+    assert next(m.value for m in app.markdown if m.value.startswith("##### ")) == said
+    app.slider(key="noise").set_value(0.03).run()
+    assert next(m.value for m in app.markdown if m.value.startswith("##### ")) != said
+    app.button(key="frame_present").click().run()
+    assert app.sidebar.slider
+    assert app.slider(key="noise").value == 0.03
+    assert "present" not in app.query_params
+
+
+@pytest.mark.parametrize("raw", ["maybe", "0", "", "<script>"])
+def test_a_mangled_mode_is_none(raw: str) -> None:
+    app = opened("pages/lab.py", present=raw)
+    assert app.sidebar.slider
+    assert address(app) == {}
+
+
+@pytest.mark.parametrize("page", ["regression", "theory", "adapters", "copying", "digits"])
+def test_other_pages_fold_their_controls_away_too(page: str) -> None:
+    app = opened(f"pages/{page}.py", present="1")
+    assert not app.sidebar.children
+    assert app.button(key="frame_present").label == "Leave"
+
+
+def test_the_overview_opens_the_story_on_stage() -> None:
+    app = opened("pages/overview.py")
+    app.button(key="overview_board").click().run()
+    assert not app.exception
+    assert not app.title
+    assert '<h1 class="headline">' in drawn(app)
+    assert address(app)["present"] == "1"

@@ -1,0 +1,183 @@
+"""The board story and presenter mode in a real browser: keys, links, room on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from clair.board import SLIDES
+
+FULL_HD = {"width": 1920, "height": 1080}
+# What sticks out of the window, and text that is cut off inside its own box.
+ROOM = """() => {
+  const main = document.querySelector('[data-testid=stMain]')
+  const cut = [...document.querySelectorAll('.slide *')].filter((part) => {
+    const box = part.getBoundingClientRect()
+    return box.right > innerWidth + 1 || box.left < -1
+  })
+  return {
+    tall: main.scrollHeight - innerHeight, wide: main.scrollWidth - innerWidth,
+    cut: cut.map((part) => part.className || part.tagName),
+  }
+}"""
+# Whether two labels of a picture lie on each other.
+OVERLAPS = """() => {
+  const boxes = [...document.querySelectorAll('.picture .value, .picture .rule span')]
+    .map((part) => [part.innerText, part.getBoundingClientRect()])
+  return boxes.flatMap(([first, a], i) => boxes.slice(i + 1)
+    .filter(([, b]) => a.left < b.right && b.left < a.right && a.top < b.bottom - 2
+      && b.top < a.bottom - 2)
+    .map(([second]) => [first, second]))
+}"""
+
+
+def address(page: Any) -> dict[str, str]:
+    """Parameters of the current address."""
+    return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
+
+
+def headline(page: Any) -> str:
+    """Headline of the slide."""
+    return str(page.locator(".headline").inner_text())
+
+
+def press(visitor: Any, key: str) -> str:
+    """One key, and the headline it leads to."""
+    visitor.page.keyboard.press(key)
+    visitor.page.wait_for_timeout(300)
+    visitor.idle()
+    return headline(visitor.page)
+
+
+def test_keys_of_keyboard_and_clicker_turn_the_slides(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/board")
+    seen = [headline(page)]
+    for key, slide in (("ArrowRight", "2"), ("PageDown", "3"), (" ", "4")):
+        seen.append(press(visitor, key))
+        assert address(page) == {"slide": slide}
+    assert len(set(seen)) == 4
+    assert press(visitor, "ArrowLeft") == seen[2]
+    assert press(visitor, "PageUp") == seen[1]
+    last = press(visitor, "End")
+    assert address(page) == {"slide": str(len(SLIDES))}
+    assert press(visitor, "ArrowRight") == last
+    assert press(visitor, "Home") == seen[0]
+    assert press(visitor, "ArrowLeft") == seen[0]
+    assert address(page) == {}
+    page.get_by_role("button", name="Next").click()
+    page.wait_for_function("(text) => document.querySelector('.headline').innerText !== text",
+                           arg=seen[0])  # fmt: skip
+    visitor.idle()
+    # The space bar still presses the button that has the focus, once.
+    assert press(visitor, " ") == seen[2]
+
+
+def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
+    page = visitor.go("/board?slide=6&draw=3&present=1")
+    first = headline(page)
+    page.reload()
+    visitor.idle()
+    assert headline(page) == first
+    assert address(page) == {"slide": "6", "draw": "3", "present": "1"}
+    page = visitor.go("/board?slide=99&draw=%3Cscript%3E&present=perhaps")
+    assert "train one model together" in headline(page)
+    assert address(page) == {}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_slide_on_stage_needs_no_scrolling(
+    server: Any, visit: Callable[..., Any], theme: str
+) -> None:
+    visitor = visit(server, viewport=FULL_HD, color_scheme=theme)
+    for slide in range(1, len(SLIDES) + 1):
+        page = visitor.go(f"/board?slide={slide}&draw={slide}&present=1")
+        assert page.evaluate(ROOM) == {"tall": 0, "wide": 0, "cut": []}, slide
+        assert page.evaluate(OVERLAPS) == [], slide
+        size = page.locator(".words, .facts, .three").first
+        assert float(size.evaluate("(e) => parseFloat(getComputedStyle(e).fontSize)")) >= 24
+
+
+@pytest.mark.parametrize("mode", ["", "&present=1"])
+def test_nothing_is_cut_off_on_a_phone(server: Any, visit: Callable[..., Any], mode: str) -> None:
+    visitor = visit(server, viewport={"width": 390, "height": 844})
+    for slide in range(1, len(SLIDES) + 1):
+        page = visitor.go(f"/board?slide={slide}{mode}")
+        room = page.evaluate(ROOM)
+        assert (room["wide"], room["cut"]) == (0, []), slide
+        assert page.evaluate(OVERLAPS) == [], slide
+
+
+def test_presenter_mode_goes_along_to_the_next_page_and_back(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, viewport=FULL_HD)
+    page = visitor.go("/")
+    frame = page.get_by_test_id("stHeader")
+    assert frame.is_visible()
+    before = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+    page.keyboard.press("p")
+    frame.wait_for(state="hidden")
+    visitor.idle()
+    after = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
+    assert after > 1.4 * before
+    assert address(page) == {"present": "1"}
+    page.get_by_role("button", name="Open in the lab").first.click()
+    page.wait_for_function("() => location.pathname.endsWith('/lab')")
+    page.wait_for_timeout(500)
+    visitor.idle()
+    assert address(page) == {"present": "1"}
+    assert not frame.is_visible()
+    assert page.get_by_test_id("stSidebar").is_visible() is False
+    page.reload()
+    visitor.idle()
+    assert not frame.is_visible()
+    # The browser's Back is not held up by the address that is written anew on every page.
+    for _ in range(4):
+        page.go_back()
+        page.wait_for_timeout(500)
+        visitor.idle()
+    assert not urlsplit(page.url).path.endswith("/lab")
+
+
+def test_the_lab_on_stage(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport=FULL_HD)
+    page = visitor.go("/lab?present=1")
+    said = page.locator(".clair-sentence").inner_text()
+    tick = page.locator(".clair-chart text").first
+    assert tick.evaluate("(e) => parseFloat(getComputedStyle(e).fontSize)") >= 18
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("(text) => document.querySelector('.clair-sentence')?.innerText !== text", arg=said)
+    visitor.idle()
+    changed = page.locator(".clair-sentence").inner_text()
+    assert address(page) == {"present": "1", "noise": "0.04"}
+    # The first Escape closes the settings, the second leaves the stage.
+    for expected in ({"present": "1", "noise": "0.04"}, {"noise": "0.04"}):
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+        visitor.idle()
+        assert address(page) == expected
+    assert page.get_by_test_id("stSidebar").is_visible()
+    assert page.locator(".clair-sentence").inner_text() == changed
+
+
+def test_the_overview_opens_the_story_on_stage(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport=FULL_HD)
+    page = visitor.go("/")
+    page.get_by_role("button", name="Present it").click()
+    page.locator(".headline").wait_for()
+    visitor.idle()
+    assert urlsplit(page.url).path == "/board"
+    assert address(page) == {"present": "1"}
+    assert page.locator("h1").count() == 1
+    press(visitor, "Escape")
+    assert page.get_by_test_id("stHeader").is_visible()
+    assert page.get_by_role("heading", name="Board story").count() == 1
