@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import fields, is_dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -29,13 +30,28 @@ from clair.reports.lab import lab_report
 from clair.reports.page import to_html
 from clair.reports.recipe import Recipe
 from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
+from clair.reports.studies import (
+    blind_study,
+    certificate_study,
+    gain_study,
+    phase_study,
+    sets_study,
+    stable_study,
+    window_study,
+)
 from clair.reports.tables import table, to_csv
 from clair.reports.tasks import task_json, task_recipe
+from clair.reports.theory import Study, study_json, study_report
 from clair.scenario import Scenario, run_scenario
-from clair.synthetic import ProblemSpec
+from clair.sweeps.grid import Axis, SweepConfig
+from clair.sweeps.run import run_sweep
+from clair.synthetic import ProblemSpec, sample_problem
 from clair.tasks.copytask import CopyTaskConfig, run_copytask
 from clair.tasks.digits import DigitsConfig, run_digits
 from clair.tasks.regression import RegressionConfig, run_regression
+from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
+from clair.theory.lam_path import certificate_at, lam_path
+from clair.ui.theory import SECTION
 
 ROOT = Path(__file__).resolve().parents[1]
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -361,3 +377,71 @@ def test_names_of_uploaded_adapters_are_text_in_every_file(tmp_path):
         cells = [row[0] for row in csv.reader(io.StringIO(content))][1:]
         assert "'=cmd()" in cells
         assert "=cmd()" not in cells
+
+
+SPEC = ProblemSpec(n_clients=9, d_out=10, d_in=14, rank=2, noise=0.05, seed=4)
+CLEAN = ProblemSpec(n_clients=8, d_out=9, d_in=6, rank=2, noise=0.0, unevenness=0.3)
+
+
+def a_study(section: str, tmp_path: Path) -> tuple[Study, Any]:
+    """A small study of a section, and the result it tells of."""
+    if section == "window":
+        path = lam_path(sample_problem(CLEAN), (0.5, 0.71, 1.0))
+        return window_study(CLEAN, path), path
+    if section == "certificate":
+        problem = sample_problem(CLEAN)
+        proof = certificate_at(problem, 0.8)
+        return certificate_study(CLEAN, problem, proof), proof
+    if section == "phase":
+        axes = Axis("noise", (0.0, 0.2)), Axis("rank", (1, 2))
+        swept = run_sweep(SweepConfig(SPEC, *axes, trials=2), workers=1, folder=tmp_path)
+        return phase_study(swept), swept
+    if section == "stable":
+        curves = stability(SPEC, (0.0, 0.04))
+        return stable_study(SPEC, curves), curves
+    if section == "sets":
+        scores = separation(SPEC, "attack_scale", (0.5, 2.0), trials=2)
+        return sets_study(SPEC, "attack_scale", scores), scores
+    if section == "gain":
+        gained = gain(SPEC, "n_clients", (6, 9), trials=2)
+        return gain_study(SPEC, "n_clients", gained), gained
+    found = {key: remedy(SPEC, key, trials=1) for key in REMEDIES}
+    return blind_study(SPEC, found, {key: key for key in REMEDIES}), found
+
+
+@pytest.mark.parametrize("section", SECTION.ids)
+def test_snippet_of_a_theory_section_gives_the_same_numbers(section, tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path / "other"))
+    study, result = a_study(section, tmp_path)
+    names, printed = run_snippet(study.recipe.python)
+    assert printed
+    again = next(
+        names[key] for key in ("path", "proof", "result", "curves", "remedies") if key in names
+    )
+    assert_same(again, result)
+    rows = study_json(study, "said", {})["rows"]
+    assert len(rows) == len(study.table.rows) > 1
+    report = study_report(study, "said", "what *this* is", (), Screen())
+    page = to_html(report)
+    assert "said" in parsed(page).text
+    assert not re.search(r"\\[a-z]|\$", " ".join(report.method))  # no LaTeX is left over
+
+
+def assert_same(one: Any, other: Any) -> None:
+    """Equal in every number, whatever they are made of."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key, value in one.items():
+            assert_same(value, other[key])
+    elif isinstance(one, np.ndarray):
+        assert np.array_equal(one, other, equal_nan=True)
+    elif isinstance(one, tuple):
+        assert len(one) == len(other)
+        for first, second in zip(one, other, strict=True):
+            assert_same(first, second)
+    elif is_dataclass(one):
+        for entry in fields(one):
+            if entry.name != "seconds":
+                assert_same(getattr(one, entry.name), getattr(other, entry.name))
+    else:
+        assert one == other

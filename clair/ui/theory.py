@@ -5,19 +5,23 @@ Keys differ from the lab's, because a click in a phase diagram sets the lab's st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import streamlit as st
 
+from clair.figures.base import Chart
 from clair.figures.phase import AXIS_TITLES
+from clair.reports.document import Screen
+from clair.reports.theory import Study, study_json, study_report
 from clair.synthetic import ProblemSpec
 from clair.theory.statements import of_section
 from clair.ui import lab
 from clair.ui.controls import show_all
 from clair.ui.layout import settings, toolbar
 from clair.ui.state import Control, Preset, accept_ids_from_url, read
+from clair.ui.takeaway import TakeAway, link_to, screen_of
 
 SECTION = Control(
     "section",
@@ -208,6 +212,7 @@ CONTROLS: tuple[Control, ...] = (
 _ALWAYS = ("clients", "poisoned", "attack", "scale", "rank", "heterogeneity")
 _EXACT = (*_ALWAYS, "uneven", "exact_noise")
 _NOISY = (*_ALWAYS, "off_subspace", "noise")
+_SIZE = ("d_out", "d_in", "seed")
 #: Settings each section uses, beside size and seed.
 USED: dict[str, tuple[str, ...]] = {
     "window": _EXACT,
@@ -280,9 +285,8 @@ def sidebar(section: str) -> None:
         chosen = read(PHASE)
         axes = {SWEPT[chosen["th_x"]], SWEPT[chosen["th_y"]]}
         used = tuple(key for key in used if key not in axes)
-    size = ("d_out", "d_in", "seed")
     shown = [c for c in SCENARIO if c.key.removeprefix("th_") in used]
-    sized = [c for c in SCENARIO if c.key.removeprefix("th_") in size]
+    sized = [c for c in SCENARIO if c.key.removeprefix("th_") in _SIZE]
     rest = [c for c in SCENARIO if c not in shown and c not in sized]
     with settings():
         st.markdown("**The problem**")
@@ -293,9 +297,47 @@ def sidebar(section: str) -> None:
             show_all(rest)
 
 
-def tools(values: dict[str, Any]) -> None:
-    """Row of presets, Reset and Copy link."""
-    toolbar("theory", CONTROLS, PRESETS, values)
+def tools(values: dict[str, Any], take: TakeAway | None = None) -> None:
+    """Row of presets, Reset, Copy link and what can be taken away."""
+    toolbar("theory", CONTROLS, PRESETS, values, take=take)
+
+
+def take_of(
+    study: Study,
+    said: str,
+    intro: str,
+    values: Mapping[str, Any],
+    charts: Callable[[], Sequence[Chart]],
+) -> TakeAway:
+    """What can be taken away of a section.
+
+    Parameters
+    ----------
+    study : Study
+    said, intro : str
+        The plain sentence, and what the section is about.
+    values : mapping
+    charts : callable
+        Draws the section's charts for light paper.
+    """
+    used = [c for c in SCENARIO if c.key.removeprefix("th_") in (*USED[study.section], *_SIZE)]
+    own = {
+        "certificate": (LAM_TIMES,),
+        "phase": PHASE,
+        "sets": (SET_AXIS,),
+        "gain": (GAIN_AXIS,),
+        "blind": (BLIND,),
+    }
+    used += own.get(study.section, ())
+    words = screen_of("theory", used, values).settings
+    screen = Screen(words, link_to("theory", CONTROLS, values))
+    return TakeAway(
+        name=f"clair-theory-{study.section}",
+        recipe=study.recipe,
+        report=lambda: study_report(study, said, intro, charts(), screen),
+        tables={"Table": lambda: study.table},
+        numbers=lambda: study_json(study, said, {c.key: values[c.key] for c in used}),
+    )
 
 
 def obstacle(values: Mapping[str, Any]) -> str | None:

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from clair.figures.base import Chart
 from clair.figures.noise import remedy_chart, remedy_words
 from clair.palette import ThemeName
+from clair.reports.studies import blind_study
 from clair.synthetic import ProblemSpec
 from clair.theory.curves import MAX_CLIENTS, REMEDIES, Remedy, remedy
 from clair.theory.predictions import score_model
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
-from clair.ui.theory import BLIND, claims, spec_of, tools
+from clair.ui.theory import BLIND, claims, spec_of, take_of, tools
 
 NAMES: dict[str, str] = {
     "none": "CLAIR as it is",
@@ -76,13 +78,19 @@ def blind(values: dict[str, Any], theme: ThemeName) -> None:
     spec = case_spec(values, case)
     remedies = {key: _remedy(spec, key) for key in REMEDIES}
     words = remedy_words(remedies, NAMES)
+    said, study = f"{words[0].upper()}{words[1:]}.", blind_study(spec, remedies, NAMES)
+    intro = f"{INTRO} {STORIES[case]}"
+
+    def draw(paper: ThemeName) -> tuple[Chart, ...]:
+        return (remedy_chart(remedies, NAMES, paper),)
+
     with head:
-        sentence(f"{words[0].upper()}{words[1:]}.")
-        tools(values)
+        sentence(said)
+        tools(values, take_of(study, said, intro, values, lambda: draw("light")))
     st.markdown(STORIES[case])
     if not spec.n_contaminated:
         st.info("Nobody is poisoned at this fraction, so there is nothing to miss.")
-    show_chart(remedy_chart(remedies, NAMES, theme), "theory_remedies")
+    show_chart(draw(theme)[0], "theory_remedies")
     model, n = score_model(spec), spec.n_clients
     ratio = "infinite" if np.isinf(model.separation) else f"{model.separation:.2f}"
     st.markdown(

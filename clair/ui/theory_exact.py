@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from clair.figures.base import Chart
 from clair.figures.window import dual_blocks, dual_spectrum, lam_window_chart
 from clair.palette import ThemeName
+from clair.reports.studies import certificate_study, window_study
 from clair.synthetic import Problem, ProblemSpec, sample_problem
 from clair.theory.lam_path import LamPath, Proof, certificate_at, lam_grid, lam_path
 from clair.theory.window import choose_lam, default_lam, ideal_window, incoherence, lam_window
@@ -17,7 +19,7 @@ from clair.theory.words import certificate_failures, certificate_sentence, windo
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
-from clair.ui.theory import LAM_TIMES, claims, spec_of, tools
+from clair.ui.theory import LAM_TIMES, claims, spec_of, take_of, tools
 
 Window = tuple[float, float]
 _REACH = 5.0
@@ -57,22 +59,23 @@ def window(values: dict[str, Any], theme: ThemeName) -> None:
     honest, default = spec.n_clients - spec.n_contaminated, default_lam(spec.n_clients, spec.rank)
     mu = incoherence(norms[0], honest, spec.rank)
     closed = ideal_window(spec.n_clients, spec.n_contaminated, spec.rank, mu)
-    sentence(window_sentence(path, sharp, default))
-    tools(values)
+    windows = {
+        "predicted, sharp": sharp,
+        "predicted, two norms": norms,
+        "worst case, closed form": closed,
+    }
+
+    def draw(paper: ThemeName) -> tuple[Chart, ...]:
+        return (lam_window_chart(path, windows, {"λ₀": default}, paper),)
+
+    said = window_sentence(path, sharp, default)
+    sentence(said)
+    study = window_study(spec, path)
+    tools(values, take_of(study, said, WINDOW_INTRO, values, lambda: draw("light")))
     st.markdown(WINDOW_INTRO)
-    chart = lam_window_chart(
-        path,
-        {
-            "predicted, sharp": sharp,
-            "predicted, two norms": norms,
-            "worst case, closed form": closed,
-        },
-        {"λ₀": default},
-        theme,
-    )
     left, right = st.columns([3, 2], gap="large")
     with left:
-        show_chart(chart, "theory_window")
+        show_chart(draw(theme)[0], "theory_window")
     with right:
         _formulas(spec, norms, sharp, closed, default, mu)
     if spec.noise > 0 or not witness(problem, default).holds:
@@ -156,9 +159,18 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
     values[LAM_TIMES.key] = show(LAM_TIMES)
     problem, proof = _proof(spec, values[LAM_TIMES.key])
     truth, numbers = problem.contaminated, proof.certificate
+
+    def draw(paper: ThemeName) -> tuple[Chart, Chart]:
+        return (
+            dual_blocks(numbers, proof.claimed, truth, paper),
+            dual_spectrum(proof.split, numbers, proof.directions, paper),
+        )
+
+    said = certificate_sentence(proof, truth, spec.rank)
+    study = certificate_study(spec, problem, proof)
     with head:
-        sentence(certificate_sentence(proof, truth, spec.rank))
-        tools(values)
+        sentence(said)
+        tools(values, take_of(study, said, PROOF_INTRO, values, lambda: draw("light")))
     verdict = (
         f"**λ = {proof.point.lam:.3f}**. Largest pressure of a client that CLAIR keeps: "
         f"{numbers.dual_feasibility:.3f} of λ. ‖W‖₂ = {numbers.spectral_norm:.3f}. Equalities met "
@@ -180,8 +192,9 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
             icon=":material/error:",
         )
     left, right = st.columns(2, gap="large")
+    blocks, spectrum = draw(theme)
     with left:
-        show_chart(dual_blocks(numbers, proof.claimed, truth, theme), "theory_dual")
+        show_chart(blocks, "theory_dual")
     with right:
-        show_chart(dual_spectrum(proof.split, numbers, proof.directions, theme), "theory_spectrum")
+        show_chart(spectrum, "theory_spectrum")
     claims("certificate")

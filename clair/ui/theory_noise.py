@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from clair.figures.base import Chart
 from clair.figures.noise import (
     gain_chart,
     separation_chart,
@@ -15,6 +16,7 @@ from clair.figures.noise import (
 )
 from clair.narrative import amount
 from clair.palette import ThemeName
+from clair.reports.studies import gain_study, sets_study, stable_study
 from clair.synthetic import ProblemSpec
 from clair.theory.curves import Gain, Separation, Stability, gain, separation, stability
 from clair.theory.predictions import (
@@ -30,7 +32,7 @@ from clair.theory.words import gain_sentence, set_sentence, stability_sentence
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
-from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, spec_of, tools
+from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, spec_of, take_of, tools
 
 NOISE_LEVELS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25, 0.4, 0.6)
 LEVELS: dict[str, tuple[float, ...]] = {
@@ -83,10 +85,16 @@ def stable(values: dict[str, Any], theme: ThemeName) -> None:
     spec = spec_of(values)
     curves = _stability(spec)
     slope, breakdown = subspace_slope(spec), breakdown_noise(spec)
-    sentence(stability_sentence(curves))
-    tools(values)
+
+    def draw(paper: ThemeName) -> tuple[Chart, ...]:
+        return (stability_chart(curves, paper, slope=slope, breakdown=breakdown),)
+
+    said = stability_sentence(curves)
+    sentence(said)
+    study = stable_study(spec, curves)
+    tools(values, take_of(study, said, STABLE_INTRO, values, lambda: draw("light")))
     st.markdown(STABLE_INTRO)
-    show_chart(stability_chart(curves, theme, slope=slope, breakdown=breakdown), "theory_stable")
+    show_chart(draw(theme)[0], "theory_stable")
     left, right = st.columns(2, gap="large")
     n = spec.n_clients - spec.n_contaminated
     with left:
@@ -143,14 +151,23 @@ def sets(values: dict[str, Any], theme: ThemeName) -> None:
     st.markdown(SET_INTRO)
     name = values[SET_AXIS.key] = show(SET_AXIS, label=False)
     curves = _separation(spec, name)
+
+    def draw(paper: ThemeName) -> tuple[Chart, Chart]:
+        return (
+            separation_chart(curves, name, paper),
+            set_probability_chart(curves, name, paper, 360),
+        )
+
+    said, study = set_sentence(curves, name), sets_study(spec, name, curves)
     with head:
-        sentence(set_sentence(curves, name))
-        tools(values)
+        sentence(said)
+        tools(values, take_of(study, said, SET_INTRO, values, lambda: draw("light")))
     left, right = st.columns(2, gap="large")
+    scores, probability = draw(theme)
     with left:
-        show_chart(separation_chart(curves, name, theme), "theory_separation")
+        show_chart(scores, "theory_separation")
     with right:
-        show_chart(set_probability_chart(curves, name, theme, 360), "theory_exact")
+        show_chart(probability, "theory_exact")
     critical, half, model = critical_noise(spec), set_noise(spec), score_model(spec)
     with st.container(border=True):
         st.markdown(
@@ -178,16 +195,21 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
     st.markdown(GAIN_INTRO)
     name = values[GAIN_AXIS.key] = show(GAIN_AXIS, label=False)
     curves, now = _gain(spec, name), predicted_errors(spec)
+    crossing = None
+    if name != "n_clients":
+        crossing = break_even(spec, name, curves.values[0], curves.values[-1])
+
+    def draw(paper: ThemeName) -> tuple[Chart, ...]:
+        here = float(getattr(spec, name))
+        return (gain_chart(curves, name, paper, now=here, crossing=crossing),)
+
+    said, study = gain_sentence(curves, now, spec.noise), gain_study(spec, name, curves)
     with head:
-        sentence(gain_sentence(curves, now, spec.noise))
-        tools(values)
+        sentence(said)
+        tools(values, take_of(study, said, GAIN_INTRO, values, lambda: draw("light")))
     left, right = st.columns([3, 2], gap="large")
     with left:
-        crossing = None
-        if name != "n_clients":
-            crossing = break_even(spec, name, curves.values[0], curves.values[-1])
-        chart = gain_chart(curves, name, theme, now=float(getattr(spec, name)), crossing=crossing)
-        show_chart(chart, "theory_gain")
+        show_chart(draw(theme)[0], "theory_gain")
     with right:
         _gain_formulas(spec)
     claims("gain")

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from clair.figures.base import Chart
 from clair.figures.phase import AXIS_TITLES, phase_diagram
 from clair.jobs import JobState, JobView, Report
 from clair.palette import ThemeName
+from clair.reports.studies import phase_study
 from clair.sweeps.grid import Axis, SweepConfig, SweepResult, cell_spec, obstacle
 from clair.sweeps.run import SweepProgress, load, read_result, run_sweep
 from clair.tasks.results import Cancelled
@@ -23,7 +25,8 @@ from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
 from clair.ui.state import open_screen
-from clair.ui.theory import PHASE, SWEPT, claims, spec_of, tools
+from clair.ui.takeaway import TakeAway
+from clair.ui.theory import PHASE, SWEPT, claims, spec_of, take_of, tools
 
 KIND = "theory"
 CHART = "theory_phase"
@@ -146,9 +149,8 @@ def _clicked(config: SweepConfig, cell: Any) -> None:
         _open(config, int(cell[0] if isinstance(cell, (list, tuple)) else cell))
 
 
-def _draw(
-    result: SweepResult, values: Mapping[str, Any], theme: ThemeName, *, live: bool = False
-) -> None:
+def _chart(result: SweepResult, values: Mapping[str, Any], theme: ThemeName) -> tuple[Chart, bool]:
+    """The diagram, and whether a boundary is drawn."""
     config, measure, level = result.config, values["th_measure"], values["th_level"]
     lines: np.ndarray | None = None
     at = 0.5
@@ -159,11 +161,29 @@ def _draw(
     chart = phase_diagram(
         result, theme, measure=measure, level=level, boundary=lines, boundary_level=at
     )
-    show_chart(chart, CHART, on_click=None if live else partial(_clicked, config))
-    if lines is None:
+    return chart, lines is not None
+
+
+def _draw(
+    result: SweepResult, values: Mapping[str, Any], theme: ThemeName, *, live: bool = False
+) -> None:
+    chart, bounded = _chart(result, values, theme)
+    show_chart(chart, CHART, on_click=None if live else partial(_clicked, result.config))
+    if not bounded:
         st.caption(
             "No boundary is drawn: we have no formula for this method and measure under noise."
         )
+
+
+def _take(result: SweepResult, values: Mapping[str, Any]) -> TakeAway:
+    """What can be taken away of a finished diagram."""
+    return take_of(
+        phase_study(result),
+        _words(result, values),
+        INTRO,
+        values,
+        lambda: (_chart(result, values, "light")[0],),
+    )
 
 
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
@@ -187,7 +207,7 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     result = stored(config)
     with head:
         sentence(_words(result, values))
-        tools(values)
+        tools(values, _take(result, values) if result.complete else None)
         jobs.message()
     missing = int((~result.done).sum())
     if job is not None and job.state.live:

@@ -1,0 +1,306 @@
+"""The studies behind the Theory page: each a table of its numbers and the code that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clair.baselines import METHODS
+from clair.reports.recipe import Recipe, call, differing, literal
+from clair.reports.tables import table
+from clair.reports.theory import Study
+from clair.sweeps.grid import SweepResult
+from clair.synthetic import Problem, ProblemSpec
+from clair.theory.curves import Gain, Remedy, Separation, Stability
+from clair.theory.lam_path import LamPath, Proof
+
+_NOTE = (
+    "The same seed and settings give the same numbers; another processor or another version of "
+    "numpy may change their last digits. For a shell: save it as `study.py`, run `python study.py`."
+)
+
+
+def _spec(spec: ProblemSpec) -> str:
+    return call("spec = clair.ProblemSpec", **differing(spec, ProblemSpec()))
+
+
+def _recipe(imports: str, *lines: str) -> Recipe:
+    return Recipe("\n".join(["import clair", imports, "", *lines]), "", _NOTE)
+
+
+def window_study(spec: ProblemSpec, path: LamPath) -> Study:
+    """Recovery along lambda."""
+    rows = [
+        (p.lam, p.error, p.right_set, p.exact, int(p.flagged.sum()), p.flagged.size)
+        for p in path.points
+    ]
+    lams = tuple(point.lam for point in path.points)
+    return Study(
+        "window",
+        "For which λ the split is exactly right",
+        table(
+            "window",
+            "Along λ",
+            (
+                ("lam", "λ"),
+                ("error", "error of the split"),
+                ("right_set", "right set"),
+                ("exact", "exact"),
+                ("n_flagged", "clients in S"),
+                ("n_clients", "clients"),
+            ),
+            rows,
+            "Exact: the right set, and an error below one in a thousand.",
+        ),
+        _recipe(
+            "from clair.theory.lam_path import lam_path",
+            _spec(spec),
+            call("path = lam_path", "clair.sample_problem(spec)", literal(lams)),
+            "for point in path.points:",
+            '    print(f"{point.lam:.6f} {point.error:.6g} {point.exact}")',
+        ),
+    )
+
+
+def certificate_study(spec: ProblemSpec, problem: Problem, proof: Proof) -> Study:
+    """Every client's pressure on the price of entry into S."""
+    rows = [
+        (
+            k + 1,
+            "poisoned" if problem.contaminated[k] else "honest",
+            bool(proof.claimed[k]),
+            bool(proof.point.flagged[k]),
+            ratio,
+        )
+        for k, ratio in enumerate(proof.certificate.client_ratios)
+    ]
+    return Study(
+        "certificate",
+        "Can the split be proven right",
+        table(
+            "certificate",
+            "Every client",
+            (
+                ("client", "client"),
+                ("truth", "truth"),
+                ("claimed", "flagged by CLAIR"),
+                ("in_s", "in S"),
+                ("pressure", "pressure over λ"),
+            ),
+            rows,
+            "Below 1 for every client outside S, together with ‖W‖₂ below 1 (here "
+            f"{proof.certificate.spectral_norm:.4f}), proves that the split is the only optimum.",
+        ),
+        _recipe(
+            "from clair.theory.lam_path import certificate_at",
+            _spec(spec),
+            f"proof = certificate_at(clair.sample_problem(spec), {literal(proof.point.lam)})",
+            "print(proof.holds, proof.certificate.dual_feasibility, "
+            "proof.certificate.spectral_norm)",
+        ),
+    )
+
+
+def phase_study(result: SweepResult) -> Study:
+    """Every cell of a phase diagram: its mean over the trials that were done."""
+    config = result.config
+    rows: list[tuple[Any, ...]] = []
+    for row, y in enumerate(config.y.values):
+        for column, x in enumerate(config.x.values):
+            cell = (result.exact, result.f1, result.error)
+            means = [float(v[row, column].mean()) for v in cell]
+            rows.append((x, y, *means, int(np.isfinite(result.exact[row, column]).sum())))
+    usual = {"trials": 10, "method": "residual"}
+    chosen = {key: getattr(config, key) for key in usual if getattr(config, key) != usual[key]}
+    axes = [f"Axis({literal(axis.name)}, {literal(axis.values)})" for axis in (config.x, config.y)]
+    return Study(
+        "phase",
+        "Where CLAIR succeeds, and where it stops",
+        table(
+            "phase",
+            "Every cell",
+            (
+                (config.x.name, config.x.name),
+                (config.y.name, config.y.name),
+                ("exact", "exact set, share"),
+                ("f1", "F1, mean"),
+                ("subspace_error", "subspace error, mean"),
+                ("trials", "problems"),
+            ),
+            rows,
+        ),
+        _recipe(
+            "from clair.sweeps.grid import Axis, SweepConfig\n"
+            "from clair.sweeps.run import run_sweep",
+            _spec(config.base),
+            call("config = SweepConfig", "spec", *axes, **chosen),
+            "result = run_sweep(config)",
+            "print(result.exact.mean(axis=2))",
+        ),
+    )
+
+
+def stable_study(spec: ProblemSpec, curves: Stability) -> Study:
+    """Subspace error of each route along the noise."""
+    names = list(curves.error)
+    rows = [
+        (
+            curves.noise[i],
+            *(curves.error[name][i] for name in names),
+            curves.predicted[i],
+            bool(curves.exact[i]),
+        )
+        for i in range(curves.noise.size)
+    ]
+    return Study(
+        "stable",
+        "How noise turns the subspace away",
+        table(
+            "stable",
+            "Subspace error along the noise",
+            (
+                ("noise", "noise"),
+                *((name, name) for name in names),
+                ("predicted", "predicted"),
+                ("exact_set", "right set"),
+            ),
+            rows,
+            "Sine of the largest angle to the true subspace, by route; truth is PCA on the truly "
+            "honest clients.",
+        ),
+        _recipe(
+            "from clair.theory.curves import stability",
+            _spec(spec),
+            call("curves = stability", "spec", literal(tuple(map(float, curves.noise)))),
+            "for route, error in curves.error.items():",
+            "    print(route, error)",
+        ),
+    )
+
+
+def sets_study(spec: ProblemSpec, name: str, curves: Separation) -> Study:
+    """Scores of the two kinds of client, a row a problem."""
+    n, trials = curves.exact.shape
+    rows = [
+        (
+            curves.values[i],
+            spec.seed + t,
+            curves.weakest[i, t],
+            curves.strongest[i, t],
+            bool(curves.exact[i, t]),
+            curves.predicted[i],
+        )
+        for i in range(n)
+        for t in range(trials)
+    ]
+    return Study(
+        "sets",
+        "When exactly the poisoned are flagged",
+        table(
+            "sets",
+            "Every problem",
+            (
+                (name, name.replace("_", " ")),
+                ("seed", "seed"),
+                ("weakest_poisoned", "weakest poisoned score"),
+                ("strongest_honest", "strongest honest score"),
+                ("exact", "exact set"),
+                ("predicted", "predicted probability"),
+            ),
+            rows,
+            "Scores are relative to the median honest score.",
+        ),
+        _recipe(
+            "from clair.theory.curves import separation",
+            _spec(spec),
+            call(
+                "curves = separation",
+                "spec",
+                literal(name),
+                literal(tuple(map(float, curves.values))),
+                trials=trials,
+            ),
+            "print(curves.exact.mean(axis=1), curves.predicted)",
+        ),
+    )
+
+
+def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
+    """Measured and predicted error by method, a row a problem and method."""
+    rows = [
+        (
+            curves.values[i],
+            spec.seed + t,
+            METHODS[method].label,
+            measured[i, t],
+            getattr(curves.predicted[i], method),
+        )
+        for method, measured in curves.measured.items()
+        for i in range(measured.shape[0])
+        for t in range(measured.shape[1])
+    ]
+    trials = curves.exact.shape[1]
+    whole = name == "n_clients"
+    values = tuple(int(v) if whole else float(v) for v in curves.values)
+    return Study(
+        "gain",
+        "What joining in is worth, and when it costs",
+        table(
+            "gain",
+            "Every problem and method",
+            (
+                (name, name.replace("_", " ")),
+                ("seed", "seed"),
+                ("method", "method"),
+                ("error", "error of the honest"),
+                ("predicted", "predicted"),
+            ),
+            rows,
+            "Root mean squared error over the honest clients.",
+        ),
+        _recipe(
+            "from clair.theory.curves import gain",
+            _spec(spec),
+            call("curves = gain", "spec", literal(name), literal(values), trials=trials),
+            "for method, error in curves.measured.items():",
+            "    print(method, error.mean(axis=1))",
+        ),
+    )
+
+
+def blind_study(
+    spec: ProblemSpec, remedies: Mapping[str, Remedy], names: Mapping[str, str]
+) -> Study:
+    """What helps against a blind spot and what it costs, a row a remedy and problem."""
+    rows = [
+        (names[key], spec.seed + t, one.found[t], one.wrong[t], one.wrong_clean[t])
+        for key, one in remedies.items()
+        for t in range(one.found.size)
+    ]
+    trials = next(iter(remedies.values())).found.size
+    return Study(
+        "blind",
+        "What CLAIR cannot see, and what helps",
+        table(
+            "blind",
+            "Every problem and remedy",
+            (
+                ("remedy", "what is tried"),
+                ("seed", "seed"),
+                ("found", "poisoned found"),
+                ("wrong", "honest flagged"),
+                ("wrong_clean", "flagged where nobody is poisoned"),
+            ),
+            rows,
+            "Shares of the clients, 0 to 1.",
+        ),
+        _recipe(
+            "from clair.theory.curves import REMEDIES, remedy",
+            _spec(spec),
+            f"remedies = {{key: remedy(spec, key, trials={trials}) for key in REMEDIES}}",
+            "for key, tried in remedies.items():",
+            "    print(key, tried.found.mean(), tried.wrong.mean(), tried.wrong_clean.mean())",
+        ),
+    )

@@ -1,0 +1,102 @@
+"""Reports of the Theory page: what a study of one of its sections says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import clair
+from clair.figures.base import Chart
+from clair.reports.document import Report, Screen, Section
+from clair.reports.provenance import made_with
+from clair.reports.recipe import Recipe
+from clair.reports.tables import Table
+from clair.theory.statements import of_section
+
+FORMAT = 1
+_SOURCES = {"paper": "the paper", "literature": "older literature", "ours": "ours"}
+_MATH = (
+    (r"^\top", "ᵀ"),
+    (r"\lambda", "λ"),
+    (r"\mu", "μ"),
+    (r"\gamma", "γ"),
+    (r"\|", "‖"),
+    ("_k", "ₖ"),
+    ("_i", "ᵢ"),
+    ("^2", "²"),
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one section of the Theory page computed.
+
+    Attributes
+    ----------
+    section, title : str
+        Key of the section, and its heading.
+    table : Table
+    recipe : Recipe
+    """
+
+    section: str
+    title: str
+    table: Table
+    recipe: Recipe
+
+
+def study_report(
+    study: Study, sentence: str, intro: str, charts: Sequence[Chart], screen: Screen
+) -> Report:
+    """The charts and numbers of a section, with what it claims and how that was checked."""
+    claims = tuple(
+        f"{_text(one.words)} Source: {one.reference} ({_SOURCES[one.source]}). Checked: "
+        f"{one.agreement}."
+        for one in of_section(study.section)
+    )
+    return Report(
+        page="Theory",
+        title=study.title,
+        sentence=sentence,
+        recipe=study.recipe,
+        screen=screen,
+        sections=(
+            Section("What was measured", charts=tuple(charts)),
+            Section("The numbers", tables=(study.table,)),
+        ),
+        method=(" ".join(intro.split()), *claims),
+        limits=(
+            "Only the abstract of the CLAIR paper is public. What is not marked as the paper's is "
+            "older literature or our own reading, checked by simulation.",
+            "All problems are drawn from the matrix model. They show what follows from it, not how "
+            "often it holds.",
+        ),
+        made_with=made_with(),
+    )
+
+
+def study_json(study: Study, sentence: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The section as JSON values: settings by their names in the address, rows by column."""
+    return {
+        "format": FORMAT,
+        "kind": "theory",
+        "section": study.section,
+        "version": clair.__version__,
+        "sentence": sentence,
+        "settings": dict(settings),
+        "rows": [dict(zip(study.table.columns, row, strict=True)) for row in study.table.rows],
+    }
+
+
+def _text(words: str) -> str:
+    """A claim without LaTeX, whose few signs all have a letter of their own."""
+
+    def plain(found: re.Match[str]) -> str:
+        text = found[1]
+        for tex, sign in _MATH:
+            text = text.replace(tex, sign)
+        return text
+
+    return re.sub(r"\$([^$]+)\$", plain, words)
