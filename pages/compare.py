@@ -8,18 +8,13 @@ from clair.pairs import ahead_sentence, pair_sentence
 from clair.ui import compare, lab
 from clair.ui.compare_views import card, charts, moves, settings_table
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, guard, header, sentence, toolbar
+from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.present import presenting
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
 
-GROUPS = {
-    "people": "Clients and attackers",
-    "data": "How alike they are",
-    "shape": "Size and draw",
-}
-
-with st.sidebar:
+with settings(header("Compare A and B")):
     for tab, side in zip(
         st.tabs(["Settings of A", "Settings of B"], default="Settings of B"),
         compare.SIDES,
@@ -27,7 +22,7 @@ with st.sidebar:
     ):
         with tab:
             own = compare.CONTROLS_OF[side]
-            for group, title in GROUPS.items():
+            for group, title in lab.GROUPS.items():
                 st.markdown(f"**{title}**")
                 show_all([control for control in own if control.group == group])
             with st.expander("CLAIR's settings"):
@@ -35,7 +30,6 @@ with st.sidebar:
 
 accept_ids_from_url([compare.VIEW])
 theme = current_theme()
-header("Compare A and B")
 above = st.container()
 # Drawn before it is read, as in the lab: only then does a link's first run know its view.
 view = show(compare.VIEW, label=False)
@@ -56,11 +50,13 @@ with above:
         names = [side.upper() for side in compare.SIDES if reasons[side] is not None]
         sentence(f"{' and '.join(names)} cannot be computed with these settings; here is why.")
     toolbar("compare", compare.CONTROLS, compare.PRESETS, values)
-    moves()
+    if not presenting():
+        moves()
     for column, side in zip(st.columns(2, gap="medium"), compare.SIDES, strict=True):
         with column:
             card(side, values, rows, results, reasons[side], theme)
-    settings_table(rows, theme)
+    if not presenting():
+        settings_table(rows, theme)
 if len(results) == 2:
     charts(view, results["a"], results["b"], theme)
 else:

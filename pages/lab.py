@@ -15,14 +15,8 @@ from clair.ui.state import accept_ids_from_url, read
 
 guard()
 
-GROUPS = {
-    "people": "Clients and attackers",
-    "data": "How alike they are",
-    "shape": "Size and draw",
-}
-
 with settings(header("Subspace lab")):
-    for group, title in GROUPS.items():
+    for group, title in lab.GROUPS.items():
         st.markdown(f"**{title}**")
         show_all([control for control in lab.SCENARIO if control.group == group])
     with st.expander("CLAIR's settings"):

@@ -68,6 +68,8 @@ def card(
             return
         st.space("stretch")
         _headline(side, results)
+        for note in results[side].fit.notes:
+            st.caption(f"Note of the solver: {note}")
 
 
 def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:

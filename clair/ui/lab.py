@@ -14,6 +14,13 @@ from clair.ui.state import Control, Preset
 
 MIN_HONEST = 3
 
+#: Groups of the scenario's controls in order, and their titles.
+GROUPS: dict[str, str] = {
+    "people": "Clients and attackers",
+    "data": "How alike they are",
+    "shape": "Size and draw",
+}
+
 SCENARIO: tuple[Control, ...] = (
     Control(
         "clients",
