@@ -43,6 +43,7 @@ with column(920):
             "Back",
             key="lesson_back",
             icon=":material/arrow_back:",
+            help="Key: left arrow.",
             disabled=before is None,
             on_click=lessons.move,
             args=("back",),
@@ -52,11 +53,12 @@ with column(920):
         st.button(
             "Next" if same or after is None else f"Next: {after.course.title}",
             key="lesson_next",
-            type="primary" if lessons.revealed(place) else "secondary",
             icon=":material/arrow_forward:",
             icon_position="right",
+            help="Key: right arrow.",
             disabled=after is None,
             on_click=lessons.move,
             args=("next",),
         )
-    hotkeys("lesson_keys", {"ArrowRight": "next", "ArrowLeft": "back"}, lessons.move)
+    keys = {"ArrowRight": "next", "ArrowLeft": "back", "Enter": "reveal"}
+    hotkeys("lesson_keys", keys, lessons.move)

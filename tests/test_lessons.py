@@ -62,6 +62,7 @@ def test_exactly_one_prediction_is_right(place: Place) -> None:
         fits = [step.fits(float(x), value) for x in grid]
         assert any(fits)
         assert np.mean(fits) < 0.4, "a guess without a thought should not fit"
+        assert not step.fits(number.middle, value), "nor should the slider untouched"
 
 
 @every_step

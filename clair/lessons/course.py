@@ -50,6 +50,11 @@ class Number:
     step: float
     tolerance: float
 
+    @property
+    def middle(self) -> float:
+        """Where the slider starts: an end would be a hint."""
+        return self.low + self.step * round((self.high - self.low) / self.step / 2)
+
 
 @dataclass(frozen=True)
 class Claim:

@@ -55,11 +55,11 @@ class Quantity:
         Examples
         --------
         >>> QUANTITIES["fedavg_over_local"].say(1.7), QUANTITIES["found"].say(5.0)
-        ('1.7 times', '5')
+        ('1.7×', '5')
         """
         match self.unit:
             case "times":
-                return f"{amount(value)} times"
+                return f"{amount(value)}×"
             case "degrees":
                 return f"{amount(value)}°"
             case "percent":

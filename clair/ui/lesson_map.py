@@ -14,6 +14,7 @@ _HTML = '<nav aria-label="Lessons"><ol></ol></nav>'
 
 _CSS = """
 :host { display: block; width: 100%; }
+nav { scroll-margin-top: 8rem; }
 ol { list-style: none; margin: 0; padding: 0; }
 nav > ol { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0 1.25rem; }
 .course { border-top: 3px solid var(--st-border-color); padding-top: .5rem; min-width: 0;
@@ -88,7 +89,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const place = `${data.course}.${data.step}`
   const before = shown.get(parentElement)
   shown.set(parentElement, place)
-  if (before !== undefined && before !== place) list.scrollIntoView({ block: "nearest" })
+  const moved = before !== undefined && before !== place
+  if (moved) list.parentElement.scrollIntoView({ block: "nearest" })
 }
 """
 

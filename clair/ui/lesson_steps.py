@@ -20,7 +20,7 @@ TARGETS: dict[str, tuple[str, Sequence[Control], str]] = {
     "copying": ("pages/copying.py", copying.CONTROLS, "Text copying"),
 }
 _FORMATS: dict[Unit, str] = {
-    "times": "%g times",
+    "times": "%g×",
     "clients": "%d",
     "directions": "%d",
     "degrees": "%g°",
@@ -112,7 +112,7 @@ def ask(place: Place) -> None:
             "Show me",
             key=f"lesson_show_{place.word}",
             type="tertiary",
-            help="The answer without a prediction.",
+            help="The answer, predicted or not. Key: Enter.",
             on_click=lessons.reveal,
             args=(place,),
         )
@@ -123,12 +123,11 @@ def _keep(place: Place, key: str) -> None:
 
 
 def _first(place: Place) -> float | None:
-    """What the widget shows at first: the prediction, or the middle, because an end is a hint."""
+    """What the widget shows at first: the prediction, if there is one."""
     made, number = lessons.guess(place), place.step.number
     if number is None:
         return None if made is None else int(made)
-    middle = number.low + number.step * round((number.high - number.low) / number.step / 2)
-    return _type(number)(middle if made is None else made)
+    return _type(number)(number.middle if made is None else made)
 
 
 def _type(number: Number) -> type[int] | type[float]:

@@ -65,6 +65,9 @@ def here() -> Place:
     else:
         place = st.session_state.get(_PLACE) or place_of(None, None)
     go(place)
+    # The browser's Back brings the parameter of the page that was left with it.
+    if LESSON in st.query_params:
+        del st.query_params[LESSON]
     return place
 
 
@@ -83,9 +86,11 @@ def neighbour(place: Place, by: int) -> Place | None:
 
 
 def move(name: str) -> None:
-    """Go to the "next" step or "back" to the one before, if there is one; a callback."""
-    place = neighbour(st.session_state[_PLACE], 1 if name == "next" else -1)
-    if place is not None:
+    """Go to the "next" step or "back" to the one before, or "reveal" the answer; a callback."""
+    now: Place = st.session_state[_PLACE]
+    if name == "reveal":
+        reveal(now)
+    elif (place := neighbour(now, 1 if name == "next" else -1)) is not None:
         go(place)
 
 

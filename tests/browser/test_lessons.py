@@ -1,0 +1,119 @@
+"""The lessons in a real browser: keys, map, reload, the browser's Back, a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def title(page: Any) -> str:
+    """The heading of the step."""
+    return str(page.get_by_role("heading", level=1).inner_text())
+
+
+def press(visitor: Any, key: str, course: str, step: int) -> None:
+    """Press a key that leads to that step."""
+    visitor.page.keyboard.press(key)
+    visitor.page.wait_for_url(f"**/lessons?course={course}&step={step}")
+    visitor.idle()
+
+
+def test_a_lesson_by_keyboard_and_its_place_in_the_address(
+    cold_server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(cold_server)
+    page = visitor.go("/lessons?course=averaging&step=2")
+    assert title(page) == "When everybody is different"
+    press(visitor, "ArrowLeft", "averaging", 1)
+    press(visitor, "ArrowRight", "averaging", 2)
+    press(visitor, "ArrowRight", "averaging", 3)
+    assert title(page) == "Five liars with one story"
+    # A slider keeps the arrow keys for itself.
+    slider = page.get_by_role("slider")
+    before = slider.input_value()
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    visitor.idle()
+    assert slider.input_value() != before
+    assert page.url.endswith("course=averaging&step=3")
+    page.get_by_role("button", name="Check my prediction").click()
+    page.wait_for_selector(".lesson-answer")
+    visitor.idle()
+    press(visitor, "ArrowRight", "split", 1)
+    page.reload()
+    visitor.idle()
+    assert title(page) == "A common language"
+
+
+def test_the_map_leads_anywhere_and_the_browser_back_again(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lessons")
+    lessons = page.get_by_role("navigation", name="Lessons")
+    current = lessons.locator("[aria-current=step]")
+    assert current.inner_text() == "1"
+    page.get_by_role("button", name="Show me").click()
+    page.wait_for_selector(".lesson-answer")
+    visitor.idle()
+    page.get_by_role("button", name="Next", exact=True).click()
+    page.wait_for_url("**/lessons?course=averaging&step=2")
+    visitor.idle()
+    page.keyboard.press("Enter")  # the focus is on Next still, and a button keeps Enter
+    page.wait_for_url("**/lessons?course=averaging&step=3")
+    visitor.idle()
+    assert page.locator(".lesson-answer").count() == 0
+    lessons.get_by_role("button", name="Two honest clients leave").click()
+    page.wait_for_url("**/lessons?course=liars&step=2")
+    visitor.idle()
+    assert title(page) == "Two honest clients leave"
+    assert current.get_attribute("aria-label") == "Step 2 of 4: Two honest clients leave"
+    assert lessons.get_by_role("button", name="(answered)").count() == 1
+    page.go_back()
+    page.wait_for_url("**/lessons?course=averaging&step=3")
+    visitor.idle()
+    assert title(page) == "Five liars with one story"
+    press(visitor, "ArrowLeft", "averaging", 2)
+    press(visitor, "ArrowLeft", "averaging", 1)
+    page.wait_for_selector(".lesson-answer")
+
+
+def test_explore_and_return_with_the_prediction_kept(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lessons?course=liars&step=3")
+    page.get_by_text("More than twice as large").click()
+    visitor.idle()
+    page.get_by_role("button", name="Explore freely").click()
+    page.wait_for_url("**/lab?*lesson=liars.3*")
+    visitor.idle()
+    assert "missed all 5 poisoned clients" in page.locator(".clair-sentence").inner_text()
+    page.get_by_role("group", name="Heterogeneity", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowLeft")
+    visitor.idle()
+    page.get_by_role("link", name="Back to the lesson").click()
+    page.wait_for_url("**/lessons?course=liars&step=3")
+    visitor.idle()
+    assert page.get_by_role("radio", name="More than twice as large").is_checked()
+    page.get_by_role("button", name="Check my prediction").click()
+    page.wait_for_selector(".lesson-answer")
+    assert "You predicted" in page.locator(".lesson-answer").inner_text()
+    page.get_by_role("button", name="Explore freely").click()
+    page.wait_for_url("**/lab?*lesson=liars.3*")
+    visitor.idle()
+    page.go_back()
+    page.get_by_role("heading", name="A lie in the common language").wait_for()
+    visitor.idle()
+    assert page.get_by_role("link", name="Back to the lesson").count() == 0
+
+
+def test_a_lesson_fits_a_phone(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport={"width": 390, "height": 844})
+    for course, step in (("averaging", 1), ("liars", 1), ("language", 4)):
+        page = visitor.go(f"/lessons?course={course}&step={step}")
+        page.get_by_role("button", name="Show me").click()
+        page.wait_for_selector(".lesson-answer")
+        visitor.idle()
+        over = "e => e.scrollWidth - e.clientWidth"
+        assert page.locator("[data-testid=stMain]").evaluate(over) <= 0
