@@ -94,6 +94,14 @@ with column():
         label="Start with the lessons: four short courses that let you guess first, then compute",
         icon=":material/school:",
     )
+    st.button(
+        "Present it to a board: five hospitals, nine slides, no formulas",
+        key="overview_board",
+        type="tertiary",
+        icon=":material/slideshow:",
+        help="Opens the board story in presenter mode; Escape leaves it.",
+        on_click=open_on_stage,
+    )
     with st.grid(3):
         for key in overview.ENTRIES:
             entry(key)
@@ -106,19 +114,6 @@ with column():
                 label="Open text copying",
                 icon=":material/arrow_forward:",
                 icon_position="right",
-            )
-
-        with st.container(border=True, height="stretch", gap="small"):
-            st.markdown("**The story for a board**")
-            st.caption("Five hospitals, one of them poisoned: nine slides without formulas.")
-            st.space("stretch")
-            st.button(
-                "Present it",
-                key="overview_board",
-                type="tertiary",
-                icon=":material/slideshow:",
-                help="Opens in presenter mode; Escape leaves it.",
-                on_click=open_on_stage,
             )
 
     st.header("What CLAIR cannot do", anchor=False)

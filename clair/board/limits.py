@@ -23,14 +23,14 @@ def limit_texts(story: Story) -> tuple[tuple[str, str], ...]:
     return (
         (
             "Save a poisoned majority",
-            "With three of five poisoned and of one mind, they are what all share. No method can "
+            "If three of five send poison of one kind, theirs is the common pattern. No method can "
             "tell which group is the honest one.",
         ),
         ("See a perfect imitator", _imitator(story)),
         (
             "Help those who share little",
-            "If half of what a hospital learns is its own, CLAIR averages that half away: here "
-            f"{pct(lonely)} of the error of training alone remain.",
+            "If half of what a hospital learns is its own, CLAIR averages that half away: here the "
+            f"error is {pct(lonely)} of that of training alone.",
         ),
     )
 

@@ -153,8 +153,8 @@ def gain(story: Story) -> Slide:
         "What it gained",
         headline,
         (
-            "Every kept hospital keeps its own way of using the shared directions and loses much "
-            f"of the chance around it. {_better_off(better, len(honest['clair'].excess))}",
+            "Every kept hospital keeps its own way of using the shared directions; the rest, "
+            f"mostly chance, is averaged away. {_better_off(better, len(honest['clair'].excess))}",
             f"If all then train on their own patients once more: {pct(own)} after CLAIR, "
             f"{pct(story.percent('fedavg_finetuned'))} after the plain average.",
         ),

@@ -4,7 +4,7 @@
 const BUNDLE = "app/static/plotly-cartesian.min.js"
 const LINE = 22
 const BASE_TYPE = 15
-const PIXELS = ["height", "ticklen", "standoff", "xshift", "yshift"]
+const PIXELS = ["ticklen", "standoff", "xshift", "yshift"]
 
 // The server sends scripts of its static folder as plain text, which a script element refuses.
 function library() {
@@ -94,6 +94,7 @@ function prepare(root) {
   }
   menu.onkeydown = (event) => {
     if (event.key !== "Escape" || !menu.open) return
+    event.preventDefault()
     menu.open = false
     menu.querySelector("summary").focus()
   }
@@ -119,7 +120,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const figure = JSON.parse(data.spec)
     const { height, ...layout } = enlarged(figure.layout, factor)
     const traces = enlarged(figure.data, factor)
-    plot.style.height = `${height}px`
+    // a little less than the type, so that chart and caption still fit on the screen
+    plot.style.height = `${height * (1 + 0.8 * (factor - 1))}px`
     plot.style.cursor = data.clickable ? "pointer" : ""
     library().then(async (Plotly) => {
       if (root.spec !== data.spec || !plot.isConnected) return

@@ -155,7 +155,9 @@ def test_the_lab_on_stage(server: Any, visit: Callable[..., Any]) -> None:
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("(text) => document.querySelector('.clair-sentence')?.innerText !== text", arg=said)
+    page.wait_for_function(
+        "(old) => document.querySelector('.clair-sentence')?.innerText !== old", arg=said
+    )
     visitor.idle()
     changed = page.locator(".clair-sentence").inner_text()
     assert address(page) == {"present": "1", "noise": "0.04"}
@@ -172,7 +174,7 @@ def test_the_lab_on_stage(server: Any, visit: Callable[..., Any]) -> None:
 def test_the_overview_opens_the_story_on_stage(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server, viewport=FULL_HD)
     page = visitor.go("/")
-    page.get_by_role("button", name="Present it").click()
+    page.get_by_role("button", name="Present it to a board").click()
     page.locator(".headline").wait_for()
     visitor.idle()
     assert urlsplit(page.url).path == "/board"
