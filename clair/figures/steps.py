@@ -76,7 +76,7 @@ def solver_steps(result: ScenarioResult, theme: ThemeName) -> Steps:
     convex = result.scenario.solver == "convex"
     received = _received(result)
     frames = _convex_frames(result, received) if convex else _irls_frames(result)
-    title = _title(result)
+    title, zero = _title(result), ROUNDING * float(received.max())
     styles = {role: role_style(role, theme).color for role in ("benign", "contaminated")}
     styles |= {"clair": role_style("recovered", theme).color, "grid": PAPERS[theme].grid}
     data = {
@@ -89,8 +89,8 @@ def solver_steps(result: ScenarioResult, theme: ThemeName) -> Steps:
         "flagged": result.fit.flagged.tolist(),
         "colors": styles,
         "iterations": [frame.iteration for frame in frames],
-        "values": [[_short(v) for v in frame.singular_values] for frame in frames],
-        "norms": [[_short(v) for v in frame.block_norms] for frame in frames],
+        "values": [[_short(v, zero) for v in frame.singular_values] for frame in frames],
+        "norms": [[_short(v, zero) for v in frame.block_norms] for frame in frames],
         "objective": [_short(frame.objective) for frame in frames],
         "primal": [_short(frame.primal_residual) for frame in frames],
         "dual": [_short(frame.dual_residual) for frame in frames],
@@ -103,13 +103,14 @@ def solver_steps(result: ScenarioResult, theme: ThemeName) -> Steps:
 def settled(result: ScenarioResult) -> int:
     """First iteration from which on nothing visible moves any more."""
     history = result.fit.history
+    least = ROUNDING * float(history[0].singular_values.max())
     for first in range(len(history) - 1, -1, -1):
         record, last = history[first], history[-1]
         for now, end in (
             (record.singular_values, last.singular_values),
             (record.block_norms, last.block_norms),
         ):
-            if np.abs(now - end).max(initial=0.0) > VISIBLE * max(float(end.max()), 1e-300):
+            if np.abs(now - end).max(initial=0.0) > max(VISIBLE * float(end.max()), least):
                 return history[min(first + 1, len(history) - 1)].iteration
     return history[0].iteration
 
@@ -231,9 +232,11 @@ def _frame(record: IterationRecord, words: str, *, weighted: bool = False) -> Fr
     )
 
 
-def _short(value: float | None) -> float | None:
-    """Five digits: more than can be seen, less to send."""
-    return None if value is None else float(f"{value:.5g}")
+def _short(value: float | None, zero: float = 0.0) -> float | None:
+    """Five digits, more than can be seen and less to send; rounding, below `zero`, is nothing."""
+    if value is None:
+        return None
+    return float(f"{value:.5g}") if value >= zero else 0.0
 
 
 def _title(result: ScenarioResult) -> str:

@@ -16,10 +16,10 @@ from clair.figures.steps import Steps
 _NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("positive", "singular values above zero", "directions fitted"),
     ("off", "clients off in S", "clients at distance zero"),
-    ("objective", "objective", "total distance"),
+    ("objective", "objective: what is made small", "total distance: what is made small"),
     ("primal", "primal residual: is L + S = M?", "change of the total"),
     ("dual", "dual residual: has it stopped moving?", "–"),
-    ("penalty", "penalty", "–"),
+    ("penalty", "penalty on L + S ≠ M", "–"),
 )
 _PANELS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
     (

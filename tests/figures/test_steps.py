@@ -83,6 +83,15 @@ def test_irls_has_no_start_and_says_who_counts_less():
     assert f"client {far + 1}, the farthest, counting {share}" in frames[1].words
 
 
+def test_rounding_is_drawn_as_nothing():
+    spec = replace(SPEC, noise=0.0, contaminated_fraction=0.0)
+    result = run_scenario(Scenario(spec, solver="irls"))
+    assert (result.fit.history[-1].block_norms > 0).any()
+    steps = solver_steps(result, "light")
+    assert {value for row in steps.data["norms"] for value in row} == {0.0}
+    assert settled(result) == 1
+
+
 def test_after_settling_nothing_visible_moves():
     result = run_scenario(Scenario(SPEC))
     history, seen = result.fit.history, settled(result)
