@@ -41,10 +41,10 @@ CALM = """() => {
 
 def press(page: Page, slider: str) -> float:
     """Move a slider by one step; seconds until the page has settled."""
-    before = page.locator("h5").inner_text()
+    before = page.locator(".clair-sentence").inner_text()
     page.get_by_role("group", name=slider, exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("(text) => document.querySelector('h5').innerText !== text", arg=before)
+    page.wait_for_function("(text) => document.querySelector('.clair-sentence').innerText !== text", arg=before)
     page.wait_for_function(CALM)
     return float(page.evaluate("(window.repaint.changed - window.repaint.pressed) / 1000"))
 

@@ -17,11 +17,11 @@ from clair.ui.adapters_views import (
     take_of,
 )
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, guard, header, sentence, toolbar
+from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
-with st.sidebar:
+with settings(header("Your adapters")):
     for group, title in adapters.GROUPS.items():
         st.markdown(f"**{title}**")
         show_all([control for control in adapters.SETTINGS if control.group == group])
@@ -29,7 +29,6 @@ with st.sidebar:
 accept_ids_from_url([adapters.VIEW])
 values = read(adapters.CONTROLS)
 options = adapters.options_of(values)
-header("Your adapters")
 answer = st.container()
 tools = st.container()
 uploads = st.file_uploader(
@@ -52,7 +51,7 @@ if result is None:
         sentence("No verdict: the run was stopped.")
     st.stop()
 with answer:
-    sentence(plain(result.sentence()))
+    sentence(result.sentence())
     if not source.files:
         poisoned = " and ".join(adapters.truth())
         st.markdown(

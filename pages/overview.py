@@ -10,6 +10,7 @@ from clair.narrative import scenario_sentence
 from clair.ui import lab, overview
 from clair.ui.board import open_on_stage
 from clair.ui.controls import show
+from clair.ui.glossary import TERMS
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
 from clair.ui.results import show_chart
 from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
@@ -125,6 +126,6 @@ with column():
             open_in_lab("See it happen", overview.preset(limit.preset), "limit")
 
     with st.expander("Words used here"):
-        for word, meaning in overview.WORDS:
-            st.markdown(f"**{word}.** {meaning}")
+        for term in TERMS:
+            st.markdown(f"**{term.name}.** {term.meaning}")
     st.caption(SOURCE)

@@ -7,7 +7,6 @@ import numpy as np
 from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
-
 #: A threshold this many times the highest value is not drawn.
 OUT_OF_SIGHT = 3.0
 

@@ -11,10 +11,17 @@ from streamlit.delta_generator import DeltaGenerator
 
 from clair.palette import PAPERS, ThemeName
 from clair.ui.copy_link import copy_link
+from clair.ui.glossary import marked, notes_css
 from clair.ui.lessons import back_to_lesson
 from clair.ui.present import STAGE_CSS, present_button, presenting
 from clair.ui.state import Control, Preset, active_preset, assign, follow, recall
 from clair.ui.takeaway import TakeAway, take_away
+
+SENTENCE_CSS = """
+.clair-sentence {
+  font: 400 1.2rem/1.35 SourceSerifFour, serif; margin: 0 0 0.4rem; text-wrap: pretty;
+}
+"""
 
 
 def guard() -> None:
@@ -53,14 +60,17 @@ def dress() -> None:
     """Add the few rules of CSS that the theme's settings have no key for, all of them here.
 
     Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
-    presenter mode gets large type and loses the frame.
+    presenter mode gets large type and loses the frame; the plain sentence and the notes on terms
+    have no widget of Streamlit's.
     """
-    rules = STAGE_CSS if presenting() else ""
-    if current_theme() == "dark":
+    theme = current_theme()
+    rules = SENTENCE_CSS + notes_css(theme)
+    if presenting():
+        rules += STAGE_CSS
+    if theme == "dark":
         ink = PAPERS["dark"].background
         rules += f"[data-testid='stBaseButton-primary'] {{ color: {ink}; }}"
-    if rules:
-        st.html(f"<style>{rules}</style>")
+    st.html(f"<style>{rules}</style>")
 
 
 def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:
@@ -94,7 +104,7 @@ def settings(place: DeltaGenerator | None = None) -> Iterator[None]:
 
 def sentence(text: str) -> None:
     """Show the one plain sentence that says what happened with these numbers."""
-    st.markdown(f"##### {text}")
+    st.html(f'<p class="clair-sentence">{marked(text)}</p>')
 
 
 def toolbar(

@@ -84,46 +84,6 @@ MAJORITY = (
     "larger than honest ones sometimes win a little earlier, from 45 % on."
 )
 
-WORDS: tuple[tuple[str, str], ...] = (
-    ("Client", "One party that trains on its own data and shares no data: a hospital, a phone."),
-    (
-        "Update",
-        "What a client sends: the change its training made to the common model, as a matrix.",
-    ),
-    (
-        "Adapter, LoRA",
-        "A cheap way to fine-tune a large model: leave it as it is and learn a small change "
-        "B·A beside it, two thin matrices multiplied. The adapter is that change.",
-    ),
-    (
-        "Rank",
-        "The number of independent directions a matrix uses. Low rank means few directions.",
-    ),
-    (
-        "Shared subspace",
-        "The few directions in which all honest updates move the model. Where a client goes "
-        "within them is its own affair.",
-    ),
-    (
-        "Principal angle",
-        "How far two subspaces are turned against each other, direction by direction: 0° is the "
-        "same direction, 90° a wholly different one.",
-    ),
-    (
-        "Contamination norm",
-        "The size of a client's tile in S: how much of its update does not fit what is shared.",
-    ),
-    ("Poisoned client", "One whose update was made harmful, on purpose or by broken data."),
-    (
-        "Federated averaging, FedAvg",
-        "The standard way to combine updates: take their plain average and give it to everybody.",
-    ),
-    (
-        "Oracle",
-        "A method that is told the truth nobody has in practice; drawn to show what is possible.",
-    ),
-)
-
 
 def preset(key: str) -> Preset:
     """Preset of the lab by its key.

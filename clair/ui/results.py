@@ -19,6 +19,7 @@ from clair.reports.tasks import Finished
 from clair.tasks import Sample
 from clair.tasks.outcome import Outcome
 from clair.ui.chart import draw
+from clair.ui.glossary import marked
 
 STAGE_WORDS: dict[str, str] = {
     "prepare": "preparing",
@@ -33,7 +34,7 @@ def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None
     """Takeaway, chart, and how to read it; see `draw` for the arguments."""
     st.markdown(f"**{chart.title}**")
     draw(chart, key, on_click=on_click)
-    st.caption(chart.caption)
+    st.caption(marked(chart.caption), unsafe_allow_html=True)
 
 
 def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: bool) -> None:

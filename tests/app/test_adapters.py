@@ -17,7 +17,7 @@ from clair.adapters.options import Step
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.ui import adapters
 from clair.ui.adapters import Source
-from tests.app.elements import charts
+from tests.app.elements import charts, sentence
 
 APP = str(Path(__file__).parents[2] / "app.py")
 SITES = adapters.ROOT / "sites"
@@ -30,12 +30,6 @@ def opened(**query: str) -> AppTest:
         at.query_params[key] = value
     at.run()
     return at.switch_page("pages/adapters.py").run()
-
-
-def sentence(at: AppTest) -> str:
-    """The plain sentence under the title."""
-    lines = [m.value for m in at.markdown if m.value.startswith("##### ")]
-    return lines[0].removeprefix("##### ").replace("\\", "")
 
 
 def packed(folder: Path, *names: str) -> bytes:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from tests.app.elements import sentence
+
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/compare.py"
 FOUND, CLAIR, LOCAL, FEDAVG = range(4)
@@ -21,11 +23,6 @@ def compare(**params: str) -> AppTest:
     app.switch_page(PAGE).run()
     assert not app.exception
     return app
-
-
-def sentence(app: AppTest) -> str:
-    """The plain sentence under the title."""
-    return next(m.value for m in app.markdown if m.value.startswith("##### "))
 
 
 def numbers(app: AppTest, side: str) -> list[str]:
@@ -111,11 +108,11 @@ def test_a_side_without_a_result_says_so_and_the_other_stays() -> None:
     app.slider(key="b_poisoned").set_value(0.6).run()
     assert not app.exception
     assert "half of the clients or more" in app.warning[0].value
-    assert sentence(app).startswith("##### B cannot be computed")
+    assert sentence(app).startswith("B cannot be computed")
     assert [metric.value for metric in app.metric] == a
     assert not [metric.delta for metric in app.metric[1:] if metric.delta]
     app.button(key="compare_swap").click().run()
-    assert sentence(app).startswith("##### A cannot be computed")
+    assert sentence(app).startswith("A cannot be computed")
     app.button(key="compare_reset").click().run()
     assert not app.warning
 

@@ -20,7 +20,7 @@ from clair.tasks.copytask.data import make_federation
 from clair.tasks.outcome import Outcome, outcome_json
 from clair.ui import copying, copying_words, jobs
 from clair.ui.results import mark_wrong
-from tests.app.elements import charts
+from tests.app.elements import charts, prose
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/copying.py"
@@ -126,17 +126,11 @@ def run(at: AppTest, trainer: Trainer) -> str:
     return str(at.query_params["job"])
 
 
-def words(at: AppTest) -> str:
-    """All prose on the page."""
-    elements = [*at.markdown, *at.caption, *at.warning, *at.info, *at.error]
-    return "\n".join(str(element.value) for element in elements)
-
-
 def test_first_paint_shows_the_precomputed_run(trainer):
     at = open_page()
     outcome = copying.PAGE.default_outcome()
-    assert outcome.sentence in words(at)
-    assert "made beforehand" in words(at)
+    assert outcome.sentence in prose(at)
+    assert "made beforehand" in prose(at)
     assert len(charts(at)) == 4
     assert not at.button(key="copying_run").disabled
     assert trainer.configs == []
@@ -147,25 +141,25 @@ def test_run_to_the_result_and_back_by_link(pool, trainer):
     at = open_page()
     job_id = run(at, trainer)
     assert trainer.configs == [CopyTaskConfig()]
-    assert "3 of them poisoned: can you tell which?" in words(at)
-    assert "step 3 of 80 · about 7 s left" in words(at)
+    assert "3 of them poisoned: can you tell which?" in prose(at)
+    assert "step 3 of 80 · about 7 s left" in prose(at)
     assert at.progress[0].value == 25
     assert len(charts(at)) == 1  # the live curves, and no older result beside them
     assert at.button(key="copying_run").disabled
 
     reloaded = open_page(job=job_id)  # a new session, as after a reload
-    assert "about 7 s left" in words(reloaded)
+    assert "about 7 s left" in prose(reloaded)
     assert not reloaded.button(key="copying_cancel").disabled
 
     trainer.go_on.set()
     pool.wait(job_id, timeout=PATIENCE)
     at.run()
-    assert "CLAIR flagged 3 of 3 poisoned clients and no honest one" in words(at)
-    assert "Below: your run" in words(at)
+    assert "CLAIR flagged 3 of 3 poisoned clients and no honest one" in prose(at)
+    assert "Below: your run" in prose(at)
     assert len(charts(at)) == 4
     assert not at.button(key="copying_run").disabled
     later = open_page(job=job_id)
-    assert "Below: your run" in words(later)
+    assert "Below: your run" in prose(later)
 
 
 def test_the_result_stays_after_leaving_the_page(pool, trainer):
@@ -178,7 +172,7 @@ def test_the_result_stays_after_leaving_the_page(pool, trainer):
     at.run()
     assert any("the result is there" in link.label for link in at.page_link)
     at.switch_page(PAGE).run()
-    assert "Below: your run" in words(at)
+    assert "Below: your run" in prose(at)
     assert at.query_params["job"] == job_id
     at.switch_page("pages/overview.py").run()
     assert not any("Text copying:" in link.label for link in at.page_link)  # seen by now
@@ -188,13 +182,13 @@ def test_cancel_a_running_job(pool, trainer):
     at = open_page()
     job_id = run(at, trainer)
     at.button(key="copying_cancel").click().run()
-    assert "Stopping at the next step" in words(at)
+    assert "Stopping at the next step" in prose(at)
     assert at.button(key="copying_cancel").disabled
     trainer.go_on.set()
     assert pool.wait(job_id, timeout=PATIENCE).state is JobState.CANCELLED
     at.run()
-    assert "nothing of that run is kept" in words(at)
-    assert "made beforehand" in words(at)
+    assert "nothing of that run is kept" in prose(at)
+    assert "made beforehand" in prose(at)
     assert not at.button(key="copying_run").disabled
 
 
@@ -203,21 +197,21 @@ def test_a_second_visitor_sees_the_position_and_is_served(pool, trainer):
     first_id = run(first, trainer)
     second = open_page(copy_seed="5")
     second.button(key="copying_run").click().run()
-    assert "number 1 in the queue, 1 run before yours; starts in about 7 s" in words(second)
-    assert "3 of them poisoned, wait for their turn" in words(second)
-    assert "While you wait: a run made beforehand" in words(second)
+    assert "number 1 in the queue, 1 run before yours; starts in about 7 s" in prose(second)
+    assert "3 of them poisoned, wait for their turn" in prose(second)
+    assert "While you wait: a run made beforehand" in prose(second)
     third = open_page(copy_seed="6")
     third.button(key="copying_run").click().run()
-    assert "number 2 in the queue, 2 runs before yours" in words(third)
+    assert "number 2 in the queue, 2 runs before yours" in prose(third)
     second.button(key="copying_cancel").click().run()
-    assert "nothing of that run is kept" in words(second)
+    assert "nothing of that run is kept" in prose(second)
     third.run()
-    assert "number 1 in the queue, 1 run before yours" in words(third)
+    assert "number 1 in the queue, 1 run before yours" in prose(third)
     trainer.go_on.set()
     pool.wait(first_id, timeout=PATIENCE)
     pool.wait(str(third.query_params["job"]), timeout=PATIENCE)
     third.run()
-    assert "Below: your run" in words(third)
+    assert "Below: your run" in prose(third)
     assert [config.seed for config in trainer.configs] == [0, 6]
 
 
@@ -227,10 +221,10 @@ def test_a_full_queue_says_so(pool, trainer):
         open_page(copy_seed=seed).button(key="copying_run").click().run()
     late = open_page(copy_seed="3")
     late.button(key="copying_run").click().run()
-    assert "This machine is busy: 2 runs are waiting already" in words(late)
-    assert "made beforehand" in words(late)  # the page goes on showing a result
+    assert "This machine is busy: 2 runs are waiting already" in prose(late)
+    assert "made beforehand" in prose(late)  # the page goes on showing a result
     late.run()
-    assert "This machine is busy" not in words(late)  # said once
+    assert "This machine is busy" not in prose(late)  # said once
 
 
 def test_a_failure_is_told_without_a_traceback(pool, trainer):
@@ -240,8 +234,8 @@ def test_a_failure_is_told_without_a_traceback(pool, trainer):
     trainer.go_on.set()
     pool.wait(job_id, timeout=PATIENCE)
     at.run()
-    assert "The run stopped on an error (RuntimeError)" in words(at)
-    assert "weights" not in words(at)
+    assert "The run stopped on an error (RuntimeError)" in prose(at)
+    assert "weights" not in prose(at)
     assert not at.exception
     assert not at.button(key="copying_run").disabled
 
@@ -261,8 +255,8 @@ def test_the_previous_result_stays_when_a_later_run_is_cancelled(pool, trainer):
     trainer.go_on.set()
     pool.wait(second, timeout=PATIENCE)
     at.run()
-    assert "Below: your run" in words(at)
-    assert "clients 20 instead of 12" in words(at)
+    assert "Below: your run" in prose(at)
+    assert "clients 20 instead of 12" in prose(at)
 
 
 def test_an_equal_result_is_reused_where_one_would_have_to_wait(pool, trainer):
@@ -274,15 +268,15 @@ def test_an_equal_result_is_reused_where_one_would_have_to_wait(pool, trainer):
     pool.wait(first_id, timeout=PATIENCE)
     pool.wait(str(second.query_params["job"]), timeout=PATIENCE)
     second.run()
-    assert "somebody had just run exactly these" in words(second)
+    assert "somebody had just run exactly these" in prose(second)
     assert len(trainer.configs) == 1
 
 
 def test_an_unknown_job_in_the_address_is_explained(trainer):
     at = open_page(job="made-up")
-    assert "is not kept any more" in words(at)
+    assert "is not kept any more" in prose(at)
     assert "job" not in at.query_params
-    assert "made beforehand" in words(at)
+    assert "made beforehand" in prose(at)
     assert not at.exception
 
 
@@ -290,23 +284,23 @@ def test_changed_settings_are_pointed_out_and_reset(trainer):
     at = open_page()
     at.slider(key="copy_clients").set_value(24)
     at.toggle(key="copy_screen").set_value(True).run()
-    assert "clients 24 instead of 12; coefficient screen on instead of off" in words(at)
-    assert "6 of the 24 are poisoned" in words(at)
-    assert "The run below had other settings. CLAIR flagged" in words(at)
+    assert "clients 24 instead of 12; coefficient screen on instead of off" in prose(at)
+    assert "6 of the 24 are poisoned" in prose(at)
+    assert "The run below had other settings. CLAIR flagged" in prose(at)
     at.button(key="copying_reset").click().run()
-    assert "instead of" not in words(at)
-    assert "other settings" not in words(at)
-    assert "3 of the 12 are poisoned" in words(at)
+    assert "instead of" not in prose(at)
+    assert "other settings" not in prose(at)
+    assert "3 of the 12 are poisoned" in prose(at)
 
 
 def test_the_truth_can_stay_hidden(trainer):
     at = open_page(copy_reveal="never")
-    assert "CLAIR flagged clients" in words(at)
-    assert "Guess, then reveal it." in words(at)
-    assert copying.PAGE.default_outcome().sentence not in words(at)
-    assert "Every poisoned client" not in words(at)
+    assert "CLAIR flagged clients" in prose(at)
+    assert "Guess, then reveal it." in prose(at)
+    assert copying.PAGE.default_outcome().sentence not in prose(at)
+    assert "Every poisoned client" not in prose(at)
     at.button_group(key="copy_reveal").set_value("end").run()
-    assert copying.PAGE.default_outcome().sentence in words(at)
+    assert copying.PAGE.default_outcome().sentence in prose(at)
 
 
 @pytest.mark.parametrize("preset", copying.PRESETS, ids=lambda preset: preset.key)
@@ -314,7 +308,7 @@ def test_presets_are_settings_that_can_be_run(trainer, preset):
     at = open_page()
     at.button(key=f"copying_preset_{preset.key}").click().run()
     assert not at.exception
-    assert preset.look_for in words(at)
+    assert preset.look_for in prose(at)
     values = {control.key: at.session_state[control.key] for control in copying.CONTROLS}
     assert copying.PAGE.config_of(values) == copying.PAGE.config_of(
         {control.key: control.default for control in copying.CONTROLS} | dict(preset.values)

@@ -16,7 +16,7 @@ from clair.jobs import JobPool, JobState, Limits
 from clair.tasks.digits import DigitsConfig
 from clair.ui import jobs
 from clair.ui.digits import CONTROLS, PAGE, PRESETS
-from tests.app.elements import charts
+from tests.app.elements import charts, prose
 
 APP = str(Path(__file__).parents[2] / "app.py")
 FILE = "pages/digits.py"
@@ -90,36 +90,31 @@ def press_run(app: AppTest, trainer: Trainer) -> str:
     return str(app.query_params["job"])
 
 
-def words(app: AppTest) -> str:
-    elements = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error]
-    return "\n".join(str(element.value) for element in elements)
-
-
 def test_first_paint_shows_the_precomputed_run(trainer: Trainer) -> None:
     app = open_page()
     outcome = PAGE.default_outcome()
-    assert outcome.sentence in words(app)
-    assert "made beforehand" in words(app)
+    assert outcome.sentence in prose(app)
+    assert "made beforehand" in prose(app)
     assert len(charts(app)) == 5
-    assert app.get("html")[0].proto.body.count("<figure") == 12
+    assert sum(element.proto.body.count("<figure") for element in app.get("html")) == 12
     assert trainer.configs == []
-    assert "5 of the 16 are poisoned" in words(app)
+    assert "5 of the 16 are poisoned" in prose(app)
 
 
 def test_run_to_the_result_and_back_by_link(pool: JobPool, trainer: Trainer) -> None:
     app = open_page(dig_clients="8", dig_attack="backdoor")
-    assert "clients 8 instead of 16" in words(app)
+    assert "clients 8 instead of 16" in prose(app)
     job_id = press_run(app, trainer)
     assert trainer.configs == [DigitsConfig(n_clients=8, attack="backdoor")]
-    assert "2 of them poisoned: can you tell which?" in words(app)
+    assert "2 of them poisoned: can you tell which?" in prose(app)
     assert len(charts(app)) == 1
     assert app.button(key="digits_run").disabled
     trainer.go_on.set()
     assert pool.wait(job_id, timeout=PATIENCE).state is JobState.DONE
     app.run()
     assert not app.exception
-    assert "Below: your run" in words(app)
-    assert "instead of" not in words(app).split("**The settings")[-1].split("Run shows")[0]
+    assert "Below: your run" in prose(app)
+    assert "instead of" not in prose(app).split("**The settings")[-1].split("Run shows")[0]
     assert list(app.segmented_control(key="digits_measure").options) == [
         "held-out images read right",
         "marked images read as 0 (backdoor)",
@@ -127,7 +122,7 @@ def test_run_to_the_result_and_back_by_link(pool: JobPool, trainer: Trainer) -> 
     app.segmented_control(key="digits_measure").set_value("backdoor").run()
     assert not app.exception
     later = open_page(job=job_id)
-    assert "Below: your run" in words(later)
+    assert "Below: your run" in prose(later)
 
 
 def test_cancel_and_failure_leave_the_page_whole(pool: JobPool, trainer: Trainer) -> None:
@@ -137,7 +132,7 @@ def test_cancel_and_failure_leave_the_page_whole(pool: JobPool, trainer: Trainer
     trainer.go_on.set()
     assert pool.wait(job_id, timeout=PATIENCE).state is JobState.CANCELLED
     app.run()
-    assert "nothing of that run is kept" in words(app)
+    assert "nothing of that run is kept" in prose(app)
     trainer.at_step.clear()
     trainer.error = RuntimeError("made up")
     job_id = press_run(app, trainer)
@@ -145,26 +140,26 @@ def test_cancel_and_failure_leave_the_page_whole(pool: JobPool, trainer: Trainer
     app.run()
     assert not app.exception
     assert len(app.error) == 1
-    assert "made beforehand" in words(app)
+    assert "made beforehand" in prose(app)
 
 
 def test_the_truth_can_stay_hidden(trainer: Trainer) -> None:
     app = open_page()
     app.segmented_control(key="dig_reveal").set_value("never").run()
-    assert "Guess, then reveal it" in words(app)
-    assert "Every poisoned client stands above" not in words(app)
+    assert "Guess, then reveal it" in prose(app)
+    assert "Every poisoned client stands above" not in prose(app)
     app.segmented_control(key="dig_reveal").set_value("end").run()
-    assert "Every poisoned client stands above" in words(app)
+    assert "Every poisoned client stands above" in prose(app)
 
 
 def test_changed_settings_are_told_and_reset_takes_them_back(trainer: Trainer) -> None:
     app = open_page()
     app.select_slider(key="dig_skew").set_value(0.3).run()
     app.slider(key="dig_disputed").set_value(5).run()
-    assert "skew of the mix of digits 0.3 instead of none" in words(app)
-    assert "digits in dispute 5 instead of 3" in words(app)
+    assert "skew of the mix of digits 0.3 instead of none" in prose(app)
+    assert "digits in dispute 5 instead of 3" in prose(app)
     app.button(key="digits_reset").click().run()
-    assert "instead of" not in words(app)
+    assert "instead of" not in prose(app)
 
 
 def test_longer_runs_are_announced_as_longer() -> None:

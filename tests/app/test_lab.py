@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.elements import charts
+from tests.app.elements import charts, sentence
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/lab.py"
@@ -23,11 +23,6 @@ def lab(**params: str) -> AppTest:
     app.switch_page(PAGE).run()
     assert not app.exception
     return app
-
-
-def sentence(app: AppTest) -> str:
-    """The plain sentence under the title."""
-    return next(m.value for m in app.markdown if m.value.startswith("##### "))
 
 
 def numbers(app: AppTest) -> list[str]:

@@ -8,7 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.ui import lab, overview
-from tests.app.elements import charts
+from clair.ui.glossary import TERMS
+from tests.app.elements import charts, sentence
 
 APP = str(Path(__file__).parents[2] / "app.py")
 
@@ -23,11 +24,6 @@ def opened(**params: str) -> AppTest:
     return app
 
 
-def sentence(app: AppTest) -> str:
-    """The plain sentence under the title."""
-    return next(m.value for m in app.markdown if m.value.startswith("##### "))
-
-
 def test_first_paint_is_a_real_result() -> None:
     app = opened()
     assert app.title[0].value == "Learning together when some are lying"
@@ -37,8 +33,8 @@ def test_first_paint_is_a_real_result() -> None:
     for limit in overview.LIMITS:
         assert limit.title in text
     assert "honest majority" in text
-    for word, _ in overview.WORDS:
-        assert f"**{word}.**" in text
+    for term in TERMS:
+        assert f"**{term.name}.**" in text
 
 
 def test_sliders_move_the_picture_and_reset_brings_it_back() -> None:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from clair.tasks.regression import ATTACKS
 from clair.ui import regression
-from tests.app.elements import charts
+from tests.app.elements import charts, sentence
 
 APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/regression.py"
@@ -25,10 +25,6 @@ def page(**params: str) -> AppTest:
     app.switch_page(PAGE).run()
     assert not app.exception
     return app
-
-
-def sentence(app: AppTest) -> str:
-    return next(m.value for m in app.markdown if m.value.startswith("##### "))
 
 
 def numbers(app: AppTest) -> list[str]:

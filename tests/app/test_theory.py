@@ -12,6 +12,7 @@ from clair.sweeps.run import run_sweep
 from clair.synthetic import ProblemSpec
 from clair.ui import lab, theory, theory_phase
 from clair.ui.state import read
+from tests.app.elements import sentence
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,10 +22,6 @@ def open_page(**params):
     for key, value in params.items():
         at.query_params[key] = value
     return at.switch_page("pages/theory.py").run()
-
-
-def sentence(at):
-    return next(m.value for m in at.markdown if m.value.startswith("#####"))
 
 
 @pytest.fixture(autouse=True)

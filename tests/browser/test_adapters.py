@@ -12,13 +12,13 @@ from clair.adapters.simulate import SimulatedSet, write_simulated
 
 def sentence(page: Any) -> str:
     """The plain sentence under the title."""
-    return str(page.locator("h5").first.inner_text())
+    return str(page.locator(".clair-sentence").first.inner_text())
 
 
 def wait_for(page: Any, words: str) -> None:
     """Wait until the sentence holds some words."""
     page.wait_for_function(
-        "(words) => document.querySelector('h5')?.innerText.includes(words)", arg=words
+        "(words) => document.querySelector('.clair-sentence')?.innerText.includes(words)", arg=words
     )
 
 

@@ -30,12 +30,14 @@ def test_both_sides_live_linked_and_in_the_address(server: Any, visit: Callable[
     shown = page.evaluate(AXES)
     assert shown[0] == shown[1]
     assert shown[2] == shown[3]
-    before = page.locator("h5").inner_text()
+    before = page.locator(".clair-sentence").inner_text()
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").locator(
         "visible=true"
     ).focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("(old) => document.querySelector('h5').innerText !== old", arg=before)
+    page.wait_for_function(
+        "(old) => document.querySelector('.clair-sentence')?.innerText !== old", arg=before
+    )
     visitor.idle()
     assert address(page)["b_noise"] == "0.04"
     assert "a_noise" not in address(page)
@@ -49,10 +51,10 @@ def test_both_sides_live_linked_and_in_the_address(server: Any, visit: Callable[
     page.get_by_role("button", name="Swap").click()
     page.wait_for_function("() => location.search.includes('a_scale')")
     visitor.idle()
-    told = page.locator("h5").inner_text()
+    told = page.locator(".clair-sentence").inner_text()
     page.reload()
     visitor.idle()
-    assert page.locator("h5").inner_text() == told
+    assert page.locator(".clair-sentence").inner_text() == told
 
 
 def test_a_phone_stacks_a_above_b(server: Any, visit: Callable[..., Any]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 def sentence(page: Any) -> str:
     """The plain sentence under the title."""
-    return str(page.locator("h5").inner_text())
+    return str(page.locator(".clair-sentence").inner_text())
 
 
 def address(page: Any) -> dict[str, str]:
@@ -22,7 +22,9 @@ def address(page: Any) -> dict[str, str]:
 
 def wait_for_new(page: Any, before: str) -> str:
     """Wait until the sentence has changed and return it."""
-    page.wait_for_function("(text) => document.querySelector('h5')?.innerText !== text", arg=before)
+    page.wait_for_function(
+        "(old) => document.querySelector('.clair-sentence')?.innerText !== old", arg=before
+    )
     return sentence(page)
 
 

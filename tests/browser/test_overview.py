@@ -8,7 +8,7 @@ from typing import Any
 
 def sentence(page: Any) -> str:
     """The plain sentence under the title."""
-    return str(page.locator("h5").inner_text())
+    return str(page.locator(".clair-sentence").inner_text())
 
 
 def test_first_visit_shows_a_result_without_a_click(

@@ -13,7 +13,7 @@ PATIENCE = 120 * SECONDS
 
 
 def sentence(page: Any) -> str:
-    return str(page.locator("h5").first.inner_text())
+    return str(page.locator(".clair-sentence").first.inner_text())
 
 
 def overflow(page: Any) -> int:
@@ -35,7 +35,9 @@ def test_a_slider_moves_the_regression_and_its_link_opens_it_cold(
     slider = page.get_by_role("slider", name="Noise")
     slider.focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("(old) => document.querySelector('h5').innerText !== old", arg=before)
+    page.wait_for_function(
+        "(old) => document.querySelector('.clair-sentence')?.innerText !== old", arg=before
+    )
     visitor.idle()
     after = sentence(page)
     assert "reg_noise=1.1" in page.url

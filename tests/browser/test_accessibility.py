@@ -1,0 +1,58 @@
+"""axe-core on every page in both themes, on stage, and after a lesson's reveal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clair.ui.catalog import PAGES
+from tests.browser.conftest import Server
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: Violations inside Streamlit's own widgets, by the part of the page they are in: the drop zone of
+#: its uploader, and the label of a control that is disabled (whose contrast WCAG leaves free).
+THEIRS = (
+    ("presentation-role-conflict", "[data-testid=stFileUploaderDropzone]"),
+    ("color-contrast", "[data-testid=stWidgetLabel]:has(~ * [disabled])"),
+)
+SCREENS = [
+    *(f"/{page.stem}" if i else "/" for i, page in enumerate(PAGES)),
+    "/lab?view=subspace",
+    "/lab?view=solver",
+    "/lab?view=steps",
+    "/theory?section=certificate",
+    "/theory?section=phase",
+    "/lab?present=1",
+    "/board?present=1&slide=5",
+]
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds wrong on the page as it stands, without Streamlit's own."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
+    lines = []
+    for violation in found:
+        for node in violation["nodes"]:
+            target = node["target"][0]
+            theirs = any(
+                rule == violation["id"]
+                and page.locator(target).first.evaluate("(e, s) => !!e.closest(s)", part)
+                for rule, part in THEIRS
+            )
+            if not theirs:
+                lines.append(f"{violation['id']}: {node['html'][:200]}")
+    return lines
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_no_violation_of_ours(
+    server: Server, visit: Callable[..., Any], screen: str, theme: str
+) -> None:
+    page = visit(server, color_scheme=theme).go(screen)
+    page.wait_for_timeout(300)
+    assert violations(page) == []
