@@ -22,6 +22,7 @@ from clair.reports.tables import Table, shown
 ASSETS = Path(__file__).parents[2] / "assets"
 _HERE = Path(__file__).parent
 _LONG = 28  # characters of a cell that may be broken anywhere
+_MANY = 60  # rows of a table that is folded away
 _FONTS = (
     ("Inter", "100 900", "inter-latin", ""),
     ("Inter", "100 900", "inter-greek", "U+0370-03FF"),
@@ -174,10 +175,14 @@ def _table(content: Table) -> str:
     )
     label = html.escape(content.title, quote=True)
     note = f"<p class='note'>{rich(content.caption)}</p>" if content.caption else ""
-    return (
-        f'<h3>{label}</h3><div class="wide" tabindex="0" role="region" aria-label="{label}">'
+    drawn = (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{label}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
     )
+    if len(content.rows) > _MANY:
+        rows = f"All {len(content.rows)} rows; the CSV file of the page holds them too"
+        drawn = f"<details><summary>{rows}</summary>{drawn}</details>"
+    return f"<h3>{label}</h3>{drawn}"
 
 
 def _class(right: bool, text: str = "") -> str:
@@ -186,7 +191,7 @@ def _class(right: bool, text: str = "") -> str:
 
 
 def _cell(index: int, text: str, right: bool) -> str:
-    safe = html.escape(text)
+    safe = html.escape(text).replace(" × ", "&nbsp;×&nbsp;")
     if len(text) > _LONG:
         safe = f"<span class='long'>{safe}</span>"
     if index == 0:
@@ -207,7 +212,7 @@ def _scenario(settings: Sequence[Setting], link: str) -> Iterator[str]:
     groups = dict.fromkeys(setting.group for setting in settings)
     yield "<div class='settings'>"
     for group in groups:
-        yield f"<div class='group'><h3>{html.escape(group)}</h3><dl>"
+        yield f"<div class='group'>{f'<h3>{html.escape(group)}</h3>' if group else ''}<dl>"
         for one in settings:
             if one.group == group:
                 kind = " class='changed'" if one.changed else ""

@@ -90,7 +90,7 @@ def client_table(result: ScenarioResult) -> Table:
         ("client", "client"),
         ("truth", "truth"),
         ("verdict", "verdict"),
-        ("score", "score that decides"),
+        ("score", "score"),
         ("contamination_norm", "‖S‖"),
         ("flagged_by_screen", "by the screen alone"),
     )
@@ -112,16 +112,12 @@ def method_table(result: ScenarioResult) -> Table:
             ("method", "method"),
             ("oracle", "oracle"),
             ("mean", "mean"),
-            ("sd", "standard deviation"),
+            ("sd", "±"),
             ("largest", "largest"),
-            ("rmse", "root mean square"),
         ),
-        [
-            (row.label, row.oracle, row.mean, row.sd, row.per_client.max(), row.rmse)
-            for row in result.errors
-        ],
-        "Distance between what a client ends up with and its true update. An oracle is told who is "
-        "poisoned, which nobody is in practice.",
+        [(row.label, row.oracle, row.mean, row.sd, row.per_client.max()) for row in result.errors],
+        "Distance between what a client ends up with and its true update: mean and standard "
+        "deviation (±) over the honest clients. An oracle is told who is poisoned.",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clair.baselines import METHODS
+from clair.figures.phase import AXIS_TITLES
 from clair.reports.recipe import Recipe, call, differing, literal
 from clair.reports.tables import table
 from clair.reports.theory import Study
@@ -122,8 +123,8 @@ def phase_study(result: SweepResult) -> Study:
             "phase",
             "Every cell",
             (
-                (config.x.name, config.x.name),
-                (config.y.name, config.y.name),
+                (config.x.name, AXIS_TITLES[config.x.name][0]),
+                (config.y.name, AXIS_TITLES[config.y.name][0]),
                 ("exact", "exact set, share"),
                 ("f1", "F1, mean"),
                 ("subspace_error", "subspace error, mean"),
@@ -202,7 +203,7 @@ def sets_study(spec: ProblemSpec, name: str, curves: Separation) -> Study:
             "sets",
             "Every problem",
             (
-                (name, name.replace("_", " ")),
+                (name, AXIS_TITLES[name][0]),
                 ("seed", "seed"),
                 ("weakest_poisoned", "weakest poisoned score"),
                 ("strongest_honest", "strongest honest score"),
@@ -251,7 +252,7 @@ def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
             "gain",
             "Every problem and method",
             (
-                (name, name.replace("_", " ")),
+                (name, AXIS_TITLES[name][0]),
                 ("seed", "seed"),
                 ("method", "method"),
                 ("error", "error of the honest"),
