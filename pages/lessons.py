@@ -8,7 +8,7 @@ from clair.ui import lessons
 from clair.ui.hotkeys import hotkeys
 from clair.ui.layout import column, current_theme, guard, header
 from clair.ui.lesson_answer import show_answer
-from clair.ui.lesson_look import look
+from clair.ui.lesson_look import look, prose
 from clair.ui.lesson_map import lesson_map
 from clair.ui.lesson_steps import ask, explore, settings_words
 
@@ -22,8 +22,7 @@ with column(920):
     lesson_map(place, lessons.seen(), lessons.go)
     st.caption(f"{place.course.title}, step {place.number} of {len(place.course.steps)}")
     header(step.title)
-    with st.container(key="lesson_text"):
-        st.markdown(step.text)
+    prose(step.text)
     st.header(step.question, anchor=False)
     if lessons.revealed(place):
         show_answer(place, theme)

@@ -11,6 +11,7 @@ from clair.lessons.quantities import QUANTITIES
 from clair.palette import ThemeName
 from clair.ui import copying, lessons, results
 from clair.ui.lab_views import VIEWS
+from clair.ui.lesson_look import prose
 from clair.ui.lesson_steps import answer, evidence
 from clair.ui.lessons import Place
 
@@ -25,8 +26,7 @@ def show_answer(place: Place, theme: ThemeName) -> None:
         f'{marks}<div class="lesson-answer" role="status"><p class="word">{word}</p>'
         f"<p>{said}</p></div>"
     )
-    with st.container(key="lesson_why"):
-        st.markdown(place.step.why)
+    prose(place.step.why)
     st.button(
         "Hide the answer",
         key=f"lesson_hide_{place.word}",
@@ -36,8 +36,7 @@ def show_answer(place: Place, theme: ThemeName) -> None:
         on_click=lessons.hide,
         args=(place,),
     )
-    with st.container(key="lesson_look"):
-        st.markdown(f"**Look for** {place.step.look_for}")
+    prose(place.step.look_for, before="Look for")
     _chart(place, theme)
 
 

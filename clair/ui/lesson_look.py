@@ -5,14 +5,22 @@ from __future__ import annotations
 import streamlit as st
 
 from clair.palette import PAPERS, ThemeName, role_style
+from clair.ui.glossary import marked
+
+
+def prose(text: str, before: str = "") -> None:
+    """Large text with notes on its terms, after a word or two in bold."""
+    lead = f"<strong>{before}</strong> " if before else ""
+    st.html(f'<p class="lesson-text">{lead}{marked(text)}</p>')
 
 
 def look(theme: ThemeName) -> None:
     """Add the rules to the page; each is bound to a container or a class of the lessons."""
     paper, accent = PAPERS[theme], role_style("recovered", theme).color
+    # The accent is a colour for marks; words on a tinted ground need a darker one.
+    words = st.get_option(f"theme.{theme}.linkColor")
     st.html(f"""<style>
-.st-key-lesson_text p, .st-key-lesson_why p, .st-key-lesson_look p {{
-  font-size: 1.2rem; line-height: 1.6; max-width: 46rem; }}
+.lesson-text {{ font-size: 1.2rem; line-height: 1.6; max-width: 46rem; margin: 0; }}
 .st-key-lesson_ask {{ max-width: 46rem; }}
 .st-key-lesson_ask [role=radiogroup] {{ gap: .6rem; }}
 .st-key-lesson_ask [data-testid=stRadio], .st-key-lesson_ask [data-testid=stRadio] > div,
@@ -32,7 +40,7 @@ def look(theme: ThemeName) -> None:
 .lesson-options .right {{ border-color: {accent}; box-shadow: inset 4px 0 0 {accent};
   font-weight: 600; }}
 .lesson-options .tag {{ font-size: .95rem; font-weight: 400; color: {paper.muted}; }}
-.lesson-options .right .tag {{ color: {accent}; font-weight: 600; }}
+.lesson-options .right .tag {{ color: {words}; font-weight: 600; }}
 .lesson-line {{ max-width: 46rem; padding: 2.4rem .6rem 0; }}
 .lesson-line .track {{ position: relative; height: 4px; border-radius: 2px;
   background: {paper.muted}; margin-bottom: 2rem; }}
@@ -44,7 +52,7 @@ def look(theme: ThemeName) -> None:
 .lesson-line i.mine {{ width: 14px; height: 14px; background: {paper.background};
   border: 2.5px solid {paper.ink}; translate: -50% -50%; rotate: 45deg; }}
 .lesson-line b {{ position: absolute; white-space: nowrap; font-weight: 600; }}
-.lesson-line b.right {{ color: {accent}; bottom: 14px; }}
+.lesson-line b.right {{ color: {words}; bottom: 14px; }}
 .lesson-line b.mine {{ color: {paper.ink}; top: 14px; }}
 .lesson-line b.middle {{ translate: -50% 0; }}
 .lesson-line b.start {{ translate: -8px 0; }}
@@ -55,6 +63,6 @@ def look(theme: ThemeName) -> None:
   padding: 1rem 1.25rem; border-radius: 0 6px 6px 0; font-size: 1.2rem; line-height: 1.55;
   max-width: 46rem; margin-top: 1.25rem; }}
 .lesson-answer p {{ margin: 0; }}
-.lesson-answer .word {{ color: {accent}; font-weight: 650; margin-bottom: .25rem; }}
+.lesson-answer .word {{ color: {words}; font-weight: 650; margin-bottom: .25rem; }}
 .lesson-answer strong {{ font-size: 1.5rem; font-weight: 650; }}
 </style>""")

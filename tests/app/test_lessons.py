@@ -69,7 +69,7 @@ def test_a_prediction_is_held_against_the_computed_number(choice: int, words: st
     assert f"{ratio:.2g}×" in told
     assert told.count("✓ computed") == 1
     assert "your prediction" in told
-    assert any(m.value.startswith("**Look for** ") for m in app.markdown)
+    assert any("<strong>Look for</strong> " in h.proto.body for h in app.get("html"))
 
 
 def test_a_number_is_predicted_by_slider_and_may_come_close() -> None:
