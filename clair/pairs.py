@@ -78,7 +78,12 @@ def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) 
         else f"B differs from A in {len(changes)} settings"
     )
     clair, average = _moved(rows["clair"]), _moved(rows["fedavg"])
-    return f"{told}: CLAIR's error {clair}, and that of plain averaging {average}."
+    pooled = {
+        ("clair", "clair_eb"): " (with pooling in B)",
+        ("clair_eb", "clair"): " (with pooling in A)",
+    }
+    note = pooled.get((a.chosen, b.chosen), "")
+    return f"{told}: CLAIR's error{note} {clair}, and that of plain averaging {average}."
 
 
 def ahead_sentence(a: ScenarioResult, b: ScenarioResult) -> str:

@@ -54,6 +54,9 @@ def test_pooling_counts_as_the_clair_that_was_asked_for(plain):
     assert rows["clair"].b == pooled.error_of("clair_eb").mean
     assert rows["clair"].ahead == "B"
     assert rows["fedavg"].ahead == ""
+    assert "error (with pooling in B) falls" in pair_sentence(plain, pooled, ["x"])
+    assert "error (with pooling in A) rises" in pair_sentence(pooled, plain, ["x"])
+    assert "pooling" not in pair_sentence(pooled, pooled, ["x"])
 
 
 @pytest.mark.parametrize("view", ["split", "verdict", "errors", "subspace"])
