@@ -163,6 +163,23 @@ holds = [{ quantity = "found", at_least = 1 }]
 """
 
 
+def test_ranges_decide_which_prediction_fits(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    three = '{ text = "one", below = 2 }, { text = "more" }]'
+    path.write_text(GOOD.replace('{ text = "some" }]', three), encoding="utf-8")
+    step = read_course(path).steps[0]
+    assert [step.right_choice(value) for value in (-9.0, 0.0, 1.0, 1.9, 2.0, 99.0)] == [
+        *(0, 0, 1, 1, 2, 2)
+    ]
+    assert step.fits(1, 1.5)
+    assert not step.fits(0, 1.5)
+    line = "number = { low = 0, high = 9, step = 1, tolerance = 1 }\nholds"
+    text = GOOD.replace("holds", line)
+    path.write_text("\n".join(x for x in text.splitlines() if "choices" not in x))
+    step = read_course(path).steps[0]
+    assert [step.fits(guess, 4.0) for guess in (2, 3, 4, 5, 6)] == [False, True, True, True, False]
+
+
 def changed(old: str, new: str) -> Callable[[str], str]:
     """Edit that must find what it changes."""
 
