@@ -16,6 +16,7 @@ from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
 from clair.ui import compare, lab
 from clair.ui.compare import Setting, Side
+from clair.ui.glossary import marked
 from clair.ui.results import show_chart
 from clair.ui.state import open_screen
 
@@ -165,10 +166,10 @@ def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) ->
                 show_chart(replace(chart, caption=""), f"compare_{key}_{side}")
         captions = [chart.caption for chart in pair]
         if captions[0] == captions[1]:
-            st.caption(captions[0])
+            st.caption(marked(captions[0]), unsafe_allow_html=True)
         else:
-            st.caption(f"**A**: {captions[0]}")
-            st.caption(f"**B**: {captions[1]}")
+            st.caption(f"**A**: {marked(captions[0])}", unsafe_allow_html=True)
+            st.caption(f"**B**: {marked(captions[1])}", unsafe_allow_html=True)
         if not comparable(key, a, b):
             st.caption(
                 "These two have axes of their own: the score that decides is relative to a typical "

@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from clair.figures.steps import Steps
+from clair.ui.glossary import marked
 
 # What each number is, to the convex solver and to IRLS.
 _NUMBERS: tuple[tuple[str, str, str], ...] = (
@@ -197,4 +198,4 @@ def stepper(steps: Steps, key: str) -> None:
     """
     st.markdown(f"**{steps.title}**")
     _STEPPER(key=key, data=steps.data, width="stretch", height="content")
-    st.caption(steps.caption)
+    st.caption(marked(steps.caption), unsafe_allow_html=True)
