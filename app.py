@@ -32,7 +32,7 @@ page = st.navigation(
     ],
     position="top",
 )
-settle(page.url_path)
+settle()
 dress()
 job_badge()
 page.run()

@@ -9,7 +9,6 @@ from clair.ui.hotkeys import hotkeys
 #: Name in the address; ``present=1`` opens a page on stage.
 PARAMETER = "present"
 _ON = "_presenting"
-_PAGE = "_presented_page"
 
 # Type grows with the window, so that a full-screen page is read from the back row; a phone keeps
 # what it has. The frame around the page goes.
@@ -25,19 +24,15 @@ def presenting() -> bool:
     return bool(st.session_state.get(_ON, False))
 
 
-def settle(page: str) -> None:
-    """Agree with the address of `page` on the mode; call before the page runs.
+def settle() -> None:
+    """Agree with the address on the mode; call before the page runs.
 
     Streamlit empties the address on the way to another page; the mode stays and is written anew.
-    Only there: written again whenever it is missing, it would hold up the browser's Back.
     """
-    arrived = st.session_state.get(_PAGE) != page
-    st.session_state[_PAGE] = page
     raw = st.query_params.get(PARAMETER)
     if raw is not None:
         st.session_state[_ON] = raw.strip().lower() in ("1", "true")
-    if arrived or raw is not None:
-        _write()
+    _write()
 
 
 def set_presenting(on: bool) -> None:

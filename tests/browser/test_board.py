@@ -135,15 +135,14 @@ def test_presenter_mode_goes_along_to_the_next_page_and_back(
     assert address(page) == {"present": "1"}
     assert not frame.is_visible()
     assert page.get_by_test_id("stSidebar").is_visible() is False
-    page.reload()
-    visitor.idle()
-    assert not frame.is_visible()
-    # The browser's Back is not held up by the address that is written anew on every page.
-    for _ in range(4):
+    # The browser's Back leads out of the app at last, though the address is written anew.
+    for _ in range(10):
         page.go_back()
+        if page.url == "about:blank":
+            return
         page.wait_for_timeout(500)
         visitor.idle()
-    assert not urlsplit(page.url).path.endswith("/lab")
+    pytest.fail(f"still at {page.url}")
 
 
 def test_the_lab_on_stage(server: Any, visit: Callable[..., Any]) -> None:
