@@ -249,11 +249,9 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     yield "</section>"
 
 
-_MARKS = (
-    (re.compile(r"`([^`\n]+)`"), r"<code>\1</code>"),
-    (re.compile(r"\*\*([^*\n]+)\*\*"), r"<strong>\1</strong>"),
-    (re.compile(r"\*([^*\n]+)\*"), r"<em>\1</em>"),
-)
+_CODE = re.compile(r"`([^`\n]+)`")
+_STRONG = re.compile(r"\*\*([^*\n]+)\*\*")
+_EMPHASIS = re.compile(r"\*([^*\n]+)\*")
 
 
 def rich(text: str) -> str:
@@ -261,10 +259,14 @@ def rich(text: str) -> str:
 
     Examples
     --------
-    >>> rich("the *other* clients, a < b")
-    'the <em>other</em> clients, a &lt; b'
+    >>> rich("the *other* clients, a < b, `x * y * z`")
+    'the <em>other</em> clients, a &lt; b, <code>x * y * z</code>'
     """
-    safe = html.escape(text, quote=False)
-    for pattern, markup in _MARKS:
-        safe = pattern.sub(markup, safe)
-    return safe
+    parts = _CODE.split(html.escape(text, quote=False))
+    for place, part in enumerate(parts):
+        if place % 2:
+            parts[place] = f"<code>{part}</code>"
+        else:
+            marked = _STRONG.sub(r"<strong>\1</strong>", part)
+            parts[place] = _EMPHASIS.sub(r"<em>\1</em>", marked)
+    return "".join(parts)

@@ -13,9 +13,11 @@ from clair.reports.document import Report, Screen, Section
 from clair.reports.provenance import made_with
 from clair.reports.recipe import Recipe
 from clair.reports.tables import Table
-from clair.theory.statements import of_section
+from clair.theory.statements import Statement, of_section
 
 FORMAT = 1
+#: Sections whose claims a diagram of both is held against.
+_CLAIMED = {"phase": ("sets", "stable")}
 _SOURCES = {"paper": "the paper", "literature": "older literature", "ours": "ours"}
 _MATH = (
     (r"^\top", "ᵀ"),
@@ -51,11 +53,8 @@ def study_report(
     study: Study, sentence: str, intro: str, charts: Sequence[Chart], screen: Screen
 ) -> Report:
     """The charts and numbers of a section, with what it claims and how that was checked."""
-    claims = tuple(
-        f"{_text(one.words)} Source: {one.reference} ({_SOURCES[one.source]}). Checked: "
-        f"{one.agreement}."
-        for one in of_section(study.section)
-    )
+    sections = _CLAIMED.get(study.section, (study.section,))
+    claims = tuple(_claim(one) for section in sections for one in of_section(section))
     return Report(
         page="Theory",
         title=study.title,
@@ -88,6 +87,14 @@ def study_json(study: Study, sentence: str, settings: Mapping[str, Any]) -> dict
         "settings": dict(settings),
         "rows": [dict(zip(study.table.columns, row, strict=True)) for row in study.table.rows],
     }
+
+
+def _claim(one: Statement) -> str:
+    formula = f" In LaTeX: `{one.formula}`." if one.formula else ""
+    return (
+        f"{_text(one.words)}{formula} Source: {one.reference} ({_SOURCES[one.source]}). Checked: "
+        f"{one.agreement}."
+    )
 
 
 def _text(words: str) -> str:

@@ -320,7 +320,10 @@ def take_of(
     charts : callable
         Draws the section's charts for light paper.
     """
-    used = [c for c in SCENARIO if c.key.removeprefix("th_") in (*USED[study.section], *_SIZE)]
+    keys = {*USED[study.section], *_SIZE}
+    if study.section == "phase":  # an axis takes the place of its slider
+        keys -= {SWEPT[values["th_x"]], SWEPT[values["th_y"]]}
+    used = [c for c in SCENARIO if c.key.removeprefix("th_") in keys]
     own = {
         "certificate": (LAM_TIMES,),
         "phase": PHASE,

@@ -180,7 +180,7 @@ def _take(result: SweepResult, values: Mapping[str, Any]) -> TakeAway:
     return take_of(
         phase_study(result),
         _words(result, values),
-        INTRO,
+        INTRO.split("Click")[0],  # nothing can be clicked on paper
         values,
         lambda: (_chart(result, values, "light")[0],),
     )

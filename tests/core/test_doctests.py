@@ -1,4 +1,4 @@
-"""The examples in the docstrings of the numeric core run as written."""
+"""The examples in the docstrings of the package run as written."""
 
 import doctest
 import importlib
@@ -11,6 +11,9 @@ MODULES = (
     "baselines",
     "metrics",
     "pipeline",
+    "reports.page",
+    "reports.recipe",
+    "reports.tables",
     "synthetic",
     "theory.window",
     "updates",
