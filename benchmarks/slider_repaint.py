@@ -44,8 +44,10 @@ def press(page: Page, slider: str) -> float:
     before = page.locator(".clair-sentence").inner_text()
     page.get_by_role("group", name=slider, exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("(text) => document.querySelector('.clair-sentence').innerText !== text", arg=before)
-    page.wait_for_function(CALM)
+    # asked ten times a second: asking at every frame would slow down what is measured
+    changed = "(text) => document.querySelector('.clair-sentence').innerText !== text"
+    page.wait_for_function(changed, arg=before, polling=100)
+    page.wait_for_function(CALM, polling=100)
     return float(page.evaluate("(window.repaint.changed - window.repaint.pressed) / 1000"))
 
 

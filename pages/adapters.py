@@ -69,5 +69,5 @@ for note in result.notes:
     st.info(plain(note), icon=":material/info:")
 view = show(adapters.VIEW, label=False)
 VIEWS[view](result, current_theme())
-st.subheader("Refined adapters of the kept clients", anchor=False)
+st.header("Refined adapters of the kept clients", anchor=False)
 refined_download(source, result, adapters.size_of(values))

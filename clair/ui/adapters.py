@@ -39,11 +39,11 @@ LIMITS_WORDS = (
     f"At most {UPLOAD_BYTES // MIB} MB in all, {UNPACKED_BYTES // MIB} MB unpacked and "
     f"{UPLOAD_LIMITS.clients} adapters. Files are read on this server while a result is computed, "
     "are not shown to anybody else, and are gone when you close the page. For larger sets: "
-    "`python -m clair audit DIR` on your own machine."
+    "python -m clair audit DIR on your own machine."
 )
 HOW_WORDS = (
-    "Zips of one or more PEFT adapters (`adapter_config.json` and `adapter_model.safetensors` in a "
-    "folder each), or pairs `site1.safetensors` and `site1.json`. Pickles (`.bin`) are refused."
+    "Zips of one or more PEFT adapters (adapter_config.json and adapter_model.safetensors in a "
+    "folder each), or pairs site1.safetensors and site1.json. Pickles (.bin) are refused."
 )
 
 SETTINGS: tuple[Control, ...] = (

@@ -148,6 +148,8 @@ p:has(> .term) { position: relative; }
   border: 1px solid LINE; border-radius: 5px; box-shadow: 0 2px 8px rgb(0 0 0 / 0.15);
   white-space: normal; text-align: left;
 }
+/* a caption is translucent, and so would be the note over what lies below it */
+[data-testid=stCaptionContainer]:has(.term:is(:hover, :focus)) { opacity: 1; z-index: 20; }
 @media print { .term { text-decoration: none; } }
 """
 

@@ -81,7 +81,7 @@ def worth(result: RegressionResult, theme: ThemeName) -> None:
     with left:
         show_chart(_gains(result, theme), "regression_clients")
     with right:
-        st.subheader("Where it does not hold", anchor=False)
+        st.header("Where it does not hold", anchor=False)
         st.markdown("\n".join(f"* {note}" for note in regression.caveats(result)))
 
 

@@ -258,15 +258,15 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
 
 
 def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
-    st.subheader("Whom CLAIR flagged", anchor=False)
+    st.header("Whom CLAIR flagged", anchor=False)
     results.verdict_panel(page.kind, outcome, theme, reveal=truth_shown)
-    st.subheader("What it is worth to the honest clients", anchor=False)
+    st.header("What it is worth to the honest clients", anchor=False)
     results.comparison_panel(page.kind, outcome, theme, page.measures(outcome))
-    st.subheader(page.samples_title, anchor=False)
+    st.header(page.samples_title, anchor=False)
     page.samples(outcome, theme)
     left, right = st.columns(2, gap="large")
     with left:
-        st.subheader("How the clients learned", anchor=False)
+        st.header("How the clients learned", anchor=False)
         results.loss_panel(
             page.kind,
             outcome.losses,
@@ -275,9 +275,9 @@ def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_show
             contaminated=outcome.contaminated if truth_shown else None,
         )
     with right:
-        st.subheader("Where it does not hold", anchor=False)
+        st.header("Where it does not hold", anchor=False)
         st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
-    st.subheader("Time", anchor=False)
+    st.header("Time", anchor=False)
     results.time_panel(outcome)
 
 

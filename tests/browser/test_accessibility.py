@@ -56,3 +56,28 @@ def test_no_violation_of_ours(
     page = visit(server, color_scheme=theme).go(screen)
     page.wait_for_timeout(300)
     assert violations(page) == []
+
+
+def test_no_violation_after_a_lesson_reveals_its_answer(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lessons?course=split&step=2")
+    page.get_by_role("button", name="Show me").click()
+    page.locator(".clair-chart .main-svg").first.wait_for()
+    visitor.idle()
+    assert violations(page) == []
+
+
+def test_terms_explain_themselves_to_the_keyboard(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    page = visit(server).go("/lab?view=verdict")
+    term = page.locator("[data-testid=stCaptionContainer] .term").first
+    note = "(e) => [getComputedStyle(e, '::after').content, getComputedStyle(e, '::after').width]"
+    assert term.evaluate(note)[0] == "none"
+    term.focus()
+    words, width = term.evaluate(note)
+    assert words.startswith('"Residual score')
+    assert "measured against" in words
+    assert 200 < float(width.removesuffix("px")) < 700
