@@ -9,6 +9,7 @@ from clair.ui import compare, lab
 from clair.ui.compare_views import card, charts, moves, settings_table
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.parcels import of_pair
 from clair.ui.present import presenting
 from clair.ui.state import accept_ids_from_url, read
 
@@ -42,14 +43,17 @@ results = {
 }
 
 with above:
+    take = None
     if len(results) == 2:
         a, b = results["a"], results["b"]
-        sentence(pair_sentence(a, b, [row.phrase for row in rows if row.differs]))
+        changes = [row.phrase for row in rows if row.differs]
+        sentence(pair_sentence(a, b, changes))
         st.markdown(ahead_sentence(a, b))
+        take = of_pair(a, b, changes, values)
     else:
         names = [side.upper() for side in compare.SIDES if reasons[side] is not None]
         sentence(f"{' and '.join(names)} cannot be computed with these settings; here is why.")
-    toolbar("compare", compare.CONTROLS, compare.PRESETS, values)
+    toolbar("compare", compare.CONTROLS, compare.PRESETS, values, take=take)
     if not presenting():
         moves()
     for column, side in zip(st.columns(2, gap="medium"), compare.SIDES, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from clair.figures.comparison import method_comparison
+from clair.figures.comparison import DISTANCE, method_comparison
 from clair.figures.strips import split_strips
 from clair.narrative import scenario_sentence
 from clair.ui import lab, overview
@@ -12,6 +12,7 @@ from clair.ui.board import open_on_stage
 from clair.ui.controls import show
 from clair.ui.glossary import TERMS
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
+from clair.ui.parcels import of_lab
 from clair.ui.results import show_chart
 from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
 
@@ -73,13 +74,14 @@ with column():
             show(control)
     chosen = read(overview.CONTROLS)
     values = overview.lab_values(chosen)
-    toolbar("overview", overview.CONTROLS, (), chosen)
-    picture.header(f"{values['clients']} updates, taken apart", anchor=False)
     reason = lab.obstacle(values)
-    if reason is not None:
-        blocked(reason, stop=False)
+    result = None if reason is not None else lab.solve(lab.scenario_of(values))
+    take = None if result is None else of_lab(result, values)
+    toolbar("overview", overview.CONTROLS, (), chosen, take=take)
+    picture.header(f"{values['clients']} updates, taken apart", anchor=False)
+    if result is None:
+        blocked(str(reason), stop=False)
     else:
-        result = lab.solve(lab.scenario_of(values))
         with told:
             sentence(f"In the example below: {scenario_sentence(result)}")
         show_chart(split_strips(result, current_theme()), "overview_split")
@@ -87,12 +89,12 @@ with column():
         st.header("What it means for an honest client", anchor=False)
         st.markdown(overview.ERRORS)
         errors = {key: result.error_of(key).per_client for key in overview.METHODS}
-        show_chart(method_comparison(errors, overview.ERROR, current_theme()), "overview_errors")
+        show_chart(method_comparison(errors, DISTANCE, current_theme()), "overview_errors")
 
     st.header("Ways in", anchor=False)
     st.page_link(
         "pages/lessons.py",
-        label="Start with the lessons: four short courses that let you guess first, then compute",
+        label="Four short lessons: guess first, then see",
         icon=":material/school:",
     )
     st.button(

@@ -28,6 +28,7 @@ from clair.reports.adapters import clients as audit_clients
 from clair.reports.document import Fact, Report, Screen, Section, Setting
 from clair.reports.lab import lab_report
 from clair.reports.page import to_html
+from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
 from clair.reports.recipe import Recipe
 from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
 from clair.reports.studies import (
@@ -113,6 +114,27 @@ def test_snippet_and_command_of_the_lab_give_the_same_numbers(name, tmp_path, ca
     assert str([int(k) + 1 for k in np.flatnonzero(result.fit.flagged)]) in printed
     written = run_command(recipe.command, tmp_path / "out.json", capsys)
     assert written == json.loads(json.dumps(scenario_json(result)))
+
+
+def test_code_and_tables_of_a_comparison_hold_both_sides(tmp_path, capsys):
+    names = ("input side", "sign flip, screened")
+    sides = {side: run_scenario(SCENARIOS[name]) for side, name in zip("AB", names, strict=True)}
+    a, b = sides.values()
+    recipe = pair_recipe(a, b)
+    for source, result in zip(recipe.python.split("# B\n"), (a, b), strict=True):
+        assert np.array_equal(run_snippet(source)[0]["fit"].refined, result.fit.refined)
+    both = pair_json(a, b, ["noise is 0.1 instead of 0.03"])
+    for line, key in zip(recipe.command.splitlines(), "ab", strict=True):
+        written = run_command(line, tmp_path / f"{key}.json", capsys)
+        assert written == json.loads(json.dumps(both[key]))
+    clients = pair_table(a, b, client_table)
+    assert [row[0] for row in clients.rows] == ["A"] * 9 + ["B"] * 20
+    screened = clients.columns.index("flagged_by_screen")  # a column that only B has
+    assert {row[screened] for row in clients.rows if row[0] == "A"} == {None}
+    assert [bool(row[screened]) for row in clients.rows if row[0] == "B"] == list(b.fit.screened)
+    page = to_html(pair_report(a, b, ["noise is 0.1 instead of 0.03"]))
+    assert "A: <strong>The problem.</strong> 9 clients" in page
+    assert "B: <strong>The problem.</strong> 20 clients" in page
 
 
 def test_only_what_differs_from_the_defaults_is_written():

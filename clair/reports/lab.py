@@ -59,8 +59,8 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
             Section("The subspace", charts=_subspace(result)),
             Section("The solver, and its proof", charts=_solver(result)),
         ),
-        method=(*_method(result), SOURCE),
-        limits=_limits(result),
+        method=(*method_of(result), SOURCE),
+        limits=limits_of(result),
         made_with=made_with(),
     )
 
@@ -106,7 +106,8 @@ def _solver(result: ScenarioResult) -> tuple[Chart, ...]:
     return tuple(drawn)
 
 
-def _method(result: ScenarioResult) -> tuple[str, ...]:
+def method_of(result: ScenarioResult) -> tuple[str, ...]:
+    """How the numbers were computed, a paragraph a step."""
     spec, fitted, asked = result.problem.spec, result.fit, result.scenario
     honest = count(spec.rank, "direction")
     bad = spec.n_contaminated
@@ -160,7 +161,7 @@ def _method(result: ScenarioResult) -> tuple[str, ...]:
     return drawn, split, verdict, refined
 
 
-def _limits(result: ScenarioResult) -> tuple[str, ...]:
+def limits_of(result: ScenarioResult) -> tuple[str, ...]:
     """What these numbers show against CLAIR, then what is always true."""
     scores, chosen = result.detection, result.error_of(result.chosen)
     notes = [f"Note of the solver: {note}" for note in result.fit.notes]

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clair.figures.comparison import Measure
 from clair.ui import lab
 from clair.ui.state import Control, Preset
 
@@ -29,7 +28,6 @@ def lab_values(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 #: Methods of the second picture, and what tells them apart for somebody who knows none.
 METHODS: tuple[str, ...] = ("local", "fedavg", "median", "clair", "fedavg_benign")
-ERROR = Measure("distance from the update it should have", share=False, more_is_better=False)
 ERRORS = """
 Each honest client has an update that would be right for it; little data makes what it learns miss
 that update. The distance is its **error**: 0 would be perfect. *Local only* is what it reaches

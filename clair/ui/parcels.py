@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from clair.figures.comparison import Measure
 from clair.reports.document import Screen
 from clair.reports.lab import lab_report
+from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
 from clair.reports.scenario import (
     client_table,
     error_table,
@@ -27,15 +28,10 @@ from clair.reports.tasks import (
     task_report,
 )
 from clair.scenario import ScenarioResult
-from clair.ui import lab
-from clair.ui.takeaway import TakeAway, screen_of
+from clair.ui import compare, lab
+from clair.ui.takeaway import TakeAway, link_to, screen_of
 
-LAB_GROUPS = {
-    "people": "Clients and attackers",
-    "data": "How alike they are",
-    "shape": "Size and draw",
-    "clair": "CLAIR's settings",
-}
+LAB_GROUPS = lab.GROUPS | {"clair": "CLAIR's settings"}
 
 
 def of_lab(result: ScenarioResult, values: Mapping[str, Any]) -> TakeAway:
@@ -51,6 +47,31 @@ def of_lab(result: ScenarioResult, values: Mapping[str, Any]) -> TakeAway:
             "Errors": partial(error_table, result),
         },
         numbers=partial(scenario_json, result),
+    )
+
+
+def of_pair(
+    a: ScenarioResult, b: ScenarioResult, changes: Sequence[str], values: Mapping[str, Any]
+) -> TakeAway:
+    """Both sides of a comparison; `changes` names what differs, in words."""
+    settings = [
+        setting
+        for side in compare.SIDES
+        for setting in screen_of(
+            "compare",
+            compare.CONTROLS_OF[side],
+            values,
+            {group: f"{side.upper()}: {title}" for group, title in LAB_GROUPS.items()},
+        ).settings
+    ]
+    screen = Screen(tuple(settings), link_to("compare", compare.CONTROLS, values))
+    makers = {"Clients": client_table, "Methods": method_table, "Errors": error_table}
+    return TakeAway(
+        name="clair-compare",
+        recipe=pair_recipe(a, b),
+        report=partial(pair_report, a, b, changes, screen),
+        tables={title: partial(pair_table, a, b, make) for title, make in makers.items()},
+        numbers=partial(pair_json, a, b, changes),
     )
 
 

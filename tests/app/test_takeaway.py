@@ -18,7 +18,7 @@ from clair.ui.takeaway import link_to, screen_of
 from clair.ui.trained import _take
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("lab", "copying", "regression", "digits", "adapters", "theory")
+PAGES = ("overview", "lab", "compare", "copying", "regression", "digits", "adapters", "theory")
 
 
 def open_page(page: str, **params: str) -> AppTest:
