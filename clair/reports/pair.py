@@ -93,7 +93,11 @@ def pair_report(
         recipe=pair_recipe(a, b),
         screen=screen or Screen(),
         facts=tuple(
-            Fact(f"{row.texts[0]} | {row.texts[1]}", f"{row.name}, A | B", _ahead(row.ahead))
+            Fact(
+                " | ".join(text.replace(" ", "\N{NO-BREAK SPACE}") for text in row.texts),
+                f"{row.name}, A | B",
+                _ahead(row.ahead),
+            )
             for row in contests(a, b)
         ),
         sections=tuple(
