@@ -158,7 +158,8 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         from clair.reports.adapters import audit_report
         from clair.reports.page import to_html
 
-        report = audit_report(result, written, folder=str(args.folder))
+        # the report is sent to others: the folder's place on this machine is not theirs to know
+        report = audit_report(result, written)
         _replace(args.html, to_html(report))
     _print(result, written, args)
     return result.exit_code

@@ -44,10 +44,10 @@ def contests(a: ScenarioResult, b: ScenarioResult) -> tuple[Contest, ...]:
         "local": ("the error of training alone", "local", "local"),
         "fedavg": ("the error of plain averaging", "fedavg", "fedavg"),
     }
-    found = _contest(
-        "found", "finding the poisoned", a.detection.f1, b.detection.f1, _found(a), _found(b)
-    )
-    rows = [found]
+    rows = []
+    if a.detection.n_contaminated and b.detection.n_contaminated:  # else there is nobody to find
+        found = a.detection.f1, b.detection.f1
+        rows.append(_contest("found", "finding the poisoned", *found, _found(a), _found(b)))
     for key, (name, first, second) in errors.items():
         values = a.error_of(first).mean, b.error_of(second).mean
         rows.append(_contest(key, name, *values, *map(amount, values), less_is_better=True))

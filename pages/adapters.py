@@ -7,7 +7,7 @@ import streamlit as st
 from clair.adapters.archive import UPLOAD_BYTES
 from clair.adapters.limits import MIB
 from clair.ui import adapters
-from clair.ui.adapters import Source, plain
+from clair.ui.adapters import Source
 from clair.ui.adapters_views import (
     VIEWS,
     client_table,
@@ -18,6 +18,7 @@ from clair.ui.adapters_views import (
 )
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.plain import plain
 from clair.ui.state import accept_ids_from_url, read
 
 guard()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -95,7 +96,8 @@ def test_texts_are_short_plain_and_free_of_answers(place: Place) -> None:
         assert "—" not in text
     assert step.look_for[0].islower() or step.look_for.startswith(("FedAvg", "CLAIR", "PCA"))
     said = QUANTITIES[step.answer].say(computed(place, step.answer))
-    assert said not in step.question
+    for text in (step.title, step.text, step.question):
+        assert not re.search(rf"(?<![\w.]){re.escape(said)}(?![\w.]*\d)", text), said
 
 
 def test_every_quantity_is_used_and_says_its_number() -> None:

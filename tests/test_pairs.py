@@ -34,6 +34,15 @@ def test_contests_know_which_way_is_better(plain, noisy):
     assert {row.ahead for row in contests(plain, plain)} == {""}
 
 
+def test_nobody_is_ahead_in_finding_where_nobody_is_to_be_found(plain):
+    clean = run_scenario(Scenario(replace(SPEC, contaminated_fraction=0.0)))
+    missed = run_scenario(Scenario(replace(SPEC, attack="sign_flip")))
+    assert missed.detection.n_correct == 0
+    for a, b in ((clean, missed), (plain, clean)):
+        assert "found" not in {row.key for row in contests(a, b)}
+        assert "finding the poisoned" not in ahead_sentence(a, b)
+
+
 def test_sentences_hold_the_numbers(plain, noisy):
     text = pair_sentence(plain, noisy, ["noise is 0.3 instead of 0.03"])
     clair = [float(f"{r.error_of('clair').mean:.2g}") for r in (plain, noisy)]

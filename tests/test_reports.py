@@ -25,11 +25,11 @@ from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.figures.base import Chart, new_figure
 from clair.reports.adapters import audit_recipe, audit_report, deviations
 from clair.reports.adapters import clients as audit_clients
-from clair.reports.document import Fact, Report, Screen, Section, Setting
+from clair.reports.document import Fact, Report, Screen, Section, Setting, Verbatim
 from clair.reports.lab import lab_report
 from clair.reports.page import to_html
 from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
-from clair.reports.recipe import Recipe
+from clair.reports.recipe import Recipe, literal
 from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
 from clair.reports.studies import (
     blind_study,
@@ -133,6 +133,7 @@ def test_code_and_tables_of_a_comparison_hold_both_sides(tmp_path, capsys):
     assert {row[screened] for row in clients.rows if row[0] == "A"} == {None}
     assert [bool(row[screened]) for row in clients.rows if row[0] == "B"] == list(b.fit.screened)
     page = to_html(pair_report(a, b, ["noise is 0.1 instead of 0.03"]))
+    assert recipe.command in parsed(page).text  # two lines, to be copied as they stand
     assert "A: <strong>The problem.</strong> 9 clients" in page
     assert "B: <strong>The problem.</strong> 20 clients" in page
 
@@ -270,7 +271,7 @@ def hostile_report() -> Report:
         facts=(Fact(BAD, BAD, BAD),),
         sections=(Section(BAD, (BAD,), (chart,), (content,)),),
         method=(BAD,),
-        limits=(BAD,),
+        limits=(BAD, Verbatim("a*b*c `d`")),
         made_with=((BAD, BAD),),
     )
 
@@ -280,6 +281,7 @@ def test_nothing_from_outside_becomes_markup():
     found = parsed(page)
     names = [name for name, _ in found.tags]
     assert "img" not in names
+    assert "a*b*c `d`" in found.text
     assert names.count("script") == 3  # the charts' data, plotly.js and our few lines
     assert not [a for _, attributes in found.tags for a in attributes if a.startswith("on")]
     assert not [a for name, a in found.tags if name == "a"]  # no link that is no web address
@@ -328,6 +330,21 @@ def test_where_clair_loses_the_report_says_so():
     assert "FedAvg" in words
     missed = run_scenario(Scenario(ProblemSpec(attack="sign_flip")))
     assert "missed five poisoned clients" in " ".join(lab_report(missed).limits)
+
+
+def test_the_report_claims_no_line_where_none_was_drawn():
+    drowned = run_scenario(Scenario(ProblemSpec(noise=0.3)))
+    assert np.isinf(drowned.fit.threshold)
+    words = " ".join(lab_report(drowned).method)
+    assert "no gap between scores was wide enough" in words
+    assert "in the widest gap" not in words
+    assert "in the widest gap" in " ".join(lab_report(run_scenario(Scenario())).method)
+
+
+@pytest.mark.parametrize("text", ["it's", 'a "b" \\', "é 😀", "\ud800", "tab\tline\n"])
+def test_source_of_a_text_is_that_text(text):
+    assert eval(literal(text)) == text
+    assert literal(text).startswith('"')
 
 
 def test_tables_hold_every_digit():

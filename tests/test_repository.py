@@ -64,7 +64,7 @@ def test_the_app_needs_nothing_the_requirements_do_not_name():
 
 
 def test_the_page_draws_with_the_plotly_that_writes_the_figures():
-    """Ours lacks chart types; its version and the names it knows must be those of the package's."""
+    """tests/browser/test_chart.py holds the chart types that ours knows against those we use."""
     import plotly
 
     whole = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

@@ -17,7 +17,7 @@ from clair.figures.adapters import (
 )
 from clair.figures.base import Chart
 from clair.narrative import count, times
-from clair.reports.document import Fact, Report, Screen, Section
+from clair.reports.document import Fact, Report, Screen, Section, Verbatim
 from clair.reports.lab import SOURCE
 from clair.reports.provenance import made_with
 from clair.reports.recipe import Recipe, call, command, differing, literal
@@ -115,10 +115,9 @@ def _method(audit: Audit) -> tuple[str, ...]:
 
 
 def _limits(audit: Audit) -> tuple[str, ...]:
-    notes = list(audit.notes)
-    notes += [f"{c.name}: {note}" for c in audit.clients for note in c.notes]
+    notes = [*audit.notes, *(f"{c.name}: {note}" for c in audit.clients for note in c.notes)]
     return (
-        *notes,
+        *map(Verbatim, notes),
         "A flag says that an adapter does not share what the others have in common. That may be "
         "poison, or honest work on something else: look at it before you judge a person by it.",
         "From one half of the clients on no method can tell poisoned from honest: whoever is in "

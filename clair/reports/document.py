@@ -9,6 +9,12 @@ from clair.reports.recipe import Recipe
 from clair.reports.tables import Table
 
 
+class Verbatim(str):
+    """Text with names from outside: a star in it is a star, not a mark."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting in words.

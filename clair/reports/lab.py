@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clair.attacks import ATTACKS
 from clair.baselines import METHODS
 from clair.figures.base import Chart
@@ -143,10 +145,15 @@ def method_of(result: ScenarioResult) -> tuple[str, ...]:
         if asked.detector == "residual"
         else "the size of each client's block of S, the contamination norm (the paper's score)"
     )
-    line = "in the widest gap between scores" if asked.threshold == "auto" else "set by hand"
+    if asked.threshold != "auto":
+        line = "the line is set by hand"
+    elif np.isfinite(fitted.threshold):
+        line = "the line is in the widest gap between scores"
+    else:
+        line = "no gap between scores was wide enough to draw a line"
     verdict = (
         f"**The verdict.** It rests on {rule}, with rank {fitted.rank} ({rank}), on the "
-        f"{asked.side} side; the line is {line}."
+        f"{asked.side} side; {line}."
         + (" The coefficient screen (ours) was on." if asked.screen_coefficients else "")
         + ("" if asked.polish else " The subspace was not refitted on the kept clients.")
     )

@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from clair.adapters.result import FLAGGED, KEPT
 from clair.figures.base import Chart
-from clair.reports.document import Report, Section, Setting
+from clair.reports.document import Report, Section, Setting, Verbatim
 from clair.reports.recipe import Recipe
 from clair.reports.tables import Table, shown
 
@@ -242,8 +242,11 @@ def _recipe(recipe: Recipe) -> Iterator[str]:
     yield "<p>Only settings that differ from the defaults are written out.</p>"
     yield f"<h3>In Python</h3><pre><code>{html.escape(recipe.python)}</code></pre>"
     if recipe.command:
-        words = (f"<span class='word'>{html.escape(w)}</span>" for w in recipe.command.split(" "))
-        yield f"<h3>On the command line</h3><pre><code>{' '.join(words)}</code></pre>"
+        lines = "\n".join(
+            " ".join(f"<span class='word'>{html.escape(word)}</span>" for word in line.split(" "))
+            for line in recipe.command.split("\n")
+        )
+        yield f"<h3>On the command line</h3><pre><code>{lines}</code></pre>"
     if recipe.note:
         yield f"<p class='note'>{rich(recipe.note)}</p>"
     yield "</section>"
@@ -262,6 +265,8 @@ def rich(text: str) -> str:
     >>> rich("the *other* clients, a < b, `x * y * z`")
     'the <em>other</em> clients, a &lt; b, <code>x * y * z</code>'
     """
+    if isinstance(text, Verbatim):
+        return html.escape(text, quote=False)
     parts = _CODE.split(html.escape(text, quote=False))
     for place, part in enumerate(parts):
         if place % 2:

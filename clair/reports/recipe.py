@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -69,7 +68,9 @@ def literal(value: Any) -> str:
     ('"it\'s"', '0.1', '(1, "a")')
     """
     if isinstance(value, str):
-        return json.dumps(value)
+        # Python's own escapes: those of JSON differ beyond the first 65,536 characters
+        escaped = value.encode("unicode_escape").decode("ascii")
+        return '"' + escaped.replace('"', '\\"') + '"'
     if isinstance(value, tuple):
         inside = ", ".join(literal(one) for one in value)
         return f"({inside},)" if len(value) == 1 else f"({inside})"

@@ -251,8 +251,3 @@ def turn(waiting: Callable[[], None] | None = None) -> Any:
         yield
     finally:
         places.release()
-
-
-def plain(text: str) -> str:
-    """Text from outside for a place that reads Markdown."""
-    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:&-])", r"\\\1", text)

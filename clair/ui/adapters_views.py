@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,13 +20,13 @@ from clair.figures.adapters import (
     shared_energy,
     sides_compared,
 )
-from clair.figures.base import Chart
 from clair.narrative import times
 from clair.palette import ThemeName
 from clair.reports.adapters import audit_recipe, audit_report, clients, deviations
 from clair.reports.adapters import modules as modules_table
 from clair.ui import adapters
-from clair.ui.adapters import Source, plain
+from clair.ui.adapters import Source
+from clair.ui.plain import plain
 from clair.ui.results import show_chart
 from clair.ui.takeaway import TakeAway, screen_of
 
@@ -127,13 +126,9 @@ def headline_numbers(result: Audit) -> None:
     )
 
 
-def _chart(chart: Chart, key: str) -> None:
-    show_chart(replace(chart, title=plain(chart.title)), key)
-
-
 def verdict(result: Audit, theme: ThemeName) -> None:
     """Scores, and the table of all clients."""
-    _chart(client_scores(result, theme), "adapters_scores")
+    show_chart(client_scores(result, theme), "adapters_scores")
     client_table(result)
 
 
@@ -164,7 +159,7 @@ def client_table(result: Audit) -> None:
 
 def where(result: Audit, theme: ThemeName) -> None:
     """All clients by module, and one of them by layer and kind."""
-    _chart(deviation_map(result, theme), "adapters_map")
+    show_chart(deviation_map(result, theme), "adapters_map")
     names = [client.name for client in result.judged_clients]
     worst = max(range(len(names)), key=lambda k: result.judged_clients[k].score)
     chosen = st.selectbox(
@@ -174,12 +169,12 @@ def where(result: Audit, theme: ThemeName) -> None:
         format_func=lambda k: f"{names[k]} ({result.judged_clients[k].verdict})",
         key="adapters_client",
     )
-    _chart(layer_map(result, chosen, theme), "adapters_layers")
+    show_chart(layer_map(result, chosen, theme), "adapters_layers")
 
 
 def modules(result: Audit, theme: ThemeName) -> None:
     """What each module shares, and the rank it suggests."""
-    _chart(shared_energy(result, theme), "adapters_energy")
+    show_chart(shared_energy(result, theme), "adapters_energy")
     rows = [
         {
             "module": module.name,
@@ -203,7 +198,7 @@ def modules(result: Audit, theme: ThemeName) -> None:
 
 def sides(result: Audit, theme: ThemeName) -> None:
     """Verdicts of the output and the input side against each other."""
-    _chart(sides_compared(result, theme), "adapters_sides")
+    show_chart(sides_compared(result, theme), "adapters_sides")
     st.markdown("\n".join(f"* {plain(line)}" for line in side_lines(result)))
 
 

@@ -9,7 +9,7 @@ const PIXELS = ["ticklen", "standoff", "xshift", "yshift"]
 // The server sends scripts of its static folder as plain text, which a script element refuses.
 function library() {
   window.clairPlotly ??= fetch(new URL(BUNDLE, document.baseURI))
-    .then((answer) => answer.text())
+    .then((answer) => answer.ok ? answer.text() : Promise.reject(new Error(answer.status)))
     .then((text) => new Promise((resolve, reject) => {
       const script = document.createElement("script")
       script.src = URL.createObjectURL(new Blob([text], { type: "text/javascript" }))
@@ -17,6 +17,10 @@ function library() {
       script.onerror = reject
       document.head.append(script)
     }))
+    .catch((error) => {
+      window.clairPlotly = undefined  // the next drawing tries again
+      throw error
+    })
   return window.clairPlotly
 }
 
@@ -50,8 +54,10 @@ async function save(root, format) {
   const Plotly = await library()
   const plot = root.querySelector(".plot")
   const { title, file } = root.chart
+  // plotly.js reads tags in titles, and a title may hold a name from an upload
+  const plain = title.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign])
   const width = Math.max(plot.clientWidth, 640)
-  const lines = wrapped(title, width / 9)
+  const lines = wrapped(plain, width / 9)
   const margin = plot._fullLayout.margin
   const raised = (lines.length + 0.5) * LINE
   const layout = {
@@ -75,6 +81,7 @@ function prepare(root) {
   const size = new ResizeObserver(() => requestAnimationFrame(() => {
     const drawn = plot._fullLayout
     if (!drawn || !plot.isConnected || !plot.clientWidth) return
+    if (render(root)) return  // the type of the stage has changed with the window
     if (drawn.width !== plot.clientWidth || drawn.height !== plot.clientHeight) {
       window.Plotly.Plots.resize(plot)
     }
@@ -107,30 +114,45 @@ function prepare(root) {
   }
 }
 
+// Draw what Streamlit sent last, unless it stands there already; returns whether it had to.
+function render(root) {
+  const plot = root.querySelector(".plot")
+  const { spec, stage, clickable, alt } = root.chart
+  const type = parseFloat(getComputedStyle(document.documentElement).fontSize)
+  const factor = stage ? type / BASE_TYPE : 1
+  if (root.spec === spec && root.factor === factor) return false
+  Object.assign(root, { spec, factor })
+  const figure = JSON.parse(spec)
+  const { height, ...layout } = enlarged(figure.layout, factor)
+  const traces = enlarged(figure.data, factor)
+  // a little less than the type, so that chart and caption still fit on the screen
+  plot.style.height = `${height * (1 + 0.8 * (factor - 1))}px`
+  plot.style.cursor = clickable ? "pointer" : ""
+  library().then(async (Plotly) => {
+    if (root.spec !== spec || root.factor !== factor || !plot.isConnected) return
+    if (!plot._fullLayout) plot.textContent = ""  // words of an earlier failure
+    await Plotly.react(plot, traces, { ...layout, autosize: true }, { displayModeBar: false })
+    plot.removeAllListeners("plotly_click")
+    if (clickable) plot.on("plotly_click", ({ points }) => root.clicked(points[0].customdata))
+  }, () => {
+    root.spec = undefined
+    plot.textContent = alt
+  })
+  return true
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".clair-chart")
-  const plot = root.querySelector(".plot")
   root.chart = data
+  root.clicked = (point) => setTriggerValue("clicked", point)
   root.setAttribute("aria-label", data.alt)
   root.leave ??= prepare(root)
-  const type = parseFloat(getComputedStyle(document.documentElement).fontSize)
-  const factor = data.stage ? type / BASE_TYPE : 1
-  if (root.spec !== data.spec || root.factor !== factor) {
-    Object.assign(root, { spec: data.spec, factor })
-    const figure = JSON.parse(data.spec)
-    const { height, ...layout } = enlarged(figure.layout, factor)
-    const traces = enlarged(figure.data, factor)
-    // a little less than the type, so that chart and caption still fit on the screen
-    plot.style.height = `${height * (1 + 0.8 * (factor - 1))}px`
-    plot.style.cursor = data.clickable ? "pointer" : ""
-    library().then(async (Plotly) => {
-      if (root.spec !== data.spec || !plot.isConnected) return
-      await Plotly.react(plot, traces, { ...layout, autosize: true }, { displayModeBar: false })
-      plot.removeAllListeners("plotly_click")
-      if (data.clickable) {
-        plot.on("plotly_click", ({ points }) => setTriggerValue("clicked", points[0].customdata))
-      }
-    })
+  render(root)
+  // A call that another one has followed may still be asked to clean up; the chart stays.
+  const turn = root.turn = (root.turn ?? 0) + 1
+  return () => {
+    if (turn !== root.turn) return
+    root.leave()
+    root.leave = root.spec = undefined
   }
-  return root.leave
 }

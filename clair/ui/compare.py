@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from clair.ui import lab
-from clair.ui.state import Control, Preset, assign, read
+from clair.ui.state import Control, Preset, assign, read, same
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
@@ -150,9 +149,9 @@ def settings(values: Mapping[str, Any]) -> tuple[Setting, ...]:
     rows = []
     for control in PAIRED:
         a, b = (values[f"{side}_{control.key}"] for side in SIDES)
-        same = _same(a, b)
-        texts: dict[Side, str] = {"a": _text(control, a), "b": _text(control, b)}
-        rows.append(Setting(control, texts, not same, same and _same(a, control.default)))
+        alike = same(a, b)
+        texts: dict[Side, str] = {"a": control.words(a), "b": control.words(b)}
+        rows.append(Setting(control, texts, not alike, alike and same(a, control.default)))
     return tuple(rows)
 
 
@@ -169,7 +168,7 @@ def copy(source: Side) -> None:
 def lab_values(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
     """What the lab needs to open one side: whatever is not as it opens anyway."""
     own = values_of(values, side)
-    return {c.key: own[c.key] for c in PAIRED if not _same(own[c.key], c.default)}
+    return {c.key: own[c.key] for c in PAIRED if not same(own[c.key], c.default)}
 
 
 def _move(sources: Mapping[Side, Side]) -> None:
@@ -180,19 +179,3 @@ def _move(sources: Mapping[Side, Side]) -> None:
         for key, value in values_of(values, source).items()
     }
     assign(CONTROLS, moved | {VIEW.key: st.session_state.get(VIEW.key, VIEW.default)})
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, float) and isinstance(b, (int, float)):
-        return math.isclose(a, b, abs_tol=1e-9)
-    return bool(a == b)
-
-
-def _text(control: Control, value: Any) -> str:
-    if control.options:
-        return control.label_of(value)
-    if control.kind == "flag":
-        return "on" if value else "off"
-    if value is None:
-        return "automatic"
-    return control.format % value if control.format else f"{value:g}"

@@ -57,18 +57,13 @@ def answer(place: Place) -> float:
 def settings_words(step: Step) -> str:
     """The controls a step sets, as on the lab's page."""
     controls = {control.key: control for control in lab.CONTROLS}
-    words = [
-        f"{controls[key].label} {_say(controls[key], value)}" for key, value in step.values.items()
-    ]
+    words = []
+    for key, value in step.values.items():
+        control, said = controls[key], controls[key].words(value)
+        words.append(f"{control.label} “{said}”" if control.options else f"{control.label} {said}")
     if step.honest_leave:
         words.append(f"{step.honest_leave} honest clients fewer")
     return " · ".join(words)
-
-
-def _say(control: Control, value: Any) -> str:
-    if control.options:
-        return f"“{control.label_of(value)}”"
-    return control.format % value if control.format else str(value)
 
 
 def ask(place: Place) -> None:

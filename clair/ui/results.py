@@ -20,6 +20,7 @@ from clair.tasks import Sample
 from clair.tasks.outcome import Outcome
 from clair.ui.chart import draw
 from clair.ui.glossary import marked
+from clair.ui.plain import plain
 
 STAGE_WORDS: dict[str, str] = {
     "prepare": "preparing",
@@ -32,7 +33,7 @@ STAGE_WORDS: dict[str, str] = {
 
 def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = None) -> None:
     """Takeaway, chart, and how to read it; see `draw` for the arguments."""
-    st.markdown(f"**{chart.title}**")
+    st.markdown(f"**{plain(chart.title)}**")
     draw(chart, key, on_click=on_click)
     st.caption(marked(chart.caption), unsafe_allow_html=True)
 

@@ -239,12 +239,13 @@ def active_preset(
     """Return the preset whose screen is exactly the current one, if there is one."""
     for preset in presets:
         wanted = {control.key: control.default for control in controls} | dict(preset.values)
-        if all(_same(wanted[key], value) for key, value in values.items() if key in wanted):
+        if all(same(wanted[key], value) for key, value in values.items() if key in wanted):
             return preset
     return None
 
 
-def _same(first: Any, second: Any) -> bool:
+def same(first: Any, second: Any) -> bool:
+    """Whether two values of a control are equal, up to what a slider's steps add up to."""
     if isinstance(first, float) and isinstance(second, (int, float)):
         return math.isclose(first, second, abs_tol=1e-9)
     return bool(first == second)

@@ -17,6 +17,7 @@ from clair.adapters.options import Step
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.ui import adapters
 from clair.ui.adapters import Source
+from clair.ui.plain import plain
 from tests.app.elements import charts, sentence
 
 APP = str(Path(__file__).parents[2] / "app.py")
@@ -154,6 +155,4 @@ def test_sizes_of_refined_adapters(size: str, expected: dict[str, float]) -> Non
 
 
 def test_names_from_outside_are_no_markdown() -> None:
-    assert adapters.plain("**a** [b](c) `d` :red[e] $x$") == (
-        r"\*\*a\*\* \[b\]\(c\) \`d\` \:red\[e\] \$x\$"
-    )
+    assert plain("**a** [b](c) `d` :red[e] $x$") == (r"\*\*a\*\* \[b\]\(c\) \`d\` \:red\[e\] \$x\$")

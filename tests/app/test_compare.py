@@ -97,7 +97,7 @@ def test_an_address_opens_both_sides_and_presets_are_pairs() -> None:
 @pytest.mark.parametrize("view", ["errors", "verdict", "split", "subspace"])
 def test_every_view_draws_both_sides(view: str) -> None:
     app = compare(pair_view=view, b_side="input", b_clients="30", a_solver="irls")
-    titles = [m.value for m in app.markdown if m.value.startswith(("**A: ", "**B: "))]
+    titles = [m.value for m in app.markdown if m.value.startswith((r"**A\: ", r"**B\: "))]
     assert len(titles) >= 2
     assert [title[2] for title in titles] == ["A", "B"] * (len(titles) // 2)
 

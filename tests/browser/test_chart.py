@@ -8,8 +8,16 @@ from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
-from tests.browser.conftest import Server
+import plotly.graph_objects as graph_objects
+from plotly.basedatatypes import BaseTraceType
 
+from tests.browser.conftest import ROOT, Server
+
+ALL_KINDS = {
+    name.lower()
+    for name in dir(graph_objects)
+    if isinstance(kind := getattr(graph_objects, name), type) and issubclass(kind, BaseTraceType)
+}
 DRAWN = "(n) => document.querySelectorAll('.clair-chart .main-svg').length >= 3 * n"
 
 
@@ -33,6 +41,46 @@ def test_a_change_is_drawn_into_the_same_chart_and_only_its_own(
     page.wait_for_function(
         f"(wanted) => JSON.stringify({heights}) === JSON.stringify(wanted)", arg=wanted
     )
+
+
+def test_a_chart_outlives_a_quick_hand_on_the_slider(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    """Of calls that follow each other closely only the last may ever clean up."""
+    visitor = visit(server)
+    page = visitor.go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
+    for _ in range(6):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(90)
+    page.wait_for_function("location.search.includes('noise=0.09')")
+    visitor.idle()
+    page.wait_for_function(DRAWN, arg=1)
+    plot = "document.querySelector('.js-plotly-plot')"
+    shown = page.evaluate(
+        "JSON.parse(document.querySelector('.clair-chart').chart.spec).data.length"
+    )
+    assert page.evaluate(f"{plot}.data.length") == shown
+    before = page.evaluate(f"{plot}.querySelector('.main-svg').clientWidth")
+    page.set_viewport_size({"width": 600, "height": 1600})
+    page.wait_for_function(f"(w) => {plot}.querySelector('.main-svg').clientWidth < w", arg=before)
+
+
+def test_a_chart_says_in_words_what_it_shows_where_it_cannot_be_drawn(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    visitor.page.route("**/plotly-cartesian.min.js", lambda route: route.fulfill(status=404))
+    page = visitor.go("/lab?view=verdict")
+    page.wait_for_function(
+        "document.querySelector('.clair-chart .plot')?.textContent.startsWith('By client')"
+    )
+    page.unroute("**/plotly-cartesian.min.js")
+    page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(DRAWN, arg=2)
+    assert "By client" not in page.locator(".clair-chart .plot").first.inner_text()
 
 
 def test_a_chart_fills_its_place_after_the_window_changes(
@@ -88,3 +136,15 @@ def test_a_chart_fills_the_screen_and_comes_back(server: Server, visit: Callable
     page.wait_for_function(f"() => document.fullscreenElement && {drawn} > 600")
     page.evaluate("document.exitFullscreen()")
     page.wait_for_function(f"(before) => {drawn} === before", arg=before)
+
+
+def test_the_bundle_knows_every_kind_of_chart_we_draw(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    page = visit(server).go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    known = set(page.evaluate("Object.keys(Plotly.PlotSchema.get().traces)"))
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "clair").rglob("*.py"))
+    used = {name.lower() for name in re.findall(r"\b(?:go\.|add_)(\w+)\(", sources)} & ALL_KINDS
+    assert {"scatter", "bar", "heatmap"} <= used
+    assert used <= known

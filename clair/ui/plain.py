@@ -1,0 +1,10 @@
+"""Names from outside in places that read Markdown."""
+
+from __future__ import annotations
+
+import re
+
+
+def plain(text: str) -> str:
+    """Escape every mark of Markdown, and those of Streamlit's own."""
+    return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:&-])", r"\\\1", text)
