@@ -7,6 +7,7 @@ import streamlit as st
 from clair.ui import regression
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.present import presenting
 from clair.ui.regression_views import VIEWS, headline_numbers, take_of
 from clair.ui.state import accept_ids_from_url, read
 
@@ -25,11 +26,13 @@ values = read(regression.SCREEN)
 config = regression.config_of(values)
 result = regression.solve(config)
 sentence(result.summary())
-st.markdown(regression.setting_words(config))
-with st.expander("The words used on this page"):
-    st.markdown(regression.GLOSSARY)
+if not presenting():
+    st.markdown(regression.setting_words(config))
+    with st.expander("The words used on this page"):
+        st.markdown(regression.GLOSSARY)
 take = take_of(result, values)
 toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values, take=take)
-headline_numbers(result)
+if not presenting():
+    headline_numbers(result)
 view = show(regression.VIEW, label=False)
 VIEWS[view](result, current_theme())

@@ -4,6 +4,7 @@
 const BUNDLE = "app/static/plotly-cartesian.min.js"
 const LINE = 22
 const BASE_TYPE = 15
+const STAGE_SHARE = 0.55
 const PIXELS = ["ticklen", "standoff", "xshift", "yshift"]
 
 // The server sends scripts of its static folder as plain text, which a script element refuses.
@@ -126,7 +127,9 @@ function render(root) {
   const { height, ...layout } = enlarged(figure.layout, factor)
   const traces = enlarged(figure.data, factor)
   // a little less than the type, so that chart and caption still fit on the screen
-  plot.style.height = `${height * (1 + 0.8 * (factor - 1))}px`
+  const grown = height * (1 + 0.8 * (factor - 1))
+  const most = stage ? Math.max(STAGE_SHARE * window.innerHeight, height) : Infinity
+  plot.style.height = `${Math.min(grown, most)}px`
   plot.style.cursor = clickable ? "pointer" : ""
   library().then(async (Plotly) => {
     if (root.spec !== spec || root.factor !== factor || !plot.isConnected) return

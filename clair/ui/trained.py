@@ -26,6 +26,7 @@ from clair.ui import jobs, results
 from clair.ui.controls import show_all
 from clair.ui.layout import current_theme, header, sentence, settings, toolbar
 from clair.ui.parcels import of_task
+from clair.ui.present import presenting
 from clair.ui.state import Control, Preset
 from clair.ui.takeaway import TakeAway, screen_of
 
@@ -165,9 +166,10 @@ def show_page(page: TrainedPage) -> None:
 
     said = st.container()  # filled below, once the controls have spoken
     jobs.message()
-    st.markdown(page.setting_words(config))
-    with st.expander("The words used on this page"):
-        st.markdown(page.glossary)
+    if not presenting():
+        st.markdown(page.setting_words(config))
+        with st.expander("The words used on this page"):
+            st.markdown(page.glossary)
     toolbar(page.kind, page.controls, page.presets, values, take=_take(page, outcome))
     reveal = _run_row(page, config, live)
     changed = page.differences(config, page.config(**outcome.config))
@@ -258,27 +260,49 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
 
 
 def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
-    st.header("Whom CLAIR flagged", anchor=False)
-    results.verdict_panel(page.kind, outcome, theme, reveal=truth_shown)
-    st.header("What it is worth to the honest clients", anchor=False)
-    results.comparison_panel(page.kind, outcome, theme, page.measures(outcome))
-    st.header(page.samples_title, anchor=False)
-    page.samples(outcome, theme)
-    left, right = st.columns(2, gap="large")
-    with left:
-        st.header("How the clients learned", anchor=False)
-        results.loss_panel(
+    """Everything about a run, one thing below the other; on stage one at a time."""
+    parts: dict[str, Callable[[], None]] = {
+        "Whom CLAIR flagged": lambda: results.verdict_panel(
+            page.kind, outcome, theme, reveal=truth_shown
+        ),
+        "What it is worth to the honest clients": lambda: results.comparison_panel(
+            page.kind, outcome, theme, page.measures(outcome)
+        ),
+        page.samples_title: lambda: page.samples(outcome, theme),
+        "How the clients learned": lambda: results.loss_panel(
             page.kind,
             outcome.losses,
             theme,
             total_steps=len(outcome.losses),
             contaminated=outcome.contaminated if truth_shown else None,
+        ),
+        "Where it does not hold": lambda: _caveats(page, outcome),
+    }
+    if presenting():
+        chosen = st.segmented_control(
+            "Part",
+            list(parts),
+            default=next(iter(parts)),
+            required=True,
+            label_visibility="collapsed",
+            key=f"{page.kind}_part",
         )
-    with right:
-        st.header("Where it does not hold", anchor=False)
-        st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
+        parts[chosen]()
+        return
+    *whole, learned, against = parts.items()
+    for title, draw in whole:
+        st.header(title, anchor=False)
+        draw()
+    for column, (title, draw) in zip(st.columns(2, gap="large"), (learned, against), strict=True):
+        with column:
+            st.header(title, anchor=False)
+            draw()
     st.header("Time", anchor=False)
     results.time_panel(outcome)
+
+
+def _caveats(page: TrainedPage, outcome: Outcome) -> None:
+    st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
 
 
 @st.cache_resource(show_spinner=False)

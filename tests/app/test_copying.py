@@ -126,6 +126,20 @@ def run(at: AppTest, trainer: Trainer) -> str:
     return str(at.query_params["job"])
 
 
+def test_on_stage_one_thing_at_a_time(trainer):
+    at = open_page(present="1")
+    assert copying.PAGE.default_outcome().sentence in prose(at)
+    assert not at.header
+    parts = at.segmented_control(key="copying_part")
+    assert len(charts(at)) == 2
+    parts.set_value("How the clients learned").run()
+    assert not at.exception
+    assert list(charts(at)) == ["copying_losses"]
+    at.segmented_control(key="copying_part").set_value("Where it does not hold").run()
+    assert not charts(at)
+    assert "fine-tun" in prose(at)
+
+
 def test_first_paint_shows_the_precomputed_run(trainer):
     at = open_page()
     outcome = copying.PAGE.default_outcome()
