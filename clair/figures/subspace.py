@@ -173,7 +173,11 @@ def client_plane(result: ScenarioResult, *, true: bool = False) -> np.ndarray:
 
 def _plane_title(points: np.ndarray, result: ScenarioResult) -> str:
     truth = result.problem.contaminated
+    # an honest update is mostly off the line where noise outweighs what it holds along it
+    drowned = bool(np.median(points[~truth, 1]) > np.median(np.abs(points[~truth, 0])))
     if not truth.any():
+        if drowned:
+            return "All clients are honest, and noise lifts every one of them off the subspace"
         return "All clients are honest: they differ along the subspace, not off it"
     rounding = ROUNDING * max(float(np.abs(points).max()), 1e-300)
     gap = max(points[truth, 1].min(), rounding) / max(points[~truth, 1].max(), rounding)
@@ -182,6 +186,8 @@ def _plane_title(points: np.ndarray, result: ScenarioResult) -> str:
     if gap >= GAP[0]:
         return f"Even the mildest attacker is {gap:.1f}× as far off as the farthest honest client"
     if points[truth, 1].max() <= GAP[0] * max(points[~truth, 1].max(), rounding):
+        if drowned:
+            return "Noise lifts everybody off the subspace: the attackers' height says nothing"
         return "The attackers lie on the subspace like honest clients: their height says nothing"
     return "Some attackers are no farther off the subspace than honest clients"
 

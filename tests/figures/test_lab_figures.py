@@ -167,6 +167,15 @@ def test_plane_splits_the_energy_of_every_client(result: ScenarioResult) -> None
     assert poisoned.y == pytest.approx(points[truth, 1])
 
 
+def test_nobody_is_said_to_lie_on_the_line_where_noise_lifts_all() -> None:
+    for fraction in (0.0, 0.25):
+        spec = ProblemSpec(noise=0.3, contaminated_fraction=fraction)
+        title = plane(run_scenario(Scenario(spec)), "light").title
+        assert "oise lifts" in title
+    flips = plane(run_scenario(Scenario(ProblemSpec(attack="sign_flip"))), "light").title
+    assert flips.startswith("The attackers lie on the subspace")
+
+
 def test_sign_flips_point_the_other_way() -> None:
     flipped = solve(attack="sign_flip")
     points, truth = client_plane(flipped), flipped.problem.contaminated
