@@ -11,8 +11,7 @@ import time
 import numpy as np
 from _margins import RESULTS
 
-import clair
-from clair.board.record import SEEDS, make_record, save_record
+from clair.board.record import make_record, save_record
 
 
 def main() -> None:
@@ -30,14 +29,18 @@ def main() -> None:
         "two of five poisoned: exactly these two flagged": n - len(record.two_missed),
         "nobody poisoned: somebody flagged all the same": len(record.accused_clean),
         "the opposite of the honest change sent: flagged": n - len(record.reversed_missed),
-        "the same with the coefficient screen": n - len(record.screened_missed),
+        "the opposite sent: exactly that hospital flagged": record.reversed_exact,
+        "the opposite sent: an honest hospital flagged": len(record.reversed_accused),
+        "the opposite sent, with the coefficient screen: flagged": n - len(record.screened_missed),
+        "the same: exactly that hospital flagged": record.screened_exact,
+        "the same: an honest hospital flagged": len(record.screened_accused),
     }
-    lines = [f"# Board story: {n} draws, seeds {SEEDS[0]} to {SEEDS[-1]}", ""]
+    lines = [f"# Board story: {n} draws, seeds {record.seeds[0]} to {record.seeds[-1]}", ""]
     lines += ["| what happened | draws |", "|---|---|"]
     lines += [f"| {what} | {count} of {n} |" for what, count in rows.items()]
     lines += [
         "",
-        f"Made by `python benchmarks/board_story.py` with clair {clair.__version__}, Python "
+        f"Made by `python benchmarks/board_story.py` with clair {record.version}, Python "
         f"{platform.python_version()}, numpy {np.__version__}, in {time.time() - started:.0f} s. "
         "The setting was chosen on seeds 1000 to 1029. CLAIR is the published method without "
         "pooling and without going back to own data.",

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clair.board import SLIDES, load_record, slides_of, tell
 from clair.board.limits import limit_texts, remember
-from clair.board.record import SEEDS, failures
+from clair.board.record import FAILURES, SEEDS, failures
 from clair.board.slides import average, gain, robust, verdict
 from clair.board.story import ROBUST, Story
 from clair.figures.board import PICTURES, slide_html
 from clair.metrics import detection_scores
+from clair.tasks.regression import RegressionResult
 from clair.tasks.regression.run import HeldOutError
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +37,20 @@ def with_errors(story: Story, **percent: float) -> Story:
 
 def with_flags(story: Story, flagged: set[int]) -> Story:
     """The same story with another verdict."""
+    return replace(story, main=flagging(story.main, flagged))
+
+
+def flagging(result: RegressionResult, flagged: set[int]) -> RegressionResult:
+    """The same run with another verdict."""
     benign = np.array([k not in flagged for k in range(5)])
-    fit = replace(story.main.fit, benign=benign)
-    detection = detection_scores(~benign, story.main.contaminated)
-    return replace(story, main=replace(story.main, fit=fit, detection=detection))
+    fit = replace(result.fit, benign=benign)
+    detection = detection_scores(~benign, result.contaminated)
+    return replace(result, fit=fit, detection=detection)
+
+
+def imitator(story: Story) -> str:
+    """What is said about the imitator."""
+    return dict(limit_texts(story))["See a perfect imitator"]
 
 
 def test_the_same_draw_tells_the_same_story_and_another_draw_another(story: Story) -> None:
@@ -62,7 +76,8 @@ def test_what_sticks_out_is_a_share_and_most_of_it_is_the_poisoned_ones(story: S
     ("poisoned", "honest", "words"),
     [
         (150, 90, "worse than staying alone"),
-        (96, 80, "takes away what the plain average gains"),
+        (98, 80, "takes away what the plain average gains"),
+        (70, 60, "takes away part of what the plain average gains"),
         (81, 80, "hardly suffers"),
     ],
 )
@@ -122,20 +137,78 @@ def test_limits_follow_the_runs(story: Story) -> None:
     assert "neither" in dict(limit_texts(unseen))["See a perfect imitator"]
 
 
+@pytest.mark.parametrize("draw", [20, 42])
+def test_an_innocent_flagged_beside_the_imitator_is_named(draw: int) -> None:
+    story = tell(draw)
+    text = imitator(story)
+    for run in (story.reversed, story.screened):
+        (innocent,) = np.flatnonzero(run.flagged & ~run.contaminated)
+        assert text.count(f"flags hospital {innocent + 1}, which is honest") == 2
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("screened", [False, True])
+def test_every_verdict_on_the_imitator_names_all_innocents(
+    story: Story, plain: bool, screened: bool
+) -> None:
+    bad = story.poisoned
+    first, second, third = [k for k in range(5) if k != bad][:3]
+    told = replace(
+        story,
+        reversed=flagging(story.reversed, {first} | ({bad} if plain else set())),
+        screened=flagging(story.screened, {second, third} | ({bad} if screened else set())),
+    )
+    text = imitator(told)
+    for innocent in (first, second, third):
+        assert str(innocent + 1) in text.split("directions. ")[1]
+    assert "honest" in text.split("directions. ")[1]
+    quiet = replace(
+        story,
+        reversed=flagging(story.reversed, {bad} if plain else set()),
+        screened=flagging(story.screened, {bad} if screened else set()),
+    )
+    assert "honest" not in imitator(quiet).split("directions. ")[1]
+
+
 def test_the_last_slide_counts_what_the_record_holds(story: Story) -> None:
-    record = replace(load_record(), missed=(5001, 5002), behind_alone=(5002,), accused_clean=())
+    record = replace(
+        load_record(),
+        missed=(5001, 5002),
+        behind_alone=(5002,),
+        accused_clean=(),
+        reversed_missed=tuple(SEEDS[10:]),
+        reversed_accused=(5000, 5001, 5049),
+        screened_missed=(5001,),
+        screened_accused=(5001, 5002, 5003),
+    )
     words = remember(story, record).text
     assert words[0].startswith("**48 of 50**")
     assert words[1].startswith("**0 of 50**")
+    assert words[2].startswith("**8 of 50**")
+    assert words[2].endswith("nobody else; with the extra check, 47.")
+    fewer = replace(record, seeds=tuple(SEEDS[:40]), version="7.8.9")
+    assert "seeds 5000 to 5039, clair 7.8.9" in remember(story, fewer).note
 
 
 def test_the_record_can_be_made_again() -> None:
     record = load_record()
-    names = [name for name in record.__dataclass_fields__ if name != "n_draws"]
-    assert record.n_draws == len(SEEDS) == 50
-    unusual = record.accused_clean[:1]
-    for seed in (*SEEDS[:3], *unusual, 5020):
-        assert failures(seed) == {name for name in names if seed in getattr(record, name)}
+    assert record.seeds == tuple(SEEDS)
+    assert record.n_draws == 50
+    unusual = {*record.accused_clean[:1], *record.reversed_accused, *record.screened_accused}
+    assert unusual
+    for seed in {*SEEDS[:3], *unusual, 5020}:
+        assert failures(seed) == {name for name in FAILURES if seed in getattr(record, name)}
+
+
+def test_the_published_table_counts_what_the_record_holds() -> None:
+    record = load_record()
+    table = (ROOT / "benchmarks" / "results" / "board_story.md").read_text(encoding="utf-8")
+    assert f"with clair {record.version}," in table
+    exact = [row for row in table.splitlines() if "exactly that hospital" in row]
+    assert [row.split("|")[2].strip() for row in exact] == [
+        f"{record.reversed_exact} of 50",
+        f"{record.screened_exact} of 50",
+    ]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

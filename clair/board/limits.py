@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from clair.board.record import Record, load_record
 from clair.board.story import Story
-from clair.board.words import Slide, hospital, pct
+from clair.board.words import Slide, hospital, names, pct
 
 
 def limits(story: Story) -> Slide:
@@ -36,18 +38,32 @@ def limit_texts(story: Story) -> tuple[tuple[str, str], ...]:
 
 
 def _imitator(story: Story) -> str:
-    bad = story.poisoned
+    bad, check = story.poisoned, "extra check of ours, for who pulls backwards,"
+    plain, screened = story.reversed.flagged, story.screened.flagged
+    accused, still = (run.flagged & ~run.contaminated for run in (story.reversed, story.screened))
     text = (
         f"If {hospital(bad).lower()} sends an honest change, only reversed, it stays in the shared "
         "directions. "
     )
-    if story.reversed.flagged[bad]:
-        return text + "It is seldom flagged, though in this draw it is."
-    if story.screened.flagged[bad]:
+    if plain[bad]:
+        text += "It is seldom flagged, though in this draw it is"
+        text += f", and CLAIR also flags {_honest(accused)}." if accused.any() else "."
+        return text + (f" An {check} flags {_honest(still)}." if still.any() else "")
+    if screened[bad]:
+        text += "Here CLAIR does not flag it"
+        text += f", and flags {_honest(accused)}" if accused.any() else ""
         return text + (
-            "Here CLAIR does not flag it; an extra check of ours, for who pulls backwards, does."
+            f". An {check} flags it, and flags {_honest(still)}."
+            if still.any()
+            else f"; an {check} does."
         )
-    return text + "Here neither CLAIR nor our extra check, for who pulls backwards, flags it."
+    text += "Here neither CLAIR nor our extra check, for who pulls backwards, flags it"
+    instead = accused | still
+    return text + (f". Flagged instead: {_honest(instead)}." if instead.any() else ".")
+
+
+def _honest(accused: np.ndarray) -> str:
+    return f"{names(accused)}, which {'is' if accused.sum() == 1 else 'are'} honest"
 
 
 def remember(story: Story, record: Record | None = None) -> Slide:
@@ -62,9 +78,10 @@ def remember(story: Story, record: Record | None = None) -> Slide:
             "hospital flagged, and less error than alone or with any of the six averages.",
             f"**{len(record.accused_clean)} of {n}** times it accused an innocent hospital while "
             "nobody was poisoned. Five are few; ask before you exclude.",
-            f"**{n - len(record.reversed_missed)} of {n}** times it noticed the imitator who "
-            f"reverses; with the extra check, {n - len(record.screened_missed)}.",
+            f"**{record.reversed_exact} of {n}** times it flagged the imitator who reverses, and "
+            f"nobody else; with the extra check, {record.screened_exact}.",
         ),
-        "All of it on simulated hospitals that do share a few directions, seeds 5000 to 5049. "
+        "All of it on simulated hospitals that do share a few directions, seeds "
+        f"{record.seeds[0]} to {record.seeds[-1]}, clair {record.version}. "
         "Whether yours do is the first question to ask.",
     )

@@ -1,15 +1,17 @@
 """How often the story holds: the draws, out of fifty that nothing was chosen on, where it does not.
 
-Made by ``python benchmarks/board_story.py``, which takes half a minute; a test repeats a part.
+Made by ``python benchmarks/board_story.py``, which takes a quarter of a minute; a test
+repeats a part.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 
+from clair import __version__
 from clair.board.story import ROBUST, setting
 from clair.tasks.regression import RegressionResult, run_regression
 
@@ -23,7 +25,10 @@ class Record:
 
     Attributes
     ----------
-    n_draws : int
+    version : str
+        Of clair, that made it.
+    seeds : tuple of int
+        All draws.
     missed : tuple of int
         The poisoned hospital was not flagged.
     accused : tuple of int
@@ -36,25 +41,51 @@ class Record:
         Nobody was poisoned and yet somebody was flagged.
     reversed_missed, screened_missed : tuple of int
         A hospital that sends the opposite was not flagged, without and with the extra check.
+    reversed_accused, screened_accused : tuple of int
+        An honest hospital was flagged there, without and with the extra check.
     two_missed : tuple of int
         Two of the five were poisoned and not exactly these two were flagged.
     """
 
-    n_draws: int
+    version: str
+    seeds: tuple[int, ...]
     missed: tuple[int, ...]
     accused: tuple[int, ...]
     behind_alone: tuple[int, ...]
     behind_average: tuple[int, ...]
     accused_clean: tuple[int, ...]
     reversed_missed: tuple[int, ...]
+    reversed_accused: tuple[int, ...]
     screened_missed: tuple[int, ...]
+    screened_accused: tuple[int, ...]
     two_missed: tuple[int, ...]
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws."""
+        return len(self.seeds)
 
     @property
     def held(self) -> int:
         """Draws with exactly the poisoned one flagged and less error than any other way."""
-        failed = {*self.missed, *self.accused, *self.behind_alone, *self.behind_average}
-        return self.n_draws - len(failed)
+        return self._without(self.missed, self.accused, self.behind_alone, self.behind_average)
+
+    @property
+    def reversed_exact(self) -> int:
+        """Draws with exactly the one flagged that sends the opposite."""
+        return self._without(self.reversed_missed, self.reversed_accused)
+
+    @property
+    def screened_exact(self) -> int:
+        """The same with the extra check."""
+        return self._without(self.screened_missed, self.screened_accused)
+
+    def _without(self, *failed: tuple[int, ...]) -> int:
+        return self.n_draws - len(set().union(*failed))
+
+
+#: Names of what may go wrong in a draw.
+FAILURES = tuple(f.name for f in fields(Record) if f.name not in ("version", "seeds"))
 
 
 def failures(seed: int) -> set[str]:
@@ -62,17 +93,18 @@ def failures(seed: int) -> set[str]:
     main = run_regression(setting(seed), methods=("local", "fedavg", *ROBUST, "clair"))
     clair = main.mean("clair", "excess")
     averages = [main.mean(key, "excess") for key in ("fedavg", *ROBUST)]
+    opposite = _verdict(seed, attack="sign_flip").detection
+    screened = _verdict(seed, attack="sign_flip", screen_coefficients=True).detection
     found = {
         "missed": main.detection.missed > 0,
         "accused": main.detection.false_alarms > 0,
         "behind_alone": clair >= main.mean("local", "excess"),
         "behind_average": clair >= min(averages),
         "accused_clean": _verdict(seed, poisoned_fraction=0.0).detection.false_alarms > 0,
-        "reversed_missed": _verdict(seed, attack="sign_flip").detection.missed > 0,
-        "screened_missed": _verdict(
-            seed, attack="sign_flip", screen_coefficients=True
-        ).detection.missed
-        > 0,
+        "reversed_missed": opposite.missed > 0,
+        "reversed_accused": opposite.false_alarms > 0,
+        "screened_missed": screened.missed > 0,
+        "screened_accused": screened.false_alarms > 0,
         "two_missed": not _verdict(seed, poisoned_fraction=0.4).detection.exact,
     }
     return {name for name, happened in found.items() if happened}
@@ -85,9 +117,8 @@ def _verdict(seed: int, **changes: object) -> RegressionResult:
 def make_record(seeds: range = SEEDS) -> Record:
     """Repeat the story on every seed."""
     by_seed = {seed: failures(seed) for seed in seeds}
-    names = [name for name in Record.__dataclass_fields__ if name != "n_draws"]
-    lists = {name: tuple(s for s in seeds if name in by_seed[s]) for name in names}
-    return Record(n_draws=len(seeds), **lists)
+    lists = {name: tuple(s for s in seeds if name in by_seed[s]) for name in FAILURES}
+    return Record(version=__version__, seeds=tuple(seeds), **lists)
 
 
 def save_record(record: Record) -> None:
@@ -100,5 +131,5 @@ def save_record(record: Record) -> None:
 def load_record() -> Record:
     """Read the asset."""
     stored = json.loads(ASSET.read_text(encoding="utf-8"))
-    n_draws = stored.pop("n_draws")
-    return Record(n_draws=n_draws, **{name: tuple(seeds) for name, seeds in stored.items()})
+    version = stored.pop("version")
+    return Record(version=version, **{name: tuple(seeds) for name, seeds in stored.items()})

@@ -51,10 +51,12 @@ def average(story: Story) -> Slide:
     poisoned, honest = story.percent("fedavg"), story.percent("fedavg_benign")
     if poisoned > 100 + LEVEL:
         headline = "With one poisoned hospital, the plain average is worse than staying alone"
-    elif poisoned > honest + LEVEL:
+    elif poisoned <= honest + LEVEL:
+        headline = "In this draw the plain average hardly suffers from the poison"
+    elif poisoned >= 100 - LEVEL:
         headline = "One poisoned hospital takes away what the plain average gains"
     else:
-        headline = "In this draw the plain average hardly suffers from the poison"
+        headline = "One poisoned hospital takes away part of what the plain average gains"
     return Slide(
         "average",
         "Plain averaging",

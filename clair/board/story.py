@@ -1,4 +1,4 @@
-"""The numbers of the board story: one federation of five, and two variations of the same draw."""
+"""The numbers of the board story: one federation of five, and three more runs of that draw."""
 
 from __future__ import annotations
 

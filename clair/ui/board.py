@@ -1,4 +1,10 @@
-"""State of the board story: which slide, which draw, and the ways between them."""
+"""State of the board story: which slide, which draw, and the ways between them.
+
+The story has no widget that could hold these two. The address says where the visitor is when the
+page is opened, reloaded or led to by the browser's Back; Next and the other ways go on from the
+session state and write the address, because a second press can be on its way before the browser has
+the address that the first one leads to.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +41,8 @@ DRAW = Control(
 )
 CONTROLS: tuple[Control, ...] = (SLIDE, DRAW)
 
+# Name in the session state; keys of controls there belong to widgets, other pages' too.
+_AT = "_board_at"
 _KEYS = {
     "ArrowRight": "next",
     "PageDown": "next",
@@ -47,10 +55,7 @@ _KEYS = {
 
 
 def where() -> dict[str, int]:
-    """Slide and draw of the address; what breaks a rule there goes, and its default counts.
-
-    The story has no widget that could hold these two, so the address itself is where they live.
-    """
+    """Slide and draw of the address; what breaks a rule there goes, and its default counts."""
     values = {}
     for control in CONTROLS:
         raw = st.query_params.get(control.key)
@@ -58,33 +63,47 @@ def where() -> dict[str, int]:
         if raw is not None and not valid:
             del st.query_params[control.key]
         values[control.key] = int(float(raw)) if valid and raw is not None else control.default
-        keep(control, values[control.key])
+        _set(control, values[control.key])
     return values
 
 
 def go(changes: Mapping[str, int]) -> None:
     """Set slide or draw; a callback."""
+    before = _latest()
+    after = {**before, **changes}
+    if after == before:
+        return
+    address = st.query_params.to_dict()
     for control in CONTROLS:
-        if control.key not in changes:
-            continue
-        value = changes[control.key]
-        keep(control, value)
+        value = after[control.key]
+        _set(control, value)
+        address.pop(control.key, None)
         if value != control.default:
-            st.query_params[control.key] = str(value)
-        elif control.key in st.query_params:
-            del st.query_params[control.key]
+            address[control.key] = control.to_url(value)
+    # Sent even where it says nothing new here: the browser may hold a later one.
+    st.query_params.from_dict(address)
+
+
+def _set(control: Control, value: int) -> None:
+    st.session_state.setdefault(_AT, {})[control.key] = value
+    keep(control, value)
+
+
+def _latest() -> dict[str, int]:
+    """Where the visitor is or will be once all presses so far have had their effect."""
+    return {control.key: control.default for control in CONTROLS} | st.session_state.get(_AT, {})
 
 
 def turn(name: str) -> None:
     """Go where a key or button points; a callback."""
-    slide, last = where()["slide"], len(SLIDES)
+    slide, last = _latest()["slide"], len(SLIDES)
     target = {"next": slide + 1, "back": slide - 1, "first": 1, "last": last}[name]
     go({"slide": min(max(target, 1), last)})
 
 
 def draw_others() -> None:
     """The next draw, from the first slide on; a callback."""
-    go({"slide": 1, "draw": (where()["draw"] + 1) % (int(DRAW.high or 0) + 1)})
+    go({"slide": 1, "draw": (_latest()["draw"] + 1) % (int(DRAW.high or 0) + 1)})
 
 
 def open_on_stage() -> None:

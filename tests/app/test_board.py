@@ -69,6 +69,31 @@ def test_next_and_back_turn_the_slides_and_the_address() -> None:
     assert address(app) == {}
 
 
+def test_a_press_counts_from_where_the_one_before_it_leads() -> None:
+    app = opened(slide="3")
+    # The second press starts before the browser has the address of the first.
+    app.button(key="board_next").click().run()
+    app.query_params["slide"] = "3"
+    app.button(key="board_next").click().run()
+    assert address(app) == {"slide": "5"}
+    assert drawn(app) == drawn(opened(slide="5"))
+    app.button(key="board_draw").click().run()
+    app.query_params["slide"] = "5"
+    del app.query_params["draw"]
+    app.button(key="board_draw").click().run()
+    assert address(app) == {"draw": "2"}
+
+
+def test_an_address_without_a_press_is_where_to_go() -> None:
+    app = opened(slide="3")
+    app.button(key="board_next").click().run()
+    app.query_params["slide"] = "3"
+    app.run()
+    assert drawn(app) == drawn(opened(slide="3"))
+    app.button(key="board_next").click().run()
+    assert address(app) == {"slide": "4"}
+
+
 def test_the_last_slide_is_the_end() -> None:
     app = opened(slide=str(len(SLIDES)))
     assert app.button(key="board_next").disabled

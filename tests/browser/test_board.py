@@ -78,6 +78,66 @@ def test_keys_of_keyboard_and_clicker_turn_the_slides(
     assert press(visitor, " ") == seen[2]
 
 
+class SlowLine:
+    """A connection on which what the server says can be held back for a while."""
+
+    def __init__(self, page: Any) -> None:
+        self._held: list[Any] | None = None
+        page.route_web_socket("**/_stcore/stream", self._connect)
+
+    def _connect(self, socket: Any) -> None:
+        self._socket = socket
+        socket.connect_to_server().on_message(self._hear)
+
+    def _hear(self, message: Any) -> None:
+        if self._held is None:
+            self._socket.send(message)
+        else:
+            self._held.append(message)
+
+    def hold(self) -> None:
+        """From now on the browser hears nothing."""
+        self._held = []
+
+    def release(self) -> None:
+        """The browser hears all that was said in the meantime."""
+        held, self._held = self._held or [], None
+        for message in held:
+            self._socket.send(message)
+
+
+def test_quick_presses_all_count(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
+    line = SlowLine(visitor.page)
+    page = visitor.go("/board")
+    seen = [headline(page)]
+
+    def quick(*keys: str) -> None:
+        line.hold()
+        for key in keys:
+            page.keyboard.press(key)
+            page.wait_for_timeout(400)
+        line.release()
+        page.wait_for_timeout(300)
+        visitor.idle()
+        seen.append(headline(page))
+
+    quick("ArrowRight", "ArrowRight")
+    assert address(page) == {"slide": "3"}
+    # Forth and back: the address must not stay where only the first of the two led.
+    quick("ArrowRight", "ArrowLeft")
+    assert address(page) == {"slide": "3"}
+    assert seen[1] == seen[2] != seen[0]
+    # The browser's Back leads through the slides to the first.
+    for _ in range(10):
+        page.go_back()
+        page.wait_for_timeout(300)
+        visitor.idle()
+        if address(page) == {}:
+            break
+    assert headline(page) == seen[0]
+
+
 def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server)
     page = visitor.go("/board?slide=6&draw=3&present=1")
