@@ -250,7 +250,8 @@ def _title(result: ScenarioResult) -> str:
     if rest < 2:
         return f"Until the last of its {n} iterations the solver moves something you can see"
     if seen == 1:
-        return f"The first iteration does nearly everything; {count(rest, 'more')} only confirm it"
+        more = count(rest, "more", "more")
+        return f"The first iteration does nearly everything; {more} only confirm it"
     return f"All you can see happens in {seen} of {n} iterations; the other {rest} only polish"
 
 

@@ -113,6 +113,9 @@ def test_a_single_iteration_and_an_unfinished_fit_are_named():
     result = run_scenario(Scenario(SPEC))
     single = replace(result, fit=replace(result.fit, history=result.fit.history[:1], n_iter=1))
     assert "nothing to play" in solver_steps(single, "light").title
+    same = tuple(replace(result.fit.history[-1], iteration=k) for k in (1, 2, 3))
+    still = replace(result, fit=replace(result.fit, history=same, n_iter=3))
+    assert solver_steps(still, "light").title.endswith("; two more only confirm it")
     stopped = replace(result, fit=replace(result.fit, status="max_iter"))
     steps = solver_steps(stopped, "light")
     assert "unfinished" in steps.title
