@@ -246,11 +246,9 @@ export default function ({ data, parentElement }) {
   const [slider, pace, where, words] = ["slider", "pace", "where", "words"].map(find)
   const calm = window.matchMedia("(prefers-reduced-motion: reduce)")
   const end = data.iterations.length - 1
-  const id = JSON.stringify([data.iterations, data.values[end], data.norms[end]])
   // Streamlit calls this again after every run, and cleans up only when the player leaves the page.
   const wasPlaying = root.kept?.stop?.() ?? false
   const kept = root.kept ?? { at: 0, atEnd: calm.matches, seen: false, pace: "normal" }
-  const fresh = kept.id !== id
   // Other settings, same iteration: what does the third step look like there?
   let at = kept.atEnd ? end : Math.min(kept.at, end)
   let timer = null, painters = []
@@ -284,7 +282,7 @@ export default function ({ data, parentElement }) {
     forward.disabled = at === end
     play.disabled = end === 0
     for (const paint of painters) paint(at)
-    Object.assign(kept, { id, at, atEnd: at === end && end > 0, pace: pace.value })
+    Object.assign(kept, { at, atEnd: at === end && end > 0, pace: pace.value })
     root.kept = kept
   }
   const draw = () => {
@@ -357,11 +355,12 @@ export default function ({ data, parentElement }) {
     if (root.clientWidth !== drawn && root.clientWidth) { drawn = root.clientWidth; draw() }
   })
   sizes.observe(root)
-  // Plays by itself once, when first seen, and never for those who want no motion.
+  // Plays by itself once, when first seen, however many runs that takes, and never for those who
+  // want no motion.
   const seen = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting) || kept.seen) return
     kept.seen = true
-    if (fresh && !calm.matches && end > 0) start()
+    if (!playing() && !calm.matches && end > 0) start()
   }, { threshold: 1 })
   seen.observe(play)
   kept.stop = () => {

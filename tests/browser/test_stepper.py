@@ -114,6 +114,22 @@ def test_it_plays_by_itself_once_unless_motion_is_unwanted(
     assert still.get_by_role("button", name="Pause").count() == 0
 
 
+def test_a_run_before_it_is_seen_does_not_take_its_playing_away(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    low = {"width": 1280, "height": 300}
+    visitor = visit(server, reduced_motion="no-preference", viewport=low, color_scheme="light")
+    page = visitor.go("/lab?view=steps")
+    until(page, "start")
+    # Another theme: the same iterations come again, in other colours.
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_timeout(1500)
+    visitor.idle()
+    assert shown(page, "where") == "start"
+    page.locator(".stepper [data-is=play]").scroll_into_view_if_needed()
+    until(page, f"iteration {LAST} of {LAST}")
+
+
 def test_other_settings_keep_the_iteration(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server, reduced_motion="reduce")
     page = visitor.go("/lab?view=steps")
