@@ -156,8 +156,9 @@ def test_a_slide_on_stage_needs_no_scrolling(
     server: Any, visit: Callable[..., Any], theme: str
 ) -> None:
     visitor = visit(server, viewport=FULL_HD, color_scheme=theme)
-    for slide in range(1, len(SLIDES) + 1):
-        page = visitor.go(f"/board?slide={slide}&draw={slide}&present=1")
+    # In draw 20 an honest hospital is flagged beside the imitator, which takes the most words.
+    for slide, draw in (*((k, k) for k in range(1, len(SLIDES) + 1)), (8, 20)):
+        page = visitor.go(f"/board?slide={slide}&draw={draw}&present=1")
         assert page.evaluate(ROOM) == {"tall": 0, "wide": 0, "cut": []}, slide
         assert page.evaluate(OVERLAPS) == [], slide
         size = page.locator(".words, .facts, .three").first
