@@ -1,13 +1,28 @@
-"""What AppTest has no name for."""
+"""A visitor of the app, and what AppTest has no name for."""
 
 from __future__ import annotations
 
 import html
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from streamlit.testing.v1 import AppTest
+
+APP = str(Path(__file__).parents[2] / "app.py")
+
+
+def visit(page: str, **params: str) -> AppTest:
+    """Open a page by its stem, as a fresh visitor with these parameters in the address does."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params.update(params)
+    app.run()
+    # again: an AppTest starts on the Overview, which drops what is not its own, but for a job
+    app.query_params.update({key: value for key, value in params.items() if key != "job"})
+    app.switch_page(f"pages/{page}.py").run()
+    assert not app.exception
+    return app
 
 
 def charts(app: AppTest) -> dict[str, dict[str, Any]]:
@@ -35,4 +50,5 @@ def prose(app: AppTest) -> str:
     """Everything that is written on the page."""
     elements = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error]
     bodies = [element.proto.body for element in app.get("html")]
+    bodies = [body for body in bodies if not body.startswith("<style>")]
     return bare("\n".join([*(str(element.value) for element in elements), *bodies]))

@@ -18,19 +18,14 @@ from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.ui import adapters
 from clair.ui.adapters import Source
 from clair.ui.plain import plain
-from tests.app.elements import charts, sentence
+from tests.app.elements import charts, sentence, visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
 SITES = adapters.ROOT / "sites"
 
 
 def opened(**query: str) -> AppTest:
     """The page as a fresh visitor sees it, with parameters in the address."""
-    at = AppTest.from_file(APP, default_timeout=60)
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
-    return at.switch_page("pages/adapters.py").run()
+    return visit("adapters", **query)
 
 
 def packed(folder: Path, *names: str) -> bytes:
@@ -97,10 +92,9 @@ def test_cancel_stops_the_run_until_run_is_pressed(monkeypatch: pytest.MonkeyPat
         computed.append("done")
         return real(source, options, step)
 
+    at = opened(use_rank="2")
     real = adapters.run
     monkeypatch.setattr(adapters, "run", cancelled)
-    at = opened(use_rank="2")
-    computed.clear()
     at.file_uploader(key="adapters_upload").upload("a.zip", packed(SITES), "application/zip").run()
     assert not at.exception
     assert sentence(at) == "No verdict: the run was stopped."

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.board import SLIDES
+from tests.app.elements import visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
 
-
-def opened(page: str = "pages/board.py", **params: str) -> AppTest:
+def opened(page: str = "board", **params: str) -> AppTest:
     """A page as a fresh visitor sees it at that address."""
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.run()
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.switch_page(page).run()
-    assert not app.exception
-    return app
+    return visit(page, **params)
 
 
 def drawn(app: AppTest) -> str:
@@ -132,7 +124,7 @@ def test_on_stage_the_slide_is_the_page() -> None:
 
 
 def test_the_lab_on_stage_folds_its_controls_away_and_keeps_its_numbers() -> None:
-    page = "pages/lab.py"
+    page = "lab"
     app = opened(page, noise="0.1")
     said = told(app)
     assert app.sidebar.slider
@@ -153,20 +145,20 @@ def test_the_lab_on_stage_folds_its_controls_away_and_keeps_its_numbers() -> Non
 
 @pytest.mark.parametrize("raw", ["maybe", "0", "", "<script>"])
 def test_a_mangled_mode_is_none(raw: str) -> None:
-    app = opened("pages/lab.py", present=raw)
+    app = opened("lab", present=raw)
     assert app.sidebar.slider
     assert address(app) == {}
 
 
 @pytest.mark.parametrize("page", ["regression", "theory", "adapters", "copying", "digits"])
 def test_other_pages_fold_their_controls_away_too(page: str) -> None:
-    app = opened(f"pages/{page}.py", present="1")
+    app = opened(page, present="1")
     assert not app.sidebar.children
     assert app.button(key="frame_present").label == "Leave"
 
 
 def test_the_overview_opens_the_story_on_stage() -> None:
-    app = opened("pages/overview.py")
+    app = opened("overview")
     app.button(key="overview_board").click().run()
     assert not app.exception
     assert not app.title

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.elements import sentence
+from tests.app.elements import sentence, visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
-PAGE = "pages/compare.py"
 FOUND, CLAIR, LOCAL, FEDAVG = range(4)
 
 
 def compare(**params: str) -> AppTest:
     """The page as a fresh visitor sees it at that address."""
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.run()
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.switch_page(PAGE).run()
-    assert not app.exception
-    return app
+    return visit("compare", **params)
 
 
 def numbers(app: AppTest, side: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,17 +11,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import clair.tasks.copytask as copytask
-from clair.jobs import JobPool, JobState, Limits
+from clair.jobs import JobPool, JobState
 from clair.metrics import detection_scores
 from clair.tasks import Cancelled, MethodAccuracy, Sample, TrainingProgress
 from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult
 from clair.tasks.copytask.data import make_federation
 from clair.tasks.outcome import Outcome, outcome_json
-from clair.ui import copying, copying_words, jobs
+from clair.ui import copying, copying_words
 from clair.ui.results import mark_wrong
-from tests.app.elements import charts, prose
+from tests.app.elements import charts, prose, visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/copying.py"
 PATIENCE = 20.0
 METHODS = ("base", "local", "fedavg", "fedavg_finetuned", "clair", "clair_eb", "fedavg_benign")
@@ -90,15 +88,6 @@ class Trainer:
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobPool]:
-    fresh = JobPool(Limits(queued=2))
-    monkeypatch.setattr(jobs, "pool", lambda: fresh)
-    monkeypatch.setattr(jobs, "warm_up", lambda kind, load: threading.current_thread())
-    yield fresh
-    fresh.close()
-
-
-@pytest.fixture
 def trainer(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
     stand_in = Trainer()
     monkeypatch.setattr(copytask, "run_copytask", stand_in)
@@ -108,13 +97,7 @@ def trainer(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]
 
 def open_page(**params: str) -> AppTest:
     """A new visitor on the page, with these parameters in the address."""
-    at = AppTest.from_file(APP, default_timeout=60)
-    for key, value in params.items():
-        at.query_params[key] = value
-    at.run()
-    at.switch_page(PAGE).run()
-    assert not at.exception
-    return at
+    return visit("copying", **params)
 
 
 def run(at: AppTest, trainer: Trainer) -> str:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 import clair.tasks.digits as digits
-from clair.jobs import JobPool, JobState, Limits
+from clair.jobs import JobPool, JobState
 from clair.tasks.digits import DigitsConfig
-from clair.ui import jobs
 from clair.ui.digits import CONTROLS, PAGE, PRESETS
-from tests.app.elements import charts, prose
+from tests.app.elements import charts, prose, visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
-FILE = "pages/digits.py"
 PATIENCE = 60.0
 STEPS = 3
 
@@ -56,15 +52,6 @@ class Trainer:
 
 
 @pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobPool]:
-    fresh = JobPool(Limits(queued=2))
-    monkeypatch.setattr(jobs, "pool", lambda: fresh)
-    monkeypatch.setattr(jobs, "warm_up", lambda kind, load: threading.current_thread())
-    yield fresh
-    fresh.close()
-
-
-@pytest.fixture
 def trainer(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
     stand_in = Trainer()
     monkeypatch.setattr(digits, "run_digits", stand_in)
@@ -73,13 +60,7 @@ def trainer(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]
 
 
 def open_page(**params: str) -> AppTest:
-    app = AppTest.from_file(APP, default_timeout=60)
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.run()
-    app.switch_page(FILE).run()
-    assert not app.exception
-    return app
+    return visit("digits", **params)
 
 
 def press_run(app: AppTest, trainer: Trainer) -> str:

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.elements import charts, sentence
+from tests.app.elements import charts, sentence, visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
-PAGE = "pages/lab.py"
 FOUND, ERROR, ANGLE, MARGIN = range(4)
 
 
 def lab(**params: str) -> AppTest:
     """The lab as a fresh visitor sees it at that address."""
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.run()
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.switch_page(PAGE).run()
-    assert not app.exception
-    return app
+    return visit("lab", **params)
 
 
 def numbers(app: AppTest) -> list[str]:

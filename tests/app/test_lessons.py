@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -11,8 +9,8 @@ from clair.lessons.course import courses
 from clair.ui import copying, lab
 from clair.ui.lesson_steps import settings
 from clair.ui.lessons import Place
+from tests.app.elements import visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
 PAGE = "pages/lessons.py"
 ANSWER = 'class="lesson-answer"'
 PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
@@ -23,13 +21,7 @@ def lessons(word: str = "", **params: str) -> AppTest:
     if word:
         course, number = word.split(".")
         params = {"course": course, "step": number}
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.run()
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.switch_page(PAGE).run()
-    assert not app.exception
-    return app
+    return visit("lessons", **params)
 
 
 def place(app: AppTest) -> str:
@@ -176,9 +168,5 @@ def test_explore_opens_text_copying_for_the_language_model() -> None:
 
 @pytest.mark.parametrize("word", ["", "liars", "liars.9", "nobody.1", "liars.1.1"])
 def test_no_way_back_without_a_lesson(word: str) -> None:
-    app = AppTest.from_file(APP, default_timeout=30)
-    app.run()
-    app.query_params["lesson"] = word
-    app.switch_page("pages/lab.py").run()
-    assert not app.exception
+    app = visit("lab", lesson=word)
     assert not [x for x in app.get("page_link") if "Back to the lesson" in x.proto.label]

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.ui import lab, overview
 from clair.ui.glossary import TERMS
-from tests.app.elements import charts, sentence
-
-APP = str(Path(__file__).parents[2] / "app.py")
+from tests.app.elements import charts, sentence, visit
 
 
 def opened(**params: str) -> AppTest:
     """The Overview as a fresh visitor sees it."""
-    app = AppTest.from_file(APP, default_timeout=30)
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.run()
-    assert not app.exception
-    return app
+    return visit("overview", **params)
 
 
 def test_first_paint_is_a_real_result() -> None:

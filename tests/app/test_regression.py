@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.tasks.regression import ATTACKS
 from clair.ui import regression
-from tests.app.elements import charts, sentence
+from tests.app.elements import charts, sentence, visit
 
-APP = str(Path(__file__).parents[2] / "app.py")
-PAGE = "pages/regression.py"
 FOUND, CLAIR, BEST, DIRECTIONS = range(4)
 
 
 def page(**params: str) -> AppTest:
     """The page as a fresh visitor sees it at that address."""
-    app = AppTest.from_file(APP, default_timeout=60)
-    app.run()
-    for key, value in params.items():
-        app.query_params[key] = value
-    app.switch_page(PAGE).run()
-    assert not app.exception
-    return app
+    return visit("regression", **params)
 
 
 def numbers(app: AppTest) -> list[str]:

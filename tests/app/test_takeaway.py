@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,16 +15,13 @@ from clair.ui.parcels import of_lab
 from clair.ui.state import Control
 from clair.ui.takeaway import link_to, screen_of
 from clair.ui.trained import _take
+from tests.app.elements import visit
 
-ROOT = Path(__file__).parents[2]
 PAGES = ("overview", "lab", "compare", "copying", "regression", "digits", "adapters", "theory")
 
 
 def open_page(page: str, **params: str) -> AppTest:
-    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for key, value in params.items():
-        app.query_params[key] = value
-    return app.switch_page(f"pages/{page}.py").run()
+    return visit(page, **params)
 
 
 def labels(app: AppTest) -> list[str]:

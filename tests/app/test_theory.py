@@ -1,27 +1,20 @@
 """State transitions of the Theory page."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from clair.sweeps.grid import Axis, SweepConfig, cell_spec, run_trial
 from clair.sweeps.run import run_sweep
 from clair.synthetic import ProblemSpec
 from clair.ui import lab, theory, theory_phase
 from clair.ui.state import read
-from tests.app.elements import sentence
-
-ROOT = Path(__file__).parents[2]
+from tests.app.elements import sentence, visit
 
 
 def open_page(**params):
-    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
-    for key, value in params.items():
-        at.query_params[key] = value
-    return at.switch_page("pages/theory.py").run()
+    return visit("theory", **params)
 
 
 @pytest.fixture(autouse=True)
