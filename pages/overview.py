@@ -13,6 +13,7 @@ from clair.ui.controls import show
 from clair.ui.glossary import TERMS
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
 from clair.ui.parcels import of_lab
+from clair.ui.present import presenting
 from clair.ui.results import show_chart
 from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
 
@@ -63,8 +64,9 @@ def entry(key: str) -> None:
 
 with column():
     header("Learning together when some are lying")
-    for text, place in zip((PROBLEM, IDEA), st.columns(2, gap="large"), strict=True):
-        place.markdown(text)
+    if not presenting():
+        for text, place in zip((PROBLEM, IDEA), st.columns(2, gap="large"), strict=True):
+            place.markdown(text)
 
     told = st.container()
     picture = st.container()
@@ -78,13 +80,16 @@ with column():
     result = None if reason is not None else lab.solve(lab.scenario_of(values))
     take = None if result is None else of_lab(result, values)
     toolbar("overview", overview.CONTROLS, (), chosen, take=take)
-    picture.header(f"{values['clients']} updates, taken apart", anchor=False)
+    if not presenting():
+        picture.header(f"{values['clients']} updates, taken apart", anchor=False)
     if result is None:
         blocked(str(reason), stop=False)
     else:
         with told:
             sentence(f"In the example below: {scenario_sentence(result)}")
         show_chart(split_strips(result, current_theme()), "overview_split")
+        if presenting():  # one idea a screen; the rest of the page is for readers
+            st.stop()
 
         st.header("What it means for an honest client", anchor=False)
         st.markdown(overview.ERRORS)

@@ -28,6 +28,15 @@ def test_first_paint_is_a_real_result() -> None:
         assert f"**{term.name}.**" in text
 
 
+def test_on_stage_the_picture_alone() -> None:
+    app = opened(present="1")
+    assert list(charts(app)) == ["overview_split"]
+    assert not app.header
+    before = sentence(app)
+    app.slider(key="demo_poisoned").set_value(0.4).run()
+    assert sentence(app) != before
+
+
 def test_sliders_move_the_picture_and_reset_brings_it_back() -> None:
     app = opened()
     before = sentence(app)
