@@ -60,4 +60,5 @@ with column(920):
             args=("next",),
         )
     keys = {"ArrowRight": "next", "ArrowLeft": "back", "Enter": "reveal"}
+    keys |= {"PageDown": "next", "PageUp": "back"}  # what a presenter's remote sends
     hotkeys("lesson_keys", keys, lessons.move)

@@ -27,7 +27,7 @@ def team(story: Story) -> Slide:
             "purpose. Nobody in the group knows.",
         ),
         f"The hospitals are simulated (draw {story.seed}), so that the right answers are known and "
-        "every error can be measured. All numbers were computed just now.",
+        "every error can be measured. All numbers about these five were computed just now.",
     )
 
 

@@ -130,7 +130,7 @@ def _title(
         return "Nobody is poisoned: what is left over is ordinary difference"
     if values[contaminated].min() > values[~contaminated].max():
         return "Every poisoned client stands above every honest one"
-    return "Size alone does not separate poisoned from honest here"
+    return "This alone does not separate poisoned from honest here"
 
 
 def _words(values: np.ndarray, flagged: np.ndarray) -> str:

@@ -109,10 +109,8 @@ function prepare(root) {
   menu.onfocusout = (event) => {
     if (!menu.contains(event.relatedTarget)) menu.open = false
   }
-  return () => {
-    size.disconnect()
-    if (window.Plotly) window.Plotly.purge(plot)
-  }
+  // No purge: a drawing under way would stumble over it, and nothing outside refers to the plot.
+  return () => size.disconnect()
 }
 
 // Draw what Streamlit sent last, unless it stands there already; returns whether it had to.

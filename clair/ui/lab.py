@@ -293,7 +293,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "screened",
         "The blind spot closed",
-        "the same attackers, found by the direction of their coefficients.",
+        "sign flips too are found, by the direction of their coefficients.",
         {"attack": "sign_flip", "screen": True, "view": "subspace"},
     ),
     Preset(

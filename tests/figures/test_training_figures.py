@@ -76,7 +76,7 @@ def test_verdict_names_the_flagged_and_hides_the_truth():
     mark = next(trace for trace in told.figure.data if trace.name == "flagged by CLAIR")
     assert list(mark.x) == [2, 5]
     mixed = verdict(contaminated=~TRUTH)
-    assert mixed.title == "Size alone does not separate poisoned from honest here"
+    assert mixed.title == "This alone does not separate poisoned from honest here"
 
 
 def test_nobody_flagged_needs_no_threshold():
