@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import streamlit as st
 
 from clair.figures.comparison import DISTANCE, method_comparison
@@ -38,18 +41,23 @@ rank, pooling and the coefficient screen are ours, and marked so wherever they a
 """
 
 
-def open_in_lab(label: str, preset: Preset, where: str) -> None:
-    """Button that opens the lab on a preset."""
+def open_in_lab(label: str, key: str, values: Mapping[str, Any], about: str) -> None:
+    """Button that opens the lab with these values."""
     st.button(
         label,
-        key=f"overview_{where}_{preset.key}",
+        key=f"overview_{key}",
         type="tertiary",
         icon=":material/arrow_forward:",
         icon_position="right",
-        help=preset.name,
+        help=about,
         on_click=open_screen,
-        args=("pages/lab.py", lab.CONTROLS, preset.values),
+        args=("pages/lab.py", lab.CONTROLS, values),
     )
+
+
+def open_preset(label: str, preset: Preset, where: str) -> None:
+    """Button that opens the lab on a preset."""
+    open_in_lab(label, f"{where}_{preset.key}", preset.values, preset.name)
 
 
 def entry(key: str) -> None:
@@ -59,7 +67,7 @@ def entry(key: str) -> None:
         st.markdown(f"**{preset.name}**")
         st.caption(f"Look for {preset.look_for}")
         st.space("stretch")
-        open_in_lab("Open in the lab", preset, "entry")
+        open_preset("Open in the lab", preset, "entry")
 
 
 with column():
@@ -89,6 +97,8 @@ with column():
             sentence(f"In the example below: {scenario_sentence(result)}")
         show_chart(split_strips(result, current_theme()), "overview_split")
         if presenting():  # one idea a screen; the rest of the page is for readers
+            own = {c.key: values[c.key] for c in lab.CONTROLS if values[c.key] != c.default}
+            open_in_lab("Open in the lab", "stage", own, "The same clients, in every view.")
             st.stop()
 
         st.header("What it means for an honest client", anchor=False)
@@ -130,7 +140,7 @@ with column():
     for limit in overview.LIMITS:
         with limits.cell():
             st.markdown(f"**{limit.title}** {limit.text}")
-            open_in_lab("See it happen", overview.preset(limit.preset), "limit")
+            open_preset("See it happen", overview.preset(limit.preset), "limit")
 
     with st.expander("Words used here"):
         for term in TERMS:
