@@ -10,6 +10,7 @@ from typing import Any
 
 SECONDS = 1000  # milliseconds
 MINUTES = 60 * SECONDS  # a full run takes about 20 s on two idle cores; busy ones get more
+LONG = "copy_steps=200&copy_clients=32"  # outlasts every wait below; such a run is cancelled
 ASSET = Path(__file__).parents[2] / "assets" / "copytask" / "default_result.json"
 
 
@@ -18,6 +19,7 @@ def press_run(page: Any) -> Any:
     page.get_by_role("button", name="Run").click()
     live = page.locator(".st-key-copying_live")
     live.get_by_role("button", name="Cancel").wait_for(timeout=MINUTES)
+    page.wait_for_url(re.compile("job="))
     return live
 
 
@@ -31,7 +33,7 @@ def job_of(page: Any) -> str:
     return found.group(1)
 
 
-def test_the_default_job_to_its_result_through_a_reload(
+def test_the_default_job_to_its_result(
     server: Any, visit: Callable[..., Any], tmp_path: Path
 ) -> None:
     visitor = visit(server)
@@ -40,21 +42,11 @@ def test_the_default_job_to_its_result_through_a_reload(
     live = press_run(page)
     wait_for_text(page, "Training the clients, step")
     live.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=MINUTES)
-    page.wait_for_url(re.compile("job="))
     job = job_of(page)
-
-    page.get_by_role("link", name="Overview").click()
-    badge = page.get_by_role("link", name=re.compile("Text copying: ")).first
-    badge.wait_for(timeout=MINUTES)
-    badge.click()
-    live.get_by_role("button", name="Cancel").wait_for(timeout=MINUTES)
-    assert job_of(page) == job
-
-    page.reload()  # a new session finds the job by its address
-    live.get_by_role("button", name="Cancel").wait_for(timeout=MINUTES)
-    assert re.search(r"left|Preparing|Running|Evaluating", live.inner_text())
     wait_for_text(page, "Below: your run")
     wait_for_text(page, "CLAIR flagged 3 of 3 poisoned clients and no honest one")
+    page.reload()  # a new session finds the result by its address
+    wait_for_text(page, "Below: your run")
     assert job_of(page) == job
     page.locator(".st-key-copying_comparison .main-svg").first.wait_for(timeout=MINUTES)
 
@@ -71,11 +63,35 @@ def test_the_default_job_to_its_result_through_a_reload(
         assert abs(run["accuracy"][method]["token"] - values["token"]) < 0.1, method
 
 
+def test_a_running_job_is_found_again_after_leaving_and_after_a_reload(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    page = visit(server).go(f"/copying?copy_seed=3&{LONG}")
+    live = press_run(page)
+    wait_for_text(page, "Training the clients, step")
+    job = job_of(page)
+
+    page.get_by_role("link", name="Overview").click()
+    badge = page.get_by_role("link", name=re.compile("Text copying: ")).first
+    badge.wait_for(timeout=MINUTES)
+    badge.click()
+    live.get_by_role("button", name="Cancel").wait_for(timeout=MINUTES)
+    assert job_of(page) == job
+
+    page.reload()  # a new session finds the job by its address
+    cancel = live.get_by_role("button", name="Cancel")
+    cancel.wait_for(timeout=MINUTES)
+    assert job_of(page) == job
+    wait_for_text(page, "Training the clients, step")
+    cancel.click()
+    wait_for_text(page, "nothing of that run is kept", minutes=1)
+
+
 def test_a_second_visitor_waits_and_is_served_after_the_first_cancels(
     server: Any, visit: Callable[..., Any]
 ) -> None:
     first, second = visit(server), visit(server)
-    page = first.go("/copying?copy_seed=1&copy_steps=200&copy_clients=32")  # long, but cancelled
+    page = first.go(f"/copying?copy_seed=1&{LONG}")
     other = second.go("/copying?copy_seed=2&copy_steps=10")
     live = press_run(page)
     other_live = press_run(other)
