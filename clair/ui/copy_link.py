@@ -1,6 +1,6 @@
-"""The button that copies the address of the screen, and the watch over its theme.
+"""The button that copies the address of the screen, and the watch over its theme and history.
 
-Both live in one small component, because both need the browser; no request leaves the page.
+They live in one small component, because all need the browser; no request leaves the page.
 """
 
 from __future__ import annotations
@@ -27,10 +27,31 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offse
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """
 
+# A preset sets many controls, and Streamlit writes each into the address as a visit of its own, so
+# that Back undid them one at a time. What changes on one page without a new press or key of the
+# visitor is one visit.
+_HISTORY = r"""
+function oneVisitAPress() {
+  if (history.clairOneVisitAPress) return
+  history.clairOneVisitAPress = true
+  let pressed = true
+  const note = () => { pressed = true }
+  for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, note, true)
+  const push = history.pushState.bind(history)
+  history.pushState = (state, title, url) => {
+    const samePage = new URL(url, location.href).pathname === location.pathname
+    if (samePage && !pressed) history.replaceState(state, title, url)
+    else push(state, title, url)
+    pressed = false
+  }
+}
+"""
+
 # The clipboard interface exists on https and localhost only; a selected text field works on a
 # server in the local network too.
 _JS = r"""
 export default function ({ data, parentElement, setTriggerValue }) {
+  oneVisitAPress()
   const button = parentElement.querySelector("button")
   const label = parentElement.querySelector(".label")
   const said = parentElement.querySelector(".said")
@@ -78,7 +99,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 }
 """
 
-_COPY = st.components.v2.component("clair_copy_link", html=_HTML, css=_CSS, js=_JS)
+_COPY = st.components.v2.component("clair_copy_link", html=_HTML, css=_CSS, js=_HISTORY + _JS)
 
 
 def copy_link(key: str, theme: ThemeName) -> None:

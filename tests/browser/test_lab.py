@@ -107,6 +107,27 @@ def test_leaving_by_link_and_coming_back_by_the_browser_keeps_the_screen(
     assert address(page) == {}
 
 
+def test_back_undoes_a_preset_at_once(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab?clients=12&noise=0.1")
+    mine, before = address(page), sentence(page)
+    page.get_by_role("button", name="Presets").click()
+    page.get_by_role("button", name="Attackers who agree").click()
+    preset = wait_for_new(page, before)
+    page.keyboard.press("Escape")
+    visitor.idle()
+    theirs = address(page)
+    assert len(set(mine.items()) ^ set(theirs.items())) > 2
+    page.go_back()
+    assert wait_for_new(page, preset) == before
+    visitor.idle()
+    assert address(page) == mine
+    page.go_forward()
+    assert wait_for_new(page, before) == preset
+    visitor.idle()
+    assert address(page) == theirs
+
+
 def test_bad_values_in_the_address_do_no_harm(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server)
     good = sentence(visitor.go("/lab"))
@@ -132,6 +153,12 @@ def test_copied_link_reopens_the_screen_for_somebody_else(
     button.focus()
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Link copied").wait_for()
+    page.evaluate(
+        "() => { const field = document.createElement('textarea');"
+        " field.id = 'pasted'; document.body.append(field); field.focus(); }"
+    )
+    page.keyboard.press("Control+V")
+    assert page.locator("#pasted").input_value() == page.url
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert link == page.url
     assert address(page) == {"poisoned": "0.4", "attack": "Colluding", "view": "Verdict"}
@@ -149,6 +176,12 @@ def test_copying_works_without_the_clipboard_interface(
     page = visitor.go("/lab?seed=3")
     page.get_by_role("button", name="Copy link").click()
     page.get_by_role("button", name="Link copied").wait_for()
+    page.evaluate(
+        "() => { const field = document.createElement('textarea');"
+        " field.id = 'pasted'; document.body.append(field); field.focus(); }"
+    )
+    page.keyboard.press("Control+V")
+    assert page.locator("#pasted").input_value() == page.url
 
 
 @pytest.mark.parametrize("view", ["Split", "Errors", "Subspace", "Solver and proof"])
