@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from clair.attacks import ATTACKS
@@ -15,7 +13,7 @@ from clair.pipeline import DETECTORS, POOLINGS, SIDES, SOLVERS
 from clair.reports.scenario import CLAIR_OPTIONS, PROBLEM_OPTIONS, scenario_json
 from clair.scenario import Scenario, ScenarioResult, run_scenario
 from clair.synthetic import ProblemSpec
-from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, STANDARD_OUTPUT, check_target
+from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
 
 _HELP = {
     "n_clients": "parties that send one update each, at least 3",
@@ -124,14 +122,7 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return EXIT_INTERRUPTED
-    text = json.dumps(scenario_json(result), indent=1, ensure_ascii=False)
-    if args.json == STANDARD_OUTPUT:
-        print(text)
-        return 0
-    print(report(result))
-    if args.json is not None:
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
-        print(f"\nwrote {args.json}")
+    deliver(scenario_json(result), report(result), args.json)
     return 0
 
 

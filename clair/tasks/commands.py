@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from clair.baselines import METHODS
@@ -25,9 +23,9 @@ from clair.tasks.task_result import means_of
 from clair.tasks.terminal import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
-    STANDARD_OUTPUT,
     ProgressBar,
     check_target,
+    deliver,
 )
 
 #: Options that are shorter than the field they set.
@@ -183,14 +181,7 @@ def _run(command: Command, args: argparse.Namespace) -> int:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return EXIT_INTERRUPTED
     bar.clear()
-    text = json.dumps(result.to_json(), indent=1)
-    if args.json == STANDARD_OUTPUT:
-        print(text)
-        return 0
-    print(_report(result, command.measure))
-    if args.json is not None:
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
-        print(f"\nwrote {args.json}")
+    deliver(result.to_json(), _report(result, command.measure), args.json)
     return 0
 
 

@@ -1,10 +1,12 @@
-"""What the commands of all tasks share: exit codes, the progress line, the check of a target."""
+"""What the commands of all tasks share: exit codes, the progress line, where results go."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from clair.tasks.results import TrainingProgress
 
@@ -65,3 +67,18 @@ def check_target(target: str | None) -> None:
     path = Path(str(target))
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
+
+
+def deliver(numbers: Mapping[str, Any], words: str, target: str | None) -> None:
+    """Print a result in words and write its numbers as JSON to `target`, if there is one.
+
+    With the target "-" the numbers go to standard output, and no words beside them.
+    """
+    text = json.dumps(numbers, indent=1, ensure_ascii=False)
+    if target == STANDARD_OUTPUT:
+        print(text)
+        return
+    print(words)
+    if target is not None:
+        Path(target).write_text(text + "\n", encoding="utf-8")
+        print(f"\nwrote {target}")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -15,9 +13,9 @@ from clair.tasks.copytask.config import DEVICES, PRECISIONS
 from clair.tasks.terminal import (
     EXIT_BAD_INPUT,
     EXIT_INTERRUPTED,
-    STANDARD_OUTPUT,
     ProgressBar,
     check_target,
+    deliver,
 )
 
 #: Option of each setting.
@@ -99,14 +97,7 @@ def run(args: argparse.Namespace) -> int:
         print("Interrupted; nothing was written.", file=sys.stderr)
         return EXIT_INTERRUPTED
     bar.clear()
-    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False)
-    if args.json == STANDARD_OUTPUT:
-        print(text)
-        return 0
-    print(report(result))
-    if args.json is not None:
-        Path(args.json).write_text(text + "\n", encoding="utf-8")
-        print(f"\nwrote {args.json}")
+    deliver(result.to_json(), report(result), args.json)
     return 0
 
 
