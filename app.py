@@ -10,6 +10,7 @@ from clair.ui.catalog import PAGES
 from clair.ui.jobs import job_badge
 from clair.ui.layout import current_theme, dress
 from clair.ui.present import settle
+from clair.ui.state import say_ignored
 
 ASSETS = Path(__file__).parent / "assets"
 
@@ -36,3 +37,4 @@ settle()
 dress()
 job_badge()
 page.run()
+say_ignored()

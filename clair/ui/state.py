@@ -13,11 +13,14 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from clair.ui.plain import plain
+
 Kind = Literal["int", "float", "number", "optional_float", "choice", "segment", "scale", "flag"]
 
 # Names in the session state: where a button wants to go; the page of the latest run; by page, the
-# address of every value that is not a default.
+# address of every value that is not a default; what was left out of a link.
 _DESTINATION = "_destination"
+_IGNORED = "_ignored"
 _PAGE = "_page"
 _KEPT = "_kept"
 
@@ -104,6 +107,20 @@ class Control:
             return self.format % value
         return f"{value:g}" if isinstance(value, float) else str(value)
 
+    @property
+    def rule(self) -> str:
+        """What a value of this control must be, as it is said to people."""
+        if len(self.options) > 4:
+            return f"one of the {len(self.options)} options"
+        if self.options:
+            return "one of " + ", ".join(label for _, label in self.options)
+        if self.kind == "flag":
+            return "true or false"
+        kind = "a whole number" if self.kind in ("int", "number") else "a number"
+        if self.low is not None and self.high is not None:
+            return f"{kind} from {self.low:g} to {self.high:g}"
+        return kind if self.low is None else f"{kind} of at least {self.low:g}"
+
     def to_url(self, value: Any) -> str:
         """Text of `value` in the address."""
         if self.options:
@@ -161,7 +178,7 @@ def accept_ids_from_url(controls: Sequence[Control]) -> None:
 
     Options may be named by id (``attack=low_rank``) where Streamlit knows only the label shown, and
     values that break a control's rule go, some of which (``rank=nan``) Streamlit would stumble
-    over. The script starts again with the better address.
+    over. The script starts again with the better address; `say_ignored` tells what went.
     """
     changed = False
     for control in controls:
@@ -171,11 +188,19 @@ def accept_ids_from_url(controls: Sequence[Control]) -> None:
         text = control.from_url(raw)
         if text is None:
             del st.query_params[control.key]
+            note = f"{control.label} = {raw:.30} is ignored; it must be {control.rule}"
+            st.session_state.setdefault(_IGNORED, []).append(note)
         elif text != raw:
             st.query_params[control.key] = text
         changed |= text != raw
     if changed:
         st.rerun()
+
+
+def say_ignored() -> None:
+    """Tell, once the page stands, which values of the link it could not take."""
+    for note in st.session_state.pop(_IGNORED, ()):
+        st.toast(plain(f"Link: {note}."), icon=":material/link_off:", duration="long")
 
 
 def open_screen(

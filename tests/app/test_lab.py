@@ -15,6 +15,11 @@ def lab(**params: str) -> AppTest:
     return visit("lab", **params)
 
 
+def notes(app: AppTest) -> list[str]:
+    """Passing notes on the screen."""
+    return [toast.value.replace("\\", "") for toast in app.toast]
+
+
 def numbers(app: AppTest) -> list[str]:
     """The four numbers and the sentence."""
     return [*(metric.value for metric in app.metric), sentence(app)]
@@ -76,6 +81,17 @@ def test_bad_values_in_the_address_are_dropped(params: dict[str, str]) -> None:
     app = lab(**params)
     assert numbers(app) == numbers(lab())
     assert not [key for key in params if key in app.query_params]
+    told = "".join(notes(app))
+    for raw in params.values():
+        assert f" = {raw} is ignored; it must be " in told
+    app.run()
+    assert not app.toast
+
+
+def test_a_note_on_the_link_names_the_control_the_value_and_the_rule() -> None:
+    (note,) = notes(lab(poisoned="7"))
+    assert "Poisoned fraction = 7 is ignored; it must be a number from 0 to 0.6" in note
+    assert not lab(poisoned="0.2").toast
 
 
 def test_presets_set_the_screen_and_say_what_to_look_for() -> None:

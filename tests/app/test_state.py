@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clair.scenario import ScenarioResult, run_scenario
@@ -40,6 +41,20 @@ def test_values_are_checked(changes: dict[str, Any], good: list[Any], bad: list[
 def test_a_default_must_keep_its_own_rule() -> None:
     with pytest.raises(ValueError, match="default of control 'k'"):
         control(default=9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({}, "a whole number from 0 to 4"),
+        ({"kind": "float", "high": None}, "a number of at least 0"),
+        ({"kind": "flag", "default": True}, "true or false"),
+        ({"kind": "segment", "options": ((2, "Two"), ("b", "A B"))}, "one of Two, A B"),
+        ({"kind": "choice", "options": tuple((i, "x") for i in range(5))}, "one of the 5 options"),
+    ],
+)
+def test_rules_are_said_in_words(changes: dict[str, Any], rule: str) -> None:
+    assert control(**changes).rule == rule
 
 
 def test_addresses_use_labels_and_plain_numbers() -> None:
@@ -141,4 +156,5 @@ def test_every_possible_extreme_is_either_explained_or_solved() -> None:
                 value = int(value)
             values = base | {"clients": 8, one.key: value}
             if lab.obstacle(values) is None:
-                run_scenario(lab.scenario_of(values))
+                found = run_scenario(lab.scenario_of(values)).errors
+                assert all(np.isfinite(e.mean) and e.mean >= 0 for e in found), values
