@@ -23,6 +23,12 @@ SENTENCE_CSS = """
 }
 """
 
+# Ten pages beside an open sidebar: without this, two hide behind "2 more" at 1280 px.
+NAVIGATION_CSS = """
+[data-testid=stTopNavLink] { padding-inline: 0.33rem; }
+[data-testid=stTopNav] + div { min-width: 8.5rem; }
+"""
+
 
 def guard() -> None:
     """Hand a page that Streamlit started directly back to the router.
@@ -61,10 +67,10 @@ def dress() -> None:
 
     Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
     presenter mode gets large type and loses the frame; the plain sentence and the notes on terms
-    have no widget of Streamlit's.
+    have no widget of Streamlit's; the navigation has more pages than Streamlit makes room for.
     """
     theme = current_theme()
-    rules = SENTENCE_CSS + notes_css(theme)
+    rules = SENTENCE_CSS + NAVIGATION_CSS + notes_css(theme)
     if presenting():
         rules += STAGE_CSS
     if theme == "dark":
