@@ -8,6 +8,7 @@ from clair.board import slides_of
 from clair.figures.board import slide_html
 from clair.ui import board
 from clair.ui.layout import current_theme, guard, header
+from clair.ui.parcels import of_story
 from clair.ui.present import presenting
 
 guard()
@@ -19,4 +20,4 @@ story = board.story_of(at["draw"])
 slide = slides_of(story)[at["slide"] - 1]
 st.html(slide_html(story, slide, current_theme(), stage=stage))
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-    board.bar(at["slide"])
+    board.bar(at["slide"], of_story(story))

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from clair.board import SLIDES, load_record, slides_of, tell
+from clair.__main__ import main
+from clair.board import SLIDES, load_record, slides_of, summary, tell
 from clair.board.limits import limit_texts, remember
 from clair.board.record import FAILURES, SEEDS, failures
 from clair.board.slides import average, gain, robust, verdict
 from clair.board.story import ROBUST, Story
 from clair.figures.board import PICTURES, slide_html
+from clair.figures.board_charts import CHARTS, slide_charts
 from clair.metrics import detection_scores
+from clair.reports.board import (
+    board_json,
+    board_recipe,
+    board_report,
+    hospital_table,
+    method_table,
+    run_table,
+    words_of,
+)
+from clair.reports.page import rich, to_html
 from clair.tasks.regression import RegressionResult
 from clair.tasks.regression.run import HeldOutError
+from tests.test_reports import parsed, run_command, run_snippet
 
 ROOT = Path(__file__).parents[1]
 
@@ -222,3 +238,109 @@ def test_every_slide_has_a_picture_in_both_themes(story: Story, theme: str) -> N
         assert "<h2" in drawn
         assert "<svg" not in drawn  # the page would drop it
         assert "<h1" in slide_html(story, slide, theme, stage=True)  # type: ignore[arg-type]
+
+
+def seen(text: str) -> str:
+    """Text as it is read: no tags or marks, one kind of space."""
+    return " ".join(re.sub(r"<[^>]*>|\*\*", "", text).replace("\u00a0", " ").split())
+
+
+@pytest.mark.parametrize("draw", [0, 42])
+def test_every_number_said_about_errors_is_drawn_on_its_slide(draw: int) -> None:
+    story = tell(draw)
+    for slide in slides_of(story):
+        if slide.key not in CHARTS:
+            continue
+        said = " ".join([slide.headline, *slide.text])
+        picture = slide_html(story, slide, "light").split("<figure")[1]
+        shown = set(re.findall(r"\d+(?=\u00a0%)", picture))
+        # How much each honest hospital gains is listed in brackets and drawn nowhere.
+        wanted = set(re.findall(r"\d+(?=\u00a0%)", re.sub(r"\([^)]*\)", "", said)))
+        assert wanted <= shown, slide.key
+
+
+def test_how_many_gain_is_counted_of_the_changes_listed(story: Story) -> None:
+    words = gain(story).text[0]
+    for k, change in story.changes.items():
+        assert f"{k + 1}: \u2212{-change:.0f}\u00a0%" in words
+    worse = np.array([0.5, 1.2, 0.9, 0.8])
+    accuracy = story.main.accuracy | {
+        "local": HeldOutError(excess=np.ones(4), squared=np.ones(4)),
+        "clair": HeldOutError(excess=worse, squared=worse),
+    }
+    words = gain(replace(story, main=replace(story.main, accuracy=accuracy))).text[0]
+    assert "Three of the four honest ones are better off than alone" in words
+    assert "+20\u00a0%" in words
+
+
+def test_the_report_holds_every_slide_in_words_and_charts(story: Story) -> None:
+    report = board_report(story)
+    page = to_html(report)
+    text = seen(parsed(page).text)
+    for slide in slides_of(story):
+        assert seen(slide.headline) in text
+        for words in words_of(story, slide):
+            assert seen(rich(words).replace("&amp;", "&")) in text
+    for _, words in limit_texts(story):
+        assert seen(words) in text
+    assert seen(summary(story)) in text
+    assert page.count("<div class='plot'") == 7
+    assert sum(len(slide_charts(story, slide.key, "dark")) for slide in slides_of(story)) == 7
+
+
+@pytest.mark.parametrize("draw", [0, 42])
+def test_charts_of_the_report_show_what_the_slides_show(draw: int) -> None:
+    story = tell(draw)
+    for slide in slides_of(story):
+        drawn = {
+            round(float(x))
+            for chart in slide_charts(story, slide.key, "light")
+            for x in chart.figure.data[0].x
+        }
+        if slide.key in ("average", "robust", "gain"):
+            picture = slide_html(story, slide, "light").split('<div class="bars">')[1]
+            assert drawn == {int(v) for v in re.findall(r"(\d+)\u00a0%", picture)}
+        elif slide.key == "idea":
+            assert drawn == {round(v) for v in story.outside}
+
+
+@pytest.mark.parametrize("draw", [0, 3])
+def test_snippet_and_command_tell_the_same_story(draw: int, tmp_path: Path, capsys: Any) -> None:
+    story = tell(draw)
+    recipe = board_recipe(story)
+    assert recipe.command == "python -m clair board" + (" --draw 3" if draw else "")
+    names, printed = run_snippet(recipe.python)
+    assert slides_of(names["story"]) == slides_of(story)
+    for slide in slides_of(story):
+        assert slide.headline in printed
+    for key in story.main.accuracy:
+        assert f"{key:<18} {story.percent(key):.6g}" in printed
+    written = run_command(recipe.command, tmp_path / "story.json", capsys)
+    assert written == json.loads(json.dumps(board_json(story)))
+
+
+def test_the_command_prints_the_story_and_refuses_a_negative_draw(capsys: Any) -> None:
+    assert main(["board"]) == 0
+    printed = capsys.readouterr().out
+    story = tell(0)
+    assert printed.startswith(summary(story))
+    assert f"CLAIR + pooling             {story.percent('clair_eb'):5.1f}" in printed
+    assert main(["board", "--draw", "-1"]) == 2
+    assert "--draw must be at least 0, got -1" in capsys.readouterr().err
+
+
+def test_tables_hold_the_numbers_of_the_story(story: Story) -> None:
+    hospitals = hospital_table(story).rows
+    assert [row[1] == "poisoned" for row in hospitals] == list(story.main.contaminated)
+    assert hospitals[story.poisoned][-2:] == (None, None)
+    assert np.nanmean([row[5] or np.nan for row in hospitals]) == pytest.approx(100)
+    errors = {row[0]: row[3] for row in method_table(story).rows}
+    assert errors["local"] == pytest.approx(100)
+    assert errors["clair"] == story.percent("clair")
+    runs = {row[0]: row for row in run_table(story).rows}
+    assert runs["apart"][5] == story.percent("clair", story.apart)
+    assert runs["main"][2] == str(story.poisoned + 1)
+    assert runs["reversed"][3] == 1
+    wrong = board_report(with_flags(story, {k for k in range(5) if k != story.poisoned}))
+    assert "missed the poisoned hospital" in wrong.limits[0]
+    assert "four honest hospitals" in wrong.limits[1]

@@ -1,8 +1,18 @@
 """The board story: five hospitals, one of them poisoned, told with the numbers of a live run."""
 
 from clair.board.record import Record, load_record
-from clair.board.slides import SLIDES, slides_of
+from clair.board.slides import SLIDES, slides_of, summary
 from clair.board.story import HOSPITALS, Story, tell
 from clair.board.words import Slide
 
-__all__ = ["HOSPITALS", "SLIDES", "Record", "Slide", "Story", "load_record", "slides_of", "tell"]
+__all__ = [
+    "HOSPITALS",
+    "SLIDES",
+    "Record",
+    "Slide",
+    "Story",
+    "load_record",
+    "slides_of",
+    "summary",
+    "tell",
+]

@@ -37,10 +37,11 @@ def alone(story: Story) -> Slide:
         "Each alone",
         f"Alone, a hospital removes {pct(story.removed_alone)} of the common model's error",
         (
-            "Few patients teach only so much. The bars show what is left of the error when a "
+            "Few patients teach only so much. The columns show what is left of the error when a "
             "hospital's model meets new patients.",
-            "The mean of the honest four is our yardstick: 100 %. Below it, joining forces paid; "
-            "above it, it did harm.",
+            "The mean of the honest four is our yardstick: 100\u00a0%. Below it, joining forces "
+            "paid; above it, it did harm. Left as it is, the common model stands at "
+            f"{pct(story.percent('base'))}.",
         ),
         "Error: squared distance of the predictions from the right values on "
         f"{story.main.config.n_test} new patients of each honest hospital.",
@@ -64,8 +65,8 @@ def average(story: Story) -> Slide:
         (
             "The usual way: average all five changes and give everybody the result. An average "
             "believes everybody equally.",
-            f"Had all been honest, the error would be {pct(honest)} of that of training alone. "
-            f"With {hospital(story.poisoned).lower()} it is {pct(poisoned)}.",
+            f"Over the honest four only, it would leave {pct(honest)} of the error of training "
+            f"alone. With {hospital(story.poisoned).lower()} it is {pct(poisoned)}.",
         ),
     )
 
@@ -148,15 +149,13 @@ def gain(story: Story) -> Slide:
         headline = f"With CLAIR {pct(clair)} of the error remain, no better than an average"
     else:
         headline = f"With CLAIR {pct(clair)} of the error remain, less than with any average"
-    honest = story.main.accuracy
-    better = int((honest["clair"].excess < honest["local"].excess).sum())
     return Slide(
         "gain",
         "What it gained",
         headline,
         (
             "Every kept hospital keeps its own way of using the shared directions; the rest, "
-            f"mostly chance, is averaged away. {_better_off(better, len(honest['clair'].excess))}",
+            f"mostly chance, is averaged away. {_better_off(story)}",
             f"If all then train on their own patients once more: {pct(own)} after CLAIR, "
             f"{pct(story.percent('fedavg_finetuned'))} after the plain average.",
         ),
@@ -164,12 +163,28 @@ def gain(story: Story) -> Slide:
     )
 
 
-def _better_off(better: int, honest: int) -> str:
-    if better == honest:
-        return f"All {count(honest, 'honest one')} are better off than alone."
-    who = count(better, "").strip().capitalize() if better else "None"
+def _better_off(story: Story) -> str:
+    """How many of the honest gain, with each one's change against training alone."""
+    change = story.changes
+    n, better = len(change), sum(value < 0 for value in change.values())
+    each = ", ".join(
+        f"{'' if i else 'hospital '}{k + 1}: {_signed(value)}"
+        for i, (k, value) in enumerate(change.items())
+    )
+    if better == n:
+        return f"All {count(n, 'honest one')} are better off than alone ({each})."
+    who = count(better, "", " ").strip().capitalize() if better else "None"
     verb = "is" if better == 1 else "are"
-    return f"{who} of the {count(honest, 'honest one')} {verb} better off than alone."
+    return f"{who} of the {count(n, 'honest one')} {verb} better off than alone ({each})."
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value >= 0 else chr(0x2212)}{pct(abs(value))}"
+
+
+def summary(story: Story) -> str:
+    """The story in three sentences: what averaging did, whom CLAIR flagged, what it gained."""
+    return " ".join(f"{make(story).headline}." for make in (average, verdict, gain))
 
 
 #: The slides in order.

@@ -66,6 +66,14 @@ class Story:
         return values
 
     @property
+    def changes(self) -> dict[int, float]:
+        """Change of each honest hospital's error with CLAIR against training alone, in per cent."""
+        accuracy = self.main.accuracy
+        values = 100 * (accuracy["clair"].excess / accuracy["local"].excess - 1)
+        honest = np.flatnonzero(~self.main.contaminated)
+        return {int(k): float(value) for k, value in zip(honest, values, strict=True)}
+
+    @property
     def removed_alone(self) -> float:
         """Share of the common model's error that training alone removes, in per cent."""
         return 100 * (1 - self.main.mean("local", "excess"))

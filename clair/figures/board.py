@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 
 from clair.board.limits import limit_texts
-from clair.board.story import HOSPITALS, ROBUST, Story
+from clair.board.story import HOSPITALS, Story
 from clair.board.words import Slide, hospital, pct
+from clair.figures import board_bars
 from clair.figures import board_parts as parts
 from clair.figures.board_style import stylesheet
 from clair.palette import ThemeName
@@ -57,40 +58,21 @@ def _alone(story: Story, slide: Slide, theme: ThemeName) -> str:
     labels = ["not counted" if math.isnan(v) else pct(v) for v in values]
     rule = parts.rule(100 / top, "mean 100 %", story.poisoned)
     picture = parts.five(story, theme, parts.columns(fills, labels), parts.state(story), rule)
+    groups = board_bars.alone(story)
     read = [f"{hospital(k)} {label}" for k, label in enumerate(labels)]
-    return _beside(slide, picture, f"Error when training alone: {', '.join(read)}.")
+    alt = f"Error when training alone: {', '.join(read)}. {board_bars.read(groups)}."
+    return _beside(slide, picture + parts.bars(groups), alt)
 
 
 def _average(story: Story, slide: Slide, theme: ThemeName) -> str:
-    honest, poisoned = story.percent("fedavg_benign"), story.percent("fedavg")
-    bars = parts.bars(
-        [
-            (
-                "",
-                (
-                    parts.Bar("Alone", 100, "local"),
-                    parts.Bar("Average of the honest", honest, "honest", "if we knew who they are"),
-                    parts.Bar("Average of all five", poisoned, "fedavg"),
-                ),
-            )
-        ]
-    )
-    picture = parts.flow(story, theme, "Plain average", "the same model for everybody") + bars
-    return _beside(
-        slide,
-        picture,
-        f"Error: alone 100 %, honest average {pct(honest)}, average of all {pct(poisoned)}.",
-    )
+    groups = board_bars.average(story)
+    picture = parts.flow(story, theme, "Plain average", "the same model for everybody")
+    return _beside(slide, picture + parts.bars(groups), f"Error: {board_bars.read(groups)}.")
 
 
 def _robust(story: Story, slide: Slide, theme: ThemeName) -> str:
-    bars = [
-        parts.Bar("Alone", 100, "local"),
-        parts.Bar("Plain average", story.percent("fedavg"), "fedavg"),
-    ]
-    bars += [parts.Bar(ROBUST[key], value, "robust") for key, value in story.robust.items()]
-    alt = ", ".join(f"{bar.label.lower()} {pct(bar.value)}" for bar in bars)
-    return _beside(slide, parts.bars([("", bars)]), f"Error: {alt}.")
+    groups = board_bars.robust(story)
+    return _beside(slide, parts.bars(groups), f"Error: {board_bars.read(groups)}.")
 
 
 def _idea(story: Story, slide: Slide, theme: ThemeName) -> str:
@@ -137,19 +119,9 @@ def _verdict(story: Story, slide: Slide, theme: ThemeName) -> str:
 
 
 def _gain(story: Story, slide: Slide, theme: ThemeName) -> str:
-    first = (
-        parts.Bar("Alone", 100, "local"),
-        parts.Bar("Plain average", story.percent("fedavg"), "fedavg"),
-        parts.Bar("Best cautious average", story.best_robust, "robust"),
-        parts.Bar("CLAIR", story.percent("clair"), "clair"),
-    )
-    again = (
-        parts.Bar("Plain average", story.percent("fedavg_finetuned"), "fedavg"),
-        parts.Bar("CLAIR", story.percent("clair_own"), "clair"),
-    )
-    alt = ", ".join(f"{bar.label} {pct(bar.value)}" for bar in (*first, *again))
-    picture = parts.bars([("", first), ("Each then trained on its own patients once more", again)])
-    return _beside(slide, picture, f"Error of the honest hospitals: {alt}.")
+    groups = board_bars.gain(story)
+    alt = f"Error of the honest hospitals: {board_bars.read(groups)}."
+    return _beside(slide, parts.bars(groups), alt)
 
 
 def _limits(story: Story, slide: Slide, theme: ThemeName) -> str:

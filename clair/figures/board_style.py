@@ -71,6 +71,7 @@ _CSS = """
 .outside { background: repeating-linear-gradient(45deg, var(--bad) 0 .22em, var(--bad-pale) 0 .5em);
   outline: 1px solid var(--bad); outline-offset: -1px; }
 .local { background: var(--local); }
+.base { background: transparent; outline: 2px solid var(--muted); outline-offset: -2px; }
 .fedavg { background: var(--fedavg); }
 .honest { background: repeating-linear-gradient(45deg, var(--fedavg) 0 .2em, transparent 0 .5em);
   outline: 2px solid var(--fedavg); outline-offset: -2px; }
@@ -113,6 +114,9 @@ _STAGE = """
 .slide { font-size: clamp(15px, min(1.5cqi, 2.55vh), 44px); min-height: calc(100dvh - 6.5rem);
   --tall: 15em; border: 0; padding: 0; }
 .slide .headline { font-size: 2.1em; }
+@container (min-width: 761px) {
+  .slide[data-slide=alone] { --tall: 13em; }
+}
 @container (max-width: 760px) {
   .slide { font-size: 16px; min-height: 0; --tall: 10em; }
   .slide .headline { font-size: 1.5em; }
@@ -133,6 +137,7 @@ def colors(theme: ThemeName) -> dict[str, str]:
         "good": role_style("benign", theme).color,
         "bad": bad,
         "bad-pale": with_alpha(bad, 0.18),
+        "base": method_style("base", theme).color,
         "local": method_style("local", theme).color,
         "fedavg": method_style("fedavg", theme).color,
         "robust": method_style("median", theme).color,

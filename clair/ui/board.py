@@ -18,6 +18,7 @@ from clair.ui.hotkeys import hotkeys
 from clair.ui.layout import current_theme
 from clair.ui.present import present_button, presenting, set_presenting
 from clair.ui.state import Control, keep, open_screen
+from clair.ui.takeaway import TakeAway, take_away
 
 SLIDE = Control(
     "slide",
@@ -119,8 +120,11 @@ def story_of(draw: int) -> Story:
     return tell(draw)
 
 
-def bar(slide: int) -> None:
-    """Row under the slide: Back, where we are, Next, other hospitals, presenter mode."""
+def bar(slide: int, take: TakeAway) -> None:
+    """Row under the slide: Back, where we are, Next, other hospitals, presenter mode.
+
+    On stage nothing can be copied or taken away.
+    """
     st.button(
         "Back",
         key="board_back",
@@ -154,4 +158,5 @@ def bar(slide: int) -> None:
     )
     if not presenting():
         copy_link("board_copy_link", current_theme())
+        take_away("board", take)
     present_button("board")

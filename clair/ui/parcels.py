@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from clair.board import Story
 from clair.figures.comparison import Measure
+from clair.reports.board import board_json, board_recipe, board_report, hospital_table, run_table
+from clair.reports.board import method_table as board_methods
 from clair.reports.document import Screen
 from clair.reports.lab import lab_report
 from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
@@ -28,7 +31,7 @@ from clair.reports.tasks import (
     task_report,
 )
 from clair.scenario import ScenarioResult
-from clair.ui import compare, lab
+from clair.ui import board, compare, lab
 from clair.ui.takeaway import TakeAway, link_to, screen_of
 
 LAB_GROUPS = lab.GROUPS | {"clair": "CLAIR's settings"}
@@ -72,6 +75,22 @@ def of_pair(
         report=partial(pair_report, a, b, changes, screen),
         tables={title: partial(pair_table, a, b, make) for title, make in makers.items()},
         numbers=partial(pair_json, a, b, changes),
+    )
+
+
+def of_story(story: Story) -> TakeAway:
+    """A draw of the board story."""
+    screen = screen_of("board", (board.DRAW,), {board.DRAW.key: story.seed})
+    return TakeAway(
+        name=f"clair-board-draw-{story.seed}",
+        recipe=board_recipe(story),
+        report=partial(board_report, story, screen),
+        tables={
+            "Hospitals": partial(hospital_table, story),
+            "Methods": partial(board_methods, story),
+            "Runs": partial(run_table, story),
+        },
+        numbers=partial(board_json, story),
     )
 
 

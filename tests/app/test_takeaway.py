@@ -17,7 +17,17 @@ from clair.ui.takeaway import link_to, screen_of
 from clair.ui.trained import _take
 from tests.app.elements import visit
 
-PAGES = ("overview", "lab", "compare", "copying", "regression", "digits", "adapters", "theory")
+PAGES = (
+    "overview",
+    "lab",
+    "compare",
+    "copying",
+    "regression",
+    "digits",
+    "adapters",
+    "theory",
+    "board",
+)
 
 
 def open_page(page: str, **params: str) -> AppTest:

@@ -1,0 +1,54 @@
+"""``python -m clair board``: the board story from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from clair.board import Story, slides_of, summary, tell
+from clair.reports.board import board_json, method_table
+from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``board`` subcommand; its ``run`` default takes the parsed arguments."""
+    parser = commands.add_parser(
+        "board",
+        help="five hospitals, one of them poisoned: the story for non-specialists",
+        description="Draw five simulated hospitals, one of them poisoned, and print what the nine "
+        "slides of the Board story say about them, with every method's error.",
+    )
+    parser.add_argument(
+        "--draw", type=int, default=0, metavar="N", help="which five hospitals (default: 0)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help='write all numbers; "-" writes them to the output'
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    try:
+        if args.draw < 0:
+            raise ValueError(f"--draw must be at least 0, got {args.draw}")
+        check_target(args.json)
+        story = tell(args.draw)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"clair board: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    deliver(board_json(story), _report(story), args.json)
+    return 0
+
+
+def _report(story: Story) -> str:
+    """The summary, the headlines and a table of methods."""
+    headlines = [f"{number}. {s.headline}" for number, s in enumerate(slides_of(story), 1)]
+    rows = [
+        f"  {label:<26}  {percent:5.1f}" + "  (oracle)" * bool(oracle)
+        for _, label, oracle, percent in method_table(story).rows
+    ]
+    title = "error of the honest hospitals (training alone = 100):"
+    return "\n".join([summary(story), "", *headlines, "", title, *rows])
