@@ -10,8 +10,8 @@ from clair.ui import adapters
 from clair.ui.adapters import Source
 from clair.ui.adapters_views import (
     VIEWS,
-    client_table,
     headline_numbers,
+    not_judged,
     refined_download,
     result_of,
     take_of,
@@ -61,11 +61,11 @@ with answer:
             "below to see them instead."
         )
 if result.reason:
-    if result.clients:
-        client_table(result)
+    not_judged(result)
     st.stop()
 
 headline_numbers(result)
+not_judged(result)
 for note in result.notes:
     st.info(plain(note), icon=":material/info:")
 view = show(adapters.VIEW, label=False)

@@ -6,6 +6,7 @@ while unpacking, whatever the archive announces.
 
 from __future__ import annotations
 
+import itertools
 import stat
 import zipfile
 from collections.abc import Sequence
@@ -120,12 +121,21 @@ def read_uploads(
             loose.append((name, file))
     _pair(unpacker, loose)
     adapters: list[Adapter] = []
-    for client in sorted(unpacker.folders, key=natural_key):
+    extra = _folders_of_all(list(unpacker.folders))
+    for path in sorted(unpacker.folders, key=natural_key):
+        client = "/".join(path.split("/")[extra:])
         try:
-            adapters.append(read_adapter(unpacker.folders[client], client, limits))
+            adapters.append(read_adapter(unpacker.folders[path], client, limits))
         except AdapterError as error:
             unpacker.refused.append(SetAside(printable(client), error.where, error.problem))
     return assemble(adapters, unpacker.refused, any_base=any_base)
+
+
+def _folders_of_all(paths: Sequence[str]) -> int:
+    """Number of folders that all paths begin with and that tell nobody apart."""
+    parts = [path.split("/")[:-1] for path in paths]
+    together = zip(*parts, strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, together))
 
 
 def _size(file: BinaryIO) -> int:

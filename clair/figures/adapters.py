@@ -120,7 +120,7 @@ def deviation_map(audit: Audit, theme: ThemeName) -> Chart:
         rows = np.array([module.deviation[flagged] for module in audit.modules])
         share = float(np.nanmean(rows > 2))
         title = (
-            f"Flagged clients deviate more than twice as much as usual in {share:.0%} of modules"
+            f"Flagged clients deviate over twice as much as usual in {share:.0%} of their modules"
         )
     caption = (
         "Each cell: what the other clients' directions leave unexplained of this client's update "

@@ -133,20 +133,20 @@ def verdict(result: Audit, theme: ThemeName) -> None:
 
 
 def client_table(result: Audit) -> None:
-    """One row a client, flagged ones first."""
-    order = {FLAGGED: 0, NOT_JUDGED: 1, KEPT: 2}
+    """One row a judged client, flagged ones first."""
+    order = {FLAGGED: 0, KEPT: 1}
     rows = [
         {
             "client": client.name,
             "verdict": client.verdict,
             "score": client.score,
             "‖S‖": client.norm,
-            "rank": client.rank or None,
-            "deviates most in": client.where[0][0] if client.where else "",
-            "times typical": client.where[0][1] if client.where else None,
+            "rank": client.rank,
+            "deviates most in": client.where[0][0],
+            "times typical": client.where[0][1],
             "why": "; ".join([*client.reasons, *client.notes]),
         }
-        for client in sorted(result.clients, key=lambda c: order[c.verdict])
+        for client in sorted(result.judged_clients, key=lambda c: order[c.verdict])
     ]
     numbers = {
         name: st.column_config.NumberColumn(format="%.2f")
@@ -155,6 +155,19 @@ def client_table(result: Audit) -> None:
     st.dataframe(
         rows, hide_index=True, width="stretch", column_config=numbers, key="adapters_clients"
     )
+
+
+def not_judged(result: Audit) -> None:
+    """Every adapter that could not be judged, with the reason, in full."""
+    left_out = result.named(NOT_JUDGED)
+    if not left_out:
+        return
+    lines = []
+    for client in left_out:
+        why = "; ".join([*client.reasons, *client.notes]).removeprefix(f"{client.name}: ")
+        lines.append(f"* **{plain(client.name)}**: {plain(why)}")
+    with st.container(border=True, height="content" if len(lines) < 9 else 300):
+        st.markdown("\n".join(["Not judged:", "", *lines]))
 
 
 def where(result: Audit, theme: ThemeName) -> None:

@@ -71,11 +71,11 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
     assert not at.exception
     assert sentence(at) == (
         "1 of 6 adapters does not share what the others have in common over 4 modules: "
-        f"mine/{poisoned[0]}."
+        f"{poisoned[0]}."
     )
     assert not any("bundled example" in m.value for m in at.markdown)
     # Another visitor of the same server sees nothing of it.
-    assert "mine" not in sentence(opened())
+    assert sentence(opened()).startswith("2 of 10 adapters")
     at.file_uploader(key="adapters_upload").set_value([]).run()
     assert sentence(at).startswith("2 of 10 adapters")
 
@@ -120,6 +120,26 @@ def test_an_upload_that_cannot_be_judged_says_why(tmp_path: Path) -> None:
     assert "could not be judged" in sentence(at)
 
 
+def test_an_adapter_that_cannot_be_read_is_named_with_its_reason_and_the_others_judged() -> None:
+    names = sorted(path.name for path in SITES.iterdir())
+    buffer = io.BytesIO(packed(SITES))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("si*te*/adapter_config.json", "{}")
+        archive.writestr("si*te*/adapter_model.safetensors", b"no tensors")
+    at = opened()
+    at.file_uploader(key="adapters_upload").upload(
+        "all.zip", buffer.getvalue(), "application/zip"
+    ).run()
+    assert not at.exception
+    assert sentence(at).startswith("2 of 10 adapters")
+    (told,) = [m.value for m in at.markdown if m.value.startswith("Not judged:")]
+    assert plain("si*te*") in told
+    assert len(told) > len("Not judged: si te: ") + 20  # a reason, too
+    table = at.dataframe[0].value
+    assert sorted(table["client"]) == names
+    assert not table.isna().any().any()
+
+
 def test_nothing_of_an_upload_stays_on_disk_and_the_download_holds_refined_adapters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,7 +149,7 @@ def test_nothing_of_an_upload_stays_on_disk_and_the_download_holds_refined_adapt
     options = adapters.options_of({c.key: c.default for c in adapters.CONTROLS})
     result = adapters.run(source, options)
     assert result.judged is None
-    assert [c.name.removeprefix("all/") for c in result.named("flagged")] == adapters.truth()
+    assert [c.name for c in result.named("flagged")] == adapters.truth()
     data = adapters.refined_zip(source, options, {"energy": 0.9})
     assert list((tmp_path / "temporary").iterdir()) == []
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
