@@ -17,7 +17,8 @@ from clair.palette import PAPERS, ThemeName
 _ROW = 34  # pixels of a bar
 _COLOR = {"honest": "fedavg", "outside": "bad", "shared": "clair", "benign": "good"}
 _HATCHED = ("honest", "outside")
-_ERROR = "error of the honest hospitals on new patients, training alone = 100 %"
+_OPEN = ("base",)
+_ERROR = "error, training alone = 100 %"
 _CAPTION = (
     "Shorter is better. The dashed line is where training alone stands: beyond it, joining forces "
     "did harm."
@@ -59,9 +60,10 @@ def _alone(story: Story, theme: ThemeName) -> tuple[Chart, ...]:
 
 def _errors(title: str, make: Callable[[Story], tuple[board_bars.Group, ...]]) -> Any:
     def draw(story: Story, theme: ThemeName) -> tuple[Chart, ...]:
+        longest = max(bar.value for _, bars in make(story) for bar in bars)
         return tuple(
             Chart(
-                _figure(bars, [pct(bar.value) for bar in bars], theme, 100.0),
+                _figure(bars, [pct(bar.value) for bar in bars], theme, 100.0, high=longest),
                 group or title,
                 _CAPTION,
                 f"Error: {board_bars.read(((group, bars),))}.",
@@ -118,32 +120,46 @@ def _figure(
 ) -> Any:
     """Horizontal bars from top to bottom with their numbers, and a dashed line across them."""
     paper, color = PAPERS[theme], colors(theme)
+    room = 12 + 7 * max(len(label) for label in labels)
     figure = new_figure(
-        theme, _ROW * len(rows) + 62, margin={"l": 8, "r": 16, "t": 8, "b": 46}, bargap=0.3
+        theme, _ROW * len(rows) + 62, margin={"l": 8, "r": room, "t": 8, "b": 46}, bargap=0.3
     )
     fills = [color[_COLOR.get(bar.fill, bar.fill)] for bar in rows]
+    drawn = list(zip(rows, fills, strict=True))
     figure.add_bar(
         orientation="h",
         x=[bar.value for bar in rows],
         y=[-k for k in range(len(rows))],
-        text=list(labels),
-        textposition="outside",
-        textfont={"color": paper.ink, "size": 13},
-        cliponaxis=False,
         marker={
-            "color": fills,
+            "color": [paper.background if bar.fill in _OPEN else fill for bar, fill in drawn],
             "pattern": {
                 "shape": ["/" if bar.fill in _HATCHED else "" for bar in rows],
                 "fgcolor": fills,
                 "bgcolor": paper.background,
             },
-            "line": {"color": fills, "width": 1},
+            "line": {"color": fills, "width": 1.5},
         },
         hoverinfo="skip",
         showlegend=False,
     )
+    # At the right edge, where no line strikes through them.
+    figure.update_layout(
+        annotations=[
+            {
+                "text": label,
+                "x": 1.0,
+                "xref": "paper",
+                "xanchor": "left",
+                "xshift": 8,
+                "y": -k,
+                "showarrow": False,
+                "font": {"size": 13, "color": paper.ink},
+            }
+            for k, label in enumerate(labels)
+        ]
+    )
     longest = max(*(bar.value for bar in rows), line or 0.0, high or 0.0)
-    figure.update_xaxes(range=[0, 1.22 * longest], title_text=axis, rangemode="tozero")
+    figure.update_xaxes(range=[0, 1.04 * longest], title_text=axis)
     figure.update_yaxes(
         tickvals=[-k for k in range(len(rows))],
         ticktext=[bar.label for bar in rows],
