@@ -7,15 +7,14 @@ from typing import Any
 
 import streamlit as st
 
-from clair.figures.comparison import DISTANCE, method_comparison
 from clair.figures.strips import split_strips
 from clair.narrative import scenario_sentence
+from clair.reports.overview import TITLE, beyond, worth
 from clair.ui import lab, overview
 from clair.ui.board import open_on_stage
 from clair.ui.controls import show
 from clair.ui.glossary import TERMS
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
-from clair.ui.parcels import of_lab
 from clair.ui.present import presenting
 from clair.ui.results import show_chart
 from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
@@ -71,7 +70,7 @@ def entry(key: str) -> None:
 
 
 with column():
-    header("Learning together when some are lying")
+    header(TITLE)
     if not presenting():
         for text, place in zip((PROBLEM, IDEA), st.columns(2, gap="large"), strict=True):
             place.markdown(text)
@@ -86,7 +85,7 @@ with column():
     values = overview.lab_values(chosen)
     reason = lab.obstacle(values)
     result = None if reason is not None else lab.solve(lab.scenario_of(values))
-    take = None if result is None else of_lab(result, values)
+    take = None if result is None else overview.take_of(result, chosen)
     toolbar("overview", overview.CONTROLS, (), chosen, take=take)
     if not presenting():
         picture.header(f"{values['clients']} updates, taken apart", anchor=False)
@@ -103,8 +102,8 @@ with column():
 
         st.header("What it means for an honest client", anchor=False)
         st.markdown(overview.ERRORS)
-        errors = {key: result.error_of(key).per_client for key in overview.METHODS}
-        show_chart(method_comparison(errors, DISTANCE, current_theme()), "overview_errors")
+        show_chart(worth(result, overview.METHODS, current_theme()), "overview_errors")
+        st.caption(beyond(result, overview.METHODS))
 
     st.header("Ways in", anchor=False)
     st.page_link(

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import streamlit as st
+
+from clair.reports.document import Screen
+from clair.reports.overview import overview_report
+from clair.reports.scenario import (
+    client_table,
+    error_table,
+    method_table,
+    scenario_json,
+    scenario_recipe,
+)
+from clair.scenario import ScenarioResult
 from clair.ui import lab
 from clair.ui.state import Control, Preset
+from clair.ui.takeaway import TakeAway, screen_of
 
 _PREFIX = "demo_"
 
@@ -92,3 +106,26 @@ def preset(key: str) -> Preset:
         If there is none.
     """
     return {entry.key: entry for entry in lab.PRESETS}[key]
+
+
+def take_of(result: ScenarioResult, chosen: Mapping[str, Any]) -> TakeAway:
+    """What can be taken away of the opening picture."""
+    return TakeAway(
+        name="clair-overview",
+        recipe=scenario_recipe(result.scenario),
+        report=partial(overview_report, result, METHODS, ERRORS.strip(), _screen(chosen)),
+        tables={
+            "Clients": partial(client_table, result),
+            "Methods": partial(method_table, result),
+            "Errors": partial(error_table, result),
+        },
+        numbers=partial(scenario_json, result),
+    )
+
+
+def _screen(chosen: Mapping[str, Any]) -> Screen:
+    """The settings, and a link with its host even where the app's root shows this page."""
+    screen = screen_of("overview", CONTROLS, chosen)
+    root = (st.context.url or "").split("?")[0].rstrip("/")
+    known = screen.link.startswith("http")
+    return screen if known else replace(screen, link=f"{root}{screen.link}")

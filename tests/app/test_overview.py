@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.reports.overview import beyond, worth
+from clair.reports.page import to_html
+from clair.scenario import run_scenario
 from clair.ui import lab, overview
 from clair.ui.glossary import TERMS
 from tests.app.elements import charts, sentence, visit
@@ -73,3 +78,39 @@ def test_entries_open_the_lab_on_their_preset(key: str) -> None:
     for name, value in values.items():
         assert app.session_state[name] == value, name
     assert app.query_params["attack"] == dict(lab.SCENARIO[2].options)[values["attack"]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ahead"),
+    [
+        ({}, "CLAIR serves the honest clients best"),
+        ({"demo_heterogeneity": 0.0, "demo_attack": "random"}, "FedAvg is ahead here"),
+        ({"demo_heterogeneity": 0.0, "demo_attack": "replace"}, "Coordinate median"),
+    ],
+)
+def test_the_report_says_what_the_page_says(chosen: dict[str, object], ahead: str) -> None:
+    values = {c.key: c.default for c in overview.CONTROLS} | chosen
+    result = run_scenario(lab.scenario_of(overview.lab_values(values)))
+    report = overview.take_of(result, values).report()
+    app = opened(**{c.key: c.to_url(values[c.key]) for c in overview.CONTROLS if c.key in chosen})
+    title = worth(result, overview.METHODS, "light").title
+    assert title.startswith(ahead)
+    shown = [m.value.replace("\\", "") for m in app.markdown]
+    assert f"**{title}**" in shown
+    assert report.page == "Overview"
+    assert report.title == app.title[0].value
+    page = to_html(report)
+    assert f"<h3>{title}</h3>" in page
+    assert page.count("<div class='plot'") == len(charts(app)) == 2
+    (compared,) = report.sections[1].tables
+    assert [row[0] for row in compared.rows] == [
+        result.error_of(key).label for key in overview.METHODS
+    ]
+    # Whoever is best of all that the lab compares is named in both.
+    best = min((row for row in result.errors if not row.oracle), key=lambda row: row.mean)
+    told = beyond(result, overview.METHODS)
+    assert best.label in told
+    assert told in page
+    assert told in [caption.value for caption in app.caption]
+    assert re.search(r"/overview(\?|$)", report.screen.link)
+    assert ("demo_attack" in report.screen.link) == bool(chosen)
