@@ -27,7 +27,7 @@ from clair._threads import single_blas_thread
 from clair.adapters import AuditOptions, audit, read_folder
 from clair.adapters.compress import compress
 from clair.adapters.simulate import SimulatedSet, write_simulated
-from clair.pipeline import detect_cores, fit_cores
+from clair.core_fit import detect_cores, fit_cores
 
 
 def peak() -> str:

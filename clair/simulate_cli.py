@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from clair.attacks import ATTACKS
+from clair.core_fit import DETECTORS, POOLINGS, SIDES, SOLVERS
 from clair.narrative import clients_list, scenario_sentence
-from clair.pipeline import DETECTORS, POOLINGS, SIDES, SOLVERS
 from clair.reports.scenario import CLAIR_OPTIONS, PROBLEM_OPTIONS, scenario_json
 from clair.scenario import Scenario, ScenarioResult, run_scenario
 from clair.synthetic import ProblemSpec

@@ -29,8 +29,8 @@ from clair.adapters.verdicts import (
     side_report,
     twins,
 )
+from clair.core_fit import detect_cores, fit_cores
 from clair.detection import Verdict
-from clair.pipeline import detect_cores, fit_cores
 from clair.updates import Core
 
 HUGE = 1e50

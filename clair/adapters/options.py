@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clair._validation import check_choice, check_integer
-from clair.pipeline import FitOptions
+from clair.core_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
 SIDES = ("auto", *PEFT_SIDES)

@@ -12,8 +12,8 @@ from clair.adapters.errors import printable
 from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter
 from clair.adapters.result import FLAGGED, KEPT, ClientReport, ModuleReport, SideReport
+from clair.core_fit import CoreFit
 from clair.detection import Verdict, module_residuals, predictive_rank
-from clair.pipeline import CoreFit
 from clair.scatter import normalised
 from clair.updates import Core
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 
+from clair.certificate import Certificate
 from clair.figures.base import Chart, marker, new_figure
 from clair.linalg import hstack_blocks
 from clair.narrative import count
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
-from clair.solvers import Certificate, Decomposition
+from clair.solvers import Decomposition
 from clair.theory.lam_path import LamPath
 
 _FLOOR = 1e-8

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair._threads import single_blas_thread
+from clair.certificate import Certificate, certify
 from clair.detection import detect, normalised_grams
 from clair.linalg import block_grams, block_norms
-from clair.solvers import Certificate, Decomposition, certify, decompose
+from clair.solvers import Decomposition, decompose
 from clair.synthetic import Problem
 from clair.theory.window import lam_window
 

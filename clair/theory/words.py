@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from clair.certificate import KKT_TOLERANCE, STRICT
 from clair.narrative import amount, clients_list, count, times
-from clair.solvers import KKT_TOLERANCE, STRICT
 from clair.theory.curves import Gain, Separation, Stability
 from clair.theory.lam_path import LamPath, LamPoint, Proof
 from clair.theory.predictions import PredictedErrors
