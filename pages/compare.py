@@ -10,11 +10,12 @@ from clair.ui.compare_views import card, charts, moves, settings_table
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
 from clair.ui.parcels import of_pair
-from clair.ui.present import presenting
+from clair.ui.present import presenting, turning
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
 
+turning(compare.VIEW)
 with settings(header("Compare A and B")):
     for tab, side in zip(
         st.tabs(["Settings of A", "Settings of B"], default="Settings of B"),
@@ -48,7 +49,8 @@ with above:
         a, b = results["a"], results["b"]
         changes = [row.phrase for row in rows if row.differs]
         sentence(pair_sentence(a, b, changes))
-        st.markdown(ahead_sentence(a, b))
+        if not presenting():
+            st.markdown(ahead_sentence(a, b))
         take = of_pair(a, b, changes, values)
     else:
         names = [side.upper() for side in compare.SIDES if reasons[side] is not None]

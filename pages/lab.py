@@ -10,11 +10,12 @@ from clair.ui.controls import show, show_all
 from clair.ui.lab_views import VIEWS, headline_numbers
 from clair.ui.layout import blocked, current_theme, guard, header, sentence, settings, toolbar
 from clair.ui.parcels import of_lab
-from clair.ui.present import presenting
+from clair.ui.present import presenting, turning
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
 
+turning(lab.VIEW)
 with settings(header("Subspace lab")):
     for group, title in lab.GROUPS.items():
         st.markdown(f"**{title}**")

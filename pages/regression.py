@@ -7,11 +7,12 @@ import streamlit as st
 from clair.ui import regression
 from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
-from clair.ui.present import presenting
+from clair.ui.present import presenting, turning
 from clair.ui.regression_views import VIEWS, headline_numbers, take_of
 from clair.ui.state import accept_ids_from_url, read
 
 guard()
+turning(regression.VIEW)
 with settings(header("Regression")):
     for group, title in regression.GROUPS.items():
         if group == "method":

@@ -9,6 +9,7 @@ from clair.palette import ThemeName
 from clair.ui import theory, theory_blind, theory_exact, theory_noise, theory_phase
 from clair.ui.controls import show
 from clair.ui.layout import blocked, current_theme, guard, header
+from clair.ui.present import turning
 from clair.ui.state import accept_ids_from_url, read
 
 VIEWS: dict[str, Callable[[dict[str, Any], ThemeName], None]] = {
@@ -23,9 +24,10 @@ VIEWS: dict[str, Callable[[dict[str, Any], ThemeName], None]] = {
 
 guard()
 accept_ids_from_url(theory.CONTROLS)
-header("Theory")
+turning(theory.SECTION)
+place = header("Theory")
 section = show(theory.SECTION, label=False)
-theory.sidebar(section)
+theory.sidebar(section, place)
 values = read(theory.CONTROLS)
 reason = theory.obstacle(values)
 if reason is not None:

@@ -5,6 +5,8 @@ const BUNDLE = "app/static/plotly-cartesian.min.js"
 const LINE = 22
 const BASE_TYPE = 15
 const STAGE_SHARE = 0.55
+const STAGE_WIDTH = 1100  // narrower windows are phones and tablets, where a page may scroll
+const LEAST_SHARE = 0.4
 const PIXELS = ["ticklen", "standoff", "xshift", "yshift"]
 
 // The server sends scripts of its static folder as plain text, which a script element refuses.
@@ -88,6 +90,10 @@ function prepare(root) {
     }
   }))
   size.observe(plot)
+  // words come and go around the charts; only on stage is anything `wanted` of them
+  const around = new ResizeObserver(soon)
+  around.observe(root.closest("[data-testid=stMainBlockContainer]") ?? root)
+  window.addEventListener("resize", soon)
   for (const button of root.querySelectorAll("[data-format]")) {
     button.onclick = () => {
       menu.open = false
@@ -110,7 +116,37 @@ function prepare(root) {
     if (!menu.contains(event.relatedTarget)) menu.open = false
   }
   // No purge: a drawing under way would stumble over it, and nothing outside refers to the plot.
-  return () => size.disconnect()
+  return () => {
+    size.disconnect()
+    around.disconnect()
+    window.removeEventListener("resize", soon)
+  }
+}
+
+// On stage everything has to be in sight at once: the charts give up as much of their height,
+// each the same share, as the page is too tall.
+function fit() {
+  const main = document.querySelector("[data-testid=stMain]")
+  const plots = [...document.querySelectorAll(".clair-chart .plot")].filter((plot) => plot.wanted)
+  if (!main || !plots.length) return
+  const apply = (share) => {
+    for (const plot of plots) plot.style.height = `${Math.floor(plot.wanted * share)}px`
+  }
+  const fits = (share) => { apply(share); return main.scrollHeight <= main.clientHeight }
+  if (window.innerWidth < STAGE_WIDTH || fits(1)) return apply(1)
+  let low = LEAST_SHARE, high = 1
+  if (!fits(low)) return apply(1)  // no use: the rest alone is too tall
+  while (high - low > 0.01) {
+    const middle = (low + high) / 2
+    if (fits(middle)) low = middle
+    else high = middle
+  }
+  apply(low)
+}
+
+function soon() {
+  cancelAnimationFrame(window.clairFit)
+  window.clairFit = requestAnimationFrame(fit)
 }
 
 // Draw what Streamlit sent last, unless it stands there already; returns whether it had to.
@@ -128,6 +164,9 @@ function render(root) {
   const grown = height * (1 + 0.8 * (factor - 1))
   const most = stage ? Math.max(STAGE_SHARE * window.innerHeight, height) : Infinity
   plot.style.height = `${Math.min(grown, most)}px`
+  plot.wanted = stage ? Math.min(grown, most) : null
+  root.classList.toggle("on-stage", stage)
+  if (stage) soon()
   plot.style.cursor = clickable ? "pointer" : ""
   library().then(async (Plotly) => {
     if (root.spec !== spec || root.factor !== factor || !plot.isConnected) return

@@ -39,6 +39,8 @@ _CSS = """
 /* the drawing must not hold its place open when the window gets narrower */
 .clair-chart { position: relative; contain: inline-size; }
 .clair-chart .plot { width: 100%; }
+/* the old drawing must not hold the page open while its new height is found */
+.clair-chart.on-stage .plot { overflow: clip; }
 .clair-chart:fullscreen { background: var(--st-background-color); padding: 3vh 3vw; }
 .clair-chart:fullscreen .plot { height: 94vh !important; }
 .clair-chart details { position: absolute; top: -2.2rem; right: 0; z-index: 2; opacity: 0; }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from clair.figures.compare import comparable, paired_charts
+from clair.figures.compare import Pair, comparable, paired_charts
 from clair.narrative import amount
 from clair.pairs import Contest, contests
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
@@ -17,6 +18,7 @@ from clair.scenario import ScenarioResult
 from clair.ui import compare, lab
 from clair.ui.compare import Setting, Side
 from clair.ui.glossary import marked
+from clair.ui.present import part, presenting
 from clair.ui.results import show_chart
 from clair.ui.state import open_screen
 
@@ -25,6 +27,16 @@ _NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("local", "Training alone", "The same distance if every client keeps what it learned itself."),
     ("fedavg", "Plain averaging", "The same distance if everybody gets the average of all."),
 )
+# What stands on the switch between the rows of a view, on stage.
+_ROW_TITLES = {
+    "split": "Split",
+    "errors": "Errors",
+    "residual": "Residual",
+    "norms": "Contamination norm",
+    "plane": "Where the clients lie",
+    "scree": "Directions",
+    "angles": "Angles",
+}
 
 
 def moves() -> None:
@@ -49,7 +61,14 @@ def card(
     reason: str | None,
     theme: ThemeName,
 ) -> None:
-    """Name, settings worth naming and numbers of one side."""
+    """Name, settings worth naming and numbers of one side; on stage the charts have the numbers."""
+    if presenting():
+        letter, chips = st.columns([1, 14], vertical_alignment="center")
+        letter.header(side.upper(), anchor=False)
+        chips.html(_chips(side, rows, theme))
+        if reason is not None:
+            st.warning(reason, icon=":material/info:")
+        return
     with st.container(border=True, height="stretch", gap="small"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.header(side.upper(), anchor=False, width="content")
@@ -124,7 +143,8 @@ def _chips(side: Side, rows: Sequence[Setting], theme: ThemeName) -> str:
         if row.differs or not row.usual
     ]
     last = "the rest as the lab opens" if items else "all settings as the lab opens"
-    items.append(f'<li style="padding:.2rem 0;color:{paper.muted}">{last}</li>')
+    if not items or not presenting():
+        items.append(f'<li style="padding:.2rem 0;color:{paper.muted}">{last}</li>')
     return (
         f'<ul aria-label="Settings of {side.upper()}" style="display:flex;flex-wrap:wrap;'
         f'gap:.4rem .5rem;list-style:none;padding:0;margin:0;font-size:.9rem">{"".join(items)}</ul>'
@@ -157,21 +177,34 @@ def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
 
 
 def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> None:
-    """Both results in one view, row by row on the same axes."""
-    for key, pair in paired_charts(view, a, b, theme):
-        # Titles may need a line more on one side: what is to be compared stands level all the same.
-        columns = st.columns(2, gap="large", vertical_alignment="bottom")
-        for column, side, chart in zip(columns, compare.SIDES, pair, strict=True):
-            with column:
-                show_chart(replace(chart, caption=""), f"compare_{key}_{side}")
-        captions = [chart.caption for chart in pair]
-        if captions[0] == captions[1]:
-            st.caption(marked(captions[0]), unsafe_allow_html=True)
-        else:
-            st.caption(f"**A**: {marked(captions[0])}", unsafe_allow_html=True)
-            st.caption(f"**B**: {marked(captions[1])}", unsafe_allow_html=True)
-        if not comparable(key, a, b):
-            st.caption(
-                "These two have axes of their own: the score that decides is relative to a typical "
-                "update, the other one is in the units of the update."
-            )
+    """Both results in one view, row by row on the same axes; on stage one row at a time."""
+    pairs = paired_charts(view, a, b, theme)
+    rows = {
+        _ROW_TITLES[key]: partial(_row, key, pair, shared=comparable(key, a, b))
+        for key, pair in pairs
+    }
+    if presenting() and len(rows) > 1:
+        # the score that decides comes first, and angles may be missing: each is another switch
+        part(f"pair_{pairs[0][0]}_{len(rows)}", rows)
+        return
+    for draw in rows.values():
+        draw()
+
+
+def _row(key: str, pair: Pair, *, shared: bool) -> None:
+    # Titles may need a line more on one side: what is to be compared stands level all the same.
+    columns = st.columns(2, gap="large", vertical_alignment="bottom")
+    for column, side, chart in zip(columns, compare.SIDES, pair, strict=True):
+        with column:
+            show_chart(replace(chart, caption=""), f"compare_{key}_{side}")
+    captions = [chart.caption for chart in pair]
+    if captions[0] == captions[1]:
+        st.caption(marked(captions[0]), unsafe_allow_html=True)
+    else:
+        for column, name, text in zip(st.columns(2, gap="large"), "AB", captions, strict=True):
+            column.caption(f"**{name}**: {marked(text)}", unsafe_allow_html=True)
+    if not shared:
+        st.caption(
+            "These two have axes of their own: the score that decides is relative to a typical "
+            "update, the other one is in the units of the update."
+        )

@@ -19,6 +19,8 @@ from clair.tasks.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
 from clair.tasks.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.tasks.outcome import Outcome
 from clair.tasks.task_result import means_of
+from clair.ui.plain import plain
+from clair.ui.present import presenting
 from clair.ui.results import show_chart
 from clair.ui.state import Control, Preset
 from clair.ui.trained import TrainedPage
@@ -296,9 +298,13 @@ def caveats(outcome: Outcome) -> list[str]:
 
 def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
     """Images on which methods disagree, and how many there are of them."""
-    show_chart(flip_bars(outcome.numbers["flips_to_clair"], theme), "digits_flips")
+    chart = flip_bars(outcome.numbers["flips_to_clair"], theme)
+    if presenting() and outcome.samples:  # room for one of the two
+        st.markdown(f"**{plain(chart.title)}**")
+    else:
+        show_chart(chart, "digits_flips")
     if outcome.samples:
-        st.html(_gallery(outcome.samples, theme))
+        st.html(_gallery(outcome.samples, theme, tight=presenting()))
         st.caption(
             "Images that training alone and CLAIR read differently, chosen at random. Under each "
             "the name this client gives it, then what the methods read; a wrong reading is "
@@ -312,7 +318,8 @@ def extra(outcome: Outcome) -> tuple[Section, ...]:
     return (Section("Images that flip", charts=(flips,)),)
 
 
-def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName) -> str:
+def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName, *, tight: bool) -> str:
+    height, gap = (1.2, 0.9) if tight else (1.5, 1.4)
     wrong = (
         f"color:{role_style('contaminated', theme).color};font-weight:700;"
         "text-decoration:underline;text-underline-offset:3px"
@@ -330,11 +337,11 @@ def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName) -> str:
             f"<figure style='margin:0;width:10.5rem'>"
             f'<img src="{picture}" width="96" height="96" style="image-rendering:pixelated;'
             f'border-radius:4px" alt="a handwritten {sample.digit}">'
-            f"<figcaption style='font-size:.85rem;line-height:1.5'>"
+            f"<figcaption style='font-size:.85rem;line-height:{height}'>"
             f"<b>client {sample.client + 1} calls it {sample.expected}</b>{lines}"
             f"</figcaption></figure>"
         )
-    return f"<div style='display:flex;flex-wrap:wrap;gap:1.4rem'>{''.join(cards)}</div>"
+    return f"<div style='display:flex;flex-wrap:wrap;gap:{gap}rem'>{''.join(cards)}</div>"
 
 
 def _truth(config: DigitsConfig) -> Any:

@@ -15,6 +15,7 @@ from clair.figures.verdicts import scenario_verdicts
 from clair.narrative import amount, clients_list, times
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
+from clair.ui.present import presenting
 from clair.ui.results import show_chart
 from clair.ui.stepper import stepper
 
@@ -93,11 +94,16 @@ def errors(result: ScenarioResult, theme: ThemeName) -> None:
 
 def subspace(result: ScenarioResult, theme: ThemeName) -> None:
     """Clients relative to the subspace, spectrum, angles."""
-    left, right = st.columns([3, 2], gap="large")
+    if presenting():  # beside each other, where nothing has to be scrolled
+        left, right, below = st.columns([5, 4, 4], gap="medium")
+    else:
+        left, right = st.columns([3, 2], gap="large")
+        below = right
     with left:
         show_chart(plane(result, theme, 460), "lab_plane")
     with right:
         show_chart(scree(result, theme, 240), "lab_scree")
+    with below:
         if result.angles is None:
             st.info(
                 "The clients share directions of the output side, and CLAIR was told to look at "
@@ -109,16 +115,20 @@ def subspace(result: ScenarioResult, theme: ThemeName) -> None:
 
 def solver(result: ScenarioResult, theme: ThemeName) -> None:
     """Convergence, and the proof where there is one."""
-    left, right = st.columns(2, gap="large")
-    with left:
+    proven = result.fit.certificate is not None
+    columns = st.columns(3 if proven and presenting() else 2, gap="medium")
+    with columns[0]:
         show_chart(convergence(result, theme), "lab_convergence")
-    with right:
-        if result.fit.certificate is None:
-            show_chart(block_paths(result, theme), "lab_paths")
-        else:
+    with columns[1]:
+        if proven:
             show_chart(certificate(result, theme), "lab_certificate")
-    if result.fit.certificate is None:
+        else:
+            show_chart(block_paths(result, theme), "lab_paths")
+    if not proven:
         st.caption("IRLS solves another problem, which has no certificate: no proof is claimed.")
+    elif presenting():
+        with columns[2]:
+            show_chart(block_paths(result, theme), "lab_paths")
     else:
         show_chart(block_paths(result, theme, 260), "lab_paths")
 

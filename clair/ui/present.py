@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import streamlit as st
 
+from clair.ui.controls import show
 from clair.ui.hotkeys import hotkeys
+from clair.ui.state import Control, assign
 
 #: Name in the address; ``present=1`` opens a page on stage.
 PARAMETER = "present"
 _ON = "_presenting"
+# What the keys turn: the switch of the views (None where there are only parts), and of the parts.
+_VIEW, _PART = "_view", "_part"
+_TURN = {"ArrowRight": "next", "PageDown": "next", "ArrowLeft": "back", "PageUp": "back"}
 
 # Type grows with the window, so that a full-screen page is read from the back row; a phone keeps
 # what it has. The frame around the page goes.
@@ -16,6 +23,7 @@ STAGE_CSS = """
 html:root { font-size: clamp(16px, 0.3vw + 0.9vmax, 30px); }
 [data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 [data-testid=stMainBlockContainer] { padding: 1.2rem clamp(1rem, 3vw, 5rem) 1rem; }
+[data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: 0.6rem; }
 """
 
 
@@ -32,6 +40,8 @@ def settle() -> None:
     raw = st.query_params.get(PARAMETER)
     if raw is not None:
         st.session_state[_ON] = raw.strip().lower() in ("1", "true")
+    for name in (_VIEW, _PART):
+        st.session_state.pop(name, None)
     _write()
 
 
@@ -52,7 +62,10 @@ def _write() -> None:
 
 
 def _pressed(name: str) -> None:
-    set_presenting(name == "toggle" and not presenting())
+    if name in _TURN.values():
+        _turn(1 if name == "next" else -1)
+    else:
+        set_presenting(name == "toggle" and not presenting())
 
 
 def present_button(page: str = "frame") -> None:
@@ -62,7 +75,9 @@ def present_button(page: str = "frame") -> None:
 
 
 def _button(page: str, on: bool) -> None:
-    bindings = {"p": "toggle", "P": "toggle"} | ({"Escape": "leave"} if on else {})
+    bindings = {"p": "toggle", "P": "toggle"}
+    if on:
+        bindings |= {"Escape": "leave"} | (_TURN if _VIEW in st.session_state else {})
     st.button(
         "Leave" if on else "Present",
         key=f"{page}_present",
@@ -75,3 +90,48 @@ def _button(page: str, on: bool) -> None:
         args=(not on,),
     )
     hotkeys(f"{page}_present_keys", bindings, on_press=_pressed)
+
+
+def turning(view: Control | None = None) -> None:
+    """Let the keys turn the parts of this page on stage, then its views; call before `header`.
+
+    The arrows, and Page Up and Page Down, which is what a presenter's remote sends.
+
+    Parameters
+    ----------
+    view : Control, optional
+        The switch of the page's views.
+    """
+    st.session_state[_VIEW] = view
+
+
+def _turn(step: int) -> None:
+    for control in (st.session_state.get(_PART), st.session_state.get(_VIEW)):
+        if control is None:
+            continue
+        now = st.session_state.get(control.key, control.default)
+        at = control.ids.index(now) + step
+        if 0 <= at < len(control.ids):
+            assign((control,), {control.key: control.ids[at]})
+            return
+
+
+def part(key: str, parts: Mapping[str, Callable[[], None]]) -> None:
+    """Draw one part of a page that is too long for the stage, and the switch between them.
+
+    Parameters
+    ----------
+    key : str
+        Name in the session state and in the address; always with the same titles.
+    parts : mapping of title to callable
+    """
+    control = Control(
+        key,
+        "Part",
+        "segment",
+        next(iter(parts)),
+        "Which part of the page is shown.",
+        options=tuple((title, title) for title in parts),
+    )
+    st.session_state[_PART] = control
+    parts[show(control, label=False)]()

@@ -26,6 +26,7 @@ from clair.tasks.regression import RegressionResult
 from clair.tasks.task_result import means_of
 from clair.ui import regression
 from clair.ui.parcels import of_task
+from clair.ui.present import part, presenting
 from clair.ui.results import comparison_panel, show_chart, verdict_panel
 from clair.ui.takeaway import TakeAway, screen_of
 
@@ -76,13 +77,31 @@ def _angle(result: RegressionResult) -> float:
 
 def worth(result: RegressionResult, theme: ThemeName) -> None:
     """Errors by method and by client."""
-    comparison_panel(regression.KIND, result, theme, regression.MEASURES)
+    if presenting():
+        part(
+            "reg_worth_part",
+            {
+                "By method": lambda: _by_method(result, theme),
+                "By client": lambda: show_chart(_gains(result, theme), "regression_clients"),
+                "Where it does not hold": lambda: _limits(result),
+            },
+        )
+        return
+    _by_method(result, theme)
     left, right = st.columns(2, gap="large")
     with left:
         show_chart(_gains(result, theme), "regression_clients")
     with right:
         st.header("Where it does not hold", anchor=False)
-        st.markdown("\n".join(f"* {note}" for note in regression.caveats(result)))
+        _limits(result)
+
+
+def _by_method(result: RegressionResult, theme: ThemeName) -> None:
+    comparison_panel(regression.KIND, result, theme, regression.MEASURES)
+
+
+def _limits(result: RegressionResult) -> None:
+    st.markdown("\n".join(f"* {note}" for note in regression.caveats(result)))
 
 
 def _gains(result: RegressionResult, theme: ThemeName) -> Chart:
@@ -99,11 +118,21 @@ def verdict(result: RegressionResult, theme: ThemeName) -> None:
 def samples(result: RegressionResult, theme: ThemeName) -> None:
     """The same federation at other sizes."""
     first, *others = _sample_charts(result, theme)
-    show_chart(first, "regression_errors")
-    keys = ("preliminary", "f1", "gain")
-    for column, key, chart in zip(st.columns(3, gap="medium"), keys, others, strict=True):
-        with column:
-            show_chart(chart, f"regression_{key}")
+
+    def whole() -> None:
+        show_chart(first, "regression_errors")
+
+    def beside() -> None:
+        keys = ("preliminary", "f1", "gain")
+        for column, key, chart in zip(st.columns(3, gap="medium"), keys, others, strict=True):
+            with column:
+                show_chart(chart, f"regression_{key}")
+
+    if presenting():
+        part("reg_samples_part", {"The error": whole, "Why": beside})
+        return
+    whole()
+    beside()
 
 
 def _sample_charts(result: RegressionResult, theme: ThemeName) -> tuple[Chart, ...]:

@@ -21,6 +21,7 @@ from clair.tasks.outcome import Outcome
 from clair.ui.chart import draw
 from clair.ui.glossary import marked
 from clair.ui.plain import plain
+from clair.ui.present import presenting
 
 STAGE_WORDS: dict[str, str] = {
     "prepare": "preparing",
@@ -88,6 +89,7 @@ def comparison_panel(
         format_func=lambda key: measures[key].title,
         default=next(iter(measures)),
         required=True,
+        label_visibility="collapsed" if presenting() else "visible",
         key=f"{kind}_measure",
     )
     values = {key: getattr(value, chosen) for key, value in outcome.accuracy.items()}

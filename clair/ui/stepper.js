@@ -254,6 +254,7 @@ export default function ({ data, parentElement }) {
   let timer = null, painters = []
 
   root.classList.toggle("irls", data.solver === "irls")
+  root.classList.toggle("stage", data.stage)
   for (const [name, color] of Object.entries(data.colors)) {
     root.style.setProperty(`--${name}`, color)
   }

@@ -12,6 +12,7 @@ import streamlit as st
 
 from clair.figures.steps import Steps
 from clair.ui.glossary import marked
+from clair.ui.present import presenting
 
 # What each number is, to the convex solver and to IRLS.
 _NUMBERS: tuple[tuple[str, str, str], ...] = (
@@ -44,6 +45,8 @@ _PANELS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
         ("Change of the total distance", "Relative to the iteration before."),
     ),
 )
+# What a lecturer can do without.
+_BOOKKEEPING = ("primal", "dual", "penalty", "residuals")
 
 
 def _icon(name: str, path: str) -> str:
@@ -54,13 +57,18 @@ def _either(tag: str, convex: str, irls: str) -> str:
     return f'<{tag} data-convex="{convex}" data-irls="{irls}"></{tag}>'
 
 
+def _kind(name: str) -> str:
+    return " bookkeeping" if name in _BOOKKEEPING else ""
+
+
 def _html() -> str:
     numbers = "".join(
-        f'<div class="{key}">{_either("dt", convex, irls)}<dd data-is="{key}"></dd></div>'
+        f'<div class="{key}{_kind(key)}">{_either("dt", convex, irls)}'
+        f'<dd data-is="{key}"></dd></div>'
         for key, convex, irls in _NUMBERS
     )
     panels = "".join(
-        f"<figure><figcaption>{_either('b', convex[0], irls[0])}"
+        f'<figure class="{_kind(name)}"><figcaption>{_either("b", convex[0], irls[0])}'
         f"{_either('span', convex[1], irls[1])}</figcaption>"
         f'<div class="room"><svg data-is="{name}" role="img"></svg></div>'
         "</figure>"
@@ -171,6 +179,16 @@ svg[data-is] { display: block; overflow: visible; }
 .ink, .empty, .flag { transition: opacity var(--tween, 0ms) linear; }
 .still * { transition: none !important; }
 @media (prefers-reduced-motion: reduce) { .stepper * { transition: none !important; } }
+/* on stage what the iterations do, all in sight; their bookkeeping is for readers */
+@container (min-width: 1100px) {
+  .stage .panels { grid-template-columns: repeat(3, 1fr); }
+  .stage .bookkeeping { display: none; }
+  .stage [data-is=words] { margin: 0.6rem 0; padding-block: 0.4rem; }
+  .stage .legend { margin: 0.6rem 0 0.3rem; }
+  .stage dl { grid-template-columns: repeat(3, 1fr); column-gap: 2.2rem; }
+  .stage dl div { flex-direction: row-reverse; align-items: baseline; gap: 0.6rem; }
+  .stage dt { font-size: 0.95rem; }
+}
 @container (max-width: 640px) {
   .panels { grid-template-columns: 1fr; }
   dl { grid-template-columns: repeat(2, 1fr); }
@@ -197,5 +215,7 @@ def stepper(steps: Steps, key: str) -> None:
     key : str
     """
     st.markdown(f"**{steps.title}**")
-    _STEPPER(key=key, data=steps.data, width="stretch", height="content")
-    st.caption(marked(steps.caption), unsafe_allow_html=True)
+    data = steps.data | {"stage": presenting()}
+    _STEPPER(key=key, data=data, width="stretch", height="content")
+    if not presenting():
+        st.caption(marked(steps.caption), unsafe_allow_html=True)

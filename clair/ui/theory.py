@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from clair.figures.base import Chart
 from clair.figures.phase import AXIS_TITLES
@@ -20,6 +21,7 @@ from clair.theory.statements import of_section
 from clair.ui import lab
 from clair.ui.controls import show_all
 from clair.ui.layout import settings, toolbar
+from clair.ui.present import part, presenting
 from clair.ui.state import Control, Preset, accept_ids_from_url, read
 from clair.ui.takeaway import TakeAway, link_to, screen_of
 
@@ -277,8 +279,11 @@ PRESETS: tuple[Preset, ...] = (
 )
 
 
-def sidebar(section: str) -> None:
-    """Settings of the problem: those the section uses, the others folded away."""
+def sidebar(section: str, place: DeltaGenerator | None = None) -> None:
+    """Settings of the problem: those the section uses, the others folded away.
+
+    On stage they are at `place`.
+    """
     accept_ids_from_url(CONTROLS)
     used = USED[section]
     if section == "phase":
@@ -288,7 +293,7 @@ def sidebar(section: str) -> None:
     shown = [c for c in SCENARIO if c.key.removeprefix("th_") in used]
     sized = [c for c in SCENARIO if c.key.removeprefix("th_") in _SIZE]
     rest = [c for c in SCENARIO if c not in shown and c not in sized]
-    with settings():
+    with settings(place):
         st.markdown("**The problem**")
         show_all(shown)
         with st.expander("Size and draw"):
@@ -379,6 +384,31 @@ def spec_of(values: Mapping[str, Any], *, exact: bool = False) -> ProblemSpec:
     )
 
 
+def intro(text: str) -> None:
+    """What a section is about; on stage it is a part of its own, see `staged`."""
+    if not presenting():
+        st.markdown(text)
+
+
+def staged(section: str, text: str, parts: Mapping[str, Callable[[], None]]) -> bool:
+    """On stage, draw one part of a section, what it is about being the last, and return True.
+
+    Parameters
+    ----------
+    section, text : str
+    parts : mapping of title to callable
+        What is computed first.
+    """
+    if presenting():
+        part(f"th_{section}_part", {**parts, "What this is about": lambda: _about(text)})
+    return presenting()
+
+
+def _about(text: str) -> None:
+    with st.container(width=1300):
+        st.markdown(text)
+
+
 _BADGES = {
     "paper": ":blue-badge[paper]",
     "literature": ":gray-badge[older literature]",
@@ -387,7 +417,9 @@ _BADGES = {
 
 
 def claims(section: str) -> None:
-    """What the section claims, from where, and how it was checked."""
+    """What the section claims, from where, and how it was checked; for readers."""
+    if presenting():
+        return
     with st.expander("What is claimed here, who showed it, and how it was checked"):
         st.caption(
             "Only the abstract of the CLAIR paper is public. *Paper* marks what that abstract "

@@ -18,7 +18,7 @@ from clair.theory.predictions import score_model
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
-from clair.ui.theory import BLIND, claims, spec_of, take_of, tools
+from clair.ui.theory import BLIND, claims, intro, spec_of, staged, take_of, tools
 
 NAMES: dict[str, str] = {
     "none": "CLAIR as it is",
@@ -73,24 +73,38 @@ def _remedy(spec: ProblemSpec, key: str) -> Remedy:
 def blind(values: dict[str, Any], theme: ThemeName) -> None:
     """One blind spot, live."""
     head = st.container()
-    st.markdown(INTRO)
+    intro(INTRO)
     case = values[BLIND.key] = show(BLIND, label=False)
     spec = case_spec(values, case)
     remedies = {key: _remedy(spec, key) for key in REMEDIES}
     words = remedy_words(remedies, NAMES)
     said, study = f"{words[0].upper()}{words[1:]}.", blind_study(spec, remedies, NAMES)
-    intro = f"{INTRO} {STORIES[case]}"
+    about = f"{INTRO} {STORIES[case]}"
 
     def draw(paper: ThemeName) -> tuple[Chart, ...]:
         return (remedy_chart(remedies, NAMES, paper),)
 
     with head:
         sentence(said)
-        tools(values, take_of(study, said, intro, values, lambda: draw("light")))
+        tools(values, take_of(study, said, about, values, lambda: draw("light")))
+
+    def picture() -> None:
+        _picture(spec, case, draw(theme)[0])
+
+    if not staged("blind", INTRO, {"The picture": picture, "What was tried": lambda: _tried(spec)}):
+        picture()
+        _tried(spec)
+        claims("blind")
+
+
+def _picture(spec: ProblemSpec, case: str, chart: Chart) -> None:
     st.markdown(STORIES[case])
     if not spec.n_contaminated:
         st.info("Nobody is poisoned at this fraction, so there is nothing to miss.")
-    show_chart(draw(theme)[0], "theory_remedies")
+    show_chart(chart, "theory_remedies")
+
+
+def _tried(spec: ProblemSpec) -> None:
     model, n = score_model(spec), spec.n_clients
     ratio = "infinite" if np.isinf(model.separation) else f"{model.separation:.2f}"
     st.markdown(
@@ -101,4 +115,3 @@ def blind(values: dict[str, Any], theme: ThemeName) -> None:
         f"* **One direction less:** the detector looks for rank {max(1, spec.rank - 1)}.\n"
         "* **Contamination norms:** the paper's score, from the convex program."
     )
-    claims("blind")

@@ -18,8 +18,9 @@ from clair.theory.witness import witness, witness_window
 from clair.theory.words import certificate_failures, certificate_sentence, window_sentence
 from clair.ui.controls import show
 from clair.ui.layout import sentence
+from clair.ui.present import presenting
 from clair.ui.results import show_chart
-from clair.ui.theory import LAM_TIMES, claims, spec_of, take_of, tools
+from clair.ui.theory import LAM_TIMES, claims, intro, spec_of, staged, take_of, tools
 
 Window = tuple[float, float]
 _REACH = 5.0
@@ -72,12 +73,21 @@ def window(values: dict[str, Any], theme: ThemeName) -> None:
     sentence(said)
     study = window_study(spec, path)
     tools(values, take_of(study, said, WINDOW_INTRO, values, lambda: draw("light")))
-    st.markdown(WINDOW_INTRO)
+    intro(WINDOW_INTRO)
+
+    def picture() -> None:
+        show_chart(draw(theme)[0], "theory_window")
+
+    def formulas() -> None:
+        _formulas(spec, norms, sharp, closed, default, mu)
+
+    if staged("window", WINDOW_INTRO, {"The picture": picture, "With your numbers": formulas}):
+        return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        show_chart(draw(theme)[0], "theory_window")
+        picture()
     with right:
-        _formulas(spec, norms, sharp, closed, default, mu)
+        formulas()
     if spec.noise > 0 or not witness(problem, default).holds:
         st.info(_advice(spec, default, sharp, mu), icon=":material/info:")
     claims("window")
@@ -114,29 +124,31 @@ def _formulas(
 ) -> None:
     """The formulas with the current numbers put in."""
     n, bad, r = spec.n_clients, spec.n_contaminated, spec.rank
-    st.markdown("**With your numbers**")
-    st.latex(
+    # two columns where nothing has to be scrolled
+    first, second = st.columns(2) if presenting() else (st.container(),) * 2
+    first.markdown("**With your numbers**")
+    first.latex(
         rf"\lambda_{{\min}}=\sqrt{{\tfrac{{\mu r}}{{(1-\gamma)K}}}}"
         rf"=\sqrt{{\tfrac{{{mu:.2f}\cdot {r}}}{{{n - bad}}}}}={closed[0]:.3f}"
     )
     if bad:
-        st.latex(
+        first.latex(
             rf"\lambda_{{\max}}\ge\sqrt{{\tfrac{{1}}{{\gamma K}}}}"
             rf"=\sqrt{{\tfrac{{1}}{{{bad}}}}}={1 / np.sqrt(bad):.3f}"
         )
-        st.latex(
+        first.latex(
             rf"\text{{agreed:}}\ \sqrt{{\tfrac{{r}}{{\gamma K}}}}"
             rf"=\sqrt{{\tfrac{{{r}}}{{{bad}}}}}={closed[1]:.3f}"
         )
-    st.latex(
+    second.latex(
         rf"\lambda_0=\sqrt{{\tfrac{{2r}}{{K}}}}=\sqrt{{\tfrac{{{2 * r}}}{{{n}}}}}={default:.3f}"
     )
     upper = r"\infty" if np.isinf(norms[1]) else f"{norms[1]:.3f}"
-    st.latex(rf"\max_k\|V_k\|_F={norms[0]:.3f}")
-    st.latex(rf"1/\|[D_k/\|D_k\|_F]_k\|_2={upper}")
+    second.latex(rf"\max_k\|V_k\|_F={norms[0]:.3f}")
+    second.latex(rf"1/\|[D_k/\|D_k\|_F]_k\|_2={upper}")
     if sharp is not None:
         high = r"\infty" if np.isinf(sharp[1]) else f"{sharp[1]:.3f}"
-        st.latex(rf"\text{{sharp: }}\ {sharp[0]:.3f}\le\lambda\le {high}")
+        second.latex(rf"\text{{sharp: }}\ {sharp[0]:.3f}\le\lambda\le {high}")
     st.caption(
         f"γK = {bad} poisoned of K = {n} clients, rank r = {r}, incoherence μ = {mu:.2f}. "
         "V: right singular vectors of the honest part; Dₖ: what poisoned client k has off the "
@@ -155,7 +167,7 @@ def _proof(spec: ProblemSpec, factor: float) -> tuple[Problem, Proof]:
 def certificate(values: dict[str, Any], theme: ThemeName) -> None:
     """The dual variable as a picture, and what it proves."""
     spec, head = spec_of(values, exact=True), st.container()
-    st.markdown(PROOF_INTRO)
+    intro(PROOF_INTRO)
     values[LAM_TIMES.key] = show(LAM_TIMES)
     problem, proof = _proof(spec, values[LAM_TIMES.key])
     truth, numbers = problem.contaminated, proof.certificate
@@ -171,6 +183,26 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
     with head:
         sentence(said)
         tools(values, take_of(study, said, PROOF_INTRO, values, lambda: draw("light")))
+
+    def picture() -> None:
+        for column, chart, key in zip(
+            st.columns(2, gap="large"), draw(theme), ("dual", "spectrum"), strict=True
+        ):
+            with column:
+                show_chart(chart, f"theory_{key}")
+
+    def verdict() -> None:
+        _verdict(spec, problem, proof)
+
+    if not staged("certificate", PROOF_INTRO, {"The picture": picture, "The verdict": verdict}):
+        verdict()
+        picture()
+        claims("certificate")
+
+
+def _verdict(spec: ProblemSpec, problem: Problem, proof: Proof) -> None:
+    """What the two numbers say, or why they say nothing."""
+    numbers = proof.certificate
     verdict = (
         f"**λ = {proof.point.lam:.3f}**. Largest pressure of a client that CLAIR keeps: "
         f"{numbers.dual_feasibility:.3f} of λ. ‖W‖₂ = {numbers.spectral_norm:.3f}. Equalities met "
@@ -191,10 +223,3 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
             f"No certificate. {verdict}.\n\n" + "\n".join(f"* {reason}" for reason in reasons),
             icon=":material/error:",
         )
-    left, right = st.columns(2, gap="large")
-    blocks, spectrum = draw(theme)
-    with left:
-        show_chart(blocks, "theory_dual")
-    with right:
-        show_chart(spectrum, "theory_spectrum")
-    claims("certificate")

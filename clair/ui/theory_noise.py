@@ -32,7 +32,7 @@ from clair.theory.words import gain_sentence, set_sentence, stability_sentence
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
-from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, spec_of, take_of, tools
+from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, intro, spec_of, staged, take_of, tools
 
 NOISE_LEVELS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25, 0.4, 0.6)
 LEVELS: dict[str, tuple[float, ...]] = {
@@ -93,22 +93,34 @@ def stable(values: dict[str, Any], theme: ThemeName) -> None:
     sentence(said)
     study = stable_study(spec, curves)
     tools(values, take_of(study, said, STABLE_INTRO, values, lambda: draw("light")))
-    st.markdown(STABLE_INTRO)
-    show_chart(draw(theme)[0], "theory_stable")
-    left, right = st.columns(2, gap="large")
+    intro(STABLE_INTRO)
+
+    def picture() -> None:
+        show_chart(draw(theme)[0], "theory_stable")
+
+    def reasons() -> None:
+        left, right = st.columns(2, gap="large")
+        with left:
+            _stable_formulas(spec, slope, breakdown)
+        with right:
+            st.markdown("**Where each breaks, and why**")
+            st.markdown("\n".join(f"* {line}" for line in _breaks(curves, spec, breakdown)))
+
+    if not staged("stable", STABLE_INTRO, {"The picture": picture, "Why it breaks": reasons}):
+        picture()
+        reasons()
+        claims("stable")
+
+
+def _stable_formulas(spec: ProblemSpec, slope: float, breakdown: float) -> None:
     n = spec.n_clients - spec.n_contaminated
-    with left:
-        st.markdown("**With your numbers**")
-        st.latex(rf"\sin\theta_{{\max}} \approx {slope:.3g}\,\sigma")
-        st.latex(
-            rf"\sigma_c = \frac{{s_r}}{{(p\,n\,q)^{{1/4}}}} = "
-            rf"\frac{{{breakdown * (spec.d_out * n * spec.d_in) ** 0.25:.2f}}}"
-            rf"{{({spec.d_out}\cdot {n}\cdot {spec.d_in})^{{1/4}}}} = {breakdown:.3f}"
-        )
-    with right:
-        st.markdown("**Where each breaks, and why**")
-        st.markdown("\n".join(f"* {line}" for line in _breaks(curves, spec, breakdown)))
-    claims("stable")
+    st.markdown("**With your numbers**")
+    st.latex(rf"\sin\theta_{{\max}} \approx {slope:.3g}\,\sigma")
+    st.latex(
+        rf"\sigma_c = \frac{{s_r}}{{(p\,n\,q)^{{1/4}}}} = "
+        rf"\frac{{{breakdown * (spec.d_out * n * spec.d_in) ** 0.25:.2f}}}"
+        rf"{{({spec.d_out}\cdot {n}\cdot {spec.d_in})^{{1/4}}}} = {breakdown:.3f}"
+    )
 
 
 def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]:
@@ -148,7 +160,7 @@ def _expected(spec: ProblemSpec) -> str:
 def sets(values: dict[str, Any], theme: ThemeName) -> None:
     """Separation of the scores and probability of the exact set."""
     spec, head = spec_of(values), st.container()
-    st.markdown(SET_INTRO)
+    intro(SET_INTRO)
     name = values[SET_AXIS.key] = show(SET_AXIS, label=False)
     curves = _separation(spec, name)
 
@@ -162,12 +174,25 @@ def sets(values: dict[str, Any], theme: ThemeName) -> None:
     with head:
         sentence(said)
         tools(values, take_of(study, said, SET_INTRO, values, lambda: draw("light")))
-    left, right = st.columns(2, gap="large")
-    scores, probability = draw(theme)
-    with left:
-        show_chart(scores, "theory_separation")
-    with right:
-        show_chart(probability, "theory_exact")
+
+    def picture() -> None:
+        left, right = st.columns(2, gap="large")
+        scores, probability = draw(theme)
+        with left:
+            show_chart(scores, "theory_separation")
+        with right:
+            show_chart(probability, "theory_exact")
+
+    def condition() -> None:
+        _condition(spec)
+
+    if not staged("sets", SET_INTRO, {"The picture": picture, "The condition": condition}):
+        picture()
+        condition()
+        claims("sets")
+
+
+def _condition(spec: ProblemSpec) -> None:
     critical, half, model = critical_noise(spec), set_noise(spec), score_model(spec)
     with st.container(border=True):
         st.markdown(
@@ -186,13 +211,12 @@ def sets(values: dict[str, Any], theme: ThemeName) -> None:
             + " a typical honest one. More clients do not move this limit much: each client is "
             "judged on its own update."
         )
-    claims("sets")
 
 
 def gains(values: dict[str, Any], theme: ThemeName) -> None:
     """Measured and predicted error of the honest clients."""
     spec, head = spec_of(values), st.container()
-    st.markdown(GAIN_INTRO)
+    intro(GAIN_INTRO)
     name = values[GAIN_AXIS.key] = show(GAIN_AXIS, label=False)
     curves, now = _gain(spec, name), predicted_errors(spec)
     crossing = None
@@ -207,11 +231,20 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
     with head:
         sentence(said)
         tools(values, take_of(study, said, GAIN_INTRO, values, lambda: draw("light")))
+
+    def picture() -> None:
+        show_chart(draw(theme)[0], "theory_gain")
+
+    def formulas() -> None:
+        _gain_formulas(spec)
+
+    if staged("gain", GAIN_INTRO, {"The picture": picture, "With your numbers": formulas}):
+        return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        show_chart(draw(theme)[0], "theory_gain")
+        picture()
     with right:
-        _gain_formulas(spec)
+        formulas()
     claims("gain")
 
 

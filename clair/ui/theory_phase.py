@@ -23,10 +23,11 @@ from clair.theory.predictions import exact_set_probability, predicted_subspace_e
 from clair.ui import jobs, lab
 from clair.ui.controls import show
 from clair.ui.layout import sentence
+from clair.ui.present import presenting
 from clair.ui.results import show_chart
 from clair.ui.state import open_screen
 from clair.ui.takeaway import TakeAway
-from clair.ui.theory import PHASE, SWEPT, claims, spec_of, take_of, tools
+from clair.ui.theory import PHASE, SWEPT, claims, intro, spec_of, take_of, tools
 
 KIND = "theory"
 CHART = "theory_phase"
@@ -189,8 +190,9 @@ def _take(result: SweepResult, values: Mapping[str, Any]) -> TakeAway:
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
     """Phase diagram of the chosen axes: shipped, kept, live or yet to be run."""
     head = st.container()
-    st.markdown(INTRO)
-    with st.container(border=True):
+    intro(INTRO)
+    box = st.popover("Axes and measure") if presenting() else st.container(border=True)
+    with box:
         first, second = st.columns(3), st.columns(3)
         for place, control in zip((*first, *second), PHASE, strict=True):
             with place:
@@ -219,6 +221,8 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     shown_live = live and job is not None and job.config == config
     if result.done.any() and not shown_live:
         _draw(result, values, theme)
+    if presenting():
+        return
     for reason in _impossible(config):
         st.info(reason, icon=":material/info:")
     if result.done.any():

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -23,11 +23,11 @@ from clair.reports.document import Section
 from clair.reports.tasks import TaskStory
 from clair.tasks.outcome import Outcome
 from clair.ui import jobs, results
-from clair.ui.controls import show_all
+from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, header, sentence, settings, toolbar
 from clair.ui.parcels import of_task
-from clair.ui.present import presenting
-from clair.ui.state import Control, Preset
+from clair.ui.present import part, presenting, turning
+from clair.ui.state import Control, Preset, accept_ids_from_url
 from clair.ui.takeaway import TakeAway, screen_of
 
 Work = Callable[[Report, Callable[[], bool]], Outcome]
@@ -154,6 +154,7 @@ class TrainedPage:
 
 def show_page(page: TrainedPage) -> None:
     """Draw the page of a trained task; call `guard` first."""
+    turning()
     place = header(page.title)
     theme = current_theme()
     job = jobs.current(page.kind)
@@ -171,8 +172,9 @@ def show_page(page: TrainedPage) -> None:
         with st.expander("The words used on this page"):
             st.markdown(page.glossary)
     toolbar(page.kind, page.controls, page.presets, values, take=_take(page, outcome))
-    reveal = _run_row(page, config, live)
     changed = page.differences(config, page.config(**outcome.config))
+    from_where = shown_words(kept, changed, waiting=live)
+    reveal = _run_row(page, config, live, from_where)
     with said:
         sentence(_sentence(job if live else None, outcome, reveal, stale=bool(changed)))
 
@@ -184,7 +186,8 @@ def show_page(page: TrainedPage) -> None:
         st.error(job.message, icon=":material/error:")
     elif job is not None and job.state is JobState.CANCELLED:
         st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
-    st.caption(shown_words(kept, changed, waiting=live))
+    if not presenting():
+        st.caption(from_where)
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 
@@ -212,9 +215,13 @@ def _take(page: TrainedPage, outcome: Outcome) -> TakeAway:
     )
 
 
-def _run_row(page: TrainedPage, config: Any, live: bool) -> str:
-    """Run button, the choice of what is revealed, and how long it takes; returns the choice."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
+    """Run button, the choice of what is revealed, how long it takes and `words`.
+
+    Returns the choice.
+    """
+    alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
+    with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
         seconds = page.expected_seconds(config)
         st.button(
             "Run",
@@ -226,9 +233,13 @@ def _run_row(page: TrainedPage, config: Any, live: bool) -> str:
             args=(page.kind, page.work(config)),
             kwargs={"config": config, "key": config, "expected_seconds": seconds},
         )
-        reveal = str(show_all((page.reveal,))[page.reveal.key])
+        accept_ids_from_url((page.reveal,))
+        reveal = str(show(page.reveal, label=not presenting()))
         loading = jobs.warm_up(page.kind, page.load)
-        st.caption(duration_words(config, seconds, loaded=not loading.is_alive()))
+        if presenting():
+            st.caption(words)
+        else:
+            st.caption(duration_words(config, seconds, loaded=not loading.is_alive()))
     return reveal
 
 
@@ -279,15 +290,7 @@ def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_show
         "Where it does not hold": lambda: _caveats(page, outcome),
     }
     if presenting():
-        chosen = st.segmented_control(
-            "Part",
-            list(parts),
-            default=next(iter(parts)),
-            required=True,
-            label_visibility="collapsed",
-            key=f"{page.kind}_part",
-        )
-        parts[chosen]()
+        part(f"{page.kind}_part", parts)
         return
     *whole, learned, against = parts.items()
     for title, draw in whole:
