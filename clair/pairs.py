@@ -11,6 +11,8 @@ from clair.narrative import ROUNDING, TIE, amount, times
 from clair.scenario import ScenarioResult
 
 Ahead = Literal["A", "B", ""]
+# What CLAIR does; the other rows are what happens without it.
+_CLAIRS_OWN = ("found", "clair", "gain")
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Contest:
     texts : tuple of str
         Both values as they are shown.
     ahead : {"A", "B", ""}
-        Who is better; nobody if they differ by no more than `clair.narrative.TIE`.
+        Whose value is the better one; nobody's if they differ by no more than
+        `clair.narrative.TIE`. Between unlike problems that says which is harder, not who is better.
     """
 
     key: str
@@ -86,15 +89,46 @@ def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) 
     return f"{told}: CLAIR's error{note} {clair}, and that of plain averaging {average}."
 
 
+def same_problem(a: ScenarioResult, b: ScenarioResult) -> bool:
+    """Whether both worked on the same updates, so that one can do better than the other."""
+    return a.problem.spec == b.problem.spec
+
+
 def ahead_sentence(a: ScenarioResult, b: ScenarioResult) -> str:
-    """Which of the two is ahead at what, and where they are level."""
-    rows = contests(a, b)
+    """Who does better at what; of unlike problems, which is harder and what CLAIR gains in each.
+
+    What happens without CLAIR is no contest: there the same updates give the same errors, and
+    other updates are another task.
+    """
+    rows = {row.key: row for row in contests(a, b)}
+    if same_problem(a, b):
+        return _who_does_better([row for key, row in rows.items() if key in _CLAIRS_OWN])
+    alone = rows["local"].texts
+    told = "Two different problems: "
+    told += (
+        f"training alone leaves an error of {alone[0]} in both"
+        if not rows["local"].ahead and alone[0] == alone[1]
+        else f"training alone leaves an error of {alone[0]} in A and {alone[1]} in B"
+    )
+    if "gain" in rows:
+        gain = rows["gain"]
+        told += "; CLAIR's gain over that is " + (
+            f"{gain.texts[0]} in both"
+            if gain.texts[0] == gain.texts[1]
+            else f"{gain.texts[0]} in A and {gain.texts[1]} in B"
+        )
+        told += " (below 1× is a loss)" if min(gain.a, gain.b) < 1 else ""
+    if "found" in rows:
+        found = rows["found"].texts
+        told += f". Poisoned clients found: {found[0]} in A, {found[1]} in B"
+    return f"{told}."
+
+
+def _who_does_better(rows: Sequence[Contest]) -> str:
     parts = []
-    for side in ("A", "B"):
+    for side, own, other in (("A", 0, 1), ("B", 1, 0)):
         names = [
-            f"{row.name} ({row.texts[0]} against {row.texts[1]})"
-            if side == "A"
-            else f"{row.name} ({row.texts[1]} against {row.texts[0]})"
+            f"{row.name} ({row.texts[own]} against {row.texts[other]})"
             for row in rows
             if row.ahead == side
         ]
@@ -103,7 +137,7 @@ def ahead_sentence(a: ScenarioResult, b: ScenarioResult) -> str:
     level = [row.name for row in rows if not row.ahead]
     if level:
         parts.append(f"level in {_listed(level)}" if parts else f"Level in {_listed(level)}")
-    return "; ".join(parts) + "."
+    return f"The same updates, treated differently. {'; '.join(parts)}."
 
 
 def _contest(

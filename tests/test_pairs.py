@@ -51,10 +51,23 @@ def test_sentences_hold_the_numbers(plain, noisy):
     assert "falls" in pair_sentence(noisy, plain, ["x", "y"])
     assert "differs from A in 3 settings" in pair_sentence(plain, noisy, ["x", "y", "z"])
     assert "every number is the same" in pair_sentence(plain, plain, [])
+    level = ahead_sentence(plain, plain)
+    assert "Level in finding the poisoned, CLAIR's error and CLAIR's gain" in level
+
+
+def test_unlike_problems_have_no_winner_and_the_same_problem_one_for_what_clair_does(plain, noisy):
     told = ahead_sentence(plain, noisy)
-    assert told.startswith("**A is ahead** in finding the poisoned (3 of 3 against ")
-    assert "B is ahead" not in told
-    assert ahead_sentence(plain, plain).startswith("Level in finding the poisoned, ")
+    assert told.startswith("Two different problems: ")
+    assert "ahead" not in told
+    assert "better" not in told
+    rows = {row.key: row for row in contests(plain, noisy)}
+    for key in ("local", "gain", "found"):
+        assert f"{rows[key].texts[0]} in A" in told
+        assert f"{rows[key].texts[1]} in B" in told
+    weaker = ahead_sentence(plain, run_scenario(Scenario(SPEC, rank=1)))
+    assert "**A is ahead** in CLAIR's error" in weaker
+    assert "training alone (" not in weaker.replace("gain over training alone (", "")
+    assert "plain averaging" not in weaker
 
 
 def test_pooling_counts_as_the_clair_that_was_asked_for(plain):

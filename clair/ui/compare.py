@@ -72,9 +72,10 @@ PRESETS: tuple[Preset, ...] = (
     _pair(
         "attack",
         "Random or colluding attackers",
-        "plain averaging: random lies partly cancel, agreed ones add up. CLAIR flags both.",
+        "plain averaging among clients who want the same: random lies cancel and it beats CLAIR; "
+        "lies that agree add up, its error more than doubles, and CLAIR is ahead.",
         {"attack": "colluding"},
-        both={"poisoned": 0.45, "attack": "random"},
+        both={"poisoned": 0.45, "attack": "random", "heterogeneity": 0.0},
     ),
     _pair(
         "pooling",
