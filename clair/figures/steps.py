@@ -148,8 +148,8 @@ def _convex_frames(result: ScenarioResult, received: np.ndarray) -> tuple[Frame,
         None,
         None,
         None,
-        f"Before the first step: all that was received counts as shared; {_directions(received)}, "
-        "and every client's tile in S is empty.",
+        "Before the first step: all that was received counts as shared and stands in L, with "
+        f"{int(np.sum(received > 0))} directions; every client's tile in S is empty.",
     )
     frames = [start]
     for record in history:
@@ -165,26 +165,20 @@ def _convex_words(record: IterationRecord, before: Frame, *, last: bool, status:
     change = f", {gone} fewer than before" if gone > 0 else ""
     change = f", {-gone} more than before" if gone < 0 else change
     off, n = int(np.sum(record.block_norms == 0)), len(record.block_norms)
-    tiles = f"{off} of {n} clients {'is' if off == 1 else 'are'} off in S"
-    tiles = {0: "no client is off in S", n: "every client is off in S"}.get(off, tiles)
+    tiles = f"{off} of {n} clients {'has' if off == 1 else 'have'} nothing in S"
+    tiles = {0: "every client has something in S", n: "no client has anything in S"}.get(off, tiles)
     text = (
-        f"{_directions(record.singular_values)}{change}; {tiles}; L + S misses what was received "
-        f"by {part_of(record.primal_residual)}."
+        f"{positive} of {len(record.singular_values)} directions are left in L{change}; {tiles}; "
+        f"L + S misses what was received by {part_of(record.primal_residual)}."
     )
-    text = text[0].upper() + text[1:]
     if not last:
         return text
     end = (
-        "Finished: both residuals are below one in ten million."
+        "Finished: L + S fits and nothing moves any more, both to one part in ten million."
         if status == "converged"
         else "Stopped here before reaching its tolerance."
     )
     return f"{text} {end}"
-
-
-def _directions(values: np.ndarray) -> str:
-    positive = int(np.sum(values > 0))
-    return f"{positive} of {len(values)} singular values of L are above zero"
 
 
 def _irls_frames(result: ScenarioResult) -> tuple[Frame, ...]:
@@ -268,10 +262,10 @@ def _caption(result: ScenarioResult) -> str:
             f"the search for the rank came before. {ends}"
         )
     if result.problem.spec.noise > 0 and (result.fit.contamination_norms > 0).all():
-        ends += " With noise every client keeps something in S: set it to 0 to see tiles go out."
+        ends += " With noise every client keeps something in S: set it to 0 to see tiles empty."
     return (
-        f"Each step shrinks the singular values of L and the tiles of S by a little and then "
-        f"repairs L + S = M. λ = {amount(result.fit.lam)} was chosen before, by a first rough "
-        "verdict that is not shown; from there these are all iterations of the fit on the "
-        f"screen, starting cold with S empty. {ends}"
+        "Each step shrinks what L has of each direction (its singular values) and the tiles of S "
+        f"by a little and then repairs L + S = M. λ = {amount(result.fit.lam)} was chosen before, "
+        "by a first rough verdict that is not shown; from there these are all iterations of the "
+        f"fit on the screen, starting cold with S empty. {ends}"
     )

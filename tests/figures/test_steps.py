@@ -61,12 +61,12 @@ def test_words_count_what_the_record_holds():
         solver_steps(result, "light").frames[1:], result.fit.history, strict=True
     ):
         positive, off = int(sum(record.singular_values > 0)), int(sum(record.block_norms == 0))
-        assert frame.words.startswith(f"{positive} of {len(record.singular_values)} singular")
+        assert frame.words.startswith(f"{positive} of {len(record.singular_values)} directions")
         assert 0 < off < 9
-        assert f"{off} of 9 clients are off" in frame.words
+        assert f"{off} of 9 clients have nothing in S" in frame.words
     assert "Finished" in frame.words
     noisy = run_scenario(Scenario(SPEC))
-    assert "no client is off" in solver_steps(noisy, "light").frames[-1].words
+    assert "every client has something in S" in solver_steps(noisy, "light").frames[-1].words
     assert "With noise" in solver_steps(noisy, "light").caption
 
 
