@@ -17,11 +17,7 @@ guard()
 
 turning(compare.VIEW)
 with settings(header("Compare A and B")):
-    for tab, side in zip(
-        st.tabs(["Settings of A", "Settings of B"], default="Settings of B"),
-        compare.SIDES,
-        strict=True,
-    ):
+    for tab, side in zip(st.tabs(["Settings of A", "Settings of B"]), compare.SIDES, strict=True):
         with tab:
             own = compare.CONTROLS_OF[side]
             for group, title in lab.GROUPS.items():

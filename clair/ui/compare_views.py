@@ -12,7 +12,7 @@ import streamlit as st
 
 from clair.figures.compare import Pair, comparable, paired_charts
 from clair.narrative import amount
-from clair.pairs import Contest, contests
+from clair.pairs import Contest, contests, same_problem
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
 from clair.ui import compare, lab
@@ -106,6 +106,7 @@ def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
         help="A false alarm is an honest client that was flagged.",
     )
     a, b = results.get("a", own), results.get("b", own)
+    rivals = same_problem(a, b)  # else an error tells of the problem, and no colour says better
     rows = {row.key: row for row in contests(a, b)}
     for key, label, words in _NUMBERS:
         row = rows[key]
@@ -113,7 +114,7 @@ def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
             label,
             row.texts[0 if side == "a" else 1],
             None if alone else _delta(side, row),
-            delta_color="inverse" if row.ahead else "off",
+            delta_color="inverse" if row.ahead and rivals else "off",
             delta_arrow="auto" if row.ahead else "off",
             help=words,
         )

@@ -31,6 +31,7 @@ def test_both_sides_live_linked_and_in_the_address(server: Any, visit: Callable[
     assert shown[0] == shown[1]
     assert shown[2] == shown[3]
     before = page.locator(".clair-sentence").inner_text()
+    page.get_by_role("tab", name="Settings of B").click()
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").locator(
         "visible=true"
     ).focus()
