@@ -113,7 +113,7 @@ function spectrum(svg, width, data) {
   })
 }
 
-// A tile a client, its ink the size of its part; off when that is exactly zero.
+// A tile a client, its ink the size of its part; empty when that is exactly zero.
 function tiles(svg, width, data) {
   const n = data.truth.length, below = 19, above = 13, gap = 6
   let columns = 1, size = 0
@@ -148,7 +148,7 @@ function tiles(svg, width, data) {
     tile.flag.style.opacity = at === end && data.flagged[k] ? 1 : 0
     tile.frame.classList.toggle("off", off)
     const who = data.truth[k] ? "poisoned" : "honest"
-    tile.title.textContent = `client ${k + 1} (${who}): ${off ? "off" : write(value)}`
+    tile.title.textContent = `client ${k + 1} (${who}): ${off ? "nothing" : write(value)}`
   })
 }
 

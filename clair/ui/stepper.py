@@ -16,8 +16,8 @@ from clair.ui.present import presenting
 
 # What each number is, to the convex solver and to IRLS.
 _NUMBERS: tuple[tuple[str, str, str], ...] = (
-    ("positive", "singular values above zero", "directions fitted"),
-    ("off", "clients off in S", "clients at distance zero"),
+    ("positive", "directions left in L", "directions fitted"),
+    ("off", "clients with nothing in S", "clients at distance zero"),
     ("objective", "objective: what is made small", "total distance: what is made small"),
     ("primal", "primal residual: is L + S = M?", "change of the total"),
     ("dual", "dual residual: has it stopped moving?", "–"),
@@ -26,12 +26,15 @@ _NUMBERS: tuple[tuple[str, str, str], ...] = (
 _PANELS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
     (
         "spectrum",
-        ("L: singular values shrink", "What is shared, by direction. Outlines: all received (M)."),
+        (
+            "L: directions shrink",
+            "How much L has of each (singular value). Outlines: all received (M).",
+        ),
         ("Weighted updates, by direction", "Only the directions kept. Outlines: all received."),
     ),
     (
         "tiles",
-        ("S: tiles fill or go out", "A tile a client, its ink the size of its part of S."),
+        ("S: tiles fill or stay empty", "A tile a client, its ink the size of its part of S."),
         ("Distance of each client", "A tile a client, its ink the distance from the subspace."),
     ),
     (

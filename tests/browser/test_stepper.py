@@ -65,7 +65,7 @@ def test_stepping_shows_the_history_and_sends_nothing(
         titles = page.locator("[data-is=tiles] title").all_text_contents()
         for title, norm in zip(titles, record.block_norms, strict=True):
             text = title.rsplit(": ", 1)[1]
-            assert float(text.replace("off", "0")) == pytest.approx(norm, rel=0.06, abs=zero)
+            assert float(text.replace("nothing", "0")) == pytest.approx(norm, rel=0.06, abs=zero)
         bar = page.locator("[data-is=spectrum] .value title").first.text_content()
         wanted = pytest.approx(record.singular_values[0], rel=1e-3)
         assert float(bar.rsplit(": ", 1)[1]) == wanted
