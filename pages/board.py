@@ -20,4 +20,4 @@ story = board.story_of(at["draw"])
 slide = slides_of(story)[at["slide"] - 1]
 st.html(slide_html(story, slide, current_theme(), stage=stage))
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-    board.bar(at["slide"], of_story(story))
+    board.bar(at["slide"], at["draw"], of_story(story))

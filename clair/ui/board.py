@@ -1,9 +1,9 @@
 """State of the board story: which slide, which draw, and the ways between them.
 
-The story has no widget that could hold these two. The address says where the visitor is when the
-page is opened, reloaded or led to by the browser's Back; Next and the other ways go on from the
-session state and write the address, because a second press can be on its way before the browser has
-the address that the first one leads to.
+The story has no widget that could hold these two. Where the visitor is stands in the session state.
+The address is followed only in a run that no press has caused: when the page is opened, reloaded or
+led to by the browser's Back. A press can be on its way before the browser has the address that the
+press before it leads to, so the address that comes with a press may be old; it is written anew.
 """
 
 from __future__ import annotations
@@ -44,6 +44,13 @@ CONTROLS: tuple[Control, ...] = (SLIDE, DRAW)
 
 # Name in the session state; keys of controls there belong to widgets, other pages' too.
 _AT = "_board_at"
+# What makes the page run again at a press: buttons, and components with the name of their trigger.
+_BUTTONS = ("board_back", "board_next", "board_draw", "board_present")
+_TRIGGERS = (
+    ("board_keys", "pressed"),
+    ("board_present_keys", "pressed"),
+    ("board_copy_link", "theme"),
+)
 _KEYS = {
     "ArrowRight": "next",
     "PageDown": "next",
@@ -56,33 +63,50 @@ _KEYS = {
 
 
 def where() -> dict[str, int]:
-    """Slide and draw of the address; what breaks a rule there goes, and its default counts."""
-    values = {}
-    for control in CONTROLS:
-        raw = st.query_params.get(control.key)
-        valid = raw is not None and control.from_url(raw) is not None
-        if raw is not None and not valid:
-            del st.query_params[control.key]
-        values[control.key] = int(float(raw)) if valid and raw is not None else control.default
-        _set(control, values[control.key])
-    return values
+    """Slide and draw to show; what breaks a rule in the address goes, and its default counts."""
+    if not _pressed():
+        for control in CONTROLS:
+            _set(control, _addressed(control))
+    at = _latest()
+    _write(at)
+    return at
+
+
+def _pressed() -> bool:
+    """Whether a button or key of this page has caused the run."""
+    state = st.session_state
+    return any(state.get(key) for key in _BUTTONS) or any(
+        getattr(state.get(key), trigger, None) is not None for key, trigger in _TRIGGERS
+    )
+
+
+def _addressed(control: Control) -> int:
+    """What the address says, the default where it says nothing valid."""
+    raw = st.query_params.get(control.key)
+    if raw is None or control.from_url(raw) is None:
+        return int(control.default)
+    return int(float(raw))
 
 
 def go(changes: Mapping[str, int]) -> None:
     """Set slide or draw; a callback."""
     before = _latest()
-    after = {**before, **changes}
-    if after == before:
-        return
-    address = st.query_params.to_dict()
     for control in CONTROLS:
-        value = after[control.key]
-        _set(control, value)
-        address.pop(control.key, None)
-        if value != control.default:
-            address[control.key] = control.to_url(value)
-    # Sent even where it says nothing new here: the browser may hold a later one.
-    st.query_params.from_dict(address)
+        if control.key in changes:
+            _set(control, changes[control.key])
+    # A step is sent even where the address says it already: the browser may hold a later one.
+    _write(_latest(), always=_latest() != before)
+
+
+def _write(at: Mapping[str, int], *, always: bool = False) -> None:
+    """Put slide and draw into the address."""
+    before = st.query_params.to_dict()
+    address = {key: value for key, value in before.items() if key not in at}
+    for control in CONTROLS:
+        if at[control.key] != control.default:
+            address[control.key] = control.to_url(at[control.key])
+    if always or address != before:
+        st.query_params.from_dict(address)
 
 
 def _set(control: Control, value: int) -> None:
@@ -103,8 +127,10 @@ def turn(name: str) -> None:
 
 
 def draw_others() -> None:
-    """The next draw, from the first slide on; a callback."""
-    go({"slide": 1, "draw": (_latest()["draw"] + 1) % (int(DRAW.high or 0) + 1)})
+    """The next draw on the same slide, after the last one from the first on; a callback."""
+    at = _latest()
+    slide = 1 if at["slide"] == len(SLIDES) else at["slide"]
+    go({"slide": slide, "draw": (at["draw"] + 1) % (int(DRAW.high or 0) + 1)})
 
 
 def open_on_stage() -> None:
@@ -120,7 +146,7 @@ def story_of(draw: int) -> Story:
     return tell(draw)
 
 
-def bar(slide: int, take: TakeAway) -> None:
+def bar(slide: int, draw: int, take: TakeAway) -> None:
     """Row under the slide: Back, where we are, Next, other hospitals, presenter mode.
 
     On stage nothing can be copied or taken away.
@@ -134,7 +160,8 @@ def bar(slide: int, take: TakeAway) -> None:
         disabled=slide == 1,
         help="Keys: left arrow, Page Up.",
     )
-    st.markdown(f"{slide} / {len(SLIDES)}", width="content")
+    drawn = f", draw {draw}" if draw else ""
+    st.markdown(f"{slide} / {len(SLIDES)}{drawn}", width="content")
     st.button(
         "Next",
         key="board_next",
@@ -148,13 +175,16 @@ def bar(slide: int, take: TakeAway) -> None:
     )
     hotkeys("board_keys", _KEYS, on_press=turn)
     st.space("stretch")
+    # The last slide is about all draws, so another one would change nothing on it.
+    last = slide == len(SLIDES)
     st.button(
-        "Draw other hospitals",
+        "Start anew with other hospitals" if last else "Draw other hospitals",
         key="board_draw",
         type="tertiary",
         icon=":material/casino:",
         on_click=draw_others,
-        help="Five new hospitals, one of them poisoned; all numbers are computed anew.",
+        help="Five new hospitals, one of them poisoned; all numbers are computed anew"
+        + (", and the story begins at the first slide." if last else " on this slide."),
     )
     if not presenting():
         copy_link("board_copy_link", current_theme())

@@ -70,10 +70,23 @@ def test_a_press_counts_from_where_the_one_before_it_leads() -> None:
     assert address(app) == {"slide": "5"}
     assert drawn(app) == drawn(opened(slide="5"))
     app.button(key="board_draw").click().run()
-    app.query_params["slide"] = "5"
     del app.query_params["draw"]
     app.button(key="board_draw").click().run()
-    assert address(app) == {"draw": "2"}
+    assert address(app) == {"draw": "2", "slide": "5"}
+
+
+def test_other_hospitals_are_drawn_on_the_slide_and_at_the_end_the_story_starts_anew() -> None:
+    app = opened(slide="7")
+    before = drawn(app)
+    app.button(key="board_draw").click().run()
+    assert address(app) == {"draw": "1", "slide": "7"}
+    assert drawn(app) != before
+    assert "7 / 9, draw 1" in [element.value for element in app.markdown]
+    app = opened(slide=str(len(SLIDES)))
+    assert app.button(key="board_draw").label == "Start anew with other hospitals"
+    app.button(key="board_draw").click().run()
+    assert address(app) == {"draw": "1"}
+    assert 'data-slide="team"' in drawn(app)
 
 
 def test_an_address_without_a_press_is_where_to_go() -> None:
@@ -100,9 +113,7 @@ def test_a_mangled_slide_is_the_first(slide: str) -> None:
 
 
 def test_every_draw_is_another_story_and_its_address_tells_it_again() -> None:
-    app = opened(slide="7")
-    app.button(key="board_draw").click().run()
-    assert address(app) == {"draw": "1"}
+    app = opened(draw="1")
     for _ in range(6):
         app.button(key="board_next").click().run()
     assert address(app) == {"draw": "1", "slide": "7"}
@@ -114,6 +125,7 @@ def test_every_draw_is_another_story_and_its_address_tells_it_again() -> None:
 def test_on_stage_the_slide_is_the_page() -> None:
     app = opened(present="1", slide="3")
     assert not app.title
+    assert not app.get("download_button")
     assert '<h1 class="headline">' in drawn(app)
     app.button(key="board_present").click().run()
     assert app.title[0].value == "Board story"

@@ -138,6 +138,46 @@ def test_quick_presses_all_count(server: Any, visit: Callable[..., Any]) -> None
     assert headline(page) == seen[0]
 
 
+def test_other_presses_on_a_slow_line_leave_the_slide_as_it_is(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, viewport=FULL_HD)
+    line = SlowLine(visitor.page)
+    page = visitor.go("/board?slide=3")
+
+    def quick(*presses: Callable[[], None]) -> None:
+        line.hold()
+        for one in presses:
+            one()
+            page.wait_for_timeout(400)
+        line.release()
+        page.wait_for_timeout(300)
+        visitor.idle()
+
+    def key(name: str) -> Callable[[], None]:
+        return lambda: page.keyboard.press(name)
+
+    def button(name: str) -> Callable[[], None]:
+        return lambda: page.get_by_role("button", name=name, exact=True).click()
+
+    quick(key("ArrowRight"), key("p"))
+    assert page.locator(".slide").get_attribute("data-slide") == "robust"
+    assert address(page) == {"slide": "4", "present": "1"}
+    quick(key("ArrowRight"), button("Leave"))
+    assert page.locator(".slide").get_attribute("data-slide") == "idea"
+    assert address(page) == {"slide": "5"}
+    quick(button("Draw other hospitals"), key("ArrowRight"), button("Present"))
+    assert page.locator(".slide").get_attribute("data-slide") == "verdict"
+    assert address(page) == {"slide": "6", "draw": "1", "present": "1"}
+    quick(key("End"), key("ArrowRight"))
+    assert page.locator(".slide").get_attribute("data-slide") == "remember"
+    assert address(page) == {"slide": "9", "draw": "1", "present": "1"}
+    # A reload is where the address says.
+    page.reload()
+    visitor.idle()
+    assert page.locator(".slide").get_attribute("data-slide") == "remember"
+
+
 def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server)
     page = visitor.go("/board?slide=6&draw=3&present=1")
