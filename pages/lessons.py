@@ -7,10 +7,11 @@ import streamlit as st
 from clair.ui import lessons
 from clair.ui.hotkeys import hotkeys
 from clair.ui.layout import column, current_theme, guard, header
-from clair.ui.lesson_answer import show_answer
+from clair.ui.lesson_answer import hide_button, show_answer, show_on_stage
 from clair.ui.lesson_look import look, prose
 from clair.ui.lesson_map import lesson_map
 from clair.ui.lesson_steps import ask, explore, settings_words
+from clair.ui.present import presenting
 
 guard()
 place = lessons.here()
@@ -18,19 +19,24 @@ step, theme = place.step, current_theme()
 before, after = lessons.neighbour(place, -1), lessons.neighbour(place, 1)
 look(theme)
 
-with column(920):
-    lesson_map(place, lessons.seen(), lessons.go)
+on_stage, told = presenting(), lessons.revealed(place)
+with st.container() if on_stage and told else column(920):
+    if not on_stage:
+        lesson_map(place, lessons.seen(), lessons.go)
     st.caption(f"{place.course.title}, step {place.number} of {len(place.course.steps)}")
     header(step.title)
-    prose(step.text)
-    st.header(step.question, anchor=False)
-    if lessons.revealed(place):
-        show_answer(place, theme)
+    if on_stage and told:
+        show_on_stage(place, theme)
     else:
-        with st.container(key="lesson_ask"):
-            ask(place)
+        prose(step.text)
+        st.header(step.question, anchor=False)
+        if told:
+            show_answer(place, theme)
+        else:
+            with st.container(key="lesson_ask"):
+                ask(place)
     words = settings_words(step)
-    if words:
+    if words and not on_stage:
         st.caption(f"Settings of this step: {words}. All else as the lab opens.")
     with st.container(
         horizontal=True,
@@ -48,6 +54,8 @@ with column(920):
             args=("back",),
         )
         explore(place)
+        if on_stage and told:
+            hide_button(place)
         same = after is not None and after.course_key == place.course_key
         st.button(
             "Next" if same or after is None else f"Next: {after.course.title}",

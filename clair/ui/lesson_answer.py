@@ -6,27 +6,31 @@ import html
 
 import streamlit as st
 
+from clair.figures.base import Chart
+from clair.figures.lessons import step_chart
 from clair.lessons.course import Number
 from clair.lessons.quantities import QUANTITIES
 from clair.palette import ThemeName
 from clair.ui import copying, lessons, results
+from clair.ui.glossary import marked
 from clair.ui.lab_views import VIEWS
 from clair.ui.lesson_look import prose
 from clair.ui.lesson_steps import answer, evidence
 from clair.ui.lessons import Place
+from clair.ui.results import show_chart
 
 
 def show_answer(place: Place, theme: ThemeName) -> None:
     """The prediction against the number, why it is so, and what to look for in which chart."""
-    value = answer(place)
-    marks = _options(place, value) if place.step.number is None else _line(place, value)
-    word, said = verdict(place, value)
-    # Its own live region: a screen reader says the answer when it comes.
-    st.html(
-        f'{marks}<div class="lesson-answer" role="status"><p class="word">{word}</p>'
-        f"<p>{said}</p></div>"
-    )
+    _told(place)
     prose(place.step.why)
+    hide_button(place)
+    prose(place.step.look_for, before="Look for")
+    _chart(place, theme)
+
+
+def hide_button(place: Place) -> None:
+    """Button that takes the answer away again."""
     st.button(
         "Hide the answer",
         key=f"lesson_hide_{place.word}",
@@ -36,8 +40,39 @@ def show_answer(place: Place, theme: ThemeName) -> None:
         on_click=lessons.hide,
         args=(place,),
     )
-    prose(place.step.look_for, before="Look for")
-    _chart(place, theme)
+
+
+def show_on_stage(place: Place, theme: ThemeName) -> None:
+    """The answer, and beside it the one chart that shows it: nothing has to be scrolled."""
+    left, right = st.columns([2, 3], gap="large")
+    with left, st.container(key="lesson_stage"):
+        st.html(f'<h2 class="lesson-question">{marked(place.step.question)}</h2>')
+        _told(place)
+        prose(place.step.look_for, before="Look for")
+        prose(place.step.why)
+    with right:
+        show_chart(main_chart(place, theme), "lesson_stage_chart")
+
+
+def main_chart(place: Place, theme: ThemeName) -> Chart:
+    """The chart that a step is about."""
+    found = evidence(place)
+    if place.course.source == "lab":
+        return step_chart(place.step.view, found, theme)
+    measure = next(iter(copying.measures(found).items()))
+    return step_chart(place.step.view, found, theme, measure)
+
+
+def _told(place: Place) -> None:
+    """Where the prediction lies beside the number, and the two in words."""
+    value = answer(place)
+    marks = _options(place, value) if place.step.number is None else _line(place, value)
+    word, said = verdict(place, value)
+    # Its own live region: a screen reader says the answer when it comes.
+    st.html(
+        f'{marks}<div class="lesson-answer" role="status"><p class="word">{word}</p>'
+        f"<p>{said}</p></div>"
+    )
 
 
 def verdict(place: Place, value: float) -> tuple[str, str]:

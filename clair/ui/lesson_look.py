@@ -65,4 +65,15 @@ def look(theme: ThemeName) -> None:
 .lesson-answer p {{ margin: 0; }}
 .lesson-answer .word {{ color: {words}; font-weight: 650; margin-bottom: .25rem; }}
 .lesson-answer strong {{ font-size: 1.5rem; font-weight: 650; }}
+.lesson-question {{ font: 600 1.35rem/1.3 SourceSerifFour, serif !important;
+  padding: 0 !important; }}
+.st-key-lesson_stage {{ gap: .8rem; }}
+.st-key-lesson_stage .other {{ display: none; }}
+.st-key-lesson_stage .lesson-line {{ padding-top: 1.9rem; }}
+.st-key-lesson_stage .lesson-line .track {{ margin-bottom: 1.5rem; }}
+.st-key-lesson_stage .lesson-text {{ font-size: 1.05rem; line-height: 1.5; }}
+.st-key-lesson_stage .lesson-answer {{ font-size: 1.1rem; line-height: 1.45; margin-top: .6rem;
+  padding: .6rem 1rem; }}
+.st-key-lesson_stage .lesson-options {{ font-size: 1rem; gap: .35rem; }}
+.st-key-lesson_stage .lesson-options div {{ padding: .3rem .8rem; }}
 </style>""")

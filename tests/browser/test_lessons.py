@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from clair.lessons.course import courses
+
+WORDS = [f"{key}.{n + 1}" for key, c in courses().items() for n in range(len(c.steps))]
+# How far the page is too tall, and where the lowest thing on it ends.
+HEIGHT = """() => {
+  const main = document.querySelector('[data-testid=stMain]')
+  const ends = [...main.querySelectorAll('p, button, .plot, label')]
+    .filter((one) => one.offsetParent).map((one) => one.getBoundingClientRect().bottom)
+  return [main.scrollHeight - main.clientHeight, Math.max(...ends)]
+}"""
+
 
 def title(page: Any) -> str:
     """The heading of the step."""
@@ -117,3 +128,36 @@ def test_a_lesson_fits_a_phone(server: Any, visit: Callable[..., Any]) -> None:
         visitor.idle()
         over = "e => e.scrollWidth - e.clientWidth"
         assert page.locator("[data-testid=stMain]").evaluate(over) <= 0
+
+
+def test_on_stage_every_step_fits_the_screen_before_and_after_the_reveal(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, viewport={"width": 1920, "height": 1080})
+    page = visitor.go("/lessons?present=1")
+    for word in WORDS:
+        key, number = word.split(".")
+        page.wait_for_url(f"**/lessons?*course={key}&step={number}*")
+        visitor.idle()
+        assert title(page) == courses()[key].steps[int(number) - 1].title
+        over, lowest = page.evaluate(HEIGHT)
+        assert over <= 0 and lowest <= 1080, (word, "asked", over, lowest)  # noqa: PT018
+        # the longest form of the answer: with a prediction
+        if page.get_by_role("radio").count():
+            page.locator("[role=radiogroup] label").last.click()
+            visitor.idle()
+            page.get_by_role("button", name="Check my prediction").click()
+        else:
+            page.keyboard.press("Enter")
+        page.wait_for_selector(".lesson-answer")
+        page.wait_for_selector(".clair-chart .main-svg")
+        visitor.idle()
+        assert page.locator(".clair-chart").count() == 1
+        over, lowest = page.evaluate(HEIGHT)
+        assert over <= 0 and lowest <= 1080, (word, "told", over, lowest)  # noqa: PT018
+        page.keyboard.press("PageDown")
+    # an answer stays told, and nothing of the page for readers is on stage
+    assert page.get_by_role("navigation", name="Lessons").count() == 0
+    assert page.get_by_text("Settings of this step").count() == 0
+    page.keyboard.press("Escape")
+    page.get_by_role("navigation", name="Lessons").wait_for()
