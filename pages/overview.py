@@ -83,6 +83,7 @@ with column():
             show(control)
     chosen = read(overview.CONTROLS)
     values = overview.lab_values(chosen)
+    st.html(f"<style>{overview.phone_css(values['clients'])}</style>")
     reason = lab.obstacle(values)
     result = None if reason is not None else lab.solve(lab.scenario_of(values))
     take = None if result is None else overview.take_of(result, chosen)
@@ -112,7 +113,7 @@ with column():
         icon=":material/school:",
     )
     st.button(
-        "Present it to a board: five hospitals, nine slides, no formulas",
+        "Present it to a board: nine slides, no formulas",
         key="overview_board",
         type="tertiary",
         icon=":material/slideshow:",

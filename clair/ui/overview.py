@@ -51,6 +51,27 @@ somebody had told the server who they are: what it still lacks is due to clients
 """
 
 
+# On a phone tiles stay wide enough to be told apart; many of them scroll sideways, and a line says
+# so. plotly.js would keep a finger on the drawing to itself.
+_PHONE_CSS = """
+@media (max-width: 640px) {
+  .st-key-overview_split { overflow-x: auto; scrollbar-width: thin; }
+  .st-key-overview_split .clair-chart { min-width: WIDTHrem; }
+  .st-key-overview_split .nsewdrag { pointer-events: none !important; }
+  .st-key-overview_split::before { content: "HINT"; position: sticky; left: 0;
+    font-size: 0.875rem; }
+}
+.st-key-overview_board button, .st-key-overview_board button p { text-align: left; }
+"""
+_TILE = 2.2  # rem
+
+
+def phone_css(n_clients: int) -> str:
+    """Style of the opening picture and of the link to the board story on a narrow screen."""
+    hint = "The strips go on to the right." if n_clients > 10 else ""
+    return _PHONE_CSS.replace("WIDTH", f"{_TILE * n_clients:g}").replace("HINT", hint)
+
+
 @dataclass(frozen=True)
 class Limit:
     """Something CLAIR cannot do, and the preset of the lab that shows it."""

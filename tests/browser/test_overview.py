@@ -61,3 +61,34 @@ def test_presets_open_the_lab_whatever_was_set_there(
     visitor.idle()
     assert "flagged all 5 poisoned clients" in sentence(page)
     assert "?" not in page.url
+
+
+TILES = """() => {
+  const box = document.querySelector('.st-key-overview_split')
+  const main = document.querySelector('[data-testid=stMain]')
+  const strip = document.querySelector('.main-svg image').getBoundingClientRect()
+  return { strip: strip.width, hidden: box.scrollWidth - box.clientWidth,
+    hint: getComputedStyle(box, '::before').content, wide: main.scrollWidth - innerWidth }
+}"""
+
+
+def test_tiles_can_be_told_apart_on_a_phone(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport={"width": 390, "height": 844}, has_touch=True)
+    for n, scrolls in ((8, False), (20, True), (40, True)):
+        page = visitor.go(f"/?demo_clients={n}")
+        page.wait_for_function("() => document.querySelectorAll('.main-svg image').length === 3")
+        page.wait_for_timeout(300)
+        seen = page.evaluate(TILES)
+        assert seen["strip"] / n > 30, n
+        assert seen["wide"] == 0, n
+        assert (seen["hidden"] > 1) == scrolls, n
+        assert ("to the right" in seen["hint"]) == scrolls, n
+    # A finger meets nothing that keeps it, and a label on two lines stays at its icon.
+    page.locator(".st-key-overview_split").scroll_into_view_if_needed()
+    met = """() => {
+      const box = document.querySelector('.main-svg image').getBoundingClientRect()
+      return document.elementFromPoint(box.left + 100, box.top + 20).matches('.drag')
+    }"""
+    assert page.evaluate(met) is False
+    label = page.get_by_role("button", name="Present it to a board").locator("p")
+    assert label.evaluate("(e) => getComputedStyle(e).textAlign") == "left"
