@@ -14,7 +14,13 @@ MODULES = {
     for path in sorted((ROOT / "clair").rglob("*.py"))
 }
 #: What stands at the outer edge besides the app: command lines and the files they write.
-EDGE = {"clair.__main__", "clair.audit_cli", "clair.board_cli", "clair.simulate_cli"}
+EDGE = {
+    "clair.__main__",
+    "clair.audit_cli",
+    "clair.board_cli",
+    "clair.simulate_cli",
+    "clair.theory_cli",
+}
 HEAVY = {"torch", "transformers", "peft"}
 
 

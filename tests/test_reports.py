@@ -32,6 +32,7 @@ from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
 from clair.reports.recipe import Recipe, literal
 from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
 from clair.reports.studies import (
+    REMEDY_NAMES,
     blind_study,
     certificate_study,
     gain_study,
@@ -183,6 +184,25 @@ def test_simulate_names_the_option_that_is_wrong(arguments, words, capsys):
     streams = capsys.readouterr()
     assert words in streams.err
     assert streams.out == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["stable", "--values", "0.1,x"], "must be numbers between commas, got '0.1,x'"),
+        (["phase", "--x", "noise=0.2,0.1", "--y", "rank=1,2"], "must increase"),
+        (["phase", "--x", "color=1", "--y", "rank=1,2"], "axis must be"),
+        (["certificate"], "--lam"),
+        (["stable", "--values", "0.1", "--poisoned", "0.6"], "--poisoned must be in [0, 0.5)"),
+    ],
+)
+def test_theory_names_the_option_that_is_wrong(arguments, words, capsys):
+    try:
+        code = main(["theory", *arguments])
+    except SystemExit as end:  # what the parser itself refuses
+        code = end.code
+    assert code == 2
+    assert words in capsys.readouterr().err
 
 
 TASKS = {
@@ -445,11 +465,13 @@ def a_study(section: str, tmp_path: Path) -> tuple[Study, Any]:
         gained = gain(SPEC, "n_clients", (6, 9), trials=2)
         return gain_study(SPEC, "n_clients", gained), gained
     found = {key: remedy(SPEC, key, trials=1) for key in REMEDIES}
-    return blind_study(SPEC, found, {key: key for key in REMEDIES}), found
+    return blind_study(SPEC, found, REMEDY_NAMES), found
 
 
 @pytest.mark.parametrize("section", SECTION.ids)
-def test_snippet_of_a_theory_section_gives_the_same_numbers(section, tmp_path, monkeypatch):
+def test_snippet_and_command_of_a_theory_section_give_the_same_numbers(
+    section, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path / "other"))
     study, result = a_study(section, tmp_path)
     names, printed = run_snippet(study.recipe.python)
@@ -460,6 +482,9 @@ def test_snippet_of_a_theory_section_gives_the_same_numbers(section, tmp_path, m
     assert_same(again, result)
     rows = study_json(study, "said", {})["rows"]
     assert len(rows) == len(study.table.rows) > 1
+    written = run_command(study.recipe.command, tmp_path / "out.json", capsys)
+    assert json.dumps(written["rows"]) == json.dumps(rows)  # as text, for what is not a number
+    assert written["section"] == section
     report = study_report(study, "said", "what *this* is", (), Screen())
     page = to_html(report)
     assert "said" in parsed(page).text

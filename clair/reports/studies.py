@@ -9,7 +9,8 @@ import numpy as np
 
 from clair.baselines import METHODS
 from clair.figures.phase import AXIS_TITLES
-from clair.reports.recipe import Recipe, call, differing, literal
+from clair.reports.recipe import Recipe, call, command, differing, literal
+from clair.reports.scenario import PROBLEM_OPTIONS
 from clair.reports.tables import table
 from clair.reports.theory import Study
 from clair.sweeps.grid import SweepResult
@@ -19,16 +20,36 @@ from clair.theory.lam_path import LamPath, Proof
 
 _NOTE = (
     "The same seed and settings give the same numbers; another processor or another version of "
-    "numpy may change their last digits. For a shell: save it as `study.py`, run `python study.py`."
+    "numpy may change their last digits. With `--json FILE` the command writes every digit."
 )
+#: What is tried against a blind spot, by key of `clair.theory.curves.REMEDIES`.
+REMEDY_NAMES: dict[str, str] = {
+    "none": "CLAIR as it is",
+    "screen": "coefficient screen",
+    "clients": "more clients",
+    "rank": "one direction less",
+    "norms": "contamination norms",
+}
 
 
 def _spec(spec: ProblemSpec) -> str:
     return call("spec = clair.ProblemSpec", **differing(spec, ProblemSpec()))
 
 
-def _recipe(imports: str, *lines: str) -> Recipe:
-    return Recipe("\n".join(["import clair", imports, "", *lines]), "", _NOTE)
+def _recipe(imports: str, *lines: str, shell: str) -> Recipe:
+    return Recipe("\n".join(["import clair", imports, "", *lines]), shell, _NOTE)
+
+
+def _shell(section: str, spec: ProblemSpec, **own: Any) -> str:
+    """The command of a section: its own options, then what differs of the problem."""
+    options = {f"--{name}": _listed(value) for name, value in own.items()}
+    problem = differing(spec, ProblemSpec())
+    options |= {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
+    return command("python", "-m", "clair", "theory", section, options=options)
+
+
+def _listed(value: Any) -> Any:
+    return ",".join(map(repr, value)) if isinstance(value, tuple) else value
 
 
 def window_study(spec: ProblemSpec, path: LamPath) -> Study:
@@ -61,6 +82,7 @@ def window_study(spec: ProblemSpec, path: LamPath) -> Study:
             call("path = lam_path", "clair.sample_problem(spec)", literal(lams)),
             "for point in path.points:",
             '    print(f"{point.lam:.6f} {point.error:.6g} {point.exact}")',
+            shell=_shell("window", spec, values=lams),
         ),
     )
 
@@ -100,6 +122,7 @@ def certificate_study(spec: ProblemSpec, problem: Problem, proof: Proof) -> Stud
             f"proof = certificate_at(clair.sample_problem(spec), {literal(proof.point.lam)})",
             "print(proof.holds, proof.certificate.dual_feasibility, "
             "proof.certificate.spectral_norm)",
+            shell=_shell("certificate", spec, lam=proof.point.lam),
         ),
     )
 
@@ -116,6 +139,10 @@ def phase_study(result: SweepResult) -> Study:
     usual = {"trials": 10, "method": "residual"}
     chosen = {key: getattr(config, key) for key in usual if getattr(config, key) != usual[key]}
     axes = [f"Axis({literal(axis.name)}, {literal(axis.values)})" for axis in (config.x, config.y)]
+    shell_axes = {
+        side: f"{axis.name}={_listed(axis.values)}"
+        for side, axis in (("x", config.x), ("y", config.y))
+    }
     return Study(
         "phase",
         "Where CLAIR succeeds, and where it stops",
@@ -139,6 +166,7 @@ def phase_study(result: SweepResult) -> Study:
             call("config = SweepConfig", "spec", *axes, **chosen),
             "result = run_sweep(config)",
             "print(result.exact.mean(axis=2))",
+            shell=_shell("phase", config.base, **{**shell_axes, **chosen}),
         ),
     )
 
@@ -177,6 +205,7 @@ def stable_study(spec: ProblemSpec, curves: Stability) -> Study:
             call("curves = stability", "spec", literal(tuple(map(float, curves.noise)))),
             "for route, error in curves.error.items():",
             "    print(route, error)",
+            shell=_shell("stable", spec, values=tuple(map(float, curves.noise))),
         ),
     )
 
@@ -184,6 +213,7 @@ def stable_study(spec: ProblemSpec, curves: Stability) -> Study:
 def sets_study(spec: ProblemSpec, name: str, curves: Separation) -> Study:
     """Scores of the two kinds of client, a row a problem."""
     n, trials = curves.exact.shape
+    levels = tuple(map(float, curves.values))
     rows = [
         (
             curves.values[i],
@@ -220,10 +250,11 @@ def sets_study(spec: ProblemSpec, name: str, curves: Separation) -> Study:
                 "curves = separation",
                 "spec",
                 literal(name),
-                literal(tuple(map(float, curves.values))),
+                literal(levels),
                 trials=trials,
             ),
             "print(curves.exact.mean(axis=1), curves.predicted)",
+            shell=_shell("sets", spec, along=name, values=levels, trials=trials),
         ),
     )
 
@@ -267,6 +298,7 @@ def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
             call("curves = gain", "spec", literal(name), literal(values), trials=trials),
             "for method, error in curves.measured.items():",
             "    print(method, error.mean(axis=1))",
+            shell=_shell("gain", spec, along=name, values=values, trials=trials),
         ),
     )
 
@@ -303,5 +335,6 @@ def blind_study(
             f"remedies = {{key: remedy(spec, key, trials={trials}) for key in REMEDIES}}",
             "for key, tried in remedies.items():",
             "    print(key, tried.found.mean(), tried.wrong.mean(), tried.wrong_clean.mean())",
+            shell=_shell("blind", spec, trials=trials),
         ),
     )

@@ -11,7 +11,7 @@ import streamlit as st
 from clair.figures.base import Chart
 from clair.figures.noise import remedy_chart, remedy_words
 from clair.palette import ThemeName
-from clair.reports.studies import blind_study
+from clair.reports.studies import REMEDY_NAMES, blind_study
 from clair.synthetic import ProblemSpec
 from clair.theory.curves import MAX_CLIENTS, REMEDIES, Remedy, remedy
 from clair.theory.predictions import score_model
@@ -20,13 +20,6 @@ from clair.ui.layout import sentence
 from clair.ui.results import show_chart
 from clair.ui.theory import BLIND, claims, intro, spec_of, staged, take_of, tools
 
-NAMES: dict[str, str] = {
-    "none": "CLAIR as it is",
-    "screen": "coefficient screen",
-    "clients": "more clients",
-    "rank": "one direction less",
-    "norms": "contamination norms",
-}
 INTRO = """
 CLAIR looks at *where* an update points, not at what it does there. What an attacker hides inside
 the shared subspace, behind a second group of nearly the same size, or under everybody's noise, it
@@ -77,12 +70,12 @@ def blind(values: dict[str, Any], theme: ThemeName) -> None:
     case = values[BLIND.key] = show(BLIND, label=False)
     spec = case_spec(values, case)
     remedies = {key: _remedy(spec, key) for key in REMEDIES}
-    words = remedy_words(remedies, NAMES)
-    said, study = f"{words[0].upper()}{words[1:]}.", blind_study(spec, remedies, NAMES)
+    words = remedy_words(remedies, REMEDY_NAMES)
+    said, study = f"{words[0].upper()}{words[1:]}.", blind_study(spec, remedies, REMEDY_NAMES)
     about = f"{INTRO} {STORIES[case]}"
 
     def draw(paper: ThemeName) -> tuple[Chart, ...]:
-        return (remedy_chart(remedies, NAMES, paper),)
+        return (remedy_chart(remedies, REMEDY_NAMES, paper),)
 
     with head:
         sentence(said)
