@@ -94,6 +94,8 @@ def go(changes: Mapping[str, int]) -> None:
     for control in CONTROLS:
         if control.key in changes:
             _set(control, changes[control.key])
+    # The address that came with the press may be older than the mode, too.
+    set_presenting(presenting())
     # A step is sent even where the address says it already: the browser may hold a later one.
     _write(_latest(), always=_latest() != before)
 

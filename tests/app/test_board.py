@@ -89,6 +89,20 @@ def test_other_hospitals_are_drawn_on_the_slide_and_at_the_end_the_story_starts_
     assert 'data-slide="team"' in drawn(app)
 
 
+def test_a_step_does_not_undo_that_the_stage_was_left_or_entered() -> None:
+    app = opened(slide="3", present="1")
+    app.button(key="board_present").click().run()
+    app.query_params["present"] = "1"  # the browser has not heard yet
+    app.button(key="board_next").click().run()
+    assert address(app) == {"slide": "4"}
+    assert app.title
+    app.button(key="board_present").click().run()
+    del app.query_params["present"]
+    app.button(key="board_next").click().run()
+    assert address(app) == {"slide": "5", "present": "1"}
+    assert not app.title
+
+
 def test_an_address_without_a_press_is_where_to_go() -> None:
     app = opened(slide="3")
     app.button(key="board_next").click().run()
