@@ -262,7 +262,7 @@ def test_every_number_said_about_errors_is_drawn_on_its_slide(draw: int) -> None
 def test_how_many_gain_is_counted_of_the_changes_listed(story: Story) -> None:
     words = gain(story).text[0]
     for k, change in story.changes.items():
-        assert f"{k + 1}: \u2212{-change:.0f}\u00a0%" in words
+        assert f"{k + 1}:\u00a0\u2212{-change:.0f}\u00a0%" in words
     worse = np.array([0.5, 1.2, 0.9, 0.8])
     accuracy = story.main.accuracy | {
         "local": HeldOutError(excess=np.ones(4), squared=np.ones(4)),

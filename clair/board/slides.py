@@ -168,7 +168,7 @@ def _better_off(story: Story) -> str:
     change = story.changes
     n, better = len(change), sum(value < 0 for value in change.values())
     each = ", ".join(
-        f"{'' if i else 'hospital '}{k + 1}: {_signed(value)}"
+        f"{'' if i else 'hospital '}{k + 1}:\u00a0{_signed(value)}"
         for i, (k, value) in enumerate(change.items())
     )
     if better == n:

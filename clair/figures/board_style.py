@@ -11,7 +11,7 @@ from clair.palette import PAPERS, ThemeName, method_style, role_style, with_alph
 _CSS = """
 .deck { container-type: inline-size; font-family: Inter, sans-serif; color: var(--ink); }
 :where(.deck) * { box-sizing: border-box; }
-.deck :is(p, h1, h2) { margin: 0; padding: 0; }
+.deck :is(p, h1, h2) { margin: 0; padding: 0; text-wrap: pretty; }
 .slide { font-size: clamp(15px, 1.62cqi, 19px); line-height: 1.5; display: grid; gap: 1.1em 3em;
   grid-template-columns: minmax(17em, 5fr) 9fr; grid-template-rows: auto 1fr auto;
   align-items: start; min-height: 27em; --tall: 12em; border: 1px solid var(--grid);

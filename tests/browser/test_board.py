@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -176,6 +178,53 @@ def test_other_presses_on_a_slow_line_leave_the_slide_as_it_is(
     page.reload()
     visitor.idle()
     assert page.locator(".slide").get_attribute("data-slide") == "remember"
+
+
+def reach(page: Any, label: str) -> None:
+    """Move the focus to a button with the Tab key alone; it must be seen to be there."""
+    focused = (
+        "() => document.activeElement.matches('button') ? document.activeElement.innerText : ''"
+    )
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if label in page.evaluate(focused):
+            break
+    assert label in page.evaluate(focused)
+    page.wait_for_timeout(300)
+    style = page.evaluate(
+        "() => { const s = getComputedStyle(document.activeElement);"
+        " return [s.outlineStyle, s.boxShadow] }"
+    )
+    assert style != ["none", "none"]
+
+
+def test_the_story_is_told_by_keyboard_alone(
+    server: Any, visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    visitor = visit(server, viewport=FULL_HD)
+    page = visitor.go("/board")
+    press(visitor, "p")
+    seen = [headline(page)] + [press(visitor, "ArrowRight") for _ in SLIDES[1:]]
+    assert len(set(seen)) == len(SLIDES)
+    assert page.get_by_text("Take it away").count() == 0  # nothing beside the slide on stage
+    press(visitor, "Home")
+    reach(page, "Draw other hospitals")
+    press(visitor, "Enter")
+    assert address(page) == {"draw": "1", "present": "1"}
+    press(visitor, "PageDown")
+    assert address(page) == {"draw": "1", "present": "1", "slide": "2"}
+    press(visitor, "Escape")
+    reach(page, "Take it away")
+    page.keyboard.press("Enter")
+    page.get_by_text("To send or print").wait_for()
+    reach(page, "Report")
+    with page.expect_download() as caught:
+        page.keyboard.press("Enter")
+    assert caught.value.suggested_filename == "clair-board-draw-1.html"
+    caught.value.save_as(tmp_path / "story.html")
+    text = (tmp_path / "story.html").read_text(encoding="utf-8")
+    assert f"{server.url}/board?draw=1" in text
+    assert f"2. {headline(page)}" in html.unescape(text)
 
 
 def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., Any]) -> None:
