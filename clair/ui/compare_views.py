@@ -19,7 +19,7 @@ from clair.ui import compare, lab
 from clair.ui.compare import Setting, Side
 from clair.ui.glossary import marked
 from clair.ui.present import part, presenting
-from clair.ui.results import show_chart
+from clair.ui.results import found_metric, show_chart
 from clair.ui.state import open_screen
 
 _NUMBERS: tuple[tuple[str, str, str], ...] = (
@@ -97,14 +97,7 @@ def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
     own = results[side]
     alone, scores = len(results) == 1, own.detection
     grid = st.grid(2, min_column_width=130)
-    grid.metric(
-        "Poisoned found",
-        f"{scores.n_correct} of {scores.n_contaminated}",
-        f"{scores.false_alarms} false alarms",
-        delta_color="off",
-        delta_arrow="off",
-        help="A false alarm is an honest client that was flagged.",
-    )
+    found_metric(grid, scores)
     a, b = results.get("a", own), results.get("b", own)
     rivals = same_problem(a, b)  # else an error tells of the problem, and no colour says better
     rows = {row.key: row for row in contests(a, b)}

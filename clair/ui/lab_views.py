@@ -16,7 +16,7 @@ from clair.narrative import amount, clients_list, times
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
 from clair.ui.present import presenting
-from clair.ui.results import show_chart
+from clair.ui.results import found_metric, show_chart
 from clair.ui.stepper import stepper
 
 View = Callable[[ScenarioResult, ThemeName], None]
@@ -27,14 +27,7 @@ def headline_numbers(result: ScenarioResult) -> None:
     scores, fitted = result.detection, result.fit
     chosen, local = result.error_of(result.chosen), result.error_of("local")
     grid = st.grid(4, min_column_width=150)
-    grid.metric(
-        "Poisoned found",
-        f"{scores.n_correct} of {scores.n_contaminated}",
-        f"{scores.false_alarms} false alarms",
-        delta_color="off",
-        delta_arrow="off",
-        help="A false alarm is an honest client that was flagged.",
-    )
+    found_metric(grid, scores)
     grid.metric(
         "Honest clients' error",
         amount(chosen.mean),

@@ -27,7 +27,7 @@ from clair.tasks.task_result import means_of
 from clair.ui import regression
 from clair.ui.parcels import of_task
 from clair.ui.present import part, presenting
-from clair.ui.results import comparison_panel, show_chart, verdict_panel
+from clair.ui.results import comparison_panel, found_metric, show_chart, verdict_panel
 from clair.ui.takeaway import TakeAway, screen_of
 
 
@@ -35,14 +35,7 @@ def headline_numbers(result: RegressionResult) -> None:
     """Four numbers that every view is about."""
     scores, means = result.detection, means_of(result.accuracy, "excess")
     grid = st.grid("auto", min_column_width=150)
-    grid.metric(
-        "Poisoned found",
-        f"{scores.n_correct} of {scores.n_contaminated}",
-        f"{scores.false_alarms} false alarms",
-        delta_color="off",
-        delta_arrow="off",
-        help="A false alarm is an honest client that was flagged.",
-    )
+    found_metric(grid, scores)
     grid.metric(
         "Error with CLAIR",
         amount(means["clair"]),

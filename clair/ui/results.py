@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import Measure, method_comparison
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import task_verdicts
+from clair.metrics import DetectionScores
 from clair.palette import ThemeName, role_style
 from clair.reports.tasks import Finished
 from clair.tasks import Sample
@@ -37,6 +39,18 @@ def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None
     st.markdown(f"**{plain(chart.title)}**")
     draw(chart, key, on_click=on_click)
     st.caption(marked(chart.caption), unsafe_allow_html=True)
+
+
+def found_metric(place: DeltaGenerator, scores: DetectionScores) -> None:
+    """How many of the poisoned clients were found, and how many honest ones flagged."""
+    place.metric(
+        "Poisoned found",
+        f"{scores.n_correct} of {scores.n_contaminated}",
+        f"{scores.false_alarms} false alarms",
+        delta_color="off",
+        delta_arrow="off",
+        help="A false alarm is an honest client that was flagged.",
+    )
 
 
 def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: bool) -> None:
