@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_course
+from clair.lessons.progress import read, written
 from clair.lessons.quantities import QUANTITIES, without_honest
 from clair.scenario import Scenario, run_scenario
 from clair.synthetic import ProblemSpec
@@ -269,3 +270,44 @@ def test_next_and_back_run_through_all_courses() -> None:
         walked.append(place)
     assert walked == PLACES
     assert neighbour(PLACES[0], -1) is None
+
+
+def test_every_prediction_survives_an_address() -> None:
+    guesses, told = {}, set()
+    for place in PLACES:
+        number = place.step.number
+        guesses[place.course_key, place.number] = float(
+            len(place.step.choices) - 1 if number is None else number.high
+        )
+        told.add((place.course_key, place.number))
+    word = written(guesses, told)
+    assert re.fullmatch(r"[\w.~-]+", word), "characters that an address keeps as they are"
+    assert read(word) == (guesses, told)
+    assert len(word) < 400
+    assert read("") == ({}, set())
+    assert written({("liars", 1): None}, set()) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "liars.1-10~",  # beyond the slider
+        "liars.1-2.5~",  # between two of its places
+        "liars.3-4~",  # no such choice
+        "liars.3-1.5~",
+        "liars.1--1~",
+        "liars.1-nan~",
+        "liars.1-1e9~",
+        "liars.1-٢~",
+        "liars.0-1~",
+        "liars.5-1~",
+        "nobody.1-1~",
+        "<script>alert(1)</script>",
+        "_-_~_.",
+        "liars.1" * 100_000,
+    ],
+)
+def test_what_an_address_cannot_mean_is_passed_over(text: str) -> None:
+    guesses, told = read(f"{text}_averaging.1-2")
+    assert guesses == ({("averaging", 1): 2.0} if len(text) < 1000 else {})
+    assert told <= {("liars", 1), ("liars", 3)}

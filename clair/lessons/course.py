@@ -107,6 +107,14 @@ class Step:
         """Index of the choice whose range holds `value`."""
         return next(i for i, choice in enumerate(self.choices) if value < choice.below)
 
+    def allows(self, prediction: float) -> bool:
+        """Whether a prediction can be made here: one of the choices, or a place of the slider."""
+        if self.number is None:
+            return prediction in range(len(self.choices))
+        steps = (prediction - self.number.low) / self.number.step
+        inside = self.number.low <= prediction <= self.number.high
+        return inside and abs(steps - round(steps)) < 1e-6
+
     def fits(self, prediction: float, value: float) -> bool:
         """Whether a prediction agrees with the computed `value`.
 

@@ -16,6 +16,8 @@ const OWN_KEYS = [
     "menuitem", "grid", "tree", "spinbutton", "textbox", "searchbox", "dialog",
   ].map((role) => `[role=${role}]`),
 ].join(",")
+const RADIO = "input[type=radio], [role=radio], [role=radiogroup]"
+const RADIO_KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", " "]
 const PRESSED_BY_SPACE = "button, a[href], summary, [role=button], [role=link], [role=switch]"
 const listening = new WeakMap()
 
@@ -31,13 +33,28 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (name === undefined || event.defaultPrevented || event.repeat || event.isComposing) return
     if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return
     const path = event.composedPath().filter((part) => part instanceof Element)
-    if (path.some((part) => part.matches(OWN_KEYS))) return
+    const uses = (part) => part.matches(RADIO)
+      ? RADIO_KEYS.includes(event.key) : part.matches(OWN_KEYS)
+    if (path.some(uses)) return
     const presses = event.key === " " || event.key === "Enter"
     if (presses && path.some((part) => part.matches(PRESSED_BY_SPACE))) return
     event.preventDefault()
     now.setTriggerValue("pressed", name)
   }
+  // Who chooses with the mouse does not need the focus on the choice; the arrows are free again.
+  let byPointer = false
+  const hold = (event) => { byPointer = event.type === "pointerdown" }
+  const leave = ({ target }) => {
+    const chosen = target instanceof Element && target.matches("input[type=radio]")
+    if (byPointer && chosen && "ArrowRight" in now.data) setTimeout(() => target.blur())
+  }
+  document.addEventListener("pointerdown", hold, true)
+  document.addEventListener("keydown", hold, true)
+  document.addEventListener("focusin", leave)
   now.stop = () => {
+    document.removeEventListener("pointerdown", hold, true)
+    document.removeEventListener("keydown", hold, true)
+    document.removeEventListener("focusin", leave)
     document.removeEventListener("keydown", press)
     listening.delete(parentElement)
   }
@@ -61,7 +78,8 @@ def hotkeys(
 
     Keys are left alone while something has the focus that uses them itself (a text field, slider,
     row of options, tab, menu or dialog), with a modifier such as Ctrl or Shift, and while held
-    down. The space bar and Enter still press a focused button or link.
+    down. The space bar and Enter still press a focused button or link. Where the arrows are bound,
+    a radio button chosen with the mouse gives the focus up; chosen by key, it keeps the arrows.
 
     Parameters
     ----------

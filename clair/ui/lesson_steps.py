@@ -146,5 +146,5 @@ def explore(place: Place) -> None:
         icon=":material/science:",
         help=hint,
         on_click=open_screen,
-        args=(page, controls, values, {LESSON: place.word}),
+        args=(page, controls, values, {LESSON: place.word} | lessons.said()),
     )

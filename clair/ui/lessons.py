@@ -1,7 +1,7 @@
 """Where a visitor is in the lessons, what was predicted, and the way out and back again.
 
 The place is in the address (``course=liars&step=2``) and in the session, which a bare address falls
-back to. Predictions live as long as the session.
+back to. So are the predictions and the answers shown (``said=liars.1-7~``), for a reload.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import streamlit as st
 
 from clair.lessons.course import Course, Step, courses
+from clair.lessons.progress import read, written
 
 PAGE = "pages/lessons.py"
-COURSE, STEP, LESSON = "course", "step", "lesson"
+COURSE, STEP, LESSON, SAID = "course", "step", "lesson", "said"
 
 # Names in the session state: the latest place; predictions and reveals by place.
 _PLACE = "_lesson_place"
@@ -60,11 +61,16 @@ def place_of(course: str | None, number: str | None) -> Place:
 
 def here() -> Place:
     """Where the visitor is; corrects the address."""
+    _remember()
     if COURSE in st.query_params or STEP in st.query_params:
         place = place_of(st.query_params.get(COURSE), st.query_params.get(STEP))
     else:
         place = st.session_state.get(_PLACE) or place_of(None, None)
-    go(place)
+    st.session_state[_PLACE] = place
+    # What was said since is not written over an address from the browser's history: that would add
+    # an address to the history, and nobody could go back beyond it.
+    if any(st.query_params.get(key) != value for key, value in place.address.items()):
+        _write(place)
     # The browser's Back brings the parameter of the page that was left with it.
     if LESSON in st.query_params:
         del st.query_params[LESSON]
@@ -74,8 +80,35 @@ def here() -> Place:
 def go(place: Place) -> None:
     """Make `place` the current one; a callback too."""
     st.session_state[_PLACE] = place
-    if any(st.query_params.get(key) != value for key, value in place.address.items()):
-        st.query_params.update(place.address)
+    _write(place)
+
+
+def said() -> dict[str, str]:
+    """Predictions and shown answers as parameters of an address; empty without any."""
+    guesses = {(p.course_key, p.number): v for p, v in st.session_state.get(_GUESSES, {}).items()}
+    word = written(guesses, {(place.course_key, place.number) for place in seen()})
+    return {SAID: word} if word else {}
+
+
+def _write(place: Place) -> None:
+    wanted = place.address | said()
+    if any(st.query_params.get(key) != value for key, value in wanted.items()):
+        st.query_params.update(wanted)
+    if SAID not in wanted and SAID in st.query_params:
+        del st.query_params[SAID]
+
+
+def _remember() -> None:
+    """Take over what the address of a reloaded page says was predicted and shown, once."""
+    if _GUESSES in st.session_state:
+        return
+    text = st.query_params.get(SAID, "")
+    guesses, told = read(text)
+    st.session_state[_GUESSES] = {Place(*spot): value for spot, value in guesses.items()}
+    st.session_state[_REVEALED] = {Place(*spot) for spot in told}
+    if text != said().get(SAID, ""):
+        del st.query_params[SAID]
+        st.query_params.update(said())
 
 
 def neighbour(place: Place, by: int) -> Place | None:
@@ -103,6 +136,7 @@ def guess(place: Place) -> float | None:
 def predict(place: Place, value: Any) -> None:
     """Keep a prediction."""
     st.session_state.setdefault(_GUESSES, {})[place] = None if value is None else float(value)
+    _write(place)
 
 
 def revealed(place: Place) -> bool:
@@ -120,11 +154,13 @@ def reveal(place: Place, value: Any = None) -> None:
     if value is not None:
         predict(place, value)
     st.session_state.setdefault(_REVEALED, set()).add(place)
+    _write(place)
 
 
 def hide(place: Place) -> None:
     """Take the answer away again, for the next audience; a callback."""
     st.session_state.get(_REVEALED, set()).discard(place)
+    _write(place)
 
 
 def back_to_lesson() -> None:
@@ -137,5 +173,10 @@ def back_to_lesson() -> None:
             PAGE,
             label=f"Back to the lesson, step {place.number} of “{place.course.title}”",
             icon=":material/arrow_back:",
-            query_params=place.address,
+            # after a reload over there only its address knows what was said
+            query_params=place.address | (said() or _kept()),
         )
+
+
+def _kept() -> dict[str, str]:
+    return {SAID: st.query_params[SAID]} if SAID in st.query_params else {}

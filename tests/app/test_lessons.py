@@ -170,3 +170,38 @@ def test_explore_opens_text_copying_for_the_language_model() -> None:
 def test_no_way_back_without_a_lesson(word: str) -> None:
     app = visit("lab", lesson=word)
     assert not [x for x in app.get("page_link") if "Back to the lesson" in x.proto.label]
+
+
+def test_a_reload_keeps_what_was_predicted_and_shown() -> None:
+    app = lessons("liars.1")
+    app.slider[0].set_value(7).run()
+    assert app.query_params["said"] == "liars.1-7"
+    app.button(key="lesson_check_liars.1").click().run()
+    app.button(key="lesson_next").click().run()
+    address = dict(app.query_params)
+    assert address == {"course": "liars", "step": "2", "said": "liars.1-7~"}
+    again = lessons(**address)
+    assert answer(again) is None
+    again.button(key="lesson_back").click().run()
+    assert "You predicted 7" in (answer(again) or "")
+    again.button(key="lesson_hide_liars.1").click().run()
+    assert again.slider[0].value == 7
+    assert again.query_params["said"] == "liars.1-7"
+
+
+@pytest.mark.parametrize("text", ["liars.1-99", "liars.1-x~", "%00", "liars.1-7~" * 500, "_"])
+def test_a_mangled_memory_is_passed_over(text: str) -> None:
+    app = lessons(course="liars", step="1", said=text)
+    assert app.slider[0].value == 4
+    assert "said" not in app.query_params
+
+
+def test_the_way_to_explore_and_back_keeps_it_over_a_reload() -> None:
+    app = lessons("liars.3")
+    app.radio[0].set_value(1).run()
+    app.button(key="lesson_explore_liars.3").click().run()
+    assert app.query_params["said"] == "liars.3-1"
+    # reloaded over there: a visitor whom the app knows by the address alone
+    app = visit("lab", lesson="liars.3", said="liars.3-1")
+    link = app.get("page_link")[0].proto
+    assert link.query_string == "course=liars&step=3&said=liars.3-1"
