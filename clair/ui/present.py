@@ -24,6 +24,7 @@ html:root { font-size: clamp(16px, 0.3vw + 0.9vmax, 30px); }
 [data-testid=stHeader], [data-testid=stSidebar] { display: none; }
 [data-testid=stMainBlockContainer] { padding: 1.2rem clamp(1rem, 3vw, 5rem) 1rem; }
 [data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: 0.6rem; }
+.st-key-stage_words p { font-size: 1.3rem; line-height: 1.55; }
 """
 
 

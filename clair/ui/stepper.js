@@ -347,6 +347,13 @@ export default function ({ data, parentElement }) {
     event.preventDefault()
     event.stopPropagation()
   }
+  // On stage nobody looks for the button: the space bar plays wherever nothing else has the focus.
+  const press = (event) => {
+    if (event.key !== " " || event.repeat || event.target !== document.body) return
+    event.preventDefault()
+    toggle()
+  }
+  if (data.stage) document.addEventListener("keydown", press)
 
   draw()
   if (wasPlaying && at < end) next()
@@ -367,6 +374,7 @@ export default function ({ data, parentElement }) {
   kept.stop = () => {
     const running = playing()
     clearTimeout(timer)
+    document.removeEventListener("keydown", press)
     sizes.disconnect()
     seen.disconnect()
     return running

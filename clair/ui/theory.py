@@ -405,7 +405,7 @@ def staged(section: str, text: str, parts: Mapping[str, Callable[[], None]]) -> 
 
 
 def _about(text: str) -> None:
-    with st.container(width=1300):
+    with st.container(width=1500, key="stage_words"):
         st.markdown(text)
 
 

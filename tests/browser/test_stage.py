@@ -101,3 +101,19 @@ def test_steps_on_stage_play_beside_their_controls(server: Any, visit: Callable[
     shown = [page.get_by_role("button", name="Play"), *drawings.all()]
     for box in (one.bounding_box() for one in shown):
         assert box["y"] + box["height"] <= STAGE["height"]
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Pause").wait_for()
+    page.keyboard.press("Space")
+    page.get_by_role("button", name="Play").wait_for()
+
+
+def test_the_part_leaves_the_address_with_the_stage(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport=STAGE, reduced_motion="reduce")
+    page = visitor.go("/theory?present=1&section=gain&th_gain_part=With your numbers")
+    assert page.get_by_text("With your numbers", exact=True).first.is_visible()
+    assert page.locator(".clair-chart").count() == 0
+    page.keyboard.press("p")
+    page.wait_for_function("() => !location.search.includes('present')")
+    visitor.idle()
+    assert page.locator(".clair-chart").count() == 1
+    assert "part" not in page.url
