@@ -89,13 +89,14 @@ def subspace(result: ScenarioResult, theme: ThemeName) -> None:
     """Clients relative to the subspace, spectrum, angles."""
     if presenting():  # beside each other, where nothing has to be scrolled
         left, right, below = st.columns([5, 4, 4], gap="medium")
+        heights = 460, 460
     else:
         left, right = st.columns([3, 2], gap="large")
-        below = right
+        below, heights = right, (240, 210)
     with left:
         show_chart(plane(result, theme, 460), "lab_plane")
     with right:
-        show_chart(scree(result, theme, 240), "lab_scree")
+        show_chart(scree(result, theme, heights[0]), "lab_scree")
     with below:
         if result.angles is None:
             st.info(
@@ -103,7 +104,7 @@ def subspace(result: ScenarioResult, theme: ThemeName) -> None:
                 "the input side: there is no true subspace to compare with."
             )
         else:
-            show_chart(angles(result, theme, 210), "lab_angles")
+            show_chart(angles(result, theme, heights[1]), "lab_angles")
 
 
 def solver(result: ScenarioResult, theme: ThemeName) -> None:

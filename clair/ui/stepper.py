@@ -28,7 +28,7 @@ _PANELS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
         "spectrum",
         (
             "L: directions shrink",
-            "How much L has of each (singular value). Outlines: all received (M).",
+            "What L has of each. Outlines: all received (M).",
         ),
         ("Weighted updates, by direction", "Only the directions kept. Outlines: all received."),
     ),
