@@ -11,7 +11,9 @@ from clair.ui.lesson_answer import hide_button, show_answer, show_on_stage
 from clair.ui.lesson_look import look, prose
 from clair.ui.lesson_map import lesson_map
 from clair.ui.lesson_steps import ask, explore, settings_words
+from clair.ui.lesson_take import parcel
 from clair.ui.present import presenting
+from clair.ui.takeaway import take_away
 
 guard()
 place = lessons.here()
@@ -54,6 +56,8 @@ with st.container() if on_stage and told else column(920):
             args=("back",),
         )
         explore(place)
+        if told and not on_stage:
+            take_away("lesson", parcel(place))
         if on_stage and told:
             hide_button(place)
         same = after is not None and after.course_key == place.course_key

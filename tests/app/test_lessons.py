@@ -205,3 +205,18 @@ def test_the_way_to_explore_and_back_keeps_it_over_a_reload() -> None:
     app = visit("lab", lesson="liars.3", said="liars.3-1")
     link = app.get("page_link")[0].proto
     assert link.query_string == "course=liars&step=3&said=liars.3-1"
+
+
+def test_an_answer_is_taken_away_with_the_prediction_but_not_on_stage() -> None:
+    app = lessons("averaging.2")
+    assert not app.get("download_button")
+    app.radio[0].set_value(0).run()
+    app.button(key="lesson_check_averaging.2").click().run()
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert labels[0] == "Report"
+    assert "All numbers (JSON)" in labels
+    assert 'QUANTITIES["fedavg_over_local"]' in app.code[0].value
+    assert app.code[1].value.startswith("python -m clair simulate --poisoned 0.0")
+    staged = lessons(**dict(app.query_params), present="1")
+    assert answer(staged)
+    assert not staged.get("download_button")

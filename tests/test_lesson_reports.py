@@ -1,0 +1,98 @@
+"""What a step of a lesson hands out gives the numbers that the step shows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clair.__main__ import main
+from clair.lessons.course import courses
+from clair.lessons.quantities import QUANTITIES
+from clair.reports.scenario import scenario_json
+from clair.tasks import copytask
+from clair.ui import copying, lab
+from clair.ui.lesson_steps import answer, evidence
+from clair.ui.lesson_take import parcel
+from clair.ui.lessons import Place
+
+PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
+
+
+def run_snippet(source: str) -> tuple[dict[str, Any], str]:
+    """Run a snippet as a script would, and return its names and what it printed."""
+    names: dict[str, Any] = {"__name__": "__main__"}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, "snippet", "exec"), names)
+    return names, printed.getvalue()
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.word)
+def test_code_of_a_step_gives_its_answer(
+    place: Place, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if place.course.source == "copying":  # a minute of training; the run itself is tested elsewhere
+        monkeypatch.setattr(copytask, "run_copytask", lambda config: _Recorded())
+    taken = parcel(place)
+    names, printed = run_snippet(taken.recipe.python)
+    assert names["answer"] == answer(place)
+    assert f"answer: {answer(place):.6g}" in printed
+    if place.course.source == "copying":
+        assert taken.recipe.command == "python -m clair copytask"
+        return
+    found = evidence(place)
+    for mine, theirs in zip(names["result"].errors, found.errors, strict=True):
+        assert mine.per_client.tolist() == theirs.per_client.tolist()
+    assert bool(taken.recipe.command) == (not place.step.honest_leave)
+    if taken.recipe.command:
+        target = tmp_path / "out.json"
+        assert main([*shlex.split(taken.recipe.command)[3:], "--json", str(target)]) == 0
+        capsys.readouterr()
+        written = json.loads(target.read_text(encoding="utf-8"))
+        assert written == json.loads(json.dumps(scenario_json(found)))
+
+
+class _Recorded:
+    """The recorded run as a run of its own."""
+
+    def __init__(self) -> None:
+        outcome = copying.PAGE.default_outcome()
+        self.contaminated, self.flagged = outcome.contaminated, outcome.flagged
+        self.accuracy = outcome.accuracy
+
+    def summary(self) -> str:
+        return "recorded"
+
+
+@pytest.mark.parametrize("word", ["averaging.1", "split.2", "liars.2", "language.3"])
+def test_the_report_of_a_step_says_what_the_step_says(word: str) -> None:
+    key, number = word.split(".")
+    place = Place(key, int(number))
+    step, taken = place.step, parcel(place)
+    page = taken.html()
+    quantity = QUANTITIES[step.answer]
+    said = quantity.sentence.format(quantity.say(answer(place)))
+    for text in (step.title, step.question, said, place.course.title, "Reproduce this"):
+        assert text.replace("'", "&#x27;") in page or text in page, text
+    assert f"/lessons?course={key}&amp;step={number}" in page
+    assert page.count("<div class='plot'") == 1
+    assert ("then left" in page) == (word == "liars.2")
+    numbers = json.loads(taken.json())
+    assert numbers["answer"] == answer(place)
+    assert numbers["prediction"] is None
+    for title in taken.tables:
+        assert len(taken.csv(title).splitlines()) > 5
+
+
+def test_settings_of_the_lab_are_those_of_the_step() -> None:
+    taken = parcel(Place("liars", 4))
+    report = taken.report()
+    changed = {one.label: one.value for one in report.screen.settings if one.changed}
+    noise = next(control for control in lab.CONTROLS if control.key == "noise")
+    assert changed == {noise.label: noise.words(0.3)}
