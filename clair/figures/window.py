@@ -116,7 +116,8 @@ def lam_window_chart(
         "Above: how far the split is from the true one. Zero means exact; a square means that S "
         "holds exactly the poisoned clients. Too small a λ throws honest clients into S, too "
         "large a one leaves poison in L. Below: where recovery was exact, and where theory says "
-        "it should be."
+        "it should be, from the clients drawn (sharp, two norms) or from γ, r and μ alone (worst "
+        "case)."
     )
     return Chart(figure, title, caption, f"{title}.")
 

@@ -27,10 +27,12 @@ _REACH = 5.0
 
 WINDOW_INTRO = """
 The server stacks all updates side by side and splits them into a shared part **L** of low rank and
-a part **S** that is zero for most clients. One number, **λ**, is the price of putting a client
+a part **S** that is zero for most clients, and takes the cheapest such split (a **convex program**:
+whatever is cheapest nearby is cheapest of all). One number, **λ**, is the price of putting a client
 into S. Too cheap, and honest clients end up there; too dear, and poison stays in L. Between the two
 lies a window in which the split is *exactly* right. Its ends depend on the poisoned fraction γ, the
 rank r, and how unevenly the honest carry the shared directions (**incoherence** μ, 1 if evenly).
+**λ₀** is a first guess that needs neither γ nor μ: it lies in the window if the clients are even.
 """
 PROOF_INTRO = """
 How can a server know that the split it found is right, without knowing the truth? Convex programs

@@ -49,6 +49,8 @@ Real updates are noisy: each client estimates its own from little data. Then not
 the question is how far the recovered subspace is turned away from the true one. **Error** here is
 the sine of the largest angle between them: 0 is a perfect match, 1 a direction lost altogether.
 **Polish** means: once CLAIR knows whom to keep, it refits the subspace on those clients alone.
+**PCA** simply takes the strongest directions of all updates together; **IRLS**, the other solver,
+repeats that, each time counting a client less the farther it lies from the last result.
 """
 SET_INTRO = """
 CLAIR scores each client by what the *other* kept clients' subspace cannot explain of its update,
