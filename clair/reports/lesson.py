@@ -33,6 +33,8 @@ class Answered:
         The computed answer.
     guess : float or None
         The prediction: index of a choice or a number; None without one.
+    also : tuple of str
+        Sentences with further numbers that the step speaks of.
     """
 
     course: str
@@ -41,6 +43,7 @@ class Answered:
     step: Step
     value: float
     guess: float | None
+    also: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -142,7 +145,7 @@ def step_report(answered: Answered, whole: Report, chart: Chart, recipe: Recipe)
         facts=tuple(facts),
         sections=(
             Section("The question", (step.text, f"**{step.question}**")),
-            Section("The answer", (answered.sentence, step.why)),
+            Section("The answer", (answered.sentence, step.why, *answered.also)),
             shown,
         ),
     )

@@ -17,7 +17,7 @@ from clair.reports.lesson import (
 )
 from clair.ui import copying, lessons
 from clair.ui.lesson_answer import main_chart
-from clair.ui.lesson_steps import answer, evidence, settings
+from clair.ui.lesson_steps import also_computed, answer, evidence, settings
 from clair.ui.lessons import Place
 from clair.ui.parcels import of_lab
 from clair.ui.takeaway import TakeAway
@@ -28,7 +28,13 @@ def parcel(place: Place) -> TakeAway:
     """The step's question, prediction, answer and chart, and the result they come from."""
     step, found, guess = place.step, evidence(place), lessons.guess(place)
     answered = Answered(
-        place.course.title, place.number, len(place.course.steps), step, answer(place), guess
+        place.course.title,
+        place.number,
+        len(place.course.steps),
+        step,
+        answer(place),
+        guess,
+        also_computed(place),
     )
     if place.course.source == "lab":
         whole = of_lab(found, settings(step))

@@ -9,7 +9,7 @@ from clair.lessons.course import courses
 from clair.ui import copying, lab
 from clair.ui.lesson_steps import settings
 from clair.ui.lessons import Place
-from tests.app.elements import visit
+from tests.app.elements import bare, visit
 
 PAGE = "pages/lessons.py"
 ANSWER = 'class="lesson-answer"'
@@ -207,6 +207,19 @@ def test_the_way_to_explore_and_back_keeps_it_over_a_reload() -> None:
     assert link.query_string == "course=liars&step=3&said=liars.3-1"
 
 
+def test_what_the_words_claim_and_the_chart_does_not_show_is_said_with_its_number() -> None:
+    app = lessons("liars.4")
+    app.button(key="lesson_show_liars.4").click().run()
+    (also,) = (bare(h.proto.body) for h in app.get("html") if "Also computed" in h.proto.body)
+    result = lab.solve(lab.scenario_of(settings(Place("liars", 4).step)))
+    assert result.angles is not None
+    assert f"{result.angles[-1]:.0f}° away" in also
+    own, average = result.error_of("clair").mean, result.error_of("fedavg").mean
+    pooled = result.error_of("clair_eb").mean
+    assert f"CLAIR's error is {own / average:.2g}× that of FedAvg" in also
+    assert f"{pooled / average:.2g}× that of FedAvg" in also
+
+
 def test_an_answer_is_taken_away_with_the_prediction_but_not_on_stage() -> None:
     app = lessons("averaging.2")
     assert not app.get("download_button")
@@ -220,3 +233,18 @@ def test_an_answer_is_taken_away_with_the_prediction_but_not_on_stage() -> None:
     staged = lessons(**dict(app.query_params), present="1")
     assert answer(staged)
     assert not staged.get("download_button")
+
+
+def test_an_answer_can_be_taken_away_once_it_is_told_and_not_on_stage() -> None:
+    assert not lessons("averaging.1").get("download_button")
+    params = {"course": "averaging", "step": "1", "said": "averaging.1-2~"}
+    app = lessons(**params)
+    assert answer(app)
+    labels = [button.proto.label for button in app.get("download_button")]
+    assert labels[0] == "Report"
+    assert labels[-1] == "All numbers (JSON)"
+    assert 'QUANTITIES["clair_over_fedavg"]' in app.code[0].value
+    assert app.code[1].value.startswith("python -m clair simulate")
+    on_stage = lessons(**params, present="1")
+    assert answer(on_stage)
+    assert not on_stage.get("download_button")
