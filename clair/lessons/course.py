@@ -88,6 +88,8 @@ class Step:
         How many honest clients are taken away from the problem that the controls describe.
     holds : tuple of Claim
         What the texts claim.
+    also : tuple of str
+        Quantities that the texts speak of and the chart does not show; said with the answer.
     """
 
     title: str
@@ -102,6 +104,7 @@ class Step:
     values: Mapping[str, Any]
     honest_leave: int
     holds: tuple[Claim, ...]
+    also: tuple[str, ...] = ()
 
     def right_choice(self, value: float) -> int:
         """Index of the choice whose range holds `value`."""
@@ -247,7 +250,14 @@ def _step(where: str, table: Any, source: str) -> Step:
         values=values,
         honest_leave=leave,
         holds=tuple(_claim(where, claim, source) for claim in table.get("holds", [])),
+        also=_also(where, table.get("also", []), source),
     )
+
+
+def _also(where: str, names: Any, source: str) -> tuple[str, ...]:
+    listed = _Table(where, {"also": names}, {"also"})
+    listed.rule(isinstance(names, list), f"also must be a list of quantities, got {names!r}")
+    return tuple(_Table(where, {"also": n}, {"also"}).quantity("also", source) for n in names)
 
 
 def _choices(where: str, tables: Any) -> tuple[Choice, ...]:

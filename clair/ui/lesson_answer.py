@@ -15,7 +15,7 @@ from clair.ui import copying, lessons, results
 from clair.ui.glossary import marked
 from clair.ui.lab_views import VIEWS
 from clair.ui.lesson_look import prose
-from clair.ui.lesson_steps import answer, evidence
+from clair.ui.lesson_steps import also_computed, answer, evidence
 from clair.ui.lessons import Place
 from clair.ui.results import show_chart
 
@@ -24,6 +24,7 @@ def show_answer(place: Place, theme: ThemeName) -> None:
     """The prediction against the number, why it is so, and what to look for in which chart."""
     _told(place)
     prose(place.step.why)
+    _also(place)
     hide_button(place)
     prose(place.step.look_for, before="Look for")
     _chart(place, theme)
@@ -50,6 +51,7 @@ def show_on_stage(place: Place, theme: ThemeName) -> None:
         _told(place)
         prose(place.step.look_for, before="Look for")
         prose(place.step.why)
+        _also(place)
     with right:
         show_chart(main_chart(place, theme), "lesson_stage_chart")
 
@@ -73,6 +75,12 @@ def _told(place: Place) -> None:
         f'{marks}<div class="lesson-answer" role="status"><p class="word">{word}</p>'
         f"<p>{said}</p></div>"
     )
+
+
+def _also(place: Place) -> None:
+    """Numbers that the words speak of and the chart does not show."""
+    if said := also_computed(place):
+        prose(" ".join(said), before="Also computed:")
 
 
 def verdict(place: Place, value: float) -> tuple[str, str]:

@@ -54,6 +54,13 @@ def answer(place: Place) -> float:
     return QUANTITIES[place.step.answer].compute(evidence(place))
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def also_computed(place: Place) -> tuple[str, ...]:
+    """Sentences with the numbers that a step speaks of beside its answer."""
+    asked = [QUANTITIES[name] for name in place.step.also]
+    return tuple(q.sentence.format(q.say(q.compute(evidence(place)))) for q in asked)
+
+
 def settings_words(step: Step) -> str:
     """The controls a step sets, as on the lab's page."""
     controls = {control.key: control for control in lab.CONTROLS}

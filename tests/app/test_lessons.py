@@ -213,7 +213,7 @@ def test_what_the_words_claim_and_the_chart_does_not_show_is_said_with_its_numbe
     (also,) = (bare(h.proto.body) for h in app.get("html") if "Also computed" in h.proto.body)
     result = lab.solve(lab.scenario_of(settings(Place("liars", 4).step)))
     assert result.angles is not None
-    assert f"{result.angles[-1]:.0f}° away" in also
+    assert f"{result.angles[-1]:.1f}° away" in also
     own, average = result.error_of("clair").mean, result.error_of("fedavg").mean
     pooled = result.error_of("clair_eb").mean
     assert f"CLAIR's error is {own / average:.2g}× that of FedAvg" in also
