@@ -25,6 +25,10 @@ SCREENS = [
     "/theory?section=certificate",
     "/theory?section=phase",
     "/lab?present=1",
+    "/lab?present=1&view=steps",
+    "/compare?present=1&pair_view=verdict",
+    "/theory?present=1&section=gain",
+    "/digits?present=1&digits_part=Images that flip",
     "/board?present=1&slide=5",
 ]
 
