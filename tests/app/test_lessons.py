@@ -233,18 +233,3 @@ def test_an_answer_is_taken_away_with_the_prediction_but_not_on_stage() -> None:
     staged = lessons(**dict(app.query_params), present="1")
     assert answer(staged)
     assert not staged.get("download_button")
-
-
-def test_an_answer_can_be_taken_away_once_it_is_told_and_not_on_stage() -> None:
-    assert not lessons("averaging.1").get("download_button")
-    params = {"course": "averaging", "step": "1", "said": "averaging.1-2~"}
-    app = lessons(**params)
-    assert answer(app)
-    labels = [button.proto.label for button in app.get("download_button")]
-    assert labels[0] == "Report"
-    assert labels[-1] == "All numbers (JSON)"
-    assert 'QUANTITIES["clair_over_fedavg"]' in app.code[0].value
-    assert app.code[1].value.startswith("python -m clair simulate")
-    on_stage = lessons(**params, present="1")
-    assert answer(on_stage)
-    assert not on_stage.get("download_button")
