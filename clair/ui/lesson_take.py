@@ -21,7 +21,7 @@ from clair.ui.lesson_steps import also_computed, answer, evidence, settings
 from clair.ui.lessons import Place
 from clair.ui.parcels import of_lab
 from clair.ui.takeaway import TakeAway
-from clair.ui.trained import _take as of_run
+from clair.ui.trained import take_of as of_run
 
 
 def parcel(place: Place) -> TakeAway:

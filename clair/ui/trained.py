@@ -171,7 +171,7 @@ def show_page(page: TrainedPage) -> None:
         st.markdown(page.setting_words(config))
         with st.expander("The words used on this page"):
             st.markdown(page.glossary)
-    toolbar(page.kind, page.controls, page.presets, values, take=_take(page, outcome))
+    toolbar(page.kind, page.controls, page.presets, values, take=take_of(page, outcome))
     changed = page.differences(config, page.config(**outcome.config))
     from_where = shown_words(kept, changed, waiting=live)
     reveal = _run_row(page, config, live, from_where)
@@ -191,7 +191,7 @@ def show_page(page: TrainedPage) -> None:
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 
-def _take(page: TrainedPage, outcome: Outcome) -> TakeAway:
+def take_of(page: TrainedPage, outcome: Outcome) -> TakeAway:
     """What can be taken away: of the run that is shown, whatever the controls say by now."""
     config, measures = page.config(**outcome.config), page.measures(outcome)
 

@@ -14,7 +14,7 @@ from clair.ui import copying, lab, regression
 from clair.ui.parcels import of_lab
 from clair.ui.state import Control
 from clair.ui.takeaway import link_to, screen_of
-from clair.ui.trained import _take
+from clair.ui.trained import take_of
 from tests.app.elements import visit
 
 PAGES = (
@@ -74,7 +74,7 @@ def test_a_run_is_handed_out_as_it_was_whatever_the_controls_say() -> None:
     app = open_page("copying", copy_seed="3")
     assert codes(app)[1] == "python -m clair copytask"  # the run made beforehand, seed 0
     outcome = copying.PAGE.default_outcome()
-    report = _take(copying.PAGE, outcome).report()
+    report = take_of(copying.PAGE, outcome).report()
     assert report.sentence == outcome.sentence
     seeds = [s.value for s in report.screen.settings if s.label == "Seed"]
     assert seeds == ["0"]

@@ -36,16 +36,12 @@ def in_sight(visitor: Any) -> str:
     return chosen
 
 
-def turn(visitor: Any, key: str) -> bool:
-    """Press a key and wait; whether something else is shown now."""
+def turn(visitor: Any, key: str) -> None:
+    """Press a key and wait until something else is shown."""
     before = visitor.page.evaluate(CHOSEN)
     visitor.page.keyboard.press(key)
-    try:
-        visitor.page.wait_for_function(f"(old) => ({CHOSEN})() !== old", arg=before, timeout=3000)
-    except Exception:  # the last one
-        return False
+    visitor.page.wait_for_function(f"(old) => ({CHOSEN})() !== old", arg=before)
     visitor.idle()
-    return True
 
 
 @pytest.mark.parametrize(
@@ -66,10 +62,10 @@ def test_a_remote_turns_every_page_and_nothing_has_to_be_scrolled(
     visitor.go(f"{path}?present=1")
     seen = [in_sight(visitor)]
     while len(seen) < number:
-        assert turn(visitor, "PageDown"), f"nothing after {seen[-1]}"
+        turn(visitor, "PageDown")
         seen.append(in_sight(visitor))
     assert len(set(seen)) == number
-    assert turn(visitor, "ArrowLeft")
+    turn(visitor, "ArrowLeft")
     assert visitor.page.evaluate(CHOSEN) == seen[-2]
 
 
