@@ -16,7 +16,7 @@ from clair.lessons.course import courses
 from clair.lessons.quantities import QUANTITIES
 from clair.reports.scenario import scenario_json
 from clair.tasks import copytask
-from clair.ui import copying, lab
+from clair.ui import copying, lab, lessons
 from clair.ui.lesson_steps import answer, evidence
 from clair.ui.lesson_take import parcel
 from clair.ui.lessons import Place
@@ -96,3 +96,14 @@ def test_settings_of_the_lab_are_those_of_the_step() -> None:
     changed = {one.label: one.value for one in report.screen.settings if one.changed}
     noise = next(control for control in lab.CONTROLS if control.key == "noise")
     assert changed == {noise.label: noise.words(0.3)}
+
+
+@pytest.mark.parametrize(("guess", "word"), [(1.0, "it does not fit"), (2.0, "it fits")])
+def test_a_prediction_goes_along(guess: float, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("averaging", 1)
+    monkeypatch.setattr(lessons, "guess", {place: guess}.get)
+    taken = parcel(place)
+    text = place.step.choices[int(guess)].text
+    fact = taken.report().facts[1]
+    assert (fact.value, fact.label, fact.note) == (text, "your prediction", word)
+    assert json.loads(taken.json())["prediction"] == text

@@ -85,7 +85,7 @@ def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
     if leave:
         note = "No command line: the command refuses a scenario in which honest clients have left."
         return Recipe("\n".join(lines), note=note)
-    note = "The command gives the numbers of the chart; the answer is computed from them in Python."
+    note = "The command gives the numbers of the chart, Python the answer as well."
     return replace(plain, python="\n".join(lines), note=f"{note} {plain.note}")
 
 
