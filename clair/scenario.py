@@ -5,11 +5,12 @@ The settings are a small frozen value, so they can key a cache, a link or a repo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from clair._validation import check_integer
 from clair.baselines import MethodError, compare
 from clair.metrics import DetectionScores, detection_scores, principal_angles
 from clair.pipeline import ClairFit, fit
@@ -70,6 +71,8 @@ class ScenarioResult:
     angles : ndarray of shape (min(fit.rank, spec.rank),) or None
         Principal angles between recovered and true subspace in degrees, ascending; None with
         ``side="input"``, where this model has no true subspace.
+    honest_left : int
+        How many honest clients of the draw are missing (`without_honest`).
     """
 
     scenario: Scenario
@@ -78,6 +81,7 @@ class ScenarioResult:
     errors: tuple[MethodError, ...]
     detection: DetectionScores
     angles: np.ndarray | None
+    honest_left: int = 0
 
     def error_of(self, method: str) -> MethodError:
         """Errors of one method.
@@ -107,7 +111,10 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     >>> result.detection.exact
     True
     """
-    problem = sample_problem(scenario.spec)
+    return _judged(scenario, sample_problem(scenario.spec))
+
+
+def _judged(scenario: Scenario, problem: Problem) -> ScenarioResult:
     fitted = fit(problem.updates, **scenario.fit_options)
     same_side = scenario.side == "output"
     return ScenarioResult(
@@ -118,3 +125,40 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
         detection=detection_scores(fitted.flagged, problem.contaminated),
         angles=principal_angles(fitted.subspace, problem.subspace) if same_side else None,
     )
+
+
+def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
+    """The same problem after some honest clients have left, judged anew.
+
+    A scenario alone cannot describe a lying majority: a `ProblemSpec` refuses it.
+
+    Parameters
+    ----------
+    result : ScenarioResult
+        Of `run_scenario`.
+    leave : int
+        How many of the honest clients leave, the last ones first; at least 1, and two must stay.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two honest clients or three clients would stay.
+    """
+    full = result.problem
+    honest = np.flatnonzero(~full.contaminated)
+    most = min(honest.size - 2, full.contaminated.size - 3)
+    leave = check_integer("honest_leave", leave, minimum=1)
+    if leave > most:
+        raise ValueError(
+            f"honest_leave must be at most {most} for {honest.size} honest clients "
+            f"of {full.contaminated.size}, got {leave}"
+        )
+    stays = np.ones(full.contaminated.size, dtype=bool)
+    stays[honest[-leave:]] = False
+    problem = replace(
+        full,
+        updates=full.updates[stays],
+        true_updates=full.true_updates[stays],
+        contaminated=full.contaminated[stays],
+    )
+    return replace(_judged(result.scenario, problem), honest_left=leave)

@@ -10,8 +10,13 @@ from typing import Any
 from clair.attacks import ATTACKS
 from clair.core_fit import DETECTORS, POOLINGS, SIDES, SOLVERS
 from clair.narrative import clients_list, scenario_sentence
-from clair.reports.scenario import CLAIR_OPTIONS, PROBLEM_OPTIONS, scenario_json
-from clair.scenario import Scenario, ScenarioResult, run_scenario
+from clair.reports.scenario import (
+    CLAIR_OPTIONS,
+    HONEST_LEAVE,
+    PROBLEM_OPTIONS,
+    scenario_json,
+)
+from clair.scenario import Scenario, ScenarioResult, run_scenario, without_honest
 from clair.synthetic import ProblemSpec
 from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
 
@@ -71,6 +76,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             help=f"{_HELP[field.name]} (default: {usual})",
             **kind,
         )
+    drawn.add_argument(
+        HONEST_LEAVE,
+        type=int,
+        default=0,
+        metavar="N",
+        help="how many honest clients leave after the draw, so that the poisoned may be the "
+        "majority (default: 0)",
+    )
     usual_options = Scenario().fit_options
     method = parser.add_argument_group("what CLAIR does")
     for name, option in CLAIR_OPTIONS.items():
@@ -114,6 +127,9 @@ def run(args: argparse.Namespace) -> int:
         check_target(args.json)
         options = {name: getattr(args, f"clair_{name}") for name in names}
         result = run_scenario(Scenario(spec=spec, **options))
+        names = {"honest_leave": HONEST_LEAVE}
+        if args.honest_leave != 0:
+            result = without_honest(result, args.honest_leave)
     except (ValueError, FileNotFoundError) as error:
         name, _, rule = str(error).partition(" ")
         words = f"{names[name]} {rule}" if name in names else str(error)

@@ -14,8 +14,8 @@ import pytest
 
 from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_course
 from clair.lessons.progress import read, written
-from clair.lessons.quantities import QUANTITIES, without_honest
-from clair.scenario import Scenario, run_scenario
+from clair.lessons.quantities import QUANTITIES
+from clair.scenario import Scenario, run_scenario, without_honest
 from clair.synthetic import ProblemSpec
 from clair.ui import copying, lab
 from clair.ui.lab_views import VIEWS

@@ -176,6 +176,8 @@ def test_simulate_from_a_shell(tmp_path):
         (["--true-rank", "9", "--d-in", "4"], "--true-rank must be at most"),
         (["--rank", "40"], "--rank must be"),
         (["--threshold", "-1"], "--threshold must be"),
+        (["--clients", "9", "--honest-leave", "6"], "--honest-leave must be at most 5 for"),
+        (["--honest-leave", "-1"], "--honest-leave must be at least 1, got -1"),
         (["--json", "/no/such/folder/x.json"], "--json must name a file in a folder that exists"),
     ],
 )

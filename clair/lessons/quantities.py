@@ -8,10 +8,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from clair.baselines import compare
-from clair.metrics import detection_scores, principal_angles
 from clair.narrative import ROUNDING, amount
-from clair.pipeline import fit
 from clair.scenario import ScenarioResult, run_scenario
 
 Unit = Literal["times", "clients", "directions", "degrees", "percent", "points"]
@@ -67,37 +64,6 @@ class Quantity:
             case "points":
                 return f"{value:+.1f} points".replace("-", "−")
         return f"{value:g}"
-
-
-def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
-    """The same problem after some honest clients have left, judged anew.
-
-    A scenario alone cannot describe a lying majority: a `ProblemSpec` refuses it.
-
-    Parameters
-    ----------
-    result : ScenarioResult
-    leave : int
-        How many of the honest clients leave, the last ones first; > 0.
-    """
-    full = result.problem
-    stays = np.ones(full.contaminated.size, dtype=bool)
-    stays[np.flatnonzero(~full.contaminated)[-leave:]] = False
-    problem = replace(
-        full,
-        updates=full.updates[stays],
-        true_updates=full.true_updates[stays],
-        contaminated=full.contaminated[stays],
-    )
-    fitted = fit(problem.updates, **result.scenario.fit_options)
-    return ScenarioResult(
-        scenario=result.scenario,
-        problem=problem,
-        fit=fitted,
-        errors=compare(problem, result=fitted),
-        detection=detection_scores(fitted.flagged, problem.contaminated),
-        angles=None if result.angles is None else principal_angles(fitted.subspace, full.subspace),
-    )
 
 
 def _ratio(first: str, second: str) -> Callable[[ScenarioResult], float]:

@@ -62,14 +62,14 @@ class Answered:
 
 
 def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
-    """Python and shell for a step about a scenario; no shell where honest clients have left."""
+    """Python and shell for a step about a scenario."""
     usual, leave = Scenario(), step.honest_leave
     problem = differing(scenario.spec, usual.spec)
     options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
-    imported = "QUANTITIES, without_honest" if leave else "QUANTITIES"
+    imported = "Scenario, run_scenario" + ", without_honest" * bool(leave)
     lines = [
-        f"from clair.lessons.quantities import {imported}",
-        "from clair.scenario import Scenario, run_scenario",
+        "from clair.lessons.quantities import QUANTITIES",
+        f"from clair.scenario import {imported}",
         "from clair.synthetic import ProblemSpec",
         "",
         call("spec = ProblemSpec", **problem),
@@ -81,10 +81,7 @@ def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
         "for row in result.errors:",
         '    print(f"{row.label:<26} {row.mean:.6g}")',
     ]
-    plain = scenario_recipe(scenario)
-    if leave:
-        note = "No command line: the command refuses a scenario in which honest clients have left."
-        return Recipe("\n".join(lines), note=note)
+    plain = scenario_recipe(scenario, leave)
     note = "The command gives the numbers of the chart, Python the answer as well."
     return replace(plain, python="\n".join(lines), note=f"{note} {plain.note}")
 

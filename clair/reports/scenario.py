@@ -41,14 +41,17 @@ CLAIR_OPTIONS: dict[str, str] = {
     "side": "--side",
     "polish": "--polish",
 }
+#: The one that takes honest clients away again after the draw.
+HONEST_LEAVE = "--honest-leave"
 
 
-def scenario_recipe(scenario: Scenario) -> Recipe:
-    """Python and shell for the numbers of a scenario."""
+def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
+    """Python and shell for the numbers of a scenario; those who leave do so in the shell only."""
     usual = Scenario()
     problem = differing(scenario.spec, usual.spec)
     options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
     shell = {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
+    shell |= {HONEST_LEAVE: honest_leave} if honest_leave else {}
     shell |= {CLAIR_OPTIONS[name]: value for name, value in options.items()}
     # `clair.fit` asks for the rank; all else has the scenario's defaults
     fit_options = {"rank": scenario.rank, **options}
@@ -153,6 +156,7 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
         "version": clair.__version__,
         "sentence": scenario_sentence(result),
         "problem": asdict(result.scenario.spec),
+        "honest_left": result.honest_left,
         "options": result.scenario.fit_options,
         "contaminated": _numbers_of(result.problem.contaminated),
         "flagged": _numbers_of(fitted.flagged),

@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 
 from clair.lessons.course import Number, Step
-from clair.lessons.quantities import QUANTITIES, Unit, without_honest
-from clair.scenario import Scenario, ScenarioResult
+from clair.lessons.quantities import QUANTITIES, Unit
+from clair.scenario import Scenario, ScenarioResult, without_honest
 from clair.ui import copying, lab, lessons
 from clair.ui.lessons import LESSON, Place
 from clair.ui.state import Control, open_screen
