@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from clair.board import Story, slides_of, summary, tell
-from clair.reports.board import board_json, method_table
+from clair.reports.story import board_json, method_table
 from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
 
 

@@ -20,8 +20,8 @@ from clair.reports.studies import (
     stable_study,
     window_study,
 )
+from clair.reports.study import Study, study_json
 from clair.reports.tables import to_csv
-from clair.reports.theory import Study, study_json
 from clair.sweeps.grid import AXES, METHODS, Axis, SweepConfig
 from clair.sweeps.run import run_sweep
 from clair.synthetic import ProblemSpec, sample_problem

@@ -20,16 +20,16 @@ from clair.board.story import ROBUST, Story
 from clair.figures.board import PICTURES, slide_html
 from clair.figures.board_charts import CHARTS, slide_charts
 from clair.metrics import detection_scores
-from clair.reports.board import (
+from clair.reports.board import board_report
+from clair.reports.page import rich, to_html
+from clair.reports.story import (
     board_json,
     board_recipe,
-    board_report,
     hospital_table,
     method_table,
     run_table,
     words_of,
 )
-from clair.reports.page import rich, to_html
 from clair.tasks.regression import RegressionResult
 from clair.tasks.regression.run import HeldOutError
 from tests.test_reports import parsed, run_command, run_snippet

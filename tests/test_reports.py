@@ -41,9 +41,10 @@ from clair.reports.studies import (
     stable_study,
     window_study,
 )
+from clair.reports.study import Study, study_json
 from clair.reports.tables import table, to_csv
 from clair.reports.tasks import task_json, task_recipe
-from clair.reports.theory import Study, study_json, study_report
+from clair.reports.theory import study_report
 from clair.scenario import Scenario, run_scenario
 from clair.sweeps.grid import Axis, SweepConfig
 from clair.sweeps.run import run_sweep

@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 
 from clair.figures.base import Chart, marker, new_figure
-from clair.figures.phase import AXIS_TITLES
 from clair.narrative import amount, times
 from clair.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
+from clair.sweeps.grid import AXIS_TITLES
 from clair.theory.curves import Gain, Remedy, Separation, Stability
 
 _FLOOR = 1e-4

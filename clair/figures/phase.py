@@ -6,17 +6,8 @@ import numpy as np
 
 from clair.figures.base import Chart, new_figure
 from clair.palette import PAPERS, ThemeName, rgb, role_style
-from clair.sweeps.grid import SweepResult
+from clair.sweeps.grid import AXIS_TITLES, SweepResult
 
-#: Fields of a problem as axes: title, and how a value is written.
-AXIS_TITLES: dict[str, tuple[str, str]] = {
-    "contaminated_fraction": ("poisoned fraction γ", ".2f"),
-    "rank": ("rank r of the shared subspace", ".0f"),
-    "n_clients": ("clients K", ".0f"),
-    "noise": ("noise σ", ".2f"),
-    "off_subspace": ("off-subspace heterogeneity", ".1f"),
-    "attack_scale": ("attack strength", ".1f"),
-}
 MEASURES: dict[str, str] = {
     "exact": "exactly the poisoned clients flagged",
     "error": "subspace error at most {level:g}",

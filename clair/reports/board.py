@@ -1,63 +1,16 @@
-"""The board story to take away: its slides as a report, its numbers, and how to tell it again."""
+"""The report of the board story: every slide in words with its chart, method and limits."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
-import numpy as np
-
-import clair
-from clair.baselines import METHODS
-from clair.board import Slide, Story, load_record, slides_of, summary
-from clair.board.limits import limit_texts
+from clair.board import Story, slides_of, summary
 from clair.board.story import HOSPITALS
-from clair.board.words import hospital, pct
+from clair.board.words import pct
 from clair.figures.board_charts import slide_charts
 from clair.narrative import count
 from clair.reports.document import Fact, Report, Screen, Section
 from clair.reports.lab import SOURCE
 from clair.reports.provenance import made_with
-from clair.reports.recipe import Recipe, command
-from clair.reports.tables import Table, table
-from clair.tasks.regression import RegressionResult
-
-FORMAT = 1
-_RUNS: Mapping[str, str] = {
-    "main": "results filed under wrong names",
-    "reversed": "honest change sent reversed",
-    "screened": "the same, with the extra check",
-    "apart": "wrong names; half of what a hospital learns is its own",
-}
-
-
-def board_recipe(story: Story) -> Recipe:
-    """Python and shell that tell the same story."""
-    return Recipe(
-        "from clair.board import slides_of, tell\n"
-        "\n"
-        f"story = tell({story.seed})\n"
-        "for slide in slides_of(story):\n"
-        "    print(slide.headline)\n"
-        "for method in story.main.accuracy:\n"
-        '    print(f"{method:<18} {story.percent(method):.6g}")',
-        command("python", "-m", "clair", "board", options=_draw(story)),
-        "The same draw gives the same numbers; another processor or another version of numpy may "
-        "change their last digits. `--json FILE` writes all of them.",
-    )
-
-
-def _draw(story: Story) -> dict[str, int]:
-    return {"--draw": story.seed} if story.seed else {}
-
-
-def words_of(story: Story, slide: Slide) -> tuple[str, ...]:
-    """All paragraphs of a slide, the small print last."""
-    told = slide.text
-    if slide.key == "limits":
-        told = tuple(f"**{title}.** {text}" for title, text in limit_texts(story))
-    return (*told, slide.note) if slide.note else told
+from clair.reports.story import board_recipe, hospital_table, method_table, run_table, words_of
 
 
 def board_report(story: Story, screen: Screen | None = None) -> Report:
@@ -149,113 +102,3 @@ def _limits(story: Story) -> tuple[str, ...]:
         "little. With hospitals that differ more or less the numbers are others.",
         "Five are few: a flag is a reason to ask, not a proof of guilt.",
     )
-
-
-def hospital_table(story: Story) -> Table:
-    """A row a hospital: the truth, the verdict and what it rests on."""
-    main, own, change = story.main, story.alone, story.changes
-    return table(
-        "hospitals",
-        "Every hospital",
-        (
-            ("hospital", "hospital"),
-            ("truth", "truth"),
-            ("verdict", "verdict"),
-            ("score", "score"),
-            ("sticks_out_percent", "sticks out, %"),
-            ("error_alone_percent", "error alone, %"),
-            ("clair_change_percent", "change with CLAIR, %"),
-        ),
-        [
-            (
-                k + 1,
-                "poisoned" if main.contaminated[k] else "honest",
-                "flagged" if main.flagged[k] else "kept",
-                main.scores[k],
-                story.outside[k],
-                own[k],
-                change.get(k),
-            )
-            for k in range(HOSPITALS)
-        ],
-        "Error alone: the mean of the honest hospitals is 100. The truth is known because the "
-        "hospitals are simulated; no method has seen it.",
-    )
-
-
-def method_table(story: Story) -> Table:
-    """A row a method: the honest hospitals' error, where training alone makes 100."""
-    return table(
-        "methods",
-        "Error of the honest hospitals, by method",
-        (
-            ("method", "method"),
-            ("label", "name"),
-            ("oracle", "oracle"),
-            ("percent", "error, %"),
-        ),
-        [
-            (key, METHODS[key].label, METHODS[key].oracle, story.percent(key))
-            for key in story.main.accuracy
-        ],
-        "Training alone (local) makes 100. An oracle is told who is poisoned. The slides show some "
-        "of these; here are all that were run.",
-    )
-
-
-def run_table(story: Story) -> Table:
-    """A row for each run of this draw."""
-    return table(
-        "runs",
-        "The runs of this draw",
-        (
-            ("run", "run"),
-            ("poison", "what differs"),
-            ("flagged", "flagged"),
-            ("missed", "missed"),
-            ("false_alarms", "false alarms"),
-            ("clair_percent", "error with CLAIR, %"),
-        ),
-        [
-            (
-                key,
-                words,
-                " ".join(str(k + 1) for k in np.flatnonzero(run.flagged)) or "nobody",
-                run.detection.missed,
-                run.detection.false_alarms,
-                story.percent("clair", run),
-            )
-            for key, words in _RUNS.items()
-            for run in (getattr(story, key),)
-        ],
-        f"In all of them {hospital(story.poisoned).lower()} is the poisoned one. Training alone "
-        "makes 100 in each.",
-    )
-
-
-def board_json(story: Story) -> dict[str, Any]:
-    """Every number of the story as JSON values; hospitals of the runs are counted from 0."""
-    return {
-        "format": FORMAT,
-        "kind": "board",
-        "version": clair.__version__,
-        "draw": story.seed,
-        "sentence": summary(story),
-        "slides": [
-            {"topic": s.topic, "headline": s.headline, "text": list(words_of(story, s))}
-            for s in slides_of(story)
-        ],
-        "hospitals": _rows(hospital_table(story)),
-        "methods": _rows(method_table(story)),
-        "runs": {key: _run(getattr(story, key)) for key in _RUNS},
-        "record": asdict(load_record()),
-    }
-
-
-def _rows(content: Table) -> list[dict[str, Any]]:
-    return [dict(zip(content.columns, row, strict=True)) for row in content.rows]
-
-
-def _run(result: RegressionResult) -> dict[str, Any]:
-    """A run without its seconds, so that equal results are equal."""
-    return {key: value for key, value in result.to_json().items() if key != "seconds"}

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from clair.baselines import METHODS
-from clair.figures.phase import AXIS_TITLES
 from clair.reports.recipe import Recipe, call, command, differing, literal
 from clair.reports.scenario import PROBLEM_OPTIONS
+from clair.reports.study import Study
 from clair.reports.tables import table
-from clair.reports.theory import Study
-from clair.sweeps.grid import SweepResult
+from clair.sweeps.grid import AXIS_TITLES, SweepResult
 from clair.synthetic import Problem, ProblemSpec
 from clair.theory.curves import Gain, Remedy, Separation, Stability
 from clair.theory.lam_path import LamPath, Proof

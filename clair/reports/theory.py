@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-import clair
 from clair.figures.base import Chart
 from clair.reports.document import Report, Screen, Section
 from clair.reports.provenance import made_with
-from clair.reports.recipe import Recipe
-from clair.reports.tables import Table
+from clair.reports.study import Study
 from clair.theory.statements import Statement, of_section
 
-FORMAT = 1
 #: Sections whose claims a diagram of both is held against.
 _CLAIMED = {"phase": ("sets", "stable")}
 _SOURCES = {"paper": "the paper", "literature": "older literature", "ours": "ours"}
@@ -29,24 +24,6 @@ _MATH = (
     ("_i", "ᵢ"),
     ("^2", "²"),
 )
-
-
-@dataclass(frozen=True)
-class Study:
-    """What one section of the Theory page computed.
-
-    Attributes
-    ----------
-    section, title : str
-        Key of the section, and its heading.
-    table : Table
-    recipe : Recipe
-    """
-
-    section: str
-    title: str
-    table: Table
-    recipe: Recipe
 
 
 def study_report(
@@ -74,19 +51,6 @@ def study_report(
         ),
         made_with=made_with(),
     )
-
-
-def study_json(study: Study, sentence: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The section as JSON values: settings by their names in the address, rows by column."""
-    return {
-        "format": FORMAT,
-        "kind": "theory",
-        "section": study.section,
-        "version": clair.__version__,
-        "sentence": sentence,
-        "settings": dict(settings),
-        "rows": [dict(zip(study.table.columns, row, strict=True)) for row in study.table.rows],
-    }
 
 
 def _claim(one: Statement) -> str:

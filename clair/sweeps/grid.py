@@ -28,15 +28,16 @@ from clair.pipeline import fit
 from clair.refinement import principal_subspace
 from clair.synthetic import ProblemSpec, sample_problem
 
-#: Fields of `ProblemSpec` that may be an axis.
-AXES: tuple[str, ...] = (
-    "contaminated_fraction",
-    "rank",
-    "n_clients",
-    "noise",
-    "off_subspace",
-    "attack_scale",
-)
+#: Fields of `ProblemSpec` that may be an axis: title, and how a value is written.
+AXIS_TITLES: dict[str, tuple[str, str]] = {
+    "contaminated_fraction": ("poisoned fraction γ", ".2f"),
+    "rank": ("rank r of the shared subspace", ".0f"),
+    "n_clients": ("clients K", ".0f"),
+    "noise": ("noise σ", ".2f"),
+    "off_subspace": ("off-subspace heterogeneity", ".1f"),
+    "attack_scale": ("attack strength", ".1f"),
+}
+AXES: tuple[str, ...] = tuple(AXIS_TITLES)
 METHODS: tuple[str, ...] = ("residual", "norms")
 MIN_HONEST = 3
 #: Seeds stay below this, so that a trial's seed can be typed on any page.

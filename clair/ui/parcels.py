@@ -8,8 +8,7 @@ from typing import Any
 
 from clair.board import Story
 from clair.figures.comparison import Measure
-from clair.reports.board import board_json, board_recipe, board_report, hospital_table, run_table
-from clair.reports.board import method_table as board_methods
+from clair.reports.board import board_report
 from clair.reports.document import Screen
 from clair.reports.lab import lab_report
 from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
@@ -20,6 +19,8 @@ from clair.reports.scenario import (
     scenario_json,
     scenario_recipe,
 )
+from clair.reports.story import board_json, board_recipe, hospital_table, run_table
+from clair.reports.story import method_table as board_methods
 from clair.reports.tasks import (
     Finished,
     TaskStory,

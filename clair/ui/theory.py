@@ -13,9 +13,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from clair.figures.base import Chart
-from clair.figures.phase import AXIS_TITLES
 from clair.reports.document import Screen
-from clair.reports.theory import Study, study_json, study_report
+from clair.reports.study import Study, study_json
+from clair.reports.theory import study_report
+from clair.sweeps.grid import AXIS_TITLES
 from clair.synthetic import ProblemSpec
 from clair.theory.statements import of_section
 from clair.ui import lab
