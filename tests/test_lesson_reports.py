@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import shlex
 from pathlib import Path
@@ -20,17 +18,9 @@ from clair.ui import copying, lab, lessons
 from clair.ui.lesson_steps import answer, evidence
 from clair.ui.lesson_take import parcel
 from clair.ui.lessons import Place
+from tests.snippets import run_snippet
 
 PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
-
-
-def run_snippet(source: str) -> tuple[dict[str, Any], str]:
-    """Run a snippet as a script would, and return its names and what it printed."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, "snippet", "exec"), names)
-    return names, printed.getvalue()
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.word)

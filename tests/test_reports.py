@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -55,6 +54,7 @@ from clair.tasks.regression import RegressionConfig, run_regression
 from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
 from clair.theory.lam_path import certificate_at, lam_path
 from clair.ui.theory import SECTION
+from tests.snippets import run_snippet
 
 ROOT = Path(__file__).resolve().parents[1]
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
@@ -82,15 +82,6 @@ SCENARIOS = {
     ),
     "irls": Scenario(ProblemSpec(n_clients=11, unevenness=0.5, attack="replace"), solver="irls"),
 }
-
-
-def run_snippet(source: str) -> tuple[dict[str, Any], str]:
-    """Run a snippet as a script would, and return its names and what it printed."""
-    names: dict[str, Any] = {"__name__": "__main__"}
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, "snippet", "exec"), names)
-    return names, printed.getvalue()
 
 
 def run_command(line: str, target: Path, capsys: Any) -> dict[str, Any]:

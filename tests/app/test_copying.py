@@ -318,7 +318,8 @@ def test_every_setting_of_the_controls_is_a_valid_configuration():
         ends = (False, True) if control.kind == "flag" else (control.low, control.high)
         for value in control.ids or ends:
             cast = int if control.kind in ("int", "number") else lambda v: v
-            copying.PAGE.config_of(values | {control.key: cast(value)})
+            config = copying.PAGE.config_of(values | {control.key: cast(value)})
+            assert getattr(config, copying.PAGE.fields[control.key]) == cast(value), control.key
 
 
 def test_settings_of_the_defaults_are_those_of_the_package():
