@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from typing import Any
 
 from clair.board import Story, slides_of, summary, tell
 from clair.reports.story import board_json, method_table
-from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
+from clair.tasks.terminal import perform
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,19 +28,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(args: argparse.Namespace) -> int:
-    try:
+    def compute() -> tuple[dict[str, Any], str]:
         if args.draw < 0:
             raise ValueError(f"--draw must be at least 0, got {args.draw}")
-        check_target(args.json)
         story = tell(args.draw)
-    except (ValueError, FileNotFoundError) as error:
-        print(f"clair board: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    deliver(board_json(story), _report(story), args.json)
-    return 0
+        return board_json(story), _report(story)
+
+    return perform("board", args.json, compute)
 
 
 def _report(story: Story) -> str:

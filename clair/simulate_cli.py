@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from typing import Any
 
@@ -18,7 +17,7 @@ from clair.reports.scenario import (
 )
 from clair.scenario import Scenario, ScenarioResult, run_scenario, without_honest
 from clair.synthetic import ProblemSpec
-from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
+from clair.tasks.terminal import options_named, perform
 
 _HELP = {
     "n_clients": "parties that send one update each, at least 3",
@@ -120,26 +119,19 @@ def _automatic(name: str) -> dict[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked and return the exit code."""
-    names = PROBLEM_OPTIONS
-    try:
-        spec = ProblemSpec(**{name: getattr(args, f"problem_{name}") for name in names})
-        names = CLAIR_OPTIONS
-        check_target(args.json)
-        options = {name: getattr(args, f"clair_{name}") for name in names}
-        result = run_scenario(Scenario(spec=spec, **options))
-        names = {"honest_leave": HONEST_LEAVE}
-        if args.honest_leave != 0:
-            result = without_honest(result, args.honest_leave)
-    except (ValueError, FileNotFoundError) as error:
-        name, _, rule = str(error).partition(" ")
-        words = f"{names[name]} {rule}" if name in names else str(error)
-        print(f"clair simulate: {words}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    deliver(scenario_json(result), report(result), args.json)
-    return 0
+
+    def compute() -> tuple[dict[str, Any], str]:
+        with options_named(PROBLEM_OPTIONS):
+            given = {name: getattr(args, f"problem_{name}") for name in PROBLEM_OPTIONS}
+            spec = ProblemSpec(**given)
+        with options_named(CLAIR_OPTIONS | {"honest_leave": HONEST_LEAVE}):
+            options = {name: getattr(args, f"clair_{name}") for name in CLAIR_OPTIONS}
+            result = run_scenario(Scenario(spec=spec, **options))
+            if args.honest_leave != 0:
+                result = without_honest(result, args.honest_leave)
+        return scenario_json(result), report(result)
+
+    return perform("simulate", args.json, compute)
 
 
 def report(result: ScenarioResult) -> str:

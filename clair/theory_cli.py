@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
@@ -25,7 +24,7 @@ from clair.reports.tables import to_csv
 from clair.sweeps.grid import AXES, METHODS, Axis, SweepConfig
 from clair.sweeps.run import run_sweep
 from clair.synthetic import ProblemSpec, sample_problem
-from clair.tasks.terminal import EXIT_BAD_INPUT, EXIT_INTERRUPTED, check_target, deliver
+from clair.tasks.terminal import options_named, perform
 from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
 from clair.theory.lam_path import certificate_at, lam_path
 
@@ -173,18 +172,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _run(args: argparse.Namespace) -> int:
-    try:
-        check_target(args.json)
-        spec = ProblemSpec(**{name: getattr(args, f"problem_{name}") for name in PROBLEM_OPTIONS})
-        study = args.make(spec, args)
-    except (ValueError, FileNotFoundError) as error:
-        name, _, rule = str(error).partition(" ")
-        words = f"{PROBLEM_OPTIONS[name]} {rule}" if name in PROBLEM_OPTIONS else str(error)
-        print(f"clair theory: {words}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    numbers = study_json(study, study.title, asdict(spec))
-    deliver(numbers, f"{study.title}\n\n{to_csv(study.table).rstrip()}", args.json)
-    return 0
+    def compute() -> tuple[dict[str, Any], str]:
+        with options_named(PROBLEM_OPTIONS):
+            given = {name: getattr(args, f"problem_{name}") for name in PROBLEM_OPTIONS}
+            spec = ProblemSpec(**given)
+            study = args.make(spec, args)
+        numbers = study_json(study, study.title, asdict(spec))
+        return numbers, f"{study.title}\n\n{to_csv(study.table).rstrip()}"
+
+    return perform("theory", args.json, compute)

@@ -20,13 +20,7 @@ from clair.tasks.digits import LAYERS, DigitsConfig, run_digits
 from clair.tasks.regression import ATTACKS as REGRESSION_ATTACKS
 from clair.tasks.regression import RegressionConfig, run_regression
 from clair.tasks.task_result import means_of
-from clair.tasks.terminal import (
-    EXIT_BAD_INPUT,
-    EXIT_INTERRUPTED,
-    ProgressBar,
-    check_target,
-    deliver,
-)
+from clair.tasks.terminal import ProgressBar, options_named, perform
 
 #: Options that are shorter than the field they set.
 SHORT = {
@@ -168,32 +162,19 @@ def _parts(hint: Any) -> tuple[Any, ...]:
 def _run(command: Command, args: argparse.Namespace) -> int:
     names = [field.name for field in fields(command.config)]  # type: ignore[arg-type]
     bar = ProgressBar(sys.stderr, enabled=command.live and not args.quiet)
-    try:
-        config = command.config(**{name: getattr(args, f"task_{name}") for name in names})
-        check_target(args.json)
-        result = command.run(config, **({"progress": bar.show} if command.live else {}))
-    except (ValueError, FileNotFoundError) as error:
-        bar.clear()
-        print(f"clair {command.name}: {_with_option(str(error), names)}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        bar.clear()
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    bar.clear()
-    deliver(result.to_json(), _report(result, command.measure), args.json)
-    return 0
+
+    def compute() -> tuple[dict[str, Any], str]:
+        with options_named({name: option_name(name) for name in names}):
+            config = command.config(**{name: getattr(args, f"task_{name}") for name in names})
+            result = command.run(config, **({"progress": bar.show} if command.live else {}))
+        return result.to_json(), _report(result, command.measure)
+
+    return perform(command.name, args.json, compute, bar.clear)
 
 
 def option_name(name: str) -> str:
     """Option of the command line that sets a field of a config."""
     return f"--{SHORT.get(name, name).replace('_', '-')}"
-
-
-def _with_option(message: str, names: list[str]) -> str:
-    """Name the option instead of the setting an error message begins with."""
-    name, _, rule = message.partition(" ")
-    return f"{option_name(name)} {rule}" if name in names else message
 
 
 def _report(result: Any, measure: str) -> str:

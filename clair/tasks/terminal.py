@@ -1,10 +1,12 @@
-"""What the commands of all tasks share: exit codes, the progress line, where results go."""
+"""What all commands share: how they end, the progress line, where results go."""
 
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -60,7 +62,7 @@ class ProgressBar:
             self._stream.flush()
 
 
-def check_target(target: str | None) -> None:
+def _check_target(target: str | None) -> None:
     """Find out before the training, not after it, that the result cannot be written."""
     if target in (None, STANDARD_OUTPUT):
         return
@@ -69,11 +71,65 @@ def check_target(target: str | None) -> None:
         raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
 
 
-def deliver(numbers: Mapping[str, Any], words: str, target: str | None) -> None:
-    """Print a result in words and write its numbers as JSON to `target`, if there is one.
+@contextmanager
+def options_named(options: Mapping[str, str]) -> Iterator[None]:
+    """Let an error message begin with the option instead of the setting it is about.
 
-    With the target "-" the numbers go to standard output, and no words beside them.
+    Parameters
+    ----------
+    options : mapping of str to str
+        Option of the command line by setting.
     """
+    try:
+        yield
+    except ValueError as error:
+        name, _, rule = str(error).partition(" ")
+        if name not in options:
+            raise
+        raise ValueError(f"{options[name]} {rule}") from error
+
+
+def perform(
+    command: str,
+    target: str | None,
+    compute: Callable[[], tuple[Mapping[str, Any], str]],
+    clear: Callable[[], None] = lambda: None,
+) -> int:
+    """Run a command to its result, or to one line that says what was wrong.
+
+    Parameters
+    ----------
+    command : str
+        Its name, for the line.
+    target : str or None
+        File that the numbers go to; "-" for standard output, without the words.
+    compute : callable
+        Returns the numbers, as JSON values, and the words.
+    clear : callable
+        Takes a progress line away before anything is printed.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    try:
+        _check_target(target)
+        numbers, words = compute()
+    except (ValueError, FileNotFoundError) as error:
+        clear()
+        print(f"clair {command}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        clear()
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    clear()
+    _deliver(numbers, words, target)
+    return 0
+
+
+def _deliver(numbers: Mapping[str, Any], words: str, target: str | None) -> None:
     text = json.dumps(numbers, indent=1, ensure_ascii=False)
     if target == STANDARD_OUTPUT:
         print(text)

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import numpy as np
 
 from clair.baselines import METHODS
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
-from clair.tasks.terminal import (
-    EXIT_BAD_INPUT,
-    EXIT_INTERRUPTED,
-    ProgressBar,
-    check_target,
-    deliver,
-)
+from clair.tasks.terminal import ProgressBar, options_named, perform
 
 #: Option of each setting.
 OPTIONS = {
@@ -67,38 +62,27 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Do what was asked and return the exit code."""
     bar = ProgressBar(sys.stderr, enabled=not args.quiet)
-    try:
-        config = CopyTaskConfig(
-            n_clients=args.clients,
-            poisoned_fraction=args.poisoned,
-            heterogeneity=args.heterogeneity,
-            attack=args.attack,
-            rank=args.rank,
-            screen_coefficients=args.screen,
-            steps=args.steps,
-            n_local=args.sentences,
-            seed=args.seed,
-            device=args.device,
-            precision=args.precision,
-            threads=args.threads,
-        )
-        check_target(args.json)
-        result = run_copytask(config, progress=bar.show)
-    except ValueError as error:
-        bar.clear()
-        print(f"clair copytask: {_with_option(str(error))}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except FileNotFoundError as error:
-        bar.clear()
-        print(f"clair copytask: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        bar.clear()
-        print("Interrupted; nothing was written.", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    bar.clear()
-    deliver(result.to_json(), report(result), args.json)
-    return 0
+
+    def compute() -> tuple[dict[str, Any], str]:
+        with options_named(OPTIONS):
+            config = CopyTaskConfig(
+                n_clients=args.clients,
+                poisoned_fraction=args.poisoned,
+                heterogeneity=args.heterogeneity,
+                attack=args.attack,
+                rank=args.rank,
+                screen_coefficients=args.screen,
+                steps=args.steps,
+                n_local=args.sentences,
+                seed=args.seed,
+                device=args.device,
+                precision=args.precision,
+                threads=args.threads,
+            )
+            result = run_copytask(config, progress=bar.show)
+        return result.to_json(), report(result)
+
+    return perform("copytask", args.json, compute, bar.clear)
 
 
 def report(result: CopyTaskResult) -> str:
@@ -140,12 +124,6 @@ def _rank(text: str) -> int | str:
         raise argparse.ArgumentTypeError(
             f'must be a whole number or "auto", got {text!r}'
         ) from None
-
-
-def _with_option(message: str) -> str:
-    """Name the option instead of the setting an error message begins with."""
-    name, _, rule = message.partition(" ")
-    return f"{OPTIONS[name]} {rule}" if name in OPTIONS else message
 
 
 def _clients(mask: np.ndarray) -> str:
