@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from clair.eigen import LARGE, krylov_eigenpairs
-from clair.linalg import spectral_threshold
+from clair.linalg import spectral_threshold, stack_rows
 
 OVER_RELAXATION = 1.6
 # Numbers a piece holds: best of 2^13 to 2^20 measured at 64 x 64 and 128 x 128.
@@ -104,7 +104,7 @@ class ModuleState:
 
     def __init__(self, blocks: np.ndarray) -> None:
         self.n_clients, self.d, self.c = blocks.shape
-        self.rows = np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(-1, self.d)
+        self.rows = stack_rows(blocks)
         self.left = np.zeros_like(self.rows)
         self.squares = np.zeros((3, self.n_clients))
         self._now = np.zeros_like(self.rows)

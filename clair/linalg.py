@@ -26,6 +26,16 @@ def hstack_blocks(blocks: np.ndarray) -> np.ndarray:
     return blocks.transpose(1, 0, 2).reshape(d, n_clients * b)
 
 
+def stack_rows(blocks: np.ndarray) -> np.ndarray:
+    """Transposed client blocks one below the other, the transpose of `hstack_blocks`.
+
+    Of shape (n_clients * b, d), where a client's numbers are contiguous; a view of blocks that
+    come from the convex solver.
+    """
+    n_clients, d, b = blocks.shape
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(n_clients * b, d)
+
+
 def split_blocks(matrix: np.ndarray, n_clients: int) -> np.ndarray:
     """Cut a wide matrix back into client blocks; the inverse of `hstack_blocks`."""
     d, width = matrix.shape

@@ -133,7 +133,9 @@ def decompose(
     Boyd et al., Distributed optimization and statistical learning via ADMM, 2011, sections 3.3 and
     3.4.1 (stopping rule and residual balancing) and 3.4.3 (over-relaxation).
     """
-    return SplitSolver(modules, lam).run(tol=tol, max_iter=max_iter, progress=progress)
+    solver = SplitSolver(modules, lam)
+    solver.run(tol=tol, max_iter=max_iter, progress=progress)
+    return solver.result()
 
 
 class SplitSolver:
@@ -157,13 +159,16 @@ class SplitSolver:
         self._share = np.zeros(len(modules[0]))
         self._squares = np.zeros((3, len(modules[0])))
         self._history: list[IterationRecord] = []
+        self._status = "max_iter"
+        # Of each module's low-rank part, descending, zeros included.
+        self.singular_values: list[np.ndarray] = []
 
-    def run(self, *, tol: float, max_iter: int, progress: Progress | None = None) -> Decomposition:
+    def run(self, *, tol: float, max_iter: int, progress: Progress | None = None) -> None:
         """Iterate until both residuals are below `tol`; see `decompose`.
 
         Iterations of earlier runs count, and are reported to `progress` first.
         """
-        history, status = self._history, "max_iter"
+        history, self._status = self._history, "max_iter"
         if progress is not None:
             for record in history:
                 progress(record)
@@ -172,7 +177,7 @@ class SplitSolver:
         while True:
             if history and max(history[-1].primal_residual, history[-1].dual_residual) < tol:
                 if all(state.exact for state in self._states):
-                    status = "converged"
+                    self._status = "converged"
                     break
                 # Nothing above the threshold may have been overlooked: once more in full.
                 for state in self._states:
@@ -184,7 +189,6 @@ class SplitSolver:
             history.append(self._iterate())
             if progress is not None:
                 progress(history[-1])
-        return self._result(status)
 
     def _balance(self, last: IterationRecord) -> None:
         """Choose the next step's penalty by the residuals of the last."""
@@ -198,7 +202,9 @@ class SplitSolver:
         if history:
             self._share = (1 - previous) * (history[-1].penalty / penalty)
         before = self._squares[2]
-        values = [state.step(previous, self._share, 1 / penalty) for state in self._states]
+        values = self.singular_values = [
+            state.step(previous, self._share, 1 / penalty) for state in self._states
+        ]
         squares = sum((state.squares for state in self._states), start=np.zeros_like(self._squares))
         self._squares = squares
         norms = np.sqrt(squares[2])
@@ -243,7 +249,8 @@ class SplitSolver:
             moved = sum(state.moved(f, e) for state in self._states)
         return float(np.sqrt(gap)), float(np.sqrt(moved))
 
-    def _result(self, status: str) -> Decomposition:
+    def result(self) -> Decomposition:
+        """Where the iteration stands."""
         history, factors = self._history, self._factors
         pull = history[-1].penalty * (1 - factors)
         return Decomposition(
@@ -252,7 +259,7 @@ class SplitSolver:
             tuple(state.scaled(pull) for state in self._states),
             self.lam,
             history[-1].objective,
-            status,
+            self._status,
             len(history),
             tuple(history),
         )

@@ -79,8 +79,10 @@ def test_carrying_on_from_a_loose_tolerance_ends_where_a_straight_run_does(shape
     blocks = problem(d_out=shape[0], d_in=shape[1], n_clients=90).updates
     straight, seen = decompose([blocks], 0.4), []
     solver = SplitSolver([blocks], 0.4)
-    loose = solver.run(tol=1e-3, max_iter=500)
-    carried = solver.run(tol=1e-7, max_iter=500, progress=seen.append)
+    solver.run(tol=1e-3, max_iter=500)
+    loose = solver.result()
+    solver.run(tol=1e-7, max_iter=500, progress=seen.append)
+    carried = solver.result()
     assert loose.n_iter < carried.n_iter
     assert (carried.n_iter, carried.status) == (straight.n_iter, "converged")
     assert [record.iteration for record in seen] == list(range(1, straight.n_iter + 1))
