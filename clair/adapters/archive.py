@@ -37,6 +37,7 @@ UPLOAD_LIMITS = Limits(
     clients=64,
     entries=4_000,
     depth=6,
+    pattern_steps=500_000,
     core_bytes=512 * MIB,
 )
 UPLOAD_BYTES = 64 * MIB
