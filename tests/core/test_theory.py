@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clair import Problem, ProblemSpec, sample_problem
-from clair.detection import detect, normalised_grams
+from clair.detection import detect_updates
 from clair.linalg import block_grams, block_norms, hstack_blocks, orthonormal
 from clair.metrics import subspace_error
 from clair.refinement import principal_subspace
@@ -449,7 +449,7 @@ def test_compression_leaves_the_program_as_it_is(seed, lam):
 
 def test_detector_used_here_is_the_package_s():
     found = find(SMALL)
-    verdict = detect(normalised_grams([block_grams(found.problem.updates)]), SMALL.rank)
+    verdict = detect_updates(found.problem.updates, SMALL.rank)
     assert verdict.benign.tolist() == found.verdict.benign.tolist()
 
 
