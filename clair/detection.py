@@ -38,6 +38,8 @@ AUTO_RANKS = range(1, 7)
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
+#: Few data do not explain scores above this many times the typical one (a hundredth of the data).
+NOISE_LIMIT = 10.0
 
 KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE = "kept", "suspect", "flagged", "not comparable"
 DEGREES = (KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE)
@@ -192,7 +194,9 @@ def judge(
     benign = ~flagged
     learn = benign & comparable
     bases = _subspaces(scatters, learn, rank)
-    noisy = noise_only(scatters, bases, flagged)
+    usual = float(np.median(evidence[0].scores[learn])) if learn.any() else 0.0
+    loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
+    noisy = noise_only(scatters, bases, flagged & ~loud)
     if shape is not None:
         noisy &= ~evidence[-1].flagged
     weak = gap_rule(
