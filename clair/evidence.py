@@ -20,7 +20,9 @@ AGAIN = (1.25, 1.35)
 DIRECTIONS_GAP = (1.30, 1.40)
 #: For the root mean square over modules.
 MODULES_GAP = (1.25, 1.35)
-SHAPE_GAP = (1.12, 1.12)
+#: Of the kurtosis: the least ratio, and the least width in standard errors of its logarithm.
+SHAPE_RATIO = 1.12
+SHAPE_ERRORS = 2.5
 #: A gap is at least so many standard deviations (of the logarithms) of the scores below it wide.
 SPREAD = 1.5
 #: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
@@ -235,8 +237,24 @@ def influence_of(
     return weights
 
 
-def shape_scores(updates: Updates) -> np.ndarray | None:
-    """How heavy-tailed each client's entries are: geometric mean of the kurtosis over modules.
+@dataclass(frozen=True)
+class Shape:
+    """How heavy-tailed the clients' entries are.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_clients,)
+        Geometric mean of the kurtosis over modules, >= 1.
+    ratio : float
+        Least ratio of a gap that is more than what differs between modules anyway.
+    """
+
+    scores: np.ndarray
+    ratio: float
+
+
+def shape_of(updates: Updates) -> Shape | None:
+    """Compare how heavy-tailed the clients' entries are.
 
     Parameters
     ----------
@@ -244,9 +262,9 @@ def shape_scores(updates: Updates) -> np.ndarray | None:
 
     Returns
     -------
-    ndarray of shape (n_clients,), or None
-        >= 1. None if fewer than 3 modules can be compared: those that all clients have, with the
-        same rank.
+    Shape or None
+        None if fewer than 3 modules can be compared: those that all clients have, with the same
+        rank.
 
     References
     ----------
@@ -261,13 +279,21 @@ def shape_scores(updates: Updates) -> np.ndarray | None:
     return joint_shape(kurtosis)
 
 
-def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Geometric mean of the modules' kurtosis; None if fewer than 3 modules have one."""
-    logs = [np.log(values) for values in kurtosis if values is not None]
-    if len(logs) < MIN_SHAPE_MODULES:
+def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> Shape | None:
+    """Join the modules' kurtosis; None if fewer than 3 modules have one.
+
+    The standard error is that of a client's mean over modules, from how the modules differ.
+    """
+    found = [np.log(values) for values in kurtosis if values is not None]
+    if len(found) < MIN_SHAPE_MODULES:
         return None
-    scores: np.ndarray = np.exp(np.mean(logs, axis=0))
-    return scores
+    logs = np.array(found)
+    centred = logs - np.median(logs, axis=1, keepdims=True)
+    own = centred - centred.mean(axis=0)
+    variance = float(np.sum(own**2)) / ((len(logs) - 1) * logs.shape[1])
+    error = np.sqrt(variance / len(logs))
+    least = max(np.log(SHAPE_RATIO), SHAPE_ERRORS * error)
+    return Shape(np.exp(logs.mean(axis=0)), float(np.exp(least)))
 
 
 def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:
