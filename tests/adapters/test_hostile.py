@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -129,3 +130,15 @@ def test_unpacking_can_be_cancelled(site, tmp_path):
         archive.writestr(f"c/{WEIGHTS}", bytes(1 << 20))
     with pytest.raises(Cancelled):
         read_uploads([("a.zip", buffer)], tmp_path / "in", cancelled=lambda: True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_what_is_no_file_is_neither_opened_nor_taken_for_one(site):
+    site.fill(3)
+    site.add("pipe")
+    (site.root / "pipe" / CONFIG).unlink()
+    os.mkfifo(site.root / "pipe" / CONFIG)  # opening it would wait for ever
+    site.add(f"{CONFIG}/inside")
+    found = read_folder(site.root)
+    assert [adapter.name for adapter in found.adapters] == [f"{CONFIG}/inside", "c0", "c1", "c2"]
+    assert [aside.problem for aside in found.set_aside] == ["is not a regular file"]
