@@ -27,7 +27,7 @@ from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_fold
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
-from clair.adapters.limits import MIB
+from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.options import SENSITIVE
 from clair.adapters.progress import Progress
 from clair.ui.state import Control
@@ -168,6 +168,11 @@ class Source:
         """Identifies the files within a session."""
         return tuple(file_id for _, file_id, _ in self.files)
 
+    @property
+    def limits(self) -> Limits:
+        """How much an audit of them may take."""
+        return UPLOAD_LIMITS if self.files else DEFAULT
+
     def read(self, folder: Path) -> AdapterSet:
         """Adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
@@ -179,7 +184,9 @@ def run(source: Source, options: AuditOptions, progress: Progress | None = None)
     """Audit a source and forget everything but the result."""
     with _folder() as folder:
         try:
-            return replace(audit(source.read(folder), options, progress=progress), judged=None)
+            found = source.read(folder)
+            result = audit(found, options, progress=progress, limits=source.limits)
+            return replace(result, judged=None)
         except AdapterError as error:
             return Audit(options, (), reason=str(error))
 
@@ -202,8 +209,8 @@ def refined_zip(source: Source, options: AuditOptions, size: dict[str, Any]) -> 
     with _folder() as folder, turn():
         incoming, target = folder / "in", folder / "out"
         incoming.mkdir()
-        result = audit(source.read(incoming), options)
-        written = write_refined(result, target, **size)
+        result = audit(source.read(incoming), options, limits=source.limits)
+        written = write_refined(result, target, **size, limits=source.limits)
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for entry in written:
                 for path in sorted(entry.folder.iterdir()):
