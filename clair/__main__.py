@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from clair import audit_cli, board_cli, simulate_cli, theory_cli
+from clair import audit_cli, board_cli, redteam_cli, simulate_cli, theory_cli
 from clair.tasks import commands as task_commands
 from clair.tasks.copytask import command as copytask_command
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     task_commands.add_parsers(commands)
     board_cli.add_parser(commands)
     theory_cli.add_parser(commands)
+    redteam_cli.add_parser(commands)
     args = parser.parse_args(arguments)
     return int(args.run(args))
 
