@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.linalg import hstack_blocks
+from clair.linalg import stack_rows
 from clair.solvers import Decomposition, joint_norms
 
 KKT_TOLERANCE = 1e-4
@@ -62,19 +62,18 @@ def certify(decomposition: Decomposition, flagged: np.ndarray) -> Certificate | 
     ratios = joint_norms(decomposition.dual) / decomposition.lam
     spectral = violation = 0.0
     for low, dual in zip(decomposition.low_rank, decomposition.dual, strict=True):
-        L, Q = hstack_blocks(low), hstack_blocks(dual)
-        values, vectors = np.linalg.eigh(L @ L.T)
+        L, Q = stack_rows(low), stack_rows(dual)
+        values, vectors = np.linalg.eigh(L.T @ L)
         rank = int(np.sum(values > max(values[-1], 0.0) * 1e-12))
         U = vectors[:, len(values) - rank :]
-        scale = 1 / np.sqrt(values[len(values) - rank :])
-        Vt = scale[:, None] * (U.T @ L)  # right singular vectors, transposed
-        inside = U.T @ Q
-        across = Q @ Vt.T - U
-        W = Q - U @ inside
-        W = W - (W @ Vt.T) @ Vt
-        spectral = max(spectral, float(np.sqrt(max(np.linalg.eigvalsh(W @ W.T)[-1], 0.0))))
+        V = (L @ U) / np.sqrt(values[len(values) - rank :])  # right singular vectors
+        inside, along = Q @ U, Q.T @ V
+        # W = (I - U U') Q (I - V V'), of which only the Gram matrix is asked for.
+        off = np.eye(len(U)) - U @ U.T
+        W_gram = off @ (Q.T @ Q - along @ along.T) @ off
+        spectral = max(spectral, float(np.sqrt(max(np.linalg.eigvalsh(W_gram)[-1], 0.0))))
         if rank:
-            here = max(np.linalg.norm(inside - Vt), np.linalg.norm(across)) / np.sqrt(rank)
+            here = max(np.linalg.norm(inside - V), np.linalg.norm(along - U)) / np.sqrt(rank)
             violation = max(violation, float(here))
     benign_ratio = float(ratios[~flagged].max(initial=0.0))
     support = joint_norms(decomposition.contamination) > 0

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from clair._validation import check_choice, check_integer, check_real
-from clair.certificate import Certificate, certify
+from clair.certificate import STRICT, Certificate, certify
 from clair.detection import (
     SCORE_FLOOR,
     Verdict,
@@ -20,11 +20,12 @@ from clair.detection import (
     threshold_rule,
 )
 from clair.eigen import leading_eigenpairs
-from clair.linalg import hstack_blocks
+from clair.linalg import stack_rows
 from clair.scatter import normalised
 from clair.solvers import (
     Decomposition,
     Progress,
+    SplitSolver,
     decompose,
     joint_norms,
     median_subspace,
@@ -39,6 +40,10 @@ DETECTORS = ("residual", "norms")
 LAM_FACTOR = 1.2
 LAM_RAISES = 8
 ROUGH_TOL = 1e-3
+# Directions holding less than this share of all energy do not count as directions of L.
+EMPTY = 1e-12
+LAM_RETRIES = 5
+LAM_STEP = 1.05
 
 
 @dataclass(frozen=True)
@@ -147,27 +152,24 @@ def fit_cores(
     """
     notes: list[str] = []
     n_directions, verdict = pilot or detect_cores(modules, rank, options)
-    kept = _kept_subspaces(modules, verdict.benign, n_directions)
-    window = lam_window([core.thin for core in modules], kept, ~verdict.benign)
+    judged = verdict.benign
+    kept, exact = _kept_subspaces(modules, judged, n_directions)
+    window = lam_window([core.thin for core in modules], kept, ~judged)
     automatic = options.lam == "auto"
     weight = (
         choose_lam(window, len(verdict.scores), n_directions, len(modules))
         if automatic
         else float(options.lam)
     )
-    split = _decompose(modules, n_directions, weight, options, progress)
+    if options.solver == "irls":
+        split = _median_split(modules, n_directions, weight, options, progress)
+    elif automatic:
+        split = _automatic_split(modules, weight, n_directions, options, progress)
+        if exact:
+            split = _certified_split(modules, split, ~judged, options, progress)
+    else:
+        split = _split(modules, weight, options, progress)
     subspaces, collapsed = _leading_subspaces(modules, split, kept)
-    if collapsed and automatic and options.solver == "convex":
-        # Noise takes a window away that the noiseless theory promises: below some weight L loses
-        # its subspace and the norms only rank clients by size. Raise it until L has one.
-        rough = replace(options, tol=max(options.tol, ROUGH_TOL))
-        for _ in range(LAM_RAISES):
-            weight *= LAM_FACTOR
-            probe = _decompose(modules, n_directions, weight, rough, None)
-            if not _leading_subspaces(modules, probe, kept)[1]:
-                break
-        split = _decompose(modules, n_directions, weight, options, progress)
-        subspaces, collapsed = _leading_subspaces(modules, split, kept)
     if split.status != "converged":
         notes.append(
             f"The solver stopped after {split.n_iter} iterations before reaching its tolerance."
@@ -175,7 +177,7 @@ def fit_cores(
     norms = joint_norms(split.contamination)
     if collapsed:
         notes.append(
-            f"lambda = {weight:.3g} is too small here: the low-rank part lost its subspace and "
+            f"lambda = {split.lam:.3g} is too small here: the low-rank part lost its subspace and "
             "contamination norms say nothing; the subspace is that of the kept clients."
         )
 
@@ -186,7 +188,7 @@ def fit_cores(
         coefficients = [
             core.from_thin(basis.T @ core.thin)
             for core, basis in zip(
-                modules, _kept_subspaces(modules, verdict.benign, n_directions), strict=True
+                modules, _kept_subspaces(modules, verdict.benign, n_directions)[0], strict=True
             )
         ]
         verdict = replace(verdict, benign=coefficient_screen(coefficients, verdict.benign))
@@ -196,7 +198,8 @@ def fit_cores(
         notes.append("Half of the clients or more are flagged: the majority cannot be identified.")
 
     if options.polish and verdict.benign.any():
-        subspaces = _kept_subspaces(modules, verdict.benign, n_directions)
+        same = np.array_equal(verdict.benign, judged)
+        subspaces = kept if same else _kept_subspaces(modules, verdict.benign, n_directions)[0]
     return CoreFit(
         subspaces=subspaces,
         rank=n_directions,
@@ -212,28 +215,98 @@ def fit_cores(
 
 def _kept_subspaces(
     modules: Sequence[Core], benign: np.ndarray, rank: int
-) -> tuple[np.ndarray, ...]:
-    """Principal subspace of the kept clients in each module."""
-    return tuple(
-        leading_eigenpairs(core.scatter.weighted(benign.astype(float)), rank)[1] for core in modules
+) -> tuple[tuple[np.ndarray, ...], bool]:
+    """Principal subspace of the kept clients in each module, and whether it holds all of them.
+
+    "All" is up to `SCORE_FLOOR`: nothing but rounding is left outside.
+    """
+    subspaces, exact = [], True
+    for core in modules:
+        values, basis = leading_eigenpairs(core.scatter.weighted(benign.astype(float)), rank)
+        subspaces.append(basis)
+        energy = float(core.scatter.energy[benign].sum())
+        exact &= energy - float(values.sum()) <= SCORE_FLOOR**2 * energy
+    return tuple(subspaces), exact
+
+
+def _split(
+    modules: Sequence[Core], lam: float, options: FitOptions, progress: Progress | None
+) -> Decomposition:
+    thin = [core.thin for core in modules]
+    return decompose(thin, lam, tol=options.tol, max_iter=options.max_iter, progress=progress)
+
+
+def _automatic_split(
+    modules: Sequence[Core],
+    lam: float,
+    rank: int,
+    options: FitOptions,
+    progress: Progress | None,
+) -> Decomposition:
+    """The split at a weight, or at a larger one if the low-rank part loses its subspace there.
+
+    Noise takes a window away that the noiseless theory promises: below some weight L loses its
+    subspace and the norms only rank clients by size.
+    """
+    thin, rough = [core.thin for core in modules], max(options.tol, ROUGH_TOL)
+    for trial in range(LAM_RAISES + 1):
+        solver = SplitSolver(thin, lam * LAM_FACTOR**trial)
+        solver.run(tol=rough, max_iter=options.max_iter)
+        if _collapsed(modules, solver.singular_values, rank):
+            continue
+        solver.run(tol=options.tol, max_iter=options.max_iter, progress=progress)
+        if trial or not _collapsed(modules, solver.singular_values, rank):
+            return solver.result()
+    solver.run(tol=options.tol, max_iter=options.max_iter, progress=progress)
+    return solver.result()
+
+
+def _collapsed(modules: Sequence[Core], values: Sequence[np.ndarray], rank: int) -> bool:
+    """Whether the low-rank part of a module has fewer directions than it should."""
+    return any(
+        v[rank - 1] ** 2 <= EMPTY * core.scatter.energy.sum()
+        for core, v in zip(modules, values, strict=True)
     )
 
 
-def _decompose(
+def _certified_split(
+    modules: Sequence[Core],
+    split: Decomposition,
+    flagged: np.ndarray,
+    options: FitOptions,
+    progress: Progress | None,
+) -> Decomposition:
+    """The split at a weight nearby that is proven optimal, or the given one if none is found.
+
+    The estimated window is good to about 15 %, and close to one half contaminated the true one is
+    narrower than that. Which end was missed can be read off the certificate.
+    """
+    found, low, high = split, 0.0, float("inf")
+    for _ in range(LAM_RETRIES):
+        certificate = certify(found, flagged)
+        if certificate is None or certificate.holds:
+            return found
+        if certificate.dual_feasibility >= STRICT:
+            low = found.lam
+        else:
+            high = found.lam
+        if low > 0 and high < float("inf"):
+            lam = float(np.sqrt(low * high))
+        else:
+            lam = found.lam * LAM_STEP if low > 0 else found.lam / LAM_STEP
+        found = _split(modules, lam, options, progress)
+    certificate = certify(found, flagged)
+    return found if certificate is not None and certificate.holds else split
+
+
+def _median_split(
     modules: Sequence[Core],
     rank: int,
     lam: float,
     options: FitOptions,
     progress: Progress | None,
 ) -> Decomposition:
-    if options.solver == "convex":
-        return decompose(
-            [core.thin for core in modules],
-            lam,
-            tol=options.tol,
-            max_iter=options.max_iter,
-            progress=progress,
-        )
+    """Projections on and off the median subspace; the weight is only passed on."""
     subspaces, history, status = median_subspace(
         [core.scatter for core in modules],
         rank,
@@ -252,9 +325,9 @@ def _leading_subspaces(
     """Leading directions of L, or the fallback in modules where L has fewer than asked for."""
     subspaces, collapsed = [], False
     for core, low, other in zip(modules, split.low_rank, fallback, strict=True):
-        wide = hstack_blocks(low)
-        values, vectors = leading_eigenpairs(wide @ wide.T, other.shape[1], other)
-        enough = values[-1] > 1e-12 * core.scatter.energy.sum()
+        rows = stack_rows(low)
+        values, vectors = leading_eigenpairs(rows.T @ rows, other.shape[1], other)
+        enough = values[-1] > EMPTY * core.scatter.energy.sum()
         subspaces.append(vectors if enough else other)
         collapsed |= not enough
     return tuple(subspaces), collapsed

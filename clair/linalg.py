@@ -8,6 +8,7 @@ the short side, so nothing larger than d x d is ever decomposed.
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 
 def hstack_blocks(blocks: np.ndarray) -> np.ndarray:
@@ -25,6 +26,16 @@ def hstack_blocks(blocks: np.ndarray) -> np.ndarray:
     return blocks.transpose(1, 0, 2).reshape(d, n_clients * b)
 
 
+def stack_rows(blocks: np.ndarray) -> np.ndarray:
+    """Transposed client blocks one below the other, the transpose of `hstack_blocks`.
+
+    Of shape (n_clients * b, d), where a client's numbers are contiguous; a view of blocks that
+    come from the convex solver.
+    """
+    n_clients, d, b = blocks.shape
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(n_clients * b, d)
+
+
 def split_blocks(matrix: np.ndarray, n_clients: int) -> np.ndarray:
     """Cut a wide matrix back into client blocks; the inverse of `hstack_blocks`."""
     d, width = matrix.shape
@@ -38,40 +49,50 @@ def block_norms(blocks: np.ndarray) -> np.ndarray:
     return norms
 
 
-def singular_value_threshold(matrix: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
-    """Proximal operator of ``tau * nuclear norm``.
+def spectral_threshold(
+    gram: np.ndarray, tau: float, *, few: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Proximal operator of ``tau * nuclear norm``, from a matrix's Gram matrix on the short side.
 
     Parameters
     ----------
-    matrix : ndarray of shape (d, n)
-        With d <= n for speed; any shape is correct.
+    gram : ndarray of shape (d, d)
+        ``X @ X.T`` of the matrix X to threshold.
     tau : float
         Threshold, >= 0.
+    few : bool
+        Whether few singular values are expected above `tau`; those alone are then computed.
 
     Returns
     -------
-    shrunk : ndarray of shape (d, n)
+    basis : ndarray of shape (d, kept)
+        Left singular vectors of the singular values above `tau`.
+    factors : ndarray of shape (kept,)
+        What is left of each, as a share; ``basis @ (factors[:, None] * (basis.T @ X))`` is the
+        thresholded matrix.
     singular_values : ndarray of shape (d,)
         Of the result, descending, zeros included.
 
     Notes
     -----
-    Works from the d x d Gram matrix. That squares the condition number, which is harmless here:
-    a singular value s is perturbed by about eps * s_max**2 / s and only those above `tau` matter.
+    The Gram matrix squares the condition number, which is harmless here: a singular value s is
+    perturbed by about eps * s_max**2 / s and only those above `tau` matter.
 
     References
     ----------
     Cai, Candes, Shen, A singular value thresholding algorithm for matrix completion,
     SIAM J. Optim. 2010, theorem 2.1.
     """
-    eigenvalues, vectors = np.linalg.eigh(matrix @ matrix.T)
+    found = None
+    if few:
+        values, vectors, n, _, info = lapack.dsyevr(gram, range="V", vl=tau**2, vu=np.inf)
+        found = (values[:n], vectors[:, :n]) if info == 0 else None
+    eigenvalues, vectors = np.linalg.eigh(gram) if found is None else found
     values = np.sqrt(np.maximum(eigenvalues[::-1], 0.0))
-    vectors = vectors[:, ::-1]
-    shrunk = np.maximum(values - tau, 0.0)
-    kept = int(np.count_nonzero(shrunk))
-    basis = vectors[:, :kept]
-    factors = shrunk[:kept] / values[:kept]
-    return basis @ (factors[:, None] * (basis.T @ matrix)), shrunk
+    kept = int(np.count_nonzero(values > tau))
+    shrunk = np.zeros(len(gram))
+    shrunk[:kept] = values[:kept] - tau
+    return vectors[:, ::-1][:, :kept], shrunk[:kept] / values[:kept], shrunk
 
 
 def block_soft_threshold(norms: np.ndarray, tau: float) -> np.ndarray:

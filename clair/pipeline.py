@@ -118,7 +118,8 @@ def fit(
         Whether benign clients share the column space or the row space of their updates.
     lam : float or "auto"
         Weight of the contamination, > 0; "auto" takes the middle of the window estimated from the
-        detector's verdict and raises it where the low-rank part would lose its subspace.
+        detector's verdict, raises it where the low-rank part would lose its subspace, and, if the
+        updates are free of noise and the split unproven, tries up to five weights nearby.
     solver : {"convex", "irls"}
         The convex program, or the fast median subspace (its split is the projection on and off the
         subspace, without certificate).

@@ -18,19 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.eigen import LARGE, krylov_eigenpairs, leading_eigenpairs
-from clair.linalg import (
-    block_norms,
-    block_soft_threshold,
-    hstack_blocks,
-    singular_value_threshold,
-    split_blocks,
-)
+from clair.admm import OVER_RELAXATION, ModuleState
+from clair.eigen import leading_eigenpairs
+from clair.linalg import block_norms, block_soft_threshold
 from clair.scatter import Moments, as_scatters
 
-OVER_RELAXATION = 1.6
 PENALTY_STEP = 2.0
 BALANCE = 5.0
+# Below this share of what they are the difference of, squares of norms are rounding in part.
+CANCELLATION = 1e-12
 
 
 @dataclass(frozen=True)
@@ -137,119 +133,136 @@ def decompose(
     Boyd et al., Distributed optimization and statistical learning via ADMM, 2011, sections 3.3 and
     3.4.1 (stopping rule and residual balancing) and 3.4.3 (over-relaxation).
     """
-    n_clients = len(modules[0])
-    M = [hstack_blocks(blocks) for blocks in modules]
-    size = max(_norm(M), np.finfo(float).tiny)
-    # A threshold of a few per cent of the largest singular value moves the spectrum at once.
-    top = max(float(np.sqrt(np.linalg.eigvalsh(m @ m.T)[-1])) for m in M)
-    penalty = 10.0 / top if top > 0 else 1.0
-    S = [np.zeros_like(m) for m in M]
-    dual = [np.zeros_like(m) for m in M]
-    shrink = [_Shrinkage() for _ in M]
-    history: list[IterationRecord] = []
-    status = "max_iter"
-    L: list[np.ndarray] = M
-
-    for iteration in range(1, max_iter + 1):
-        shrunk = [
-            threshold(m - s + y / penalty, 1.0 / penalty)
-            for threshold, m, s, y in zip(shrink, M, S, dual, strict=True)
-        ]
-        L = [low for low, _ in shrunk]
-        relaxed = [
-            OVER_RELAXATION * low + (1 - OVER_RELAXATION) * (m - s)
-            for low, m, s in zip(L, M, S, strict=True)
-        ]
-        target = [m - low + y / penalty for m, low, y in zip(M, relaxed, dual, strict=True)]
-        norms = joint_norms([split_blocks(t, n_clients) for t in target])
-        factors = block_soft_threshold(norms, lam / penalty)
-        previous = S
-        S = [t * np.repeat(factors, t.shape[1] // n_clients) for t in target]
-        dual = [penalty * (t - s) for t, s in zip(target, S, strict=True)]
-        gap = _norm([m - low - s for m, low, s in zip(M, L, S, strict=True)])
-        # By how much the multiplier that makes L optimal and the one that makes S optimal differ;
-        # with over-relaxation they do even where S stands still.
-        moved = _norm(
-            [
-                s - p + (1 - OVER_RELAXATION) * (m - low - p)
-                for s, p, m, low in zip(S, previous, M, L, strict=True)
-            ]
-        )
-        primal_residual = gap / size
-        dual_residual = penalty * moved / max(_norm(dual), np.finfo(float).tiny)
-        record = IterationRecord(
-            iteration,
-            float(sum(values.sum() for _, values in shrunk) + lam * (factors * norms).sum()),
-            primal_residual,
-            dual_residual,
-            penalty,
-            shrunk[0][1],
-            factors * norms,
-        )
-        history.append(record)
-        if progress is not None:
-            progress(record)
-        if max(primal_residual, dual_residual) < tol:
-            if all(threshold.exact for threshold in shrink):
-                status = "converged"
-                break
-            # Nothing above the threshold may have been overlooked: once more in full.
-            shrink = [_Shrinkage(exact=True) for _ in M]
-        elif primal_residual > BALANCE * dual_residual:
-            penalty *= PENALTY_STEP
-        elif dual_residual > BALANCE * primal_residual:
-            penalty /= PENALTY_STEP
-
-    return Decomposition(
-        tuple(split_blocks(low, n_clients) for low in L),
-        tuple(split_blocks(s, n_clients) for s in S),
-        tuple(split_blocks(y, n_clients) for y in dual),
-        lam,
-        history[-1].objective,
-        status,
-        len(history),
-        tuple(history),
-    )
+    solver = SplitSolver(modules, lam)
+    solver.run(tol=tol, max_iter=max_iter, progress=progress)
+    return solver.result()
 
 
-class _Shrinkage:
-    """Singular value thresholding of a slowly changing matrix, from the last step's subspace.
+class SplitSolver:
+    """`decompose` in instalments: a run to a loose tolerance can be carried on to a tight one.
 
-    Large matrices of which few singular values exceed the threshold are not decomposed in full;
-    `exact` says whether the latest result came from a full decomposition.
+    Parameters
+    ----------
+    modules : sequence of ndarray, each of shape (n_clients, d, b)
+    lam : float
+        As of `decompose`.
     """
 
-    def __init__(self, *, exact: bool = False) -> None:
-        self.exact = exact
-        self._always = exact
-        self._basis: np.ndarray | None = None
+    def __init__(self, modules: Sequence[np.ndarray], lam: float) -> None:
+        self.lam = lam
+        self._states = [ModuleState(blocks) for blocks in modules]
+        self._size = max(_norm(modules), np.finfo(float).tiny)
+        # A threshold of a few per cent of the largest singular value moves the spectrum at once.
+        top = max(state.largest() for state in self._states)
+        self._penalty = 10.0 / top if top > 0 else 1.0
+        self._factors = np.zeros(len(modules[0]))
+        self._share = np.zeros(len(modules[0]))
+        self._squares = np.zeros((3, len(modules[0])))
+        self._history: list[IterationRecord] = []
+        self._status = "max_iter"
+        # Of each module's low-rank part, descending, zeros included.
+        self.singular_values: list[np.ndarray] = []
 
-    def __call__(self, matrix: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
-        d = len(matrix)
-        if d < LARGE or self._always:
-            self.exact = True
-            return singular_value_threshold(matrix, tau)
-        size = 2 if self._basis is None else self._basis.shape[1] + 1
-        found = None
-        while found is None and 5 * (size + 4) <= d:
-            found = krylov_eigenpairs(
-                lambda x: matrix @ (matrix.T @ x), d, size, self._basis, above=tau**2
-            )
-            if found is not None and found[0][size - 1] > tau**2:
-                self._basis, found, size = found[1], None, 2 * size
-            elif found is None:
+    def run(self, *, tol: float, max_iter: int, progress: Progress | None = None) -> None:
+        """Iterate until both residuals are below `tol`; see `decompose`.
+
+        Iterations of earlier runs count, and are reported to `progress` first.
+        """
+        history, self._status = self._history, "max_iter"
+        if progress is not None:
+            for record in history:
+                progress(record)
+        for state in self._states:
+            state.insist(False)
+        while True:
+            if history and max(history[-1].primal_residual, history[-1].dual_residual) < tol:
+                if all(state.exact for state in self._states):
+                    self._status = "converged"
+                    break
+                # Nothing above the threshold may have been overlooked: once more in full.
+                for state in self._states:
+                    state.insist(True)
+            elif history:
+                self._balance(history[-1])
+            if len(history) >= max_iter:
                 break
-        self.exact = found is None
-        if found is None:
-            return singular_value_threshold(matrix, tau)
-        values = np.sqrt(np.maximum(found[0], 0.0))
-        kept = int(np.sum(values > tau))
-        basis = found[1][:, :kept]
-        self._basis = found[1][:, : max(kept, 1)]
-        shrunk = np.zeros(d)
-        shrunk[:kept] = values[:kept] - tau
-        factors = shrunk[:kept] / values[:kept]
-        return basis @ (factors[:, None] * (basis.T @ matrix)), shrunk
+            history.append(self._iterate())
+            if progress is not None:
+                progress(history[-1])
+
+    def _balance(self, last: IterationRecord) -> None:
+        """Choose the next step's penalty by the residuals of the last."""
+        if last.primal_residual > BALANCE * last.dual_residual:
+            self._penalty = last.penalty * PENALTY_STEP
+        elif last.dual_residual > BALANCE * last.primal_residual:
+            self._penalty = last.penalty / PENALTY_STEP
+
+    def _iterate(self) -> IterationRecord:
+        history, previous, penalty = self._history, self._factors, self._penalty
+        if history:
+            self._share = (1 - previous) * (history[-1].penalty / penalty)
+        before = self._squares[2]
+        values = self.singular_values = [
+            state.step(previous, self._share, 1 / penalty) for state in self._states
+        ]
+        squares = sum((state.squares for state in self._states), start=np.zeros_like(self._squares))
+        self._squares = squares
+        norms = np.sqrt(squares[2])
+        factors = block_soft_threshold(norms, self.lam / penalty)
+        self._factors = factors
+        gap, moved = self._residuals(squares, before, previous)
+        dual = penalty * float(np.sqrt((1 - factors) ** 2 @ squares[2]))
+        return IterationRecord(
+            len(history) + 1,
+            float(sum(v.sum() for v in values) + self.lam * (factors * norms).sum()),
+            gap / self._size,
+            penalty * moved / max(dual, np.finfo(float).tiny),
+            penalty,
+            values[0],
+            factors * norms,
+        )
+
+    def _residuals(
+        self, squares: np.ndarray, before: np.ndarray, previous: np.ndarray
+    ) -> tuple[float, float]:
+        """Norms of ``M - L - S`` and of what S and L's multipliers differ by, over the penalty.
+
+        The second is ``S - S_before + (1 - a) (M - L - S_before)``, a the over-relaxation: the
+        multiplier that makes L optimal and the one that makes S optimal differ by it, with
+        over-relaxation even where S stands still. Both follow from inner products of R = M - L
+        and the states T, as S = f T and T = a R + own T_before, unless too much cancels.
+        """
+        a, f, e = OVER_RELAXATION, self._factors, previous
+        b = 2 - a
+        rest, across, now = squares
+        own = self._share - (a - 1) * e
+        rest_now = f @ (a * rest + own * across)
+        before_now = (f * e) @ (a * across + own * before)
+        whole, sent, sent_before = rest.sum(), (f * f) @ now, (e * e) @ before
+        gap = whole - 2 * rest_now + sent
+        size = sent + b**2 * sent_before + (a - 1) ** 2 * whole
+        moved = size - 2 * b * before_now - 2 * (a - 1) * rest_now
+        moved += 2 * b * (a - 1) * (e @ across)
+        if gap <= CANCELLATION * (whole + sent):
+            gap = sum(state.gap(f) for state in self._states)
+        if moved <= CANCELLATION * size:
+            moved = sum(state.moved(f, e) for state in self._states)
+        return float(np.sqrt(gap)), float(np.sqrt(moved))
+
+    def result(self) -> Decomposition:
+        """Where the iteration stands."""
+        history, factors = self._history, self._factors
+        pull = history[-1].penalty * (1 - factors)
+        return Decomposition(
+            tuple(state.low_rank() for state in self._states),
+            tuple(state.scaled(factors) for state in self._states),
+            tuple(state.scaled(pull) for state in self._states),
+            self.lam,
+            history[-1].objective,
+            self._status,
+            len(history),
+            tuple(history),
+        )
 
 
 def median_subspace(

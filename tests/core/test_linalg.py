@@ -13,7 +13,7 @@ from clair.linalg import (
     hstack_blocks,
     leading_eigenvectors,
     orthonormal,
-    singular_value_threshold,
+    spectral_threshold,
     split_blocks,
 )
 
@@ -30,11 +30,13 @@ def test_stacking_puts_clients_side_by_side_and_splitting_undoes_it():
     np.testing.assert_array_equal(split_blocks(stacked, 4), blocks)
 
 
+@pytest.mark.parametrize("few", [False, True])
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 7), st.integers(1, 9), st.floats(0, 3), st.integers(0, 1000))
-def test_singular_value_threshold_equals_the_textbook_svd_formula(d, n, tau, seed):
+@given(d=st.integers(1, 7), n=st.integers(1, 9), tau=st.floats(0, 3), seed=st.integers(0, 1000))
+def test_singular_value_threshold_equals_the_textbook_svd_formula(few, d, n, tau, seed):
     matrix = rng_of(seed).standard_normal((d, n))
-    shrunk, values = singular_value_threshold(matrix, tau)
+    basis, factors, values = spectral_threshold(matrix @ matrix.T, tau, few=few)
+    shrunk = basis @ (factors[:, None] * (basis.T @ matrix))
     left, s, right = np.linalg.svd(matrix, full_matrices=False)
     np.testing.assert_allclose(shrunk, left * np.maximum(s - tau, 0) @ right, atol=1e-7)
     np.testing.assert_allclose(values[: len(s)], np.maximum(s - tau, 0), atol=1e-7)

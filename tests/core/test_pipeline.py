@@ -10,6 +10,7 @@ from clair import ProblemSpec, sample_problem
 from clair.linalg import block_grams, block_norms, orthonormal
 from clair.metrics import detection_scores, subspace_error
 from clair.refinement import principal_subspace
+from clair.theory.window import choose_lam
 
 NOISELESS = [
     (attack, fraction, n_clients, rank)
@@ -78,6 +79,46 @@ def test_the_convex_program_alone_recovers_and_certifies_them(attack, fraction):
         assert low < fit.lam < high
     else:
         assert (attack, fraction) == ("colluding", 0.4)
+
+
+def almost_half(**changes):
+    spec = ProblemSpec(n_clients=32, d_out=40, d_in=28, noise=0, contaminated_fraction=0.45)
+    return sample_problem(replace(spec, **changes))
+
+
+@pytest.mark.parametrize("attack", ["colluding", "identical"])
+@pytest.mark.parametrize("seed", [7102, 7105, 7108])
+def test_a_weight_that_proves_the_split_is_looked_for_close_to_one_half(attack, seed):
+    problem = almost_half(attack=attack, seed=seed)
+    fit = clair.fit(problem.updates, 3)
+    np.testing.assert_array_equal(fit.flagged, problem.contaminated)
+    assert subspace_error(fit.subspace, problem.subspace) < 1e-6
+    assert fit.certificate.holds
+    first = choose_lam(fit.lam_window, 32, 3)
+    assert fit.lam > first
+    assert not clair.fit(problem.updates, 3, lam=first).certificate.holds
+
+
+def test_no_proof_is_looked_for_where_none_can_be_found():
+    """With noise the kept clients' part has no low rank; the solver then runs only once."""
+    for noise in (1e-4, 0.03):
+        seen = []
+        problem = almost_half(noise=noise, attack="colluding", seed=7102)
+        fit = clair.fit(problem.updates, 3, progress=seen.append)
+        assert not fit.certificate.holds
+        assert len(seen) == fit.n_iter
+
+
+def test_a_weight_is_raised_for_noise_until_the_low_rank_part_has_its_subspace():
+    problem = sample_problem(ProblemSpec(noise=0.15, contaminated_fraction=0))
+    fit = clair.fit(problem.updates, 3)
+    steps = np.log(fit.lam / choose_lam(fit.lam_window, 20, 3)) / np.log(1.2)
+    assert steps == pytest.approx(2)
+    by_hand = clair.fit(problem.updates, 3, lam=fit.lam)
+    assert (by_hand.n_iter, by_hand.status) == (fit.n_iter, "converged")
+    np.testing.assert_allclose(by_hand.low_rank, fit.low_rank, atol=1e-12)
+    below = clair.fit(problem.updates, 3, lam=fit.lam / 1.2)
+    assert any("too small" in note for note in below.notes)
 
 
 def test_polish_reaches_the_subspace_of_the_true_benign_clients():

@@ -10,7 +10,7 @@ from clair import ProblemSpec, sample_problem
 from clair.certificate import certify
 from clair.linalg import block_grams, block_norms, hstack_blocks, orthonormal
 from clair.metrics import subspace_error
-from clair.solvers import decompose, joint_norms, median_subspace
+from clair.solvers import SplitSolver, decompose, joint_norms, median_subspace
 
 
 def problem(**changes):
@@ -29,6 +29,64 @@ def cvxpy_optimum(modules, lam):
     program = cp.Problem(cp.Minimize(nuclear + lam * sparse))
     program.solve(solver=cp.CLARABEL)
     return program.value
+
+
+def textbook(modules, lam, penalties):
+    """L, S, multipliers and both residuals of over-relaxed ADMM, with given penalties."""
+    M, widths = [hstack_blocks(b) for b in modules], [b.shape[2] for b in modules]
+    S, Y = [0 * m for m in M], [0 * m for m in M]
+    size, residuals = np.sqrt(sum(np.sum(m**2) for m in M)), []
+    for penalty in penalties:
+        L = []
+        for m, s, y in zip(M, S, Y, strict=True):
+            left, values, right = np.linalg.svd(m - s + y / penalty, full_matrices=False)
+            L.append(left * np.maximum(values - 1 / penalty, 0) @ right)
+        relaxed = [1.6 * low - 0.6 * (m - s) for low, m, s in zip(L, M, S, strict=True)]
+        T = [m - low + y / penalty for m, low, y in zip(M, relaxed, Y, strict=True)]
+        norms = np.sqrt(
+            sum(
+                np.sum(t.reshape(len(t), -1, w) ** 2, axis=(0, 2))
+                for t, w in zip(T, widths, strict=True)
+            )
+        )
+        keep = np.maximum(0, 1 - lam / penalty / norms)
+        before, S = S, [t * np.repeat(keep, w) for t, w in zip(T, widths, strict=True)]
+        Y = [penalty * (t - s) for t, s in zip(T, S, strict=True)]
+        rest = [m - low - s for m, low, s in zip(M, L, S, strict=True)]
+        moved = [s - p - 0.6 * (m - low - p) for s, p, m, low in zip(S, before, M, L, strict=True)]
+        norm_rest, norm_moved, norm_Y = (
+            np.sqrt(sum(np.sum(x**2) for x in part)) for part in (rest, moved, Y)
+        )
+        residuals.append((norm_rest / size, penalty * norm_moved / norm_Y))
+    return L, S, Y, residuals
+
+
+@pytest.mark.parametrize("lam", [0.3, 0.9, 1.3])
+def test_iterates_are_those_of_the_textbook(lam):
+    modules = [problem().updates, problem(d_out=4, d_in=6, seed=3).updates]
+    ours = decompose(modules, lam, tol=1e-9)
+    assert len({record.penalty for record in ours.history}) > 1
+    *parts, residuals = textbook(modules, lam, [record.penalty for record in ours.history])
+    for part, expected in zip((ours.low_rank, ours.contamination, ours.dual), parts, strict=True):
+        for blocks, wide in zip(part, expected, strict=True):
+            np.testing.assert_allclose(hstack_blocks(blocks), wide, atol=1e-12)
+    seen = [(record.primal_residual, record.dual_residual) for record in ours.history]
+    np.testing.assert_allclose(seen, residuals, rtol=2e-3)
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (250, 3)])
+def test_carrying_on_from_a_loose_tolerance_ends_where_a_straight_run_does(shape):
+    blocks = problem(d_out=shape[0], d_in=shape[1], n_clients=90).updates
+    straight, seen = decompose([blocks], 0.4), []
+    solver = SplitSolver([blocks], 0.4)
+    solver.run(tol=1e-3, max_iter=500)
+    loose = solver.result()
+    solver.run(tol=1e-7, max_iter=500, progress=seen.append)
+    carried = solver.result()
+    assert loose.n_iter < carried.n_iter
+    assert (carried.n_iter, carried.status) == (straight.n_iter, "converged")
+    assert [record.iteration for record in seen] == list(range(1, straight.n_iter + 1))
+    np.testing.assert_allclose(carried.low_rank[0], straight.low_rank[0], atol=1e-9)
 
 
 @pytest.mark.parametrize("attack", ["low_rank", "colluding"])
