@@ -10,7 +10,7 @@ import numpy as np
 from clair._validation import check_choice, check_integer
 from clair.attack_plan import AttackPlan
 from clair.redteam.defences import DEFENCES, Trial, evaluate
-from clair.redteam.moves import KNOWN, crossed, moved, random_plan
+from clair.redteam.moves import KNOWN, crossed, louder, moved, random_plan
 from clair.synthetic import ProblemSpec
 
 SEARCH_DRAWS = 2
@@ -240,6 +240,8 @@ class _Hunt:
             return random_plan(self.rng)
         if kind < 0.25:
             return crossed(self._parent(), self._parent(), self.rng)
+        if kind < 0.45:
+            return louder(self._parent(), float(np.exp(0.6 * self.rng.standard_normal())))
         return moved(self._parent(), self.rng)
 
     def _parent(self) -> AttackPlan:

@@ -51,7 +51,7 @@ def _known() -> tuple[AttackPlan, ...]:
     quiet = (
         Tactic(echo=1, noise=0),
         Tactic(size=0.4, directions=0, noise=0),
-        Tactic(tilt=0.4, noise=0),
+        Tactic(tilt=0.2, noise=0),
         Tactic(own=0, size=10, directions=3, alike=0),
         Tactic(own=-1),
         Tactic(own=0, mean=1, deviation=-1, noise=0),
@@ -129,6 +129,16 @@ def moved(plan: AttackPlan, rng: np.random.Generator) -> AttackPlan:
         at = 0
     for name in rng.choice(list(FRESH), size=int(rng.integers(1, 4)), replace=False):
         tactics[at] = _perturbed(tactics[at], str(name), rng)
+    return tidy(AttackPlan(tuple(tactics)))
+
+
+def louder(plan: AttackPlan, factor: float) -> AttackPlan:
+    """The same plan at another strength: attackers look for the loudest that is not noticed."""
+    tactics = []
+    for tactic in plan.tactics:
+        for name in ("tilt", "size", "echo", "deviation"):
+            tactic = _with(tactic, name, factor * getattr(tactic, name))
+        tactics.append(_with(tactic, "ladder", 1 + factor * (tactic.ladder - 1)))
     return tidy(AttackPlan(tuple(tactics)))
 
 

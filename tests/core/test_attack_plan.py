@@ -12,7 +12,7 @@ from clair import ProblemSpec, sample_problem
 from clair.attack_plan import AttackPlan, Tactic
 from clair.attacks import PLANS
 from clair.linalg import block_norms
-from clair.redteam.moves import KNOWN, crossed, moved, random_plan
+from clair.redteam.moves import KNOWN, crossed, louder, moved, random_plan
 
 SPEC = ProblemSpec(n_clients=14, d_out=19, d_in=13, rank=2, contaminated_fraction=0.4, seed=5)
 HONEST = sample_problem(SPEC, AttackPlan((Tactic(),)))
@@ -42,7 +42,7 @@ def test_every_plan_touches_held_clients_only_and_survives_json(seed):
     rng = np.random.default_rng(seed)
     plan = random_plan(rng)
     for _ in range(3):
-        plan = moved(crossed(plan, KNOWN[rng.integers(len(KNOWN))], rng), rng)
+        plan = louder(moved(crossed(plan, KNOWN[rng.integers(len(KNOWN))], rng), rng), 1.7)
     problem = sample_problem(SPEC, plan)
     assert np.isfinite(problem.updates).all()
     np.testing.assert_array_equal(problem.updates[~BAD], HONEST.updates[~BAD])
