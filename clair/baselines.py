@@ -161,7 +161,12 @@ def _aggregate(dense: dict[str, np.ndarray], rule: GlobalRule, f: int) -> dict[s
 
 
 def _refined(
-    updates: Updates, benign: np.ndarray, like: ClairFit, pooling: str, true_subspace: Any
+    updates: Updates,
+    benign: np.ndarray,
+    like: ClairFit,
+    pooling: str,
+    true_subspace: Any,
+    influence: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """CLAIR's refinement with a given set (and possibly subspace), at the fit's rank and side."""
     cores = to_cores(updates, like.side)
@@ -175,7 +180,9 @@ def _refined(
             for name, core in cores.items()
         ]
     shapes = [core.noise_shape for core in cores.values()]
-    refined = refine(blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes)
+    refined = refine(
+        blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes, influence=influence
+    )
     result = {}
     for (name, core), part in zip(cores.items(), refined, strict=True):
         restored = core.restore(part)
@@ -232,8 +239,8 @@ def estimate_all(
         run[key] = partial(_aggregate, dense, rule, f)
     run["pca"] = lambda: _refined(updates, everybody, fit, "none", None)
     found = fit.subspace if fit.benign.any() else None
-    run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found)
-    run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found)
+    run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found, fit.influence)
+    run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found, fit.influence)
     if contaminated is not None:
         benign = ~check_mask("contaminated", contaminated, n_clients)
         run["fedavg_benign"] = partial(

@@ -10,18 +10,11 @@ import numpy as np
 
 from clair._validation import check_choice, check_integer, check_real
 from clair.certificate import STRICT, Certificate, certify
-from clair.detection import (
-    SCORE_FLOOR,
-    Verdict,
-    automatic_rank,
-    coefficient_screen,
-    detect,
-    gap_rule,
-    threshold_rule,
-)
+from clair.concentration import SCORE_FLOOR
+from clair.detection import Verdict, coefficient_screen, detect_cores, simple_verdict
 from clair.eigen import leading_eigenpairs
+from clair.evidence import GAP, MIN_CLIENTS, Evidence, gap_rule, threshold_rule
 from clair.linalg import stack_rows
-from clair.scatter import normalised
 from clair.solvers import (
     Decomposition,
     Progress,
@@ -44,6 +37,8 @@ ROUGH_TOL = 1e-3
 EMPTY = 1e-12
 LAM_RETRIES = 5
 LAM_STEP = 1.05
+#: Of the published detector's norms: the widest gap, looked for once.
+NORMS_GAP = (1.10, 1.15)
 
 
 @dataclass(frozen=True)
@@ -56,9 +51,10 @@ class FitOptions:
     pooling: str
     detector: str
     threshold: float | str
-    gap: tuple[float, float]
+    gap: tuple[float, float] | str
     polish: bool
     screen_coefficients: bool
+    compare_shape: bool
     tol: float
     max_iter: int
 
@@ -71,12 +67,17 @@ class FitOptions:
             check_real("lam", self.lam, minimum=0, open_minimum=True)
         if self.threshold != "auto":
             check_real("threshold", self.threshold, minimum=0)
-        if len(self.gap) != 2:
-            raise ValueError(f"gap must be a pair of ratios, got {self.gap!r}")
-        for index, ratio in enumerate(self.gap):
-            check_real(f"gap[{index}]", ratio, minimum=1)
+        if self.gap != "auto":
+            if isinstance(self.gap, str) or len(self.gap) != 2:
+                raise ValueError(f'gap must be "auto" or a pair of ratios, got {self.gap!r}')
+            for index, ratio in enumerate(self.gap):
+                check_real(f"gap[{index}]", ratio, minimum=1)
         check_real("tol", self.tol, minimum=0, open_minimum=True)
         check_integer("max_iter", self.max_iter, minimum=1)
+
+    def ratios(self, default: tuple[float, float]) -> tuple[float, float]:
+        """The gap rule's ratios, `default` where they are automatic."""
+        return default if isinstance(self.gap, str) else self.gap
 
 
 def check_rank(cores: Mapping[str, Core], rank: int | str) -> None:
@@ -115,22 +116,13 @@ class CoreFit:
     notes: tuple[str, ...]
 
 
-def detect_cores(
-    modules: Sequence[Core], rank: int | str, options: FitOptions
-) -> tuple[int, Verdict]:
-    """Rank, chosen if "auto", and verdict of the residual detector."""
-    scatters = normalised([core.scatter for core in modules])
-    limit = min(min(*core.shape, core.rows) for core in modules)
-    n_directions = automatic_rank(scatters, options.gap, limit) if rank == "auto" else int(rank)
-    return n_directions, detect(scatters, n_directions, options.gap)
-
-
 def fit_cores(
     modules: Sequence[Core],
     rank: int | str,
     options: FitOptions,
     progress: Progress | None = None,
     *,
+    shape: np.ndarray | None = None,
     pilot: tuple[int, Verdict] | None = None,
 ) -> CoreFit:
     """Everything `fit` does short of refinement, on compressed updates.
@@ -143,16 +135,19 @@ def fit_cores(
         At most the smallest dimension of every core.
     options : FitOptions
     progress : callable, optional
+    shape : ndarray of shape (n_clients,), optional
+        Evidence of the second kind, see `clair.evidence.shape_scores`.
     pilot : (int, Verdict), optional
-        Rank and verdict of the residual detector, if known already (`detect_cores`).
+        Rank and verdict of the residual detector, if known already
+        (`clair.detection.detect_cores`).
 
     Returns
     -------
     CoreFit
     """
     notes: list[str] = []
-    n_directions, verdict = pilot or detect_cores(modules, rank, options)
-    judged = verdict.benign
+    n_directions, verdict = pilot or detect_cores(modules, rank, options.ratios(GAP), shape)
+    judged = verdict.benign & ~verdict.noisy
     kept, exact = _kept_subspaces(modules, judged, n_directions)
     window = lam_window([core.thin for core in modules], kept, ~judged)
     automatic = options.lam == "auto"
@@ -185,21 +180,10 @@ def fit_cores(
     verdict = _judge(verdict, norms, typical, options)
     before_screen = verdict.benign
     if options.screen_coefficients:
-        coefficients = [
-            core.from_thin(basis.T @ core.thin)
-            for core, basis in zip(
-                modules, _kept_subspaces(modules, verdict.benign, n_directions)[0], strict=True
-            )
-        ]
-        verdict = replace(verdict, benign=coefficient_screen(coefficients, verdict.benign))
-    if int(verdict.benign.sum()) == 0:
-        notes.append("Every client is flagged, so there is nobody to refine or to learn from.")
-    elif 2 * int(verdict.benign.sum()) <= len(verdict.benign):
-        notes.append("Half of the clients or more are flagged: the majority cannot be identified.")
-
-    if options.polish and verdict.benign.any():
-        same = np.array_equal(verdict.benign, judged)
-        subspaces = kept if same else _kept_subspaces(modules, verdict.benign, n_directions)[0]
+        verdict = _screened(modules, verdict, n_directions)
+    notes += _notes(verdict)
+    if options.polish and verdict.influence.any():
+        subspaces = _kept_subspaces(modules, verdict.influence, n_directions)[0]
     return CoreFit(
         subspaces=subspaces,
         rank=n_directions,
@@ -208,23 +192,60 @@ def fit_cores(
         split=split,
         norms=norms,
         lam_window=window,
-        certificate=certify(split, ~before_screen),
+        certificate=certify(split, ~(before_screen & ~verdict.noisy)),
         notes=tuple(notes),
     )
 
 
+def _screened(modules: Sequence[Core], verdict: Verdict, rank: int) -> Verdict:
+    """The verdict with the coefficient screen as further evidence."""
+    bases = _kept_subspaces(modules, verdict.influence, rank)[0]
+    coefficients = [
+        core.from_thin(basis.T @ core.thin) for core, basis in zip(modules, bases, strict=True)
+    ]
+    benign = coefficient_screen(coefficients, verdict.benign)
+    against = verdict.benign & ~benign
+    inside = Evidence("inside", against.astype(float), against, 0.5, 1.0)
+    return replace(
+        verdict,
+        evidence=(*verdict.evidence, inside),
+        benign=benign,
+        suspect=verdict.suspect & benign,
+        noisy=verdict.noisy & benign,
+        influence=np.where(benign, verdict.influence, 0.0),
+    )
+
+
+def _notes(verdict: Verdict) -> list[str]:
+    """What the number of clients and of flagged ones means for the verdict."""
+    n_benign, n_compared = int(verdict.benign.sum()), int(verdict.comparable.sum())
+    notes = []
+    if n_benign == 0:
+        notes.append("Every client is flagged, so there is nobody to refine or to learn from.")
+    elif 2 * n_benign <= len(verdict.benign):
+        notes.append("Half of the clients or more are flagged: the majority cannot be identified.")
+    if n_compared < MIN_CLIENTS:
+        notes.append(
+            f"{n_compared} clients can be compared, too few to tell who differs from the others."
+        )
+    if n_compared < len(verdict.comparable):
+        missing = len(verdict.comparable) - n_compared
+        notes.append(f"Not comparable, as too few others have their modules: {missing} clients.")
+    return notes
+
+
 def _kept_subspaces(
-    modules: Sequence[Core], benign: np.ndarray, rank: int
+    modules: Sequence[Core], weights: np.ndarray, rank: int
 ) -> tuple[tuple[np.ndarray, ...], bool]:
-    """Principal subspace of the kept clients in each module, and whether it holds all of them.
+    """Principal subspace of weighted clients in each module, and whether it holds all of them.
 
     "All" is up to `SCORE_FLOOR`: nothing but rounding is left outside.
     """
     subspaces, exact = [], True
     for core in modules:
-        values, basis = leading_eigenpairs(core.scatter.weighted(benign.astype(float)), rank)
+        values, basis = leading_eigenpairs(core.scatter.weighted(weights.astype(float)), rank)
         subspaces.append(basis)
-        energy = float(core.scatter.energy[benign].sum())
+        energy = float(core.scatter.energy @ weights)
         exact &= energy - float(values.sum()) <= SCORE_FLOOR**2 * energy
     return tuple(subspaces), exact
 
@@ -337,7 +358,16 @@ def _judge(pilot: Verdict, norms: np.ndarray, typical: float, options: FitOption
     """Verdict of the chosen detector: the pilot's, or the paper's norms, or a given threshold."""
     scores = pilot.scores if options.detector == "residual" else norms
     if options.threshold != "auto":
-        return threshold_rule(scores, float(options.threshold))
+        return simple_verdict(threshold_rule(scores, float(options.threshold)))
     if options.detector == "residual":
         return pilot
-    return gap_rule(norms, options.gap, SCORE_FLOOR * typical)
+    return simple_verdict(
+        gap_rule(
+            "norms",
+            norms,
+            options.ratios(NORMS_GAP),
+            again=None,
+            spread=0.0,
+            floor=SCORE_FLOOR * typical,
+        )
+    )

@@ -1,9 +1,10 @@
-"""Who is contaminated: pilot subspace, leave-one-out scores, the gap rule, coefficient screen.
+"""Who is contaminated: scores against the agreeing half, gaps between them, and degrees of doubt.
 
-The leave-one-out detector is ours; the paper flags by contamination norms, which `gap_rule` also
-serves (``detector="norms"`` of `clair.fit`). It needs neither the fraction of contaminated clients
-nor the noise level. Its refitting is a concentration step of least trimmed squares (Rousseeuw, Van
-Driessen 2006) with every client scored by a subspace it had no part in.
+The detector is ours; the paper flags by contamination norms (``detector="norms"`` of `clair.fit`).
+It needs neither the fraction of contaminated clients nor the noise level. A client is *flagged* on
+evidence of poison, *suspect* where the evidence is too weak to convict or can be explained by few
+data, *not comparable* where too few others changed what it changed, and *kept* otherwise. Suspects
+are refined like the kept, but nobody else's refined update depends on what they sent.
 """
 
 from __future__ import annotations
@@ -13,235 +14,268 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.scatter import Moments, Scatter, as_scatters
-from clair.solvers import median_subspace
+from clair.concentration import SCORE_FLOOR, Agreement, ClientBlocks
+from clair.eigen import leading_eigenpairs
+from clair.evidence import (
+    AGAIN,
+    DIRECTIONS_GAP,
+    GAP,
+    MIN_CLIENTS,
+    MODULES_GAP,
+    REPEATS,
+    SHAPE_GAP,
+    WEAK_GAP,
+    Evidence,
+    gap_rule,
+    influence_of,
+    noise_only,
+    stricter,
+)
+from clair.scatter import Scatter, normalised
+from clair.updates import Core, dense_core
 
-GAP = (1.10, 1.15)
-MAX_ROUNDS = 6
-# The pilot only picks the half of the clients to start from.
-PILOT_TOL = 1e-5
 AUTO_RANKS = range(1, 7)
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
-# Scores below this share of a typical update's norm are rounding, not evidence.
-SCORE_FLOOR = 1e-6
+
+KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE = "kept", "suspect", "flagged", "not comparable"
+DEGREES = (KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores of all clients and the line drawn between them.
+    """What is said of every client, and on what evidence.
 
     Attributes
     ----------
-    scores : ndarray of shape (n_clients,)
-        Off-subspace residual of each client, each module relative to its typical energy, >= 0.
+    evidence : tuple of Evidence
+        The deciding score first.
     benign : ndarray of bool, shape (n_clients,)
-    threshold : float
-        Between the highest kept and the lowest flagged score; infinite where nobody is flagged.
-    margin : float
-        Lowest flagged over highest kept score, or where nobody is flagged the largest ratio of
-        neighbours in the upper half; >= 1.
+        Clients that are not flagged.
+    suspect : ndarray of bool, shape (n_clients,)
+        Benign clients from whom the others learn nothing.
+    noisy : ndarray of bool, shape (n_clients,)
+        Suspects whose residual is large and looks like noise alone.
+    comparable : ndarray of bool, shape (n_clients,)
+        False for clients whose modules too few others have.
+    influence : ndarray of shape (n_clients,)
+        Weight of each client in what the others get, in [0, 1].
     """
 
-    scores: np.ndarray
+    evidence: tuple[Evidence, ...]
     benign: np.ndarray
-    threshold: float
-    margin: float
+    suspect: np.ndarray
+    noisy: np.ndarray
+    comparable: np.ndarray
+    influence: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The deciding score, ndarray of shape (n_clients,)."""
+        return self.evidence[0].scores
+
+    @property
+    def threshold(self) -> float:
+        """On `scores`; infinite where nobody is flagged by them."""
+        return self.evidence[0].threshold
+
+    @property
+    def margin(self) -> float:
+        """Lowest flagged over highest kept of the scores, >= 1."""
+        return self.evidence[0].margin
+
+    @property
+    def degrees(self) -> tuple[str, ...]:
+        """One of `DEGREES` for every client."""
+        return tuple(
+            FLAGGED if not good else NOT_COMPARABLE if not can else SUSPECT if doubt else KEPT
+            for good, can, doubt in zip(self.benign, self.comparable, self.suspect, strict=True)
+        )
 
 
-def gap_rule(scores: np.ndarray, gap: tuple[float, float] = GAP, floor: float = 0.0) -> Verdict:
-    """Flag the clients above the widest relative gap in the upper half of the scores.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_clients,)
-        >= 0, large for suspicious clients.
-    gap : tuple of float
-        The gap's least ratio between neighbours, and the least ratio of the first score above it
-        to the median of those below. Both >= 1.
-    floor : float
-        Scores below are treated as equal to it.
-
-    Returns
-    -------
-    Verdict
-        At least ``n_clients // 2 + 1`` clients are kept.
-    """
-    order = np.argsort(scores, kind="stable")
-    ordered = np.maximum(scores[order], max(floor, np.finfo(float).tiny))
-    half = len(scores) // 2 + 1
-    benign = np.ones(len(scores), dtype=bool)
-    if half >= len(scores):
-        return Verdict(scores, benign, np.inf, 1.0)
-    ratios = ordered[half:] / ordered[half - 1 : -1]
-    cut = half + int(np.argmax(ratios))
-    margin = float(ratios.max())
-    if margin < gap[0] or ordered[cut] < gap[1] * np.median(ordered[:cut]):
-        return Verdict(scores, benign, np.inf, margin)
-    benign[order[cut:]] = False
-    return Verdict(scores, benign, float(np.sqrt(ordered[cut - 1] * ordered[cut])), margin)
+_WORDS = {
+    "outside": "what it sends outside the shared directions is {ratio:.1f} times a typical "
+    "client's",
+    "directions": "its strongest directions lie outside the shared ones, {ratio:.1f} times as far "
+    "as a typical client's",
+    "modules": "it deviates in few modules, but there far more than the others "
+    "({ratio:.1f} times a typical client)",
+    "inside": "its coefficients point against those of the majority (sign flip)",
+    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio:.1f} times a typical "
+    "client's)",
+    "norms": "its contamination norm is {ratio:.1f} times a typical client's",
+    "threshold": "its score is above the given threshold",
+}
+_LARGEST_RATIO = 9999.0
 
 
-def threshold_rule(scores: np.ndarray, threshold: float) -> Verdict:
-    """Flag every client whose score exceeds a given threshold."""
-    benign = scores <= threshold
-    highest = scores[benign].max(initial=np.finfo(float).tiny)
-    lowest = scores[~benign].min(initial=np.inf)
-    margin = float(lowest / highest) if np.isfinite(lowest) else 1.0
-    return Verdict(scores, benign, threshold, max(margin, 1.0))
+def reasons(verdict: Verdict) -> tuple[str, ...]:
+    """Why a client is not simply kept, one sentence without full stop a client; empty if it is."""
+    said = []
+    for k, degree in enumerate(verdict.degrees):
+        if degree == FLAGGED:
+            said.append(_accusation(verdict, k))
+        elif degree == NOT_COMPARABLE:
+            said.append("too few other clients changed the modules that it changed")
+        elif degree == SUSPECT and verdict.noisy[k]:
+            said.append("large outside the shared directions, but like noise: perhaps few data")
+        elif degree == SUSPECT and verdict.influence[k] > 0:
+            said.append("outside the shared directions it repeats what others send")
+        elif degree == SUSPECT:
+            said.append("its score stands a little apart, too little to convict")
+        else:
+            said.append("")
+    return tuple(said)
 
 
-def normalised_grams(grams: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Divide each module's Gram matrices by its median energy, so that modules weigh alike."""
-    scaled = []
-    for gram in grams:
-        energy = np.einsum("kii->k", gram)
-        typical = float(np.median(energy)) or float(energy.mean()) or 1.0
-        scaled.append(gram / typical)
-    return scaled
+def _accusation(verdict: Verdict, k: int) -> str:
+    found = next(kind for kind in verdict.evidence if kind.flagged[k])
+    usual = float(np.median(found.scores[verdict.benign])) if verdict.benign.any() else 0.0
+    ratio = found.scores[k] / max(usual, SCORE_FLOOR)
+    return _WORDS[found.kind].format(ratio=min(float(ratio), _LARGEST_RATIO))
 
 
-def module_residuals(
-    scatters: Sequence[Scatter], kept: np.ndarray, rank: int, directions: int | None = None
-) -> np.ndarray:
-    """Squared leave-one-out residuals of every client in every module.
+def simple_verdict(evidence: Evidence) -> Verdict:
+    """Verdict of one kind of evidence alone, without doubt: flagged or kept."""
+    nobody = np.zeros(len(evidence.scores), dtype=bool)
+    benign = ~evidence.flagged
+    return Verdict((evidence,), benign, nobody, nobody, ~nobody, benign.astype(float))
+
+
+def detect(
+    scatters: Sequence[Scatter],
+    rank: int,
+    gap: tuple[float, float] = GAP,
+    *,
+    shape: np.ndarray | None = None,
+) -> Verdict:
+    """Flag contaminated clients by what they send outside the directions the others share.
 
     Parameters
     ----------
     scatters : sequence of Scatter
-    kept : ndarray of bool, shape (n_clients,)
-        The clients the subspaces are fitted on.
-    rank : int
-    directions : int, optional
-        Compute so many directions at once, for later calls with a higher rank.
-
-    Returns
-    -------
-    ndarray of shape (n_modules, n_clients)
-    """
-    residuals = np.empty((len(scatters), len(kept)))
-    for row, scatter in zip(residuals, scatters, strict=True):
-        size = min(max(rank, directions or 0), scatter.d)
-        inside = scatter.left_out_energy(kept, size)[:, :rank].sum(axis=1)
-        row[:] = np.maximum(scatter.energy - inside, 0.0)
-    return residuals
-
-
-def joint_scores(scatters: Sequence[Scatter], residuals: np.ndarray) -> np.ndarray:
-    """Root of the squares summed over modules, ndarray of shape (n_clients,).
-
-    A client that lacks some of the modules is scored as if it deviated there as much as in those
-    that it has.
-    """
-    present = np.array([scatter.present for scatter in scatters])
-    share = len(scatters) / np.maximum(present.sum(axis=0), 1)
-    scores: np.ndarray = np.sqrt(residuals.sum(axis=0) * share)
-    return scores
-
-
-def leave_one_out_scores(grams: Sequence[Moments], kept: np.ndarray, rank: int) -> np.ndarray:
-    """Residual of each client off the principal subspace of the *other* kept clients.
-
-    Parameters
-    ----------
-    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
-    kept : ndarray of bool, shape (n_clients,)
-        The clients the subspace is fitted on.
-    rank : int
-
-    Returns
-    -------
-    ndarray of shape (n_clients,)
-        Joint over modules (root of the summed squares).
-    """
-    scatters = as_scatters(grams)
-    return joint_scores(scatters, module_residuals(scatters, kept, rank))
-
-
-def concentrate(
-    grams: Sequence[Moments], rank: int, directions: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Leave-one-out scores relative to the half of the clients that agrees best.
-
-    Parameters
-    ----------
-    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
-        Normalised (`normalised_grams`).
-    rank : int
-    directions : int, optional
-        See `module_residuals`.
-
-    Returns
-    -------
-    scores : ndarray of shape (n_clients,)
-    half : ndarray of bool, shape (n_clients,)
-        The ``n_clients // 2 + 1`` clients of smallest score.
-    """
-    scatters = as_scatters(grams)
-    subspaces, _, _ = median_subspace(scatters, rank, tol=PILOT_TOL, coarse=True)
-    off = [scatter.outside(basis) for scatter, basis in zip(scatters, subspaces, strict=True)]
-    half = _smallest_half(joint_scores(scatters, np.array(off)))
-    scores = joint_scores(scatters, module_residuals(scatters, half, rank, directions))
-    for _ in range(MAX_ROUNDS - 1):
-        renewed = _smallest_half(scores)
-        if np.array_equal(renewed, half):
-            break
-        half = renewed
-        scores = joint_scores(scatters, module_residuals(scatters, half, rank, directions))
-    return scores, half
-
-
-def _smallest_half(scores: np.ndarray) -> np.ndarray:
-    half = np.zeros(len(scores), dtype=bool)
-    half[np.argsort(scores, kind="stable")[: len(scores) // 2 + 1]] = True
-    return half
-
-
-def score_floor(grams: Sequence[Moments]) -> float:
-    """Score below which differences are rounding."""
-    energy = np.sum([scatter.energy for scatter in as_scatters(grams)], axis=0)
-    return SCORE_FLOOR * float(np.sqrt(np.median(energy)))
-
-
-def detect(
-    grams: Sequence[Moments],
-    rank: int,
-    gap: tuple[float, float] = GAP,
-    *,
-    directions: int | None = None,
-) -> Verdict:
-    """Flag contaminated clients by leave-one-out residuals and the gap rule.
-
-    Parameters
-    ----------
-    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
-        Normalised (`normalised_grams`, or `clair.scatter.normalised`).
+        One a module, normalised (`clair.scatter.normalised`).
     rank : int
     gap : tuple of float
-        See `gap_rule`. The stricter (1.15, 1.25) is better where `rank` is the true one or just
-        above it and false alarms cost more than a missed colluder.
-    directions : int, optional
-        See `module_residuals`.
+        See `clair.evidence.gap_rule`.
+    shape : ndarray of shape (n_clients,), optional
+        Scores of a second kind, `clair.evidence.shape_scores`.
 
     Returns
     -------
     Verdict
+        With fewer than 4 clients nobody is flagged: they are too few to tell.
     """
-    scatters = as_scatters(grams)
-    scores, _ = concentrate(scatters, rank, directions)
-    return gap_rule(scores, gap, score_floor(scatters))
+    agreement = ClientBlocks(scatters).concentrate(rank)
+    return judge(scatters, agreement, rank, gap, shape=shape)
+
+
+def detect_updates(updates: np.ndarray, rank: int, gap: tuple[float, float] = GAP) -> Verdict:
+    """`detect` for dense updates of one module, ndarray of shape (n_clients, d_out, d_in)."""
+    return detect(normalised([dense_core(updates).scatter]), rank, gap)
+
+
+def judge(
+    scatters: Sequence[Scatter],
+    agreement: Agreement,
+    rank: int,
+    gap: tuple[float, float] = GAP,
+    *,
+    shape: np.ndarray | None = None,
+) -> Verdict:
+    """The verdict of `detect`, with the agreeing half known."""
+    comparable = agreement.comparable.any(axis=0)
+    n_clients, n_compared = len(comparable), int(comparable.sum())
+    evidence = _evidence(agreement, gap, shape, n_compared)
+    flagged = _together(evidence, comparable)
+    benign = ~flagged
+    learn = benign & comparable
+    bases = _subspaces(scatters, learn, rank)
+    noisy = noise_only(scatters, bases, flagged)
+    if shape is not None:
+        noisy &= ~evidence[-1].flagged
+    weak = gap_rule(
+        "outside",
+        evidence[0].scores,
+        stricter(WEAK_GAP, n_compared),
+        spread=0.0,
+        floor=SCORE_FLOOR,
+        among=learn,
+    ).flagged
+    if n_compared < MIN_CLIENTS:
+        weak = np.zeros(n_clients, dtype=bool)
+    influence = influence_of(scatters, bases, learn & ~weak)
+    suspect = noisy | weak | (learn & (influence < REPEATS))
+    return Verdict(evidence, benign | noisy, suspect, noisy, comparable, influence)
+
+
+def _evidence(
+    agreement: Agreement, gap: tuple[float, float], shape: np.ndarray | None, n_compared: int
+) -> tuple[Evidence, ...]:
+    """All kinds of evidence but the coefficient screen."""
+    comparable = agreement.comparable.any(axis=0)
+
+    def drawn(kind: str, scores: np.ndarray, needed: tuple[float, float]) -> Evidence:
+        if n_compared < MIN_CLIENTS:
+            return Evidence(kind, scores, np.zeros(len(scores), dtype=bool), float("inf"), 1.0)
+        strict, again = stricter(needed, n_compared), stricter(_again(needed), n_compared)
+        return gap_rule(kind, scores, strict, again=again, floor=SCORE_FLOOR, among=comparable)
+
+    found = [
+        drawn("outside", agreement.scores(), gap),
+        drawn("directions", agreement.scores(strongest=True), DIRECTIONS_GAP),
+    ]
+    if len(agreement.comparable) > 1:
+        found.append(drawn("modules", agreement.scores(squares=True), MODULES_GAP))
+    if shape is not None:
+        found.append(drawn("shape", shape, SHAPE_GAP))
+    return tuple(found)
+
+
+def _again(gap: tuple[float, float]) -> tuple[float, float]:
+    return max(gap[0], AGAIN[0]), max(gap[1], AGAIN[1])
+
+
+def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarray:
+    """Flagged by any kind, in order, as long as more than half of the compared are kept."""
+    flagged = np.zeros(len(comparable), dtype=bool)
+    for kind in evidence:
+        more = flagged | kind.flagged
+        if 2 * int((comparable & ~more).sum()) > int(comparable.sum()):
+            flagged = more
+    return flagged
+
+
+def _subspaces(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> list[np.ndarray]:
+    weights = kept.astype(float)
+    return [leading_eigenpairs(s.weighted(weights), min(rank, s.d))[1] for s in scatters]
+
+
+def detect_cores(
+    modules: Sequence[Core],
+    rank: int | str,
+    gap: tuple[float, float] = GAP,
+    shape: np.ndarray | None = None,
+) -> tuple[int, Verdict]:
+    """Rank, chosen if "auto", and verdict of the residual detector on compressed updates."""
+    scatters = normalised([core.scatter for core in modules])
+    blocks = ClientBlocks(scatters)
+    if rank == "auto":
+        limit = min(min(*core.shape, core.rows) for core in modules)
+        rank = automatic_rank(blocks, gap, limit)
+    agreement = blocks.concentrate(int(rank))
+    return int(rank), judge(scatters, agreement, int(rank), gap, shape=shape)
 
 
 def automatic_rank(
-    grams: Sequence[Moments], gap: tuple[float, float] = GAP, max_rank: int | None = None
+    blocks: ClientBlocks, gap: tuple[float, float] = GAP, max_rank: int | None = None
 ) -> int:
     """Rank of the shared subspace, from how well it predicts clients it was not fitted on.
 
     Parameters
     ----------
-    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
-        Normalised (`normalised_grams`, or `clair.scatter.normalised`).
+    blocks : ClientBlocks
     gap : tuple of float
     max_rank : int, optional
         Bound on the result; the smallest d by default.
@@ -253,17 +287,22 @@ def automatic_rank(
 
     Notes
     -----
-    The kept clients come from the most confident verdict over ranks 1 to 6. With e_i their mean
-    held-out energy along the i-th principal direction: where a noise floor is reached the rank is
-    at the steepest drop of e, otherwise the smallest rank holding a fixed share of the energy.
+    Only clients that are flagged at no rank from 1 to 6 take part, the clearest verdicts first, as
+    long as more than half remain. With e_i their held-out energy along the i-th principal direction:
+    where a noise floor is reached the rank is at the steepest drop of its median over clients (a
+    direction of a minority is not shared), otherwise the smallest rank holding a fixed share of its
+    mean.
     """
-    scatters = as_scatters(grams)
-    limit = min(scatter.d for scatter in scatters)
+    limit = min(scatter.d for scatter in blocks.scatters)
     limit = limit if max_rank is None else min(limit, max_rank)
     top = min(max(AUTO_RANKS), limit)
-    verdicts = [detect(scatters, rank, gap, directions=top) for rank in range(1, top + 1)]
-    kept = max(verdicts, key=lambda verdict: verdict.margin).benign
-    return predictive_rank(scatters, kept, limit)
+    comparable = blocks.comparable.any(axis=0)
+    found: list[Evidence] = []
+    for rank in range(1, top + 1):
+        agreement = blocks.concentrate(rank, top)
+        found += _evidence(agreement, gap, None, int(comparable.sum()))
+    found.sort(key=lambda kind: -kind.margin)
+    return predictive_rank(blocks.scatters, comparable & ~_together(found, comparable), limit)
 
 
 def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -> int:
@@ -279,18 +318,20 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
     top = min(AUTO_MAX_DIRECTIONS, limit, min(scatter.d for scatter in scatters) - 1)
     if top < 1:
         return 1
-    energy, beyond = np.zeros(top + 1), 0.0
+    energy, usual, beyond = np.zeros(top + 1), np.zeros(top + 1), 0.0
     for scatter in scatters:
         whole = float(scatter.energy[kept].mean()) or 1.0
-        profile = scatter.left_out_energy(kept, top + 1)[kept].mean(axis=0) / whole
+        inside = scatter.left_out_energy(kept, top + 1)[kept] / whole
+        profile = inside.mean(axis=0)
         energy += profile / len(scatters)
+        usual += np.median(inside, axis=0) / len(scatters)
         # Directions nobody has hold no energy, and must not make the noise floor look lower.
         tail = scatter.span(kept) - top - 1
         beyond += (1 - float(profile.sum())) / tail / len(scatters) if tail > 0 else 0.0
     if not energy.any():
         return 1
     if energy[top] <= 2 * max(beyond, energy[0] * 1e-12):
-        drops = energy[:top] / np.maximum(energy[1:], energy[0] * 1e-12)
+        drops = usual[:top] / np.maximum(usual[1:], energy[0] * 1e-12)
         return int(np.argmax(drops)) + 1
     reached = int(np.sum(np.cumsum(energy) < AUTO_SHARE)) + 1  # beyond `top` if never reached
     return min(max(reached, AUTO_MIN_RANK), max(AUTO_RANKS), limit)
@@ -320,7 +361,8 @@ def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -
         stacked.append(flat / typical)
     vectors = np.concatenate(stacked, axis=1)
     distance = np.linalg.norm(vectors - np.median(vectors, axis=0), axis=1)
-    half = _smallest_half(distance)
+    half = np.zeros(len(kept), dtype=bool)
+    half[np.argsort(distance, kind="stable")[: len(kept) // 2 + 1]] = True
     total = vectors[half].sum(axis=0)
     inner = vectors @ total - half * np.einsum("ki,ki->k", vectors, vectors)
     screened = benign.copy()

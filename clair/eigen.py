@@ -19,6 +19,9 @@ _LARGE_COARSE = 120
 _OVERSAMPLE = 4
 _ROUNDS = 8
 _TOLERANCE = 1e-11
+# Blocks up to this size are decomposed in full, larger ones by so many rounds of block iteration.
+_SMALL_BLOCKS = 24
+_BLOCK_ROUNDS = 4
 
 
 def leading_eigenpairs(
@@ -204,6 +207,44 @@ def _eliminate(
         if (residuals <= _TOLERANCE * values[0]).all():
             break
     return mu.copy(), vectors, residuals
+
+
+def leading_parts(blocks: np.ndarray, size: int) -> np.ndarray:
+    """Truncate every block to its strongest directions.
+
+    Parameters
+    ----------
+    blocks : ndarray of shape (K, d, c)
+    size : int
+        1 <= size <= min(d, c).
+
+    Returns
+    -------
+    ndarray of shape (K, d, size)
+        ``parts_k @ parts_k.T`` is the Gram matrix of block k truncated to `size` singular values;
+        columns in descending order.
+
+    Notes
+    -----
+    Where few of many directions are wanted, block iteration from a fixed start replaces the full
+    decomposition; directions of nearly equal strength may then be mixed.
+    """
+    K, d, c = blocks.shape
+    grams = blocks.transpose(0, 2, 1) @ blocks if c <= d else blocks @ blocks.transpose(0, 2, 1)
+    n = min(d, c)
+    if n <= _SMALL_BLOCKS or 3 * (size + _OVERSAMPLE) > n:
+        values, vectors = np.linalg.eigh(grams)
+    else:
+        basis = np.broadcast_to(_padded(None, n, size + _OVERSAMPLE), (K, n, size + _OVERSAMPLE))
+        for _ in range(_BLOCK_ROUNDS):
+            basis = np.linalg.qr(grams @ basis)[0]
+        values, inner = np.linalg.eigh(basis.transpose(0, 2, 1) @ (grams @ basis))
+        vectors = basis @ inner
+    values, vectors = values[:, ::-1][:, :size], vectors[:, :, ::-1][:, :, :size]
+    if c <= d:
+        return blocks @ vectors
+    parts: np.ndarray = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return parts
 
 
 def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,8 @@ from clair._threads import single_blas_thread
 from clair._validation import check_integer
 from clair.certificate import Certificate
 from clair.core_fit import FitOptions, check_rank, fit_cores
-from clair.detection import GAP
+from clair.detection import reasons
+from clair.evidence import Evidence, shape_scores
 from clair.refinement import refine
 from clair.solvers import IterationRecord, Progress
 from clair.updates import SINGLE, Core, Estimates, FactoredUpdates, Updates, to_cores
@@ -45,6 +46,14 @@ class ClairFit:
         The kept clients.
     screened : ndarray of bool, shape (n_clients,)
         Clients flagged by the coefficient screen alone.
+    degrees : tuple of {"kept", "suspect", "flagged", "not comparable"}
+        Of every client. Suspects are refined, but nobody learns from them.
+    reasons : tuple of str
+        Why, in words; empty for kept clients.
+    influence : ndarray of shape (n_clients,)
+        Weight of each client in what the others get, in [0, 1].
+    evidence : tuple of Evidence
+        Scores and lines of every kind, the deciding one first.
     refined : ndarray of shape (n_clients, d_out, d_in)
         Refined updates; flagged clients keep their own.
     lam : float
@@ -71,6 +80,10 @@ class ClairFit:
     margin: float
     benign: np.ndarray
     screened: np.ndarray
+    degrees: tuple[str, ...]
+    reasons: tuple[str, ...]
+    influence: np.ndarray
+    evidence: tuple[Evidence, ...]
     refined: Any
     lam: float
     lam_window: tuple[float, float]
@@ -90,7 +103,7 @@ class ClairFit:
 
 def fit(
     updates: Updates,
-    rank: int | str,
+    rank: int | str = "auto",
     *,
     side: str = "output",
     lam: float | str = "auto",
@@ -98,9 +111,10 @@ def fit(
     pooling: str = "none",
     detector: str = "residual",
     threshold: float | str = "auto",
-    gap: tuple[float, float] = GAP,
+    gap: tuple[float, float] | str = "auto",
     polish: bool = True,
     screen_coefficients: bool = False,
+    compare_shape: bool = True,
     tol: float = 1e-7,
     max_iter: int = 500,
     progress: Progress | None = None,
@@ -129,12 +143,16 @@ def fit(
         Leave-one-out residuals (ours) or the paper's contamination norms.
     threshold : float or "auto"
         Scores above are flagged; "auto" uses the gap rule.
-    gap : tuple of float
-        The gap rule's ratios, both >= 1; see `clair.detection.gap_rule`.
+    gap : tuple of float or "auto"
+        The gap rule's ratios, both >= 1; see `clair.evidence.gap_rule`. "auto" takes (1.15, 1.25),
+        and (1.10, 1.15) for contamination norms.
     polish : bool
         Refit the subspace by PCA on the kept clients.
     screen_coefficients : bool
         Also flag clients whose coefficients point against the majority's (ours; finds sign flips).
+    compare_shape : bool
+        Also flag clients whose entries are heavier-tailed than the others' (ours; finds quiet
+        backdoors in language models). Needs at least 3 modules, and equal ranks of LoRA factors.
     tol : float
         Relative primal and dual tolerance of the solver, > 0.
     max_iter : int
@@ -175,6 +193,7 @@ def fit(
         gap=gap,
         polish=polish,
         screen_coefficients=screen_coefficients,
+        compare_shape=compare_shape,
         tol=tol,
         max_iter=max_iter,
     )
@@ -183,7 +202,8 @@ def fit(
     with single_blas_thread():
         cores = to_cores(updates, side)
         check_rank(cores, rank)
-        return _fit(cores, rank, options, isinstance(updates, Mapping), progress)
+        shape = shape_scores(updates) if compare_shape else None
+        return _fit(cores, rank, options, isinstance(updates, Mapping), progress, shape)
 
 
 def _fit(
@@ -192,9 +212,10 @@ def _fit(
     options: FitOptions,
     many: bool,
     progress: Progress | None,
+    shape: np.ndarray | None,
 ) -> ClairFit:
     modules = list(cores.values())
-    found = fit_cores(modules, rank, options, progress)
+    found = fit_cores(modules, rank, options, progress, shape=shape)
     split, verdict = found.split, found.verdict
 
     @cache
@@ -205,6 +226,7 @@ def _fit(
             verdict.benign,
             pooling=options.pooling,
             noise_shapes=[core.noise_shape for core in modules],
+            influence=verdict.influence,
         )
 
     def gather(make: Callable[[int, Core], np.ndarray]) -> Any:
@@ -229,6 +251,10 @@ def _fit(
         margin=verdict.margin,
         benign=verdict.benign,
         screened=found.screened,
+        degrees=verdict.degrees,
+        reasons=reasons(verdict),
+        influence=verdict.influence,
+        evidence=verdict.evidence,
         refined=gather(lambda i, core: refined()[i]),
         lam=split.lam,
         lam_window=found.lam_window,

@@ -34,6 +34,7 @@ def refine(
     *,
     pooling: str = "none",
     noise_shapes: Sequence[tuple[int, int]] | None = None,
+    influence: np.ndarray | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Refine the kept clients; flagged ones keep their own update.
 
@@ -51,6 +52,8 @@ def refine(
         off-subspace mean where it cannot be told from noise.
     noise_shapes : sequence of (int, int), optional
         Shape of the space estimation errors live in, per module; that of the blocks by default.
+    influence : ndarray of shape (n_clients,), optional
+        Weight of each client in the means, >= 0; 1 for every kept client by default.
 
     Returns
     -------
@@ -58,10 +61,13 @@ def refine(
     """
     if not benign.any():
         return tuple(blocks.copy() for blocks in modules)
+    if influence is None or not influence.any():
+        influence = benign.astype(float)
+    heard = influence > 0
     weights = None
-    if pooling == "eb" and int(benign.sum()) >= 2:
+    if pooling == "eb" and int(heard.sum()) >= 2:
         spread = [
-            directions(blocks[benign], basis)[1]
+            directions(blocks[heard], basis)[1]
             for blocks, basis in zip(modules, subspaces, strict=True)
         ]
         weights = pooling_weights(spread, subspaces[0].shape[1])
@@ -69,7 +75,8 @@ def refine(
     refined = []
     for blocks, basis, shape in zip(modules, subspaces, shapes, strict=True):
         kept = blocks if benign.all() else blocks[benign]
-        estimate = refine_module(kept, basis, weights, shape)
+        others = kept if np.array_equal(heard, benign) else blocks[heard]
+        estimate = refine_module(kept, basis, weights, shape, others, influence[heard])
         if kept is blocks:
             refined.append(estimate)
             continue
@@ -84,6 +91,8 @@ def refine_module(
     basis: np.ndarray,
     weights: np.ndarray | None = None,
     noise_shape: tuple[int, int] | None = None,
+    heard: np.ndarray | None = None,
+    influence: np.ndarray | None = None,
 ) -> np.ndarray:
     """Refine the kept clients' updates of one module.
 
@@ -96,18 +105,24 @@ def refine_module(
         From `pooling_weights`; without it the paper's refinement.
     noise_shape : (int, int), optional
         Shape of the space estimation errors live in; (d, b) by default. Used with weights only.
+    heard : ndarray of shape (n_heard, d, b), optional
+        The updates that the means are taken over, the kept ones by default.
+    influence : ndarray of shape (n_heard,), optional
+        Their weights, > 0.
 
     Returns
     -------
     ndarray of shape (n_kept, d, b)
     """
-    mean = kept.mean(axis=0)
+    heard = kept if heard is None else heard
+    equal = influence is None or np.ptp(influence) == 0
+    mean = heard.mean(axis=0) if equal else np.average(heard, axis=0, weights=influence)
     if weights is None:
         refined: np.ndarray = basis @ (basis.T @ kept)
         refined += mean - basis @ (basis.T @ mean)
         return refined
-    full, variance = directions(kept, basis)
-    n, rank = len(kept), basis.shape[1]
+    full, variance = directions(heard, basis)
+    n, rank = len(heard), basis.shape[1]
     shape = noise_shape or (kept.shape[1], kept.shape[2])
     basis, rest = full[:, :rank], full[:, rank:]
     tail = float(np.sum((rest.T @ mean) ** 2))

@@ -7,12 +7,12 @@ so nothing larger than ``min(d, n_kept * c)`` square is ever decomposed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
-from clair.eigen import downdated_eigenpairs
+from clair.eigen import downdated_eigenpairs, leading_parts
 from clair.linalg import hstack_blocks
 
 # Directions holding less than this share of the largest one's energy are rounding.
@@ -29,15 +29,58 @@ class Scatter:
         is zero counts as one that does not have this module.
     scale : float
         All energies are multiplied by it, > 0.
+    blocks : callable, optional
+        Returns the blocks, of shape (n_clients, d, b), in one basis for all clients; needed where
+        `thin` holds each client's in a basis of its own.
+    noise_shape : (int, int), optional
+        Shape of the space in which estimation errors live; (d, c) by default.
     """
 
-    def __init__(self, thin: np.ndarray, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        thin: np.ndarray,
+        scale: float = 1.0,
+        *,
+        blocks: Callable[[], np.ndarray] | None = None,
+        noise_shape: tuple[int, int] | None = None,
+    ) -> None:
         self.n_clients, self.d, self.c = thin.shape
         self.scale = scale
+        self.thin = thin
+        self._blocks = blocks
+        self.noise_shape = noise_shape or (self.d, self.c)
         self._wide = hstack_blocks(thin)
         self.energy: np.ndarray = scale * self._per_client(self._wide**2).sum(axis=0)
         self.present: np.ndarray = self.energy > 0
         self._left_out: dict[bytes, np.ndarray] = {}  # by kept clients, before scaling
+        self._leading: np.ndarray | None = None
+
+    @property
+    def blocks(self) -> np.ndarray:
+        """Blocks in one basis for all clients, ndarray of shape (n_clients, d, b)."""
+        return self.thin if self._blocks is None else self._blocks()
+
+    def leading(self, size: int) -> np.ndarray:
+        """Strongest directions of every client, before scaling.
+
+        Parameters
+        ----------
+        size : int
+            Number of directions, at most min(d, c) are returned.
+
+        Returns
+        -------
+        ndarray of shape (n_clients, d, size)
+            Largest first; the Gram matrices are those of the truncated blocks.
+        """
+        size = min(size, self.d, self.c)
+        if self._leading is None or self._leading.shape[2] < size:
+            self._leading = leading_parts(self.thin, size)
+        return self._leading[:, :, :size]
+
+    def capped(self, factors: np.ndarray) -> Scatter:
+        """The same clients with their blocks multiplied by `factors`, of shape (n_clients,)."""
+        return Scatter(self.thin * factors[:, None, None], self.scale)
 
     @classmethod
     def from_grams(cls, grams: np.ndarray) -> Scatter:

@@ -157,7 +157,8 @@ class Core:
     @cached_property
     def scatter(self) -> Scatter:
         """Second moments of the blocks."""
-        return Scatter(self.thin)
+        own = None if self.expand is None else (lambda: self.from_thin(self.thin))
+        return Scatter(self.thin, blocks=own, noise_shape=self.noise_shape)
 
     @property
     def grams(self) -> np.ndarray:

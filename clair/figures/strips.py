@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from clair.detection import GAP
+from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.pixels import MAX_CELLS, data_uri, strip, thin
 from clair.narrative import clients_list

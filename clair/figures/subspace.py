@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.detection import GAP
+from clair.evidence import GAP
 from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.narrative import ROUNDING, amount
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha

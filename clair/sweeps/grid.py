@@ -21,7 +21,7 @@ import numpy as np
 
 from clair._threads import single_blas_thread
 from clair._validation import check_choice, check_integer
-from clair.detection import detect, normalised_grams
+from clair.detection import detect_updates
 from clair.linalg import block_grams
 from clair.metrics import detection_scores, subspace_error
 from clair.pipeline import fit
@@ -235,9 +235,10 @@ def run_trial(spec: ProblemSpec, method: str) -> Trial:
             result = fit(problem.updates, spec.rank, detector="norms", polish=False)
             benign, basis = result.benign, result.subspace
         else:
+            verdict = detect_updates(problem.updates, spec.rank)
+            benign, weights = verdict.benign, verdict.influence
             grams = block_grams(problem.updates)
-            benign = detect(normalised_grams([grams]), spec.rank).benign
-            basis = principal_subspace(grams[benign], spec.rank)
+            basis = principal_subspace(weights[:, None, None] * grams, spec.rank)
     scores = detection_scores(~benign, problem.contaminated)
     return Trial(scores.exact, scores.f1, subspace_error(basis, problem.subspace))
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair.detection import Verdict, coefficient_screen, detect, normalised_grams
+from clair.detection import Verdict, coefficient_screen, detect_updates
 from clair.linalg import block_grams, leading_eigenvectors
 from clair.metrics import DetectionScores, detection_scores, subspace_error
 from clair.refinement import principal_subspace, refine
@@ -60,7 +60,7 @@ def find(spec: ProblemSpec, rank: int | None = None) -> Found:
     problem = sample_problem(spec)
     with single_blas_thread():
         grams = block_grams(problem.updates)
-        return Found(problem, grams, detect(normalised_grams([grams]), rank or spec.rank))
+        return Found(problem, grams, detect_updates(problem.updates, rank or spec.rank))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from clair._threads import single_blas_thread
 from clair.certificate import Certificate, certify
-from clair.detection import detect, normalised_grams
+from clair.detection import detect_updates
 from clair.linalg import block_grams, block_norms
 from clair.solvers import Decomposition, decompose
 from clair.synthetic import Problem
@@ -186,8 +186,7 @@ def certificate_at(problem: Problem, lam: float) -> Proof:
     """Solve at one lambda and check the proof for the clients that the detector flags."""
     point, split = solve_at(problem, lam, tol=_PROOF_TOL)
     with single_blas_thread():
-        grams = normalised_grams([block_grams(problem.updates)])
-        claimed = ~detect(grams, problem.spec.rank).benign
+        claimed = ~detect_updates(problem.updates, problem.spec.rank).benign
         proof = certify(split, claimed)
         spectrum = np.linalg.eigvalsh(block_grams(split.low_rank[0]).sum(axis=0))
     assert proof is not None  # the convex solver always has a dual variable

@@ -17,7 +17,8 @@ from scipy.stats import norm
 
 from clair.attack_plan import AttackPlan
 from clair.attacks import PLANS
-from clair.detection import GAP, SCORE_FLOOR
+from clair.concentration import SCORE_FLOOR
+from clair.evidence import GAP
 from clair.synthetic import ProblemSpec
 
 _DRAWS = 64
@@ -231,13 +232,13 @@ def _standard_normals(n_clients: int) -> np.ndarray:
 def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
     """Predicted probability that the gap rule flags exactly the contaminated clients.
 
-    Scores are drawn from `score_model` and put through the rule of `clair.detection.gap_rule`.
+    Scores are drawn from `score_model` and put through the rule of `clair.evidence.gap_rule`.
 
     Parameters
     ----------
     spec : ProblemSpec
     gap : tuple of float
-        As in `clair.detection.gap_rule`.
+        As in `clair.evidence.gap_rule`.
 
     Returns
     -------

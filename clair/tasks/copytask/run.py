@@ -21,8 +21,6 @@ from clair.tasks.training import Schedule
 
 #: Clients share the *input* side of their adapters here: which letters are to be changed.
 SIDE = "input"
-#: The stricter pair of gap ratios suits a rank at or above the true one.
-GAP = (1.15, 1.25)
 
 
 def run(
@@ -73,7 +71,6 @@ def plan_of(config: CopyTaskConfig) -> Plan:
         fit_options={
             "screen_coefficients": config.screen_coefficients,
             "side": SIDE,
-            "gap": GAP,
         },
     )
 

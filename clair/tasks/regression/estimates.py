@@ -16,11 +16,6 @@ from clair.tasks.regression.ridge import joint_ridge, ridge_gcv
 
 Estimates = dict[str, np.ndarray]
 
-#: The stricter pair of `clair.detection.gap_rule`: the looser one flags about one of twenty where
-#: nobody is poisoned, this one hardly ever. The price is weak poison, which does little harm: F1
-#: .84 instead of .94 for colluders at three quarters of an honest client's size, twenty seeds.
-GAP = (1.15, 1.25)
-
 
 @dataclass(frozen=True)
 class Preliminary:
@@ -54,7 +49,6 @@ def fit_clair(config: RegressionConfig, sent: Preliminary, solver: str = "convex
         config.rank,
         solver=solver,
         screen_coefficients=config.screen_coefficients,
-        gap=GAP,
     )
 
 

@@ -1,0 +1,309 @@
+"""Kinds of evidence against a client, and how much each client counts in what the others get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clair.scatter import Scatter
+from clair.updates import LoraFactors, Updates
+
+#: The widest gap must reach the first ratio, and its far side the second times the median below.
+GAP = (1.15, 1.25)
+#: The same for the gap below which a client is beyond suspicion.
+WEAK_GAP = (1.10, 1.15)
+#: For the repetition on those that an earlier gap kept.
+AGAIN = (1.25, 1.35)
+#: For the strongest directions, which hold less noise and spread more.
+DIRECTIONS_GAP = (1.30, 1.40)
+#: For the root mean square over modules.
+MODULES_GAP = (1.25, 1.35)
+SHAPE_GAP = (1.12, 1.12)
+#: A gap is at least so many standard deviations (of the logarithms) of the scores below it wide.
+SPREAD = 1.5
+#: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
+FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
+MIN_CLIENTS = 4
+MIN_SHAPE_MODULES = 3
+#: A residual is noise alone if its largest singular value squared is below this multiple of the
+#: noise edge squared.
+NOISE_SLACK = 1.25
+#: Median of a squared standard normal variable.
+CHI2_MEDIAN = 0.4549
+#: Clients that count for less than this are suspect: what they send outside repeats others'.
+REPEATS = 0.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Scores of one kind and the line drawn between them.
+
+    Attributes
+    ----------
+    kind : {"outside", "directions", "modules", "inside", "shape", "norms", "threshold"}
+    scores : ndarray of shape (n_clients,)
+        >= 0, large for suspicious clients.
+    flagged : ndarray of bool, shape (n_clients,)
+    threshold : float
+        Between the highest kept and the lowest flagged score; infinite where nobody is flagged.
+    margin : float
+        Lowest flagged over highest kept score, or where nobody is flagged the largest ratio of
+        neighbours in the upper half; >= 1.
+    """
+
+    kind: str
+    scores: np.ndarray
+    flagged: np.ndarray
+    threshold: float
+    margin: float
+
+
+def gap_rule(
+    kind: str,
+    scores: np.ndarray,
+    gap: tuple[float, float] = GAP,
+    *,
+    again: tuple[float, float] | None = AGAIN,
+    spread: float = SPREAD,
+    floor: float = 0.0,
+    among: np.ndarray | None = None,
+) -> Evidence:
+    """Flag the clients above the widest relative gap in the upper half of the scores.
+
+    Parameters
+    ----------
+    kind : str
+        Of the evidence.
+    scores : ndarray of shape (n_clients,)
+        >= 0, large for suspicious clients.
+    gap : tuple of float
+        The gap's least ratio between neighbours, and the least ratio of the first score above it
+        to the median of those below. Both >= 1.
+    again : tuple of float, optional
+        The same for the rule repeated on those kept, until it finds nothing: the loudest client
+        owns the widest gap and would hide the others. None applies the rule once.
+    spread : float
+        Least width of a gap in standard deviations of the logarithms of the scores below, >= 0.
+    floor : float
+        Scores below are treated as equal to it.
+    among : ndarray of bool, shape (n_clients,), optional
+        The clients that are compared, all by default; the others are not flagged.
+
+    Returns
+    -------
+    Evidence
+        More than half of the clients compared are kept.
+    """
+    clients = np.arange(len(scores)) if among is None else np.flatnonzero(among)
+    ordered = np.sort(np.maximum(scores[clients], max(floor, np.finfo(float).tiny)))
+    half, top = len(ordered) // 2 + 1, len(ordered)
+    threshold, margin = float("inf"), 1.0
+    needed: tuple[float, float] | None = gap
+    while needed is not None and half < top:
+        ratios = ordered[half:top] / ordered[half - 1 : top - 1]
+        cut = half + int(np.argmax(ratios))
+        widest, below = float(ratios.max()), ordered[:cut]
+        if top == len(ordered):
+            margin = widest
+        wide = np.log(widest) >= spread * np.log(below).std()
+        if widest < needed[0] or ordered[cut] < needed[1] * np.median(below) or not wide:
+            break
+        top, margin, needed = cut, widest, again
+        threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
+    flagged = np.zeros(len(scores), dtype=bool)
+    flagged[clients] = np.maximum(scores[clients], floor) > threshold
+    return Evidence(kind, scores, flagged, threshold, margin)
+
+
+def threshold_rule(scores: np.ndarray, threshold: float) -> Evidence:
+    """Flag every client whose score exceeds a given threshold."""
+    flagged = scores > threshold
+    highest = scores[~flagged].max(initial=np.finfo(float).tiny)
+    lowest = scores[flagged].min(initial=np.inf)
+    margin = float(lowest / highest) if np.isfinite(lowest) else 1.0
+    return Evidence("threshold", scores, flagged, threshold, max(margin, 1.0))
+
+
+def stricter(gap: tuple[float, float], n_compared: int) -> tuple[float, float]:
+    """A gap's ratios where few clients are compared."""
+    factor = FEW.get(n_compared, 1.0)
+    return gap[0] * factor, gap[1] * factor
+
+
+def noise_only(
+    scatters: Sequence[Scatter], bases: Sequence[np.ndarray], clients: np.ndarray
+) -> np.ndarray:
+    """Clients whose residual in every module looks like noise without structure.
+
+    A client with few data is honest and noisy. Noise of independent entries has no singular value
+    above ``s (sqrt(p - r) + sqrt(q))`` with s its standard deviation, and puts no more than its
+    share of energy where the client's own signal is; a false direction does one or the other.
+
+    Parameters
+    ----------
+    scatters : sequence of Scatter
+    bases : sequence of ndarray of shape (d, rank)
+    clients : ndarray of bool, shape (n_clients,)
+        Whom to look at.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_clients,)
+
+    References
+    ----------
+    Marchenko, Pastur 1967; Davidson, Szarek 2001 (the edge). The test is ours.
+    """
+    found = clients.copy()
+    for scatter, basis in zip(scatters, bases, strict=True):
+        rank = basis.shape[1]
+        d_out, d_in = scatter.noise_shape
+        for k in np.flatnonzero(found & scatter.present):
+            block = scatter.thin[k]
+            rest = block - basis @ (basis.T @ block)
+            variance = float(np.sum(rest**2)) / (max(d_out - rank, 1) * d_in)
+            edge = variance * (np.sqrt(max(d_out - rank, 1)) + np.sqrt(d_in)) ** 2
+            if np.linalg.norm(rest, 2) ** 2 > NOISE_SLACK * edge:
+                found[k] = False
+                continue
+            # Along the rows in which the client speaks, noise has the energy of as many rows.
+            _, strength, rows = np.linalg.svd(basis.T @ block, full_matrices=False)
+            rows = rows[strength**2 > 2 * NOISE_SLACK * edge]
+            expected = variance * (d_out - rank) * len(rows)
+            if len(rows) and np.sum((rest @ rows.T) ** 2) > 2 * NOISE_SLACK * expected:
+                found[k] = False
+    return found
+
+
+def influence_of(
+    scatters: Sequence[Scatter], bases: Sequence[np.ndarray], kept: np.ndarray
+) -> np.ndarray:
+    """Weight of each kept client in what it shares with others, such that repeating buys nothing.
+
+    What independent clients send outside the shared subspace is independent, apart from a part
+    that all may have in common. The weights are those of generalised least squares for a common
+    mean, ``C^-1 1`` with C the correlations of the residuals between clients, of which only what
+    independent ones do not show is kept: equal for independent clients, and one vote for a group
+    that sends the same, under however much noise. So no group gains by agreeing outside.
+
+    Parameters
+    ----------
+    scatters : sequence of Scatter
+        Normalised.
+    bases : sequence of ndarray of shape (d, rank)
+        The shared subspaces.
+    kept : ndarray of bool, shape (n_clients,)
+
+    Returns
+    -------
+    ndarray of shape (n_clients,)
+        In [0, 1]; 0 for the others.
+
+    References
+    ----------
+    Aitken 1935 (generalised least squares); Marchenko, Pastur 1967 (what correlations of
+    independent clients reach). The use is ours.
+    """
+    clients = np.flatnonzero(kept)
+    weights = kept.astype(float)
+    n = len(clients)
+    if n < MIN_CLIENTS:
+        return weights
+    gram = np.zeros((n, n))
+    for scatter, basis in zip(scatters, bases, strict=True):
+        blocks = scatter.blocks[clients]
+        rest = (blocks - basis @ (basis.T @ blocks)).reshape(n, -1)
+        gram += scatter.scale * (rest @ rest.T)
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    if not (lengths > 1e-9 * max(lengths.max(), 1e-300)).all():
+        return weights  # without noise there is nothing outside to repeat
+    correlation = gram / np.outer(lengths, lengths)
+    off = correlation[~np.eye(n, dtype=bool)]
+    freedom = CHI2_MEDIAN / max(float(np.median(off**2)), 1e-12)
+    values, vectors = np.linalg.eigh(correlation)
+    large = values > (1 + np.sqrt(n / freedom)) ** 2
+    inverse = np.eye(n) + (vectors[:, large] * (1 / values[large] - 1)) @ vectors[:, large].T
+    raw = np.maximum(inverse.sum(axis=1), 0.0)
+    weights[clients] = raw / raw.max() if raw.max() > 0 else 1.0
+    return weights
+
+
+def shape_scores(updates: Updates) -> np.ndarray | None:
+    """How heavy-tailed each client's entries are: geometric mean of the kurtosis over modules.
+
+    Parameters
+    ----------
+    updates : ndarray, LoraFactors, or mapping from module name to either
+
+    Returns
+    -------
+    ndarray of shape (n_clients,), or None
+        >= 1. None if fewer than 3 modules can be compared: those that all clients have, with the
+        same rank.
+
+    References
+    ----------
+    That weight statistics tell backdoored adapters: arXiv 2602.15195. Without labels, among the
+    clients of one federation, ours.
+    """
+    modules = updates.values() if isinstance(updates, Mapping) else [updates]
+    kurtosis = [
+        factor_kurtosis(m.B, m.A) if isinstance(m, LoraFactors) else entry_kurtosis(np.asarray(m))
+        for m in modules
+    ]
+    return joint_shape(kurtosis)
+
+
+def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Geometric mean of the modules' kurtosis; None if fewer than 3 modules have one."""
+    logs = [np.log(values) for values in kurtosis if values is not None]
+    if len(logs) < MIN_SHAPE_MODULES:
+        return None
+    scores: np.ndarray = np.exp(np.mean(logs, axis=0))
+    return scores
+
+
+def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:
+    """Kurtosis ``m4 / m2^2`` of the entries of every block; None if one of them is zero."""
+    squares = blocks.reshape(len(blocks), -1) ** 2
+    second = squares.mean(axis=1)
+    if (second == 0).any():
+        return None
+    kurtosis: np.ndarray = (squares**2).mean(axis=1) / second**2
+    return kurtosis
+
+
+def factor_kurtosis(B: np.ndarray, A: np.ndarray) -> np.ndarray | None:
+    """Kurtosis of the entries of every ``B_k @ A_k``; None where ranks differ or one is zero.
+
+    Parameters
+    ----------
+    B : ndarray of shape (n_clients, d_out, rho)
+    A : ndarray of shape (n_clients, rho, d_in)
+
+    Notes
+    -----
+    No dense matrix is needed: ``sum_ij (BA)_ij^4 = <K_B, K_A>`` with K the Gram matrix of the
+    rowwise Kronecker square of a factor. Where that costs more, one client's product is formed.
+    """
+    d_out, rho, d_in = B.shape[1], B.shape[2], A.shape[2]
+    used = (np.abs(B).sum(axis=1) > 0) & (np.abs(A).sum(axis=2) > 0)
+    if (used.sum(axis=1) != used[0].sum()).any() or not used[0].any():
+        return None
+    if rho**3 * (d_out + d_in) > 4 * d_out * d_in:
+        dense = [entry_kurtosis((b @ a)[None]) for b, a in zip(B, A, strict=True)]
+        found = [float(value[0]) for value in dense if value is not None]
+        return np.array(found) if len(found) == len(B) else None
+    i, j = np.triu_indices(rho)
+    twice = np.where(i == j, 1.0, 2.0)
+    kurtosis = np.empty(len(B))
+    for k, (left, right) in enumerate(zip(B, A, strict=True)):
+        rows, columns = left[:, i] * left[:, j], right[i] * right[j]
+        fourth = twice @ ((rows.T @ rows) * (columns @ columns.T)) @ twice
+        second = float(np.sum((left.T @ left) * (right @ right.T)))
+        if second <= 0:
+            return None
+        kurtosis[k] = fourth * d_out * d_in / second**2
+    return kurtosis
