@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from clair.cancellation import checkpoint
 from clair.eigen import LARGE, krylov_eigenpairs
 from clair.linalg import spectral_threshold, stack_rows
 
@@ -155,6 +156,7 @@ class ModuleState:
         ndarray of shape (d,)
             Singular values of the low-rank part, descending, zeros included.
         """
+        checkpoint()
         Z, gram = self._shifted(share - factors)
         basis, scale, values = self._shrink(Z, tau, gram)
         spread = scale[:, None] * basis.T

@@ -23,20 +23,13 @@ from clair.adapters import (
     write_refined,
 )
 from clair.adapters.errors import printable
-from clair.adapters.options import SENSITIVE, SIDES, SOLVERS
+from clair.adapters.options import PEFT_SIDES, SENSITIVE, SOLVERS
+from clair.adapters.progress import AuditProgress
 from clair.adapters.report import side_lines, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 
 EXIT_INTERRUPTED = 130
-_STAGES = {
-    "folder": "finding adapters",
-    "read": "reading and compressing",
-    "detect": "comparing clients",
-    "split": "splitting M = L + S",
-    "report": "looking at modules",
-    "write": "writing refined adapters",
-}
 _EPILOG = """\
 exit codes: 0 every adapter was judged and none stands out; 1 contaminated clients were found;
 2 the set, or somebody in it, could not be judged (also: wrong usage); 130 interrupted."""
@@ -58,10 +51,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--side",
-        choices=SIDES,
-        default="auto",
-        help="what honest clients share: columns (output), rows (input), or whichever is shared "
-        "more (auto, default)",
+        choices=PEFT_SIDES,
+        default="output",
+        help="what the verdict looks at: columns (output, default) or rows (input)",
     )
     parser.add_argument("--solver", choices=SOLVERS, default="convex", help="default: convex")
     parser.add_argument(
@@ -136,19 +128,17 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
     options = AuditOptions(
         rank=args.rank,
         side=args.side,
-        gap=SENSITIVE if args.sensitive else AuditOptions().gap,
+        gap=SENSITIVE if args.sensitive else "auto",
         solver=args.solver,
         pooling=args.pooling,
         screen_coefficients=args.screen,
     )
-    found = read_folder(
-        args.folder, any_base=args.any_base, step=lambda done, n: bar.step("folder", done, n)
-    )
-    result = audit(found, options, step=bar.step)
+    found = read_folder(args.folder, any_base=args.any_base, progress=bar.show)
+    result = audit(found, options, progress=bar.show)
     written: tuple[WrittenAdapter, ...] = ()
     if args.write is not None and result.judged is not None:
         written = write_refined(
-            result, args.write, rank=args.write_rank, energy=args.write_energy, step=bar.step
+            result, args.write, rank=args.write_rank, energy=args.write_energy, progress=bar.show
         )
     bar.clear()
     if args.out is not None:
@@ -216,16 +206,19 @@ class ProgressBar:
         self._stream = stream
         self._enabled = enabled and stream.isatty()
         self._drawn = 0.0
+        self._stage = ""
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps of a stage are done."""
+    def show(self, progress: AuditProgress) -> None:
+        """Show how far the present stage has come."""
+        done, total = progress.step, progress.total_steps
         now = time.monotonic()
-        if not self._enabled or (now - self._drawn < 0.1 and done != total):
+        soon = now - self._drawn < 0.1 and done != total and progress.stage == self._stage
+        if not self._enabled or soon:
             return
-        self._drawn = now
+        self._drawn, self._stage = now, progress.stage
         filled = round(24 * min(done / max(total, 1), 1.0))
         bar = "#" * filled + "-" * (24 - filled)
-        self._stream.write(f"\r\x1b[K[{bar}] {_STAGES.get(stage, stage)} {done}/{total}")
+        self._stream.write(f"\r\x1b[K[{bar}] {progress.label} {done}/{total}")
         self._stream.flush()
 
     def clear(self) -> None:

@@ -102,8 +102,8 @@ _WORDS = {
     "modules": "it deviates in few modules, but there far more than the others "
     "({ratio:.1f} times a typical client)",
     "inside": "its coefficients point against those of the majority (sign flip)",
-    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio:.1f} times a typical "
-    "client's)",
+    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio:.1f} times a "
+    "typical client's)",
     "norms": "its contamination norm is {ratio:.1f} times a typical client's",
     "threshold": "its score is above the given threshold",
 }
@@ -288,10 +288,10 @@ def automatic_rank(
     Notes
     -----
     Only clients that are flagged at no rank from 1 to 6 take part, the clearest verdicts first, as
-    long as more than half remain. With e_i their held-out energy along the i-th principal direction:
-    where a noise floor is reached the rank is at the steepest drop of its median over clients (a
-    direction of a minority is not shared), otherwise the smallest rank holding a fixed share of its
-    mean.
+    long as more than half remain. With e_i their held-out energy along the i-th principal
+    direction: where a noise floor is reached the rank is at the steepest drop of its median over
+    clients (a direction of a minority is not shared), otherwise the smallest rank holding a fixed
+    share of its mean.
     """
     limit = min(scatter.d for scatter in blocks.scatters)
     limit = limit if max_rank is None else min(limit, max_rank)

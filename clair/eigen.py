@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy.linalg import lapack
 
 from clair.linalg import orthonormal
 
 # Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
 LARGE = 240
 _LARGE_COARSE = 120
+# From this size on a few eigenpairs are found faster alone than with all others.
+_MEDIUM = 24
 _OVERSAMPLE = 4
 _ROUNDS = 8
 _TOLERANCE = 1e-11
@@ -56,8 +59,38 @@ def leading_eigenpairs(
         found = krylov_eigenpairs(lambda x: gram @ x, d, size, start, coarse=coarse)
         if found is not None:
             return found[0][:size], found[1][:, :size]
+    return top_eigenpairs(gram, size)
+
+
+def top_eigenpairs(gram: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """`leading_eigenpairs` by full decompositions, of the asked pairs alone where they are few.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (..., d, d)
+    size : int
+        1 <= size <= d.
+
+    Returns
+    -------
+    values : ndarray of shape (..., size)
+        Descending.
+    vectors : ndarray of shape (..., d, size)
+    """
+    d = gram.shape[-1]
+    if d >= _MEDIUM and 4 * size <= d:
+        values, vectors = np.empty((*gram.shape[:-2], size)), np.empty((*gram.shape[:-1], size))
+        for index in np.ndindex(gram.shape[:-2]):
+            lam, basis, found, _, info = lapack.dsyevr(
+                gram[index], range="I", il=d - size + 1, iu=d
+            )
+            if info != 0 or found != size:
+                break
+            values[index], vectors[index] = lam[:size][::-1], basis[:, ::-1]
+        else:
+            return values, vectors
     values, vectors = np.linalg.eigh(gram)
-    return values[::-1][:size], vectors[:, ::-1][:, :size]
+    return values[..., ::-1][..., :size], vectors[..., ::-1][..., :size]
 
 
 def krylov_eigenpairs(
@@ -157,15 +190,21 @@ def downdated_eigenpairs(
     Rayleigh-Ritz reach rounding; what does not is decomposed in full.
     """
     _, n, c = factors.shape
-    head = size + c + 16
-    if n < _LARGE_COARSE or 2 * (head + size) > n:
-        full = np.linalg.eigh(np.diag(values) - factors @ factors.transpose(0, 2, 1))
-        return full[0][:, ::-1][:, :size], full[1][:, :, ::-1][:, :, :size]
-    found, vectors, residuals = _eliminate(values, factors, size, head)
+    if small_downdates(n, c, size):
+        return top_eigenpairs(np.diag(values) - factors @ factors.transpose(0, 2, 1), size)
+    found, vectors, residuals = _eliminate(values, factors, size, _head(c, size))
     for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
-        exact = np.linalg.eigh(np.diag(values) - factors[k] @ factors[k].T)
-        found[k], vectors[k] = exact[0][::-1][:size], exact[1][:, ::-1][:, :size]
+        found[k], vectors[k] = top_eigenpairs(np.diag(values) - factors[k] @ factors[k].T, size)
     return found, vectors
+
+
+def _head(c: int, size: int) -> int:
+    return size + c + 16
+
+
+def small_downdates(n: int, c: int, size: int) -> bool:
+    """Whether `downdated_eigenpairs` decomposes every matrix on its own."""
+    return n < _LARGE_COARSE or 2 * (_head(c, size) + size) > n
 
 
 def _eliminate(

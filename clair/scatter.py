@@ -12,8 +12,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from clair.eigen import downdated_eigenpairs, leading_parts
-from clair.linalg import hstack_blocks
+from clair.cancellation import checkpoint
+from clair.eigen import downdated_eigenpairs, leading_parts, small_downdates, top_eigenpairs
+from clair.linalg import block_grams, hstack_blocks, split_blocks
 
 # Directions holding less than this share of the largest one's energy are rounding.
 RANK_TOLERANCE = 1e-12
@@ -52,7 +53,9 @@ class Scatter:
         self._wide = hstack_blocks(thin)
         self.energy: np.ndarray = scale * self._per_client(self._wide**2).sum(axis=0)
         self.present: np.ndarray = self.energy > 0
-        self._left_out: dict[bytes, np.ndarray] = {}  # by kept clients, before scaling
+        # Shared by scaled copies, before scaling: energies by kept clients, and Gram matrices.
+        self._left_out: dict[bytes, np.ndarray] = {}
+        self._grams: list[np.ndarray] = []
         self._leading: np.ndarray | None = None
 
     @property
@@ -101,14 +104,33 @@ class Scatter:
 
     def outside(self, basis: np.ndarray) -> np.ndarray:
         """Energy of each client off a subspace of shape (d, rank), (n_clients,)."""
+        checkpoint()
         rest = self._wide - basis @ (basis.T @ self._wide)
         energy: np.ndarray = self.scale * self._per_client(rest**2).sum(axis=0)
         return energy
 
     def weighted(self, weights: np.ndarray) -> np.ndarray:
         """``sum_k weights_k X_k X_k'``, ndarray of shape (d, d)."""
+        checkpoint()
+        if self._in_grams:
+            return self.scale * self._weighted_grams(weights)
         total: np.ndarray = self.scale * ((self._wide * np.repeat(weights, self.c)) @ self._wide.T)
         return total
+
+    @property
+    def _in_grams(self) -> bool:
+        """Whether the clients' Gram matrices take no more room than twice their blocks."""
+        return 2 * self.c >= self.d
+
+    def _weighted_grams(self, weights: np.ndarray) -> np.ndarray:
+        grams = self._client_grams().reshape(self.n_clients, -1)
+        total: np.ndarray = (weights @ grams).reshape(self.d, self.d)
+        return total
+
+    def _client_grams(self) -> np.ndarray:
+        if not self._grams:
+            self._grams.append(block_grams(split_blocks(self._wide, self.n_clients)))
+        return self._grams[0]
 
     def left_out_energy(self, kept: np.ndarray, size: int) -> np.ndarray:
         """Energy of each client along the principal directions of the *other* kept clients.
@@ -138,7 +160,11 @@ class Scatter:
         return int(min(self.d, filled[kept].sum()))
 
     def _compute_left_out(self, kept: np.ndarray, size: int) -> np.ndarray:
+        checkpoint()
+        if self._in_grams and small_downdates(self.d, self.c, size):
+            return self._left_out_of_grams(kept, size)
         values, coordinates = self._eigenbasis(kept)
+        checkpoint()
         energy = np.zeros((self.n_clients, size))
         n = min(size, len(values))
         if n == 0:
@@ -151,6 +177,19 @@ class Scatter:
         # A direction without the others' support is no evidence of what they share.
         own[left <= RANK_TOLERANCE * values[0]] = 0.0
         energy[kept, :n] = own
+        return energy
+
+    def _left_out_of_grams(self, kept: np.ndarray, size: int) -> np.ndarray:
+        grams, n = self._client_grams(), min(size, self.d)
+        energy = np.zeros((self.n_clients, size))
+        total = self._weighted_grams(kept.astype(float))
+        values, basis = top_eigenpairs(total, n)
+        floor = RANK_TOLERANCE * max(values[0], 0.0)
+        # Directions without the (other) kept clients' support are no evidence of what they share.
+        energy[:, :n] = np.where(values > floor, np.sum((grams @ basis) * basis, axis=1), 0.0)
+        own = grams[kept]
+        left, bases = top_eigenpairs(total - own, n)
+        energy[kept, :n] = np.where(left > floor, np.sum((own @ bases) * bases, axis=1), 0.0)
         return energy
 
     def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

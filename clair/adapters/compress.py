@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from clair.evidence import factor_kurtosis
 from clair.updates import Core, thin_product
 
 #: B of shape (d_out, rank) and A of shape (rank, d_in), or None where a client lacks the module.
@@ -37,12 +38,21 @@ class ModuleCore:
         (d_out, d_in) of the module.
     ranks : ndarray of int, shape (n_clients,)
         0 where the module is missing.
+    kurtosis : ndarray of shape (n_clients,)
+        Of the entries of each update; NaN where it is missing or zero.
     """
 
     output: np.ndarray
     input: np.ndarray
     shape: tuple[int, int]
     ranks: np.ndarray
+    kurtosis: np.ndarray
+
+    @property
+    def shape_scores(self) -> np.ndarray | None:
+        """The kurtosis, if all clients have the module with the same rank."""
+        same = bool((self.ranks == self.ranks[0]).all())
+        return self.kurtosis if same and np.isfinite(self.kurtosis).all() else None
 
     def core(self, side: str) -> Core:
         """The core `clair.pipeline.fit_cores` works on, sides in output order."""
@@ -55,7 +65,11 @@ class ModuleCore:
     def select(self, clients: np.ndarray) -> ModuleCore:
         """The same module for some of the clients."""
         return ModuleCore(
-            self.output[clients], self.input[clients], self.shape, self.ranks[clients]
+            self.output[clients],
+            self.input[clients],
+            self.shape,
+            self.ranks[clients],
+            self.kurtosis[clients],
         )
 
     @property
@@ -78,13 +92,19 @@ def compress(factors: Sequence[Factors], shape: tuple[int, int]) -> ModuleCore:
     pairs = [pair for pair in factors if pair is not None]
     if not pairs:
         empty = np.zeros((len(factors), 1, 1))
-        return ModuleCore(empty, empty, shape, ranks)
+        return ModuleCore(empty, empty, shape, ranks, np.full(len(factors), np.nan))
     return ModuleCore(
         _spread(side_root([B for B, _ in pairs]), ranks),
         _spread(side_root([A.T for _, A in pairs]), ranks),
         shape,
         ranks,
+        np.array([_kurtosis(pair) for pair in factors]),
     )
+
+
+def _kurtosis(pair: Factors) -> float:
+    found = None if pair is None else factor_kurtosis(pair[0][None], pair[1][None])
+    return float("nan") if found is None else float(found[0])
 
 
 def side_root(columns: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,13 +9,9 @@ from clair._validation import check_choice, check_integer
 from clair.core_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
-SIDES = ("auto", *PEFT_SIDES)
 SOLVERS = ("convex", "irls")
 #: Ratios of the gap rule that flag at smaller gaps: more colluders found, more false alarms.
 SENSITIVE = (1.10, 1.15)
-
-#: Told of the stage, and of how many of how many steps of it are done; may raise to stop the audit.
-Step = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -27,18 +22,20 @@ class AuditOptions:
     ----------
     rank : int or "auto"
         Dimension of the subspace the honest clients share in each module, >= 1.
-    side : {"auto", "output", "input"}
-        Whether they share columns (LoRA's B) or rows (LoRA's A) of their updates. "auto" takes the
-        side of which more is shared. Both are always computed and compared.
-    gap : tuple of float
-        Ratios of the gap rule, see `clair.detection.gap_rule`. The default is the stricter pair,
-        for trained updates.
+    side : {"output", "input"}
+        Whether the verdict looks at columns (LoRA's B) or rows (LoRA's A) of the updates. Clients
+        that start from one common A agree on the rows by construction, so columns decide by
+        default. Both are always computed and shown.
+    gap : tuple of float or "auto"
+        Ratios of the gap rule, see `clair.evidence.gap_rule`.
     solver : {"convex", "irls"}
         For the split into low rank and contamination.
     pooling : {"none", "eb"}
         For refined adapters.
     screen_coefficients : bool
         Whether to look for sign flips inside the shared subspace.
+    compare_shape : bool
+        Whether to look for entries heavier-tailed than the others'.
     tol : float
         Tolerance of the solver.
     max_iter : int
@@ -51,18 +48,19 @@ class AuditOptions:
     """
 
     rank: int | str = "auto"
-    side: str = "auto"
-    gap: tuple[float, float] = (1.15, 1.25)
+    side: str = "output"
+    gap: tuple[float, float] | str = "auto"
     solver: str = "convex"
     pooling: str = "none"
     screen_coefficients: bool = False
+    compare_shape: bool = True
     tol: float = 1e-6
     max_iter: int = 200
 
     def __post_init__(self) -> None:
         if self.rank != "auto":
             check_integer("rank", self.rank, minimum=1)
-        check_choice("side", self.side, SIDES)
+        check_choice("side", self.side, PEFT_SIDES)
         self.fit_options("output")
 
     def fit_options(self, side: str) -> FitOptions:
@@ -77,6 +75,7 @@ class AuditOptions:
             gap=self.gap,
             polish=True,
             screen_coefficients=self.screen_coefficients,
+            compare_shape=self.compare_shape,
             tol=self.tol,
             max_iter=self.max_iter,
         )

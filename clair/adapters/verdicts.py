@@ -13,11 +13,20 @@ from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter
 from clair.adapters.result import FLAGGED, KEPT, ClientReport, ModuleReport, SideReport
 from clair.core_fit import CoreFit
-from clair.detection import Verdict, module_residuals, predictive_rank
-from clair.scatter import normalised
+from clair.detection import Verdict, predictive_rank
+from clair.scatter import Scatter, normalised
 from clair.updates import Core
 
 TOP_MODULES = 3
+
+
+def module_residuals(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> np.ndarray:
+    """Squared residuals off what the *other* kept clients share, (n_modules, n_clients)."""
+    residuals = np.empty((len(scatters), len(kept)))
+    for row, scatter in zip(residuals, scatters, strict=True):
+        inside = scatter.left_out_energy(kept, min(rank, scatter.d)).sum(axis=1)
+        row[:] = np.maximum(scatter.energy - inside, 0.0)
+    return residuals
 
 
 def shared_energy(cores: Sequence[Core], kept: np.ndarray, rank: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from clair.adapters.options import SENSITIVE, AuditOptions
 from clair.adapters.report import side_lines
 from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED, Audit, ModuleReport
 from clair.adapters.writer import WrittenAdapter
+from clair.evidence import GAP
 from clair.figures.adapters import (
     client_scores,
     deviation_map,
@@ -96,17 +97,14 @@ def _facts(audit: Audit) -> tuple[Fact, ...]:
 def _method(audit: Audit) -> tuple[str, ...]:
     asked = audit.options
     rank = "chosen from the updates" if asked.rank == "auto" else f"set to {asked.rank}"
-    side = (
-        "the side of which more is shared"
-        if asked.side == "auto"
-        else f"the {asked.side} side, as asked"
-    )
+    side = f"the {asked.side} side" + ("" if asked.side == "output" else ", as asked")
+    least = GAP if isinstance(asked.gap, str) else asked.gap
     return (
         "**The verdict.** Each adapter's effect on a module is a low-rank matrix. All modules are "
         "judged together: the score of a client is what the directions that the *other* clients "
         "share leave unexplained of its updates, relative to a typical update (ours). Clients "
         "above the widest gap between scores are flagged, if it is at least "
-        f"{asked.gap[0]:g} to {asked.gap[1]:g} times wide. The rank in each module is {rank}; what "
+        f"{least[0]:g} to {least[1]:g} times wide. The rank in each module is {rank}; what "
         f"decides is {side}."
         + (" The coefficient screen (ours) was on." if asked.screen_coefficients else ""),
         f"**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "

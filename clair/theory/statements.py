@@ -198,13 +198,17 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "blind",
         "blind",
-        "A contaminated update inside the shared subspace has no residual and fits L: no method "
-        "that looks only at subspaces can tell it from an honest one.",
-        r"D_k = (I - UU^\top)\,\Delta_k = 0",
+        "A contaminated update inside the shared subspace has no residual and fits L: while it is "
+        "no larger than an honest one, no method that looks only at subspaces tells them apart. "
+        "Under noise a larger one gives itself away, ten times too large in most draws: a fitted "
+        "subspace, off by the angles $\\theta_i$, leaks in proportion to size.",
+        r"D_k = (I - UU^\top)\,\Delta_k = 0, \qquad \mathbb{E}\,\|R_k\|_F^2 \approx "
+        r"(p-r)\,q\sigma^2 + \tfrac1r\textstyle\sum_i \sin^2\theta_i\ \|\Delta_k\|_F^2",
         "ours",
         "elementary; the abstract makes no claim about such attacks",
         "test_in_subspace_attacks_leave_no_residual",
-        "score distributions equal, flagged share as on clean data, 24 problems",
+        "typical scores within 15 % at sizes 1, 3 and 10; at size 1 nobody is flagged, as on clean "
+        "data, at size 10 most; 24 problems each",
     ),
 )
 

@@ -28,7 +28,8 @@ from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, 
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import MIB
-from clair.adapters.options import SENSITIVE, Step
+from clair.adapters.options import SENSITIVE
+from clair.adapters.progress import Progress
 from clair.ui.state import Control
 
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
@@ -61,10 +62,10 @@ SETTINGS: tuple[Control, ...] = (
         "side",
         "Side that decides",
         "segment",
-        "auto",
-        "Output: columns of the updates (LoRA's B). Input: rows (LoRA's A). Auto: the side of "
-        "which more is shared. Both are computed and compared.",
-        options=(("auto", "Auto"), ("output", "Output"), ("input", "Input")),
+        "output",
+        "Output: columns of the updates (LoRA's B). Input: rows (LoRA's A), on which clients that "
+        "start from one common A agree whatever they were trained on. Both are computed.",
+        options=(("output", "Output"), ("input", "Input")),
         group="judge",
     ),
     Control(
@@ -136,7 +137,7 @@ def options_of(values: dict[str, Any]) -> AuditOptions:
     return AuditOptions(
         rank=values["use_rank"],
         side=values["side"],
-        gap=SENSITIVE if values["sensitive"] else AuditOptions().gap,
+        gap=SENSITIVE if values["sensitive"] else "auto",
         pooling=values["pooling"],
         screen_coefficients=values["screen"],
     )
@@ -174,11 +175,11 @@ class Source:
         return read_uploads([(name, file) for name, _, file in self.files], folder)
 
 
-def run(source: Source, options: AuditOptions, step: Step | None = None) -> Audit:
+def run(source: Source, options: AuditOptions, progress: Progress | None = None) -> Audit:
     """Audit a source and forget everything but the result."""
     with _folder() as folder:
         try:
-            return replace(audit(source.read(folder), options, step=step), judged=None)
+            return replace(audit(source.read(folder), options, progress=progress), judged=None)
         except AdapterError as error:
             return Audit(options, (), reason=str(error))
 

@@ -1,100 +1,105 @@
-"""Gap rule, leave-one-out detector, automatic rank, coefficient screen."""
+"""The agreeing half, kinds of evidence, degrees of doubt, automatic rank, coefficient screen."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clair import ProblemSpec, sample_problem
-from clair.detection import (
-    automatic_rank,
-    coefficient_screen,
-    detect,
+import clair
+from clair import LoraFactors, ProblemSpec, sample_problem
+from clair.concentration import ClientBlocks
+from clair.detection import automatic_rank, coefficient_screen, detect_updates
+from clair.evidence import (
+    entry_kurtosis,
+    factor_kurtosis,
     gap_rule,
-    leave_one_out_scores,
-    normalised_grams,
+    influence_of,
     threshold_rule,
 )
-from clair.linalg import block_grams
+from clair.linalg import orthonormal
 from clair.metrics import detection_scores
+from clair.scatter import Scatter, normalised
+from clair.updates import dense_core
 
 
-def grams_of(spec):
-    problem = sample_problem(spec)
-    return problem, normalised_grams([block_grams(problem.updates)])
+def once(scores, gap=(1.10, 1.15), floor=0.0):
+    return gap_rule("norms", scores, gap, again=None, spread=0.0, floor=floor)
 
 
 def test_gap_rule_cuts_at_the_widest_gap_of_the_upper_half():
     scores = np.array([1.0, 9.0, 1.1, 1.3, 0.1, 1.2, 8.0])
-    verdict = gap_rule(scores)
-    assert verdict.benign.tolist() == [True, False, True, True, True, True, False]
-    assert 1.3 < verdict.threshold < 8.0
-    assert verdict.margin == pytest.approx(8.0 / 1.3)
+    found = once(scores)
+    assert found.flagged.tolist() == [False, True, False, False, False, False, True]
+    assert 1.3 < found.threshold < 8.0
+    assert found.margin == pytest.approx(8.0 / 1.3)
 
 
 def test_gap_rule_keeps_everybody_without_a_gap_and_never_flags_the_lower_half():
-    assert gap_rule(np.linspace(1.0, 1.5, 30)).benign.all()
-    assert gap_rule(np.array([0.1, 5.0, 5.1, 5.2, 5.3])).benign.all()
-    assert gap_rule(np.array([1.0, 100.0])).benign.all()
+    assert not once(np.linspace(1.0, 1.5, 30)).flagged.any()
+    assert not once(np.array([0.1, 5.0, 5.1, 5.2, 5.3])).flagged.any()
+    assert not once(np.array([1.0, 100.0])).flagged.any()
 
 
 def test_gap_rule_ratios_are_both_needed():
     scores = np.array([1.0, 1.0, 1.0, 1.12, 1.13])
-    assert gap_rule(scores, (1.10, 1.15)).benign.all()
-    assert gap_rule(scores, (1.10, 1.05)).benign.tolist() == [True, True, True, False, False]
-    assert gap_rule(scores, (1.15, 1.05)).benign.all()
+    assert not once(scores, (1.10, 1.15)).flagged.any()
+    assert once(scores, (1.10, 1.05)).flagged.tolist() == [False, False, False, True, True]
+    assert not once(scores, (1.15, 1.05)).flagged.any()
+
+
+def test_repeated_gap_rule_finds_those_behind_the_loudest():
+    scores = np.array([1.0, 1.01, 1.02, 1.03, 1.04, 2.0, 2.1, 100.0])
+    assert once(scores).flagged.sum() == 1
+    found = gap_rule("outside", scores)
+    assert found.flagged.sum() == 3
+    assert found.margin == pytest.approx(2.0 / 1.04)
+
+
+def test_a_gap_has_to_be_wide_for_scores_that_spread():
+    spread = np.array([0.5, 0.7, 1.0, 1.3, 1.6, 2.0])
+    even = np.array([0.99, 1.0, 1.0, 1.01, 1.02, 1.3])
+    assert not gap_rule("outside", spread, (1.1, 1.1)).flagged.any()
+    assert gap_rule("outside", even, (1.1, 1.1)).flagged.sum() == 1
 
 
 def test_rounding_errors_are_no_evidence():
     scores = np.array([1e-17, 1e-16, 1e-15, 1e-12, 1e-11])
-    assert gap_rule(scores, floor=1e-6).benign.all()
-    assert not gap_rule(scores).benign.all()
+    assert not once(scores, floor=1e-6).flagged.any()
+    assert once(scores).flagged.any()
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=40), st.floats(0.01, 100))
 def test_gap_rule_is_scale_free_keeps_a_majority_and_is_monotone(values, factor):
     scores = np.array(values)
-    verdict = gap_rule(scores)
-    assert verdict.benign.sum() >= len(scores) // 2 + 1
-    assert (scores[verdict.benign].max() < scores[~verdict.benign].min(initial=np.inf)) or (
-        verdict.benign.all()
-    )
-    np.testing.assert_array_equal(gap_rule(scores * factor).benign, verdict.benign)
+    found = gap_rule("outside", scores)
+    kept = ~found.flagged
+    assert kept.sum() >= len(scores) // 2 + 1
+    assert kept.all() or scores[kept].max() < scores[~kept].min()
+    np.testing.assert_array_equal(gap_rule("outside", scores * factor).flagged, found.flagged)
 
 
 def test_threshold_rule_flags_exactly_what_exceeds_it():
-    verdict = threshold_rule(np.array([1.0, 2.0, 6.0]), 2.0)
-    assert verdict.benign.tolist() == [True, True, False]
-    assert verdict.margin == 3.0
+    found = threshold_rule(np.array([1.0, 2.0, 6.0]), 2.0)
+    assert found.flagged.tolist() == [False, False, True]
+    assert found.margin == 3.0
     assert threshold_rule(np.array([1.0, 2.0]), 5.0).margin == 1.0
 
 
-def test_leave_one_out_scores_by_refitting_each_client_away():
-    problem, _ = grams_of(ProblemSpec(n_clients=7, d_out=6, d_in=4, rank=2))
-    kept = ~problem.contaminated
-    grams = block_grams(problem.updates)
-    scores = leave_one_out_scores([grams], kept, 2)
+def test_scores_by_refitting_each_client_of_the_half_away():
+    updates = sample_problem(ProblemSpec(n_clients=7, d_out=6, d_in=4, rank=2)).updates
+    energy = np.sum(updates**2, axis=(1, 2))
+    typical = np.median(energy)
+    agreement = ClientBlocks(normalised([Scatter(updates)])).concentrate(2)
+    capped = updates * np.minimum(1, np.sqrt(typical / energy))[:, None, None]
     for k in range(7):
-        others = kept.copy()
+        others = agreement.halves[0].copy()
         others[k] = False
-        stacked = np.hstack(problem.updates[others])
-        basis = np.linalg.svd(stacked, full_matrices=False)[0][:, :2]
-        update = problem.updates[k]
-        assert scores[k] == pytest.approx(np.linalg.norm(update - basis @ (basis.T @ update)))
-
-
-def test_scores_of_modules_add_in_squares_and_each_module_weighs_alike():
-    first = sample_problem(ProblemSpec(n_clients=7, d_out=6, d_in=4, rank=2)).updates
-    second = sample_problem(ProblemSpec(n_clients=7, d_out=5, d_in=8, rank=2, seed=1)).updates
-    everybody = np.ones(7, bool)
-    grams = [block_grams(first), block_grams(1000 * second)]
-    normalised = normalised_grams(grams)
-    for gram in normalised:
-        assert np.median(np.einsum("kii->k", gram)) == pytest.approx(1)
-    parts = [leave_one_out_scores([gram], everybody, 2) for gram in normalised]
-    joint = leave_one_out_scores(normalised, everybody, 2)
-    np.testing.assert_allclose(joint, np.hypot(*parts))
+        basis = np.linalg.svd(np.hstack(capped[others]), full_matrices=False)[0][:, :2]
+        rest = np.linalg.norm(updates[k] - basis @ (basis.T @ updates[k]))
+        assert agreement.scores()[k] == pytest.approx(rest / np.sqrt(typical))
 
 
 CELLS = [
@@ -121,8 +126,9 @@ def test_detector_finds_the_set_up_to_noise_above_signal(n_clients, attack, frac
                 contaminated_fraction=fraction,
                 seed=100 + seed,
             )
-            problem, grams = grams_of(spec)
-            scores = detection_scores(~detect(grams, 3).benign, problem.contaminated)
+            problem = sample_problem(spec)
+            found = detect_updates(problem.updates, 3)
+            scores = detection_scores(~found.benign, problem.contaminated)
             f1.append(scores.f1)
             alarms += scores.false_alarms
     assert np.mean(f1) >= 0.99
@@ -130,15 +136,208 @@ def test_detector_finds_the_set_up_to_noise_above_signal(n_clients, attack, frac
         assert alarms == 0
 
 
+def world(n_clients, n_bad, seed, noise=0.03, rank=3, d=32):
+    """Honest clients of one subspace, what they truly hold, who is bad, and a generator."""
+    rng = np.random.default_rng(seed)
+    basis = orthonormal(rng.standard_normal((d, rank)))
+    own = rng.standard_normal((1, rank, d)) + rng.standard_normal((n_clients, rank, d))
+    true = basis @ own / np.sqrt(d)
+    bad = np.zeros(n_clients, dtype=bool)
+    bad[rng.permutation(n_clients)[:n_bad]] = True
+    return true, noise * rng.standard_normal(true.shape), bad, basis, rng
+
+
+def matrix_off(basis, rng, rank, d=32):
+    matrix = rng.standard_normal((d, rank)) @ rng.standard_normal((rank, d))
+    matrix -= basis @ (basis.T @ matrix)
+    return matrix / np.linalg.norm(matrix)
+
+
+def captured_pilot(sent, bad, basis, rng):
+    n = int(bad.sum())
+    mixed = rng.standard_normal((1, 3, 32)) + rng.standard_normal((n, 3, 32))
+    left = orthonormal(rng.standard_normal((32, 3)))
+    sent[bad] = 10 * left @ mixed / np.sqrt(32)
+
+
+def masking(sent, bad, basis, rng):
+    loud = np.flatnonzero(bad)
+    sent[bad] += 2.7 * matrix_off(basis, rng, 3)
+    sent[loud[0]] += 90 * matrix_off(basis, rng, 1)
+
+
+def without_noise(sent, bad, basis, rng):
+    sent[bad] = 2.45 * matrix_off(basis, rng, 1)
+
+
+def tilted(sent, bad, basis, rng):
+    turn = orthonormal(matrix_off(basis, rng, 32)[:, :3])
+    sent[bad] += 0.3 * turn @ (basis.T @ sent[bad])
+
+
+LEAVING: list[Callable] = [captured_pilot, masking, without_noise, tilted]
+
+
+@pytest.mark.parametrize("attack", LEAVING, ids=lambda attack: attack.__name__)
+@pytest.mark.parametrize("rank", [3, "auto"])
+@pytest.mark.parametrize(("n_clients", "n_bad"), [(8, 3), (20, 8)])
+def test_attackers_who_know_the_rule_are_found(attack, rank, n_clients, n_bad):
+    true, errors, bad, basis, rng = world(n_clients, n_bad, seed=40)
+    sent = true + errors
+    attack(sent, bad, basis, rng)
+    result = clair.fit(sent, rank, solver="irls")
+    np.testing.assert_array_equal(result.flagged, bad)
+
+
+def repeated_noise(sent, true, errors, bad, basis, rng):
+    victim = errors[np.flatnonzero(~bad)[0]]
+    sent[bad] = true[bad] + victim - basis @ (basis.T @ victim)
+
+
+def common_matrix(sent, true, errors, bad, basis, rng):
+    sent[bad] = true[bad] + 0.9 * matrix_off(basis, rng, 32)
+
+
+def copies(sent, true, errors, bad, basis, rng):
+    sent[bad] = sent[np.flatnonzero(~bad)[0]]
+
+
+REPEATING: list[Callable] = [repeated_noise, common_matrix, copies]
+
+
+@pytest.mark.parametrize("attack", REPEATING, ids=lambda attack: attack.__name__)
+def test_clients_who_repeat_each_other_share_one_vote(attack):
+    true, errors, bad, basis, rng = world(20, 8, seed=41)
+    sent = true + errors
+    attack(sent, true, errors, bad, basis, rng)
+    result = clair.fit(sent, 3, solver="irls")
+    known = clair.fit(sent[~bad], 3, solver="irls").refined
+
+    def error(refined):
+        return np.sqrt(np.mean((refined - true[~bad]) ** 2))
+
+    assert not result.flagged[~bad].any()
+    assert all(degree == "suspect" for degree in np.array(result.degrees)[bad])
+    assert result.influence[bad].sum() < 1.6
+    assert error(result.refined[~bad]) < 1.05 * error(known)
+
+
+def test_few_data_are_no_poison_but_nobody_learns_from_them():
+    true, errors, _, _, rng = world(20, 0, seed=42)
+    sizes = np.where(rng.permutation(20) < 6, 1.0, 20.0)
+    sent = true + errors * (2.5 / np.sqrt(sizes))[:, None, None]
+    result = clair.fit(sent, 3, solver="irls")
+    assert not result.flagged.any()
+    noisy = np.array([degree == "suspect" for degree in result.degrees])
+    np.testing.assert_array_equal(noisy, sizes == 1)
+    assert (result.influence[noisy] == 0).all()
+    assert not np.array_equal(result.refined[noisy], sent[noisy])
+
+
+def test_one_client_moves_the_agreeing_half_no_further_however_loud():
+    true, errors, bad, basis, rng = world(12, 1, seed=43)
+    lie = matrix_off(basis, rng, 1)
+    halves = []
+    for size in (10.0, 1e3, 1e6):
+        sent = true + errors
+        sent[bad] = size * lie
+        blocks = ClientBlocks(normalised([Scatter(sent)]))
+        assert (blocks.whole[0].energy <= 1 + 1e-9).sum() == 12
+        halves.append(blocks.concentrate(3).halves)
+    assert (halves[0] == halves[1]).all()
+    assert (halves[0] == halves[2]).all()
+
+
+def test_modules_that_too_few_have_say_nothing():
+    rng = np.random.default_rng(44)
+    attention, mlp = (np.zeros((8, 12, 10)) for _ in range(2))
+    for blocks, having in ((attention, 8), (mlp, 3)):
+        basis = orthonormal(rng.standard_normal((12, 2)))
+        blocks[:having] = basis @ rng.standard_normal((having, 2, 10))
+        blocks[:having] += 0.05 * rng.standard_normal((having, 12, 10))
+    result = clair.fit({"attention": attention, "mlp": mlp}, 2, solver="irls")
+    assert set(result.degrees) <= {"kept", "suspect"}
+    alone = np.where(np.arange(8)[:, None, None] < 5, attention, 0.0)
+    other = np.where(np.arange(8)[:, None, None] >= 5, attention, 0.0)
+    result = clair.fit({"attention": alone, "mlp": other}, 2, solver="irls")
+    assert result.degrees[5:] == ("not comparable",) * 3
+    assert (result.influence[5:] == 0).all()
+    assert all(result.reasons[5:])
+
+
+@pytest.mark.parametrize("n_clients", [3, 4])
+def test_few_clients_need_more_evidence(n_clients):
+    true, errors, _, basis, rng = world(n_clients, 0, seed=45)
+    sent = true + errors
+    sent[0] += 0.6 * matrix_off(basis, rng, 1)
+    assert not clair.fit(sent, 3, solver="irls").flagged.any()
+    sent[0] += 60 * matrix_off(basis, rng, 1)
+    loud = clair.fit(sent, 3, solver="irls")
+    assert loud.flagged.tolist() == [n_clients == 4, *[False] * (n_clients - 1)]
+
+
+def test_kurtosis_of_factors_is_that_of_their_product():
+    rng = np.random.default_rng(46)
+    B, A = rng.standard_normal((4, 30, 3)), rng.standard_normal((4, 3, 50))
+    B[2] = B[2] ** 3
+    expected = entry_kurtosis(B @ A)
+    np.testing.assert_allclose(factor_kurtosis(B, A), expected)
+    np.testing.assert_allclose(
+        factor_kurtosis(B[:, :2], A[:, :, :2]), entry_kurtosis(B[:, :2] @ A[:, :, :2])
+    )
+    assert int(np.argmax(expected)) == 2
+    B[1, :, 0] = 0
+    assert factor_kurtosis(B, A) is None
+
+
+def test_heavy_tails_are_evidence_of_their_own():
+    rng = np.random.default_rng(47)
+    modules = {}
+    for name in ("q", "k", "v", "o"):
+        B, A = rng.standard_normal((10, 40, 4)), rng.standard_normal((10, 4, 30))
+        B[7] = np.sign(B[7]) * np.abs(B[7]) ** 1.6
+        B *= (1 / np.linalg.norm(B, axis=(1, 2)))[:, None, None]
+        modules[name] = LoraFactors(B, A)
+    seen = clair.fit(modules, 2, solver="irls")
+    unseen = clair.fit(modules, 2, solver="irls", compare_shape=False)
+    assert np.flatnonzero(seen.flagged).tolist() == [7]
+    assert [kind.kind for kind in seen.evidence if kind.flagged.any()] == ["shape"]
+    assert not unseen.flagged.any()
+
+
+def test_influence_is_equal_for_independent_clients_with_a_common_part():
+    rng = np.random.default_rng(48)
+    common, own = rng.standard_normal((1, 20, 15)), rng.standard_normal((10, 20, 15))
+    basis = np.zeros((20, 1))
+    everybody = np.ones(10, dtype=bool)
+    for strength in (0.0, 0.5, 2.0):
+        weights = influence_of([Scatter(strength * common + own)], [basis], everybody)
+        assert weights.min() > 0.8
+
+
 def test_detector_does_not_depend_on_order_scale_or_coordinates():
     rng = np.random.default_rng(0)
-    problem = sample_problem(ProblemSpec(n_clients=11, d_out=8, d_in=6, rank=2))
+    updates = sample_problem(ProblemSpec(n_clients=11, d_out=8, d_in=6, rank=2)).updates
     order = rng.permutation(11)
     turn = np.linalg.qr(rng.standard_normal((8, 8)))[0]
-    plain = detect(normalised_grams([block_grams(problem.updates)]), 2)
-    moved = detect(normalised_grams([block_grams(50 * turn @ problem.updates[order])]), 2)
+    plain = detect_updates(updates, 2)
+    moved = detect_updates(50 * turn @ updates[order], 2)
     np.testing.assert_array_equal(moved.benign, plain.benign[order])
     np.testing.assert_allclose(moved.scores, plain.scores[order])
+
+
+def test_norms_alone_decide_as_published():
+    spec = ProblemSpec(contaminated_fraction=0.25, noise=0.0)
+    problem = sample_problem(spec)
+    result = clair.fit(problem.updates, 3, detector="norms", polish=False)
+    assert set(result.degrees) <= {"kept", "flagged"}
+    np.testing.assert_array_equal(result.influence, result.benign.astype(float))
+    np.testing.assert_array_equal(result.flagged, problem.contaminated)
+    np.testing.assert_array_equal(result.scores, result.contamination_norms)
+
+
+def blocks_of(spec):
+    return ClientBlocks(normalised([dense_core(sample_problem(spec).updates).scatter]))
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.03, 0.1])
@@ -146,7 +345,7 @@ def test_automatic_rank_is_right_in_95_percent_up_to_noise_of_a_tenth(noise):
     right = []
     for attack, fraction in (("low_rank", 0.0), ("low_rank", 0.25), ("random", 0.4)):
         for rank in (2, 3, 4, 5):
-            for seed in range(4):
+            for seed in range(2):
                 spec = ProblemSpec(
                     rank=rank,
                     noise=noise,
@@ -154,15 +353,13 @@ def test_automatic_rank_is_right_in_95_percent_up_to_noise_of_a_tenth(noise):
                     contaminated_fraction=fraction,
                     seed=200 + seed,
                 )
-                right.append(automatic_rank(grams_of(spec)[1]) == rank)
+                right.append(automatic_rank(blocks_of(spec)) == rank)
     assert np.mean(right) >= 0.95
 
 
 def test_automatic_rank_respects_its_bound_and_tiny_updates():
-    _, grams = grams_of(ProblemSpec(rank=5, n_clients=8))
-    assert automatic_rank(grams, max_rank=2) <= 2
-    _, grams = grams_of(ProblemSpec(n_clients=5, d_out=1, d_in=4, rank=1))
-    assert automatic_rank(grams) == 1
+    assert automatic_rank(blocks_of(ProblemSpec(rank=5, n_clients=8)), max_rank=2) <= 2
+    assert automatic_rank(blocks_of(ProblemSpec(n_clients=5, d_out=1, d_in=4, rank=1))) == 1
 
 
 def test_coefficient_screen_finds_sign_flips_and_adds_no_false_alarm():
