@@ -100,6 +100,7 @@ PLANS: dict[str, AttackPlan] = {
     "ladder": AttackPlan((Tactic(size=0.1, agree=0, alike=0, ladder=1.09),)),
     "copies": AttackPlan((Tactic(own=0, copy=1, noise=0),)),
     "echo": AttackPlan((Tactic(echo=1, noise=0),)),
+    "silent": AttackPlan((Tactic(own=0),)),
     "tilt": AttackPlan((Tactic(tilt=0.4, noise=0),)),
     "ordinary": AttackPlan((Tactic(size=1, spike=0.8, noise=0),)),
     "framing": AttackPlan((Tactic(own=0, copy=1, size=1, agree=0, alike=0),)),
@@ -183,6 +184,11 @@ ATTACKS: dict[str, AttackInfo] = {
         partial(follow, PLANS["echo"]),
         "Shared noise",
         "Honest updates, but in place of their own noise all attackers send one honest client's.",
+    ),
+    "silent": AttackInfo(
+        partial(follow, PLANS["silent"]),
+        "Silent",
+        "Attackers send nothing but noise, so that less of the shared subspace shows.",
     ),
     "tilt": AttackInfo(
         partial(follow, PLANS["tilt"]),

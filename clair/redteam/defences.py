@@ -19,6 +19,7 @@ from clair.synthetic import Problem, ProblemSpec, sample_problem
 
 Judged = tuple[np.ndarray, np.ndarray]
 HONEST = AttackPlan((Tactic(),))
+ROUNDING = 1e-6
 
 
 class Defence(NamedTuple):
@@ -93,7 +94,8 @@ class Trial:
         Of the draw: ``sample_problem(replace(spec, seed=seed), plan)`` gives it again.
     harm : float
         Root mean square error of the truly honest clients over that of the oracle, which is told
-        who is honest and the true subspace; >= 0, infinite where the oracle makes no error.
+        who is honest and the true subspace; >= 0. Where the oracle makes no error but rounding, as
+        without noise, `ROUNDING` of a typical update takes its place.
     detection : DetectionScores
     held, flagged : ndarray of bool, shape (n_clients,)
         The attacker's clients, and those the defence flagged.
@@ -140,10 +142,11 @@ def evaluate(
     """
     problem = sample_problem(spec, plan or HONEST)
     estimates, flagged = DEFENCES[defence].run(problem.updates, rank, quick)
-    error, least = _rmse(estimates, problem), _rmse(_oracle(problem, defence), problem)
+    typical = float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2)))
+    least = max(_rmse(_oracle(problem, defence), problem), ROUNDING * typical)
     return Trial(
         seed=spec.seed,
-        harm=error / least if least > 0 else float("inf"),
+        harm=_rmse(estimates, problem) / least,
         detection=detection_scores(flagged, problem.contaminated),
         held=problem.contaminated,
         flagged=flagged,

@@ -57,7 +57,8 @@ def _known() -> tuple[AttackPlan, ...]:
         Tactic(own=0, mean=1, deviation=-1, noise=0),
         Tactic(size=LARGEST),
     )
-    return (*PLANS.values(), *(AttackPlan((tactic,)) for tactic in quiet))
+    copies = (Tactic(own=0, copy=1, noise=0), Tactic(own=0, copy=1, size=0.3, noise=0))
+    return (*PLANS.values(), *(AttackPlan((tactic,)) for tactic in quiet), AttackPlan(copies))
 
 
 #: What anybody who has read about such attacks would try first.

@@ -98,3 +98,10 @@ def test_bad_configs_are_refused_with_rule_and_value(changes, message):
 def test_every_defence_can_be_searched():
     for defence in DEFENCES:
         assert evaluate(KNOWN[0], SPEC, defence).harm > 0
+
+
+def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
+    spec = ProblemSpec(contaminated_fraction=0.4, seed=11)
+    result = search(RedTeamConfig(spec, budget=90))
+    assert result.worst.harm < 1.10
+    assert result.unattacked.false_alarms == 0
