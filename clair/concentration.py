@@ -19,7 +19,8 @@ from functools import cached_property
 import numpy as np
 
 from clair.eigen import leading_eigenpairs
-from clair.scatter import Scatter
+from clair.linalg import hstack_blocks
+from clair.scatter import USUAL_RANKS, Scatter
 from clair.solvers import median_subspace
 
 #: Scores below this share of a typical update's norm are rounding, not evidence.
@@ -173,10 +174,8 @@ class ClientBlocks:
         leading = self.leading(rank)
         sizes = [min(rank, scatter.d) for scatter in leading]
         median = median_subspace(leading, min(sizes), tol=_PILOT_TOL, coarse=True)[0]
-        starts = [list(median), *self._own_subspaces(leading, median)]
         best, found = np.inf, np.zeros_like(self.present)
-        for bases in starts:
-            scores = self.outside(leading, bases)
+        for scores in [self.outside(leading, median), *self._own_starts(rank)]:
             value, halves = self._median(scores), self.halves(scores)
             chosen = halves
             for _ in range(MAX_STEPS):
@@ -195,29 +194,47 @@ class ClientBlocks:
                 best, found = value, chosen
         return leading, found
 
-    def _own_subspaces(
-        self, leading: Sequence[Scatter], fallback: Sequence[np.ndarray]
-    ) -> list[list[np.ndarray]]:
-        """Subspaces of the single clients with which most others agree best."""
+    def _own_starts(self, rank: int) -> list[np.ndarray]:
+        """Scores off the own subspaces of the clients with which most others agree best."""
+        residuals = np.zeros((len(self._starters), *self.present.shape))
+        for m, (scatter, caps, shares) in enumerate(
+            zip(self.scatters, self.caps, self._overlaps, strict=True)
+        ):
+            parts = scatter.leading(rank)
+            energy = scatter.scale * np.einsum("kij,kij->k", parts, parts) * caps**2
+            inside = shares[:, :rank, :, :rank].sum(axis=(1, 3)) * scatter.scale * caps**2
+            residuals[:, m] = np.maximum(energy - inside, 0.0)
+        scores = [self.joint(one / self.caps**2) for one in residuals]
+        order = np.argsort([self._median(one) for one in scores], kind="stable")
+        return [scores[k] for k in order[:BEST_STARTS]]
+
+    @cached_property
+    def _starters(self) -> np.ndarray:
+        """Clients whose own subspaces are tried."""
         clients = np.flatnonzero(self.comparable.any(axis=0))
         if len(clients) > MAX_STARTS:
             # Fixed positions could be taken by attackers; a draw cannot be known beforehand.
             drawn = np.random.default_rng(0).choice(len(clients), MAX_STARTS, replace=False)
             clients = clients[np.sort(drawn)]
-        bases = []
-        for scatter, given in zip(leading, fallback, strict=True):
-            lengths = np.sqrt(np.einsum("kij,kij->kj", scatter.thin, scatter.thin))
+        return clients
+
+    @cached_property
+    def _overlaps(self) -> list[np.ndarray]:
+        """Energy of each direction of each client along each direction of each starter, by module.
+
+        Arrays of shape (n_starters, size, n_clients, size), before caps and scaling.
+        """
+        overlaps = []
+        for scatter in self.scatters:
+            parts = scatter.leading(USUAL_RANKS)
+            own = parts[self._starters]
+            lengths = np.sqrt(np.einsum("kij,kij->kj", own, own))
             lengths[lengths <= SCORE_FLOOR * lengths[:, :1]] = np.inf
-            own = scatter.thin / lengths[:, None, :]
-            missing = ~scatter.present
-            if own.shape[2] == given.shape[1]:
-                own[missing] = given
-            bases.append(own)
-        value = [
-            self._median(self.outside(leading, [basis[k] for basis in bases])) for k in clients
-        ]
-        order = clients[np.argsort(value, kind="stable")[:BEST_STARTS]]
-        return [[basis[k] for basis in bases] for k in order]
+            lengths[lengths == 0] = np.inf
+            wide = hstack_blocks(own / lengths[:, None, :])
+            squares = (wide.T @ hstack_blocks(parts)) ** 2
+            overlaps.append(squares.reshape(len(own), own.shape[2], len(parts), parts.shape[2]))
+        return overlaps
 
     def _median(self, scores: np.ndarray) -> float:
         """The ``h``-th smallest score, h the size of a half."""

@@ -13,7 +13,7 @@ from clair.certificate import STRICT, Certificate, certify
 from clair.concentration import SCORE_FLOOR
 from clair.detection import Verdict, coefficient_screen, detect_cores, simple_verdict
 from clair.eigen import leading_eigenpairs
-from clair.evidence import GAP, MIN_CLIENTS, Evidence, gap_rule, threshold_rule
+from clair.evidence import GAP, MIN_CLIENTS, Evidence, Shape, gap_rule, threshold_rule
 from clair.linalg import stack_rows
 from clair.solvers import (
     Decomposition,
@@ -122,7 +122,7 @@ def fit_cores(
     options: FitOptions,
     progress: Progress | None = None,
     *,
-    shape: np.ndarray | None = None,
+    shape: Shape | None = None,
     pilot: tuple[int, Verdict] | None = None,
 ) -> CoreFit:
     """Everything `fit` does short of refinement, on compressed updates.
@@ -135,8 +135,8 @@ def fit_cores(
         At most the smallest dimension of every core.
     options : FitOptions
     progress : callable, optional
-    shape : ndarray of shape (n_clients,), optional
-        Evidence of the second kind, see `clair.evidence.shape_scores`.
+    shape : Shape, optional
+        Evidence of the second kind, see `clair.evidence.shape_of`.
     pilot : (int, Verdict), optional
         Rank and verdict of the residual detector, if known already
         (`clair.detection.detect_cores`).

@@ -23,9 +23,9 @@ from clair.evidence import (
     MIN_CLIENTS,
     MODULES_GAP,
     REPEATS,
-    SHAPE_GAP,
     WEAK_GAP,
     Evidence,
+    Shape,
     gap_rule,
     influence_of,
     noise_only,
@@ -38,6 +38,8 @@ AUTO_RANKS = range(1, 7)
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
+#: Few data do not explain scores above this many times the typical one (a hundredth of the data).
+NOISE_LIMIT = 10.0
 
 KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE = "kept", "suspect", "flagged", "not comparable"
 DEGREES = (KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE)
@@ -148,7 +150,7 @@ def detect(
     rank: int,
     gap: tuple[float, float] = GAP,
     *,
-    shape: np.ndarray | None = None,
+    shape: Shape | None = None,
 ) -> Verdict:
     """Flag contaminated clients by what they send outside the directions the others share.
 
@@ -159,8 +161,8 @@ def detect(
     rank : int
     gap : tuple of float
         See `clair.evidence.gap_rule`.
-    shape : ndarray of shape (n_clients,), optional
-        Scores of a second kind, `clair.evidence.shape_scores`.
+    shape : Shape, optional
+        Evidence of a second kind, `clair.evidence.shape_of`.
 
     Returns
     -------
@@ -182,7 +184,7 @@ def judge(
     rank: int,
     gap: tuple[float, float] = GAP,
     *,
-    shape: np.ndarray | None = None,
+    shape: Shape | None = None,
 ) -> Verdict:
     """The verdict of `detect`, with the agreeing half known."""
     comparable = agreement.comparable.any(axis=0)
@@ -192,7 +194,9 @@ def judge(
     benign = ~flagged
     learn = benign & comparable
     bases = _subspaces(scatters, learn, rank)
-    noisy = noise_only(scatters, bases, flagged)
+    usual = float(np.median(evidence[0].scores[learn])) if learn.any() else 0.0
+    loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
+    noisy = noise_only(scatters, bases, flagged & ~loud)
     if shape is not None:
         noisy &= ~evidence[-1].flagged
     weak = gap_rule(
@@ -211,7 +215,7 @@ def judge(
 
 
 def _evidence(
-    agreement: Agreement, gap: tuple[float, float], shape: np.ndarray | None, n_compared: int
+    agreement: Agreement, gap: tuple[float, float], shape: Shape | None, n_compared: int
 ) -> tuple[Evidence, ...]:
     """All kinds of evidence but the coefficient screen."""
     comparable = agreement.comparable.any(axis=0)
@@ -229,7 +233,7 @@ def _evidence(
     if len(agreement.comparable) > 1:
         found.append(drawn("modules", agreement.scores(squares=True), MODULES_GAP))
     if shape is not None:
-        found.append(drawn("shape", shape, SHAPE_GAP))
+        found.append(drawn("shape", shape.scores, (shape.ratio, shape.ratio)))
     return tuple(found)
 
 
@@ -256,7 +260,7 @@ def detect_cores(
     modules: Sequence[Core],
     rank: int | str,
     gap: tuple[float, float] = GAP,
-    shape: np.ndarray | None = None,
+    shape: Shape | None = None,
 ) -> tuple[int, Verdict]:
     """Rank, chosen if "auto", and verdict of the residual detector on compressed updates."""
     scatters = normalised([core.scatter for core in modules])

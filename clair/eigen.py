@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from clair.linalg import orthonormal
 
@@ -320,6 +320,7 @@ def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         diagonal = np.diag(factor)
         if diagonal.min() <= 1e-6 * diagonal.max():
             return np.linalg.qr(matrix)
-        basis = basis @ np.linalg.inv(factor).T
+        # The factor is triangular: solving costs half of multiplying by its inverse.
+        basis = blas.dtrsm(1.0, factor.T, basis.T, trans_a=1).T
         coordinates = factor.T @ coordinates
     return basis, coordinates

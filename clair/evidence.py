@@ -20,7 +20,9 @@ AGAIN = (1.25, 1.35)
 DIRECTIONS_GAP = (1.30, 1.40)
 #: For the root mean square over modules.
 MODULES_GAP = (1.25, 1.35)
-SHAPE_GAP = (1.12, 1.12)
+#: Of the kurtosis: the least ratio, and the least width in standard errors of its logarithm.
+SHAPE_RATIO = 1.12
+SHAPE_ERRORS = 2.5
 #: A gap is at least so many standard deviations (of the logarithms) of the scores below it wide.
 SPREAD = 1.5
 #: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
@@ -165,7 +167,12 @@ def noise_only(
             rest = block - basis @ (basis.T @ block)
             variance = float(np.sum(rest**2)) / (max(d_out - rank, 1) * d_in)
             edge = variance * (np.sqrt(max(d_out - rank, 1)) + np.sqrt(d_in)) ** 2
-            if np.linalg.norm(rest, 2) ** 2 > NOISE_SLACK * edge:
+            gram = rest.T @ rest if rest.shape[1] <= rest.shape[0] else rest @ rest.T
+            # The largest eigenvalue is at least the energy-weighted mean of all.
+            largest = float(np.sum(gram**2) / max(np.trace(gram), np.finfo(float).tiny))
+            if largest <= NOISE_SLACK * edge:
+                largest = float(np.linalg.eigvalsh(gram)[-1])
+            if largest > NOISE_SLACK * edge:
                 found[k] = False
                 continue
             # Along the rows in which the client speaks, noise has the energy of as many rows.
@@ -230,8 +237,24 @@ def influence_of(
     return weights
 
 
-def shape_scores(updates: Updates) -> np.ndarray | None:
-    """How heavy-tailed each client's entries are: geometric mean of the kurtosis over modules.
+@dataclass(frozen=True)
+class Shape:
+    """How heavy-tailed the clients' entries are.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_clients,)
+        Geometric mean of the kurtosis over modules, >= 1.
+    ratio : float
+        Least ratio of a gap that is more than what differs between modules anyway.
+    """
+
+    scores: np.ndarray
+    ratio: float
+
+
+def shape_of(updates: Updates) -> Shape | None:
+    """Compare how heavy-tailed the clients' entries are.
 
     Parameters
     ----------
@@ -239,9 +262,9 @@ def shape_scores(updates: Updates) -> np.ndarray | None:
 
     Returns
     -------
-    ndarray of shape (n_clients,), or None
-        >= 1. None if fewer than 3 modules can be compared: those that all clients have, with the
-        same rank.
+    Shape or None
+        None if fewer than 3 modules can be compared: those that all clients have, with the same
+        rank.
 
     References
     ----------
@@ -256,13 +279,21 @@ def shape_scores(updates: Updates) -> np.ndarray | None:
     return joint_shape(kurtosis)
 
 
-def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """Geometric mean of the modules' kurtosis; None if fewer than 3 modules have one."""
-    logs = [np.log(values) for values in kurtosis if values is not None]
-    if len(logs) < MIN_SHAPE_MODULES:
+def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> Shape | None:
+    """Join the modules' kurtosis; None if fewer than 3 modules have one.
+
+    The standard error is that of a client's mean over modules, from how the modules differ.
+    """
+    found = [np.log(values) for values in kurtosis if values is not None]
+    if len(found) < MIN_SHAPE_MODULES:
         return None
-    scores: np.ndarray = np.exp(np.mean(logs, axis=0))
-    return scores
+    logs = np.array(found)
+    centred = logs - np.median(logs, axis=1, keepdims=True)
+    own = centred - centred.mean(axis=0)
+    variance = float(np.sum(own**2)) / ((len(logs) - 1) * logs.shape[1])
+    error = np.sqrt(variance / len(logs))
+    least = max(np.log(SHAPE_RATIO), SHAPE_ERRORS * error)
+    return Shape(np.exp(logs.mean(axis=0)), float(np.exp(least)))
 
 
 def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:

@@ -14,7 +14,7 @@ from clair._validation import check_integer
 from clair.certificate import Certificate
 from clair.core_fit import FitOptions, check_rank, fit_cores
 from clair.detection import reasons
-from clair.evidence import Evidence, shape_scores
+from clair.evidence import Evidence, Shape, shape_of
 from clair.refinement import refine
 from clair.solvers import IterationRecord, Progress
 from clair.updates import SINGLE, Core, Estimates, FactoredUpdates, Updates, to_cores
@@ -202,7 +202,7 @@ def fit(
     with single_blas_thread():
         cores = to_cores(updates, side)
         check_rank(cores, rank)
-        shape = shape_scores(updates) if compare_shape else None
+        shape = shape_of(updates) if compare_shape else None
         return _fit(cores, rank, options, isinstance(updates, Mapping), progress, shape)
 
 
@@ -212,7 +212,7 @@ def _fit(
     options: FitOptions,
     many: bool,
     progress: Progress | None,
-    shape: np.ndarray | None,
+    shape: Shape | None,
 ) -> ClairFit:
     modules = list(cores.values())
     found = fit_cores(modules, rank, options, progress, shape=shape)

@@ -18,6 +18,8 @@ from clair.linalg import block_grams, hstack_blocks, split_blocks
 
 # Directions holding less than this share of the largest one's energy are rounding.
 RANK_TOLERANCE = 1e-12
+#: So many directions of a block are computed at once, for all ranks that are usually tried.
+USUAL_RANKS = 6
 
 
 class Scatter:
@@ -76,9 +78,10 @@ class Scatter:
         ndarray of shape (n_clients, d, size)
             Largest first; the Gram matrices are those of the truncated blocks.
         """
-        size = min(size, self.d, self.c)
+        most = min(self.d, self.c)
+        size = min(size, most)
         if self._leading is None or self._leading.shape[2] < size:
-            self._leading = leading_parts(self.thin, size)
+            self._leading = leading_parts(self.thin, min(max(size, USUAL_RANKS), most))
         return self._leading[:, :, :size]
 
     def capped(self, factors: np.ndarray) -> Scatter:

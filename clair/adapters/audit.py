@@ -120,7 +120,7 @@ def _audit(
         )
     shape = None
     if options.compare_shape:
-        shape = joint_shape([core.shape_scores for core in cores.values()])
+        shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
     by_side = {side: [cores[name].core(side) for name in names] for side in PEFT_SIDES}
     pilots: dict[str, tuple[int, Verdict]] = {}
     for index, side in enumerate(PEFT_SIDES):

@@ -49,7 +49,7 @@ class ModuleCore:
     kurtosis: np.ndarray
 
     @property
-    def shape_scores(self) -> np.ndarray | None:
+    def comparable_kurtosis(self) -> np.ndarray | None:
         """The kurtosis, if all clients have the module with the same rank."""
         same = bool((self.ranks == self.ranks[0]).all())
         return self.kurtosis if same and np.isfinite(self.kurtosis).all() else None

@@ -12,6 +12,7 @@ from clair.adapters.errors import printable
 from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter
 from clair.adapters.result import FLAGGED, KEPT, ClientReport, ModuleReport, SideReport
+from clair.cancellation import checkpoint
 from clair.core_fit import CoreFit
 from clair.detection import Verdict, predictive_rank
 from clair.scatter import Scatter, normalised
@@ -24,6 +25,7 @@ def module_residuals(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -
     """Squared residuals off what the *other* kept clients share, (n_modules, n_clients)."""
     residuals = np.empty((len(scatters), len(kept)))
     for row, scatter in zip(residuals, scatters, strict=True):
+        checkpoint()
         inside = scatter.left_out_energy(kept, min(rank, scatter.d)).sum(axis=1)
         row[:] = np.maximum(scatter.energy - inside, 0.0)
     return residuals
