@@ -52,13 +52,19 @@ def _known() -> tuple[AttackPlan, ...]:
         Tactic(echo=1, noise=0),
         Tactic(size=0.4, directions=0, noise=0),
         Tactic(tilt=0.2, noise=0),
+        Tactic(size=0.06, directions=5, ladder=1.09, echo=1, noise=0),
         Tactic(own=0, size=10, directions=3, alike=0),
         Tactic(own=-1),
         Tactic(own=0, mean=1, deviation=-1, noise=0),
         Tactic(size=LARGEST),
     )
-    copies = (Tactic(own=0, copy=1, noise=0), Tactic(own=0, copy=1, size=0.3, noise=0))
-    return (*PLANS.values(), *(AttackPlan((tactic,)) for tactic in quiet), AttackPlan(copies))
+    groups = (
+        (Tactic(own=0, copy=1, noise=0), Tactic(own=0, copy=1, size=0.3, noise=0)),
+        # far too little outside the subspace beside far too much
+        (Tactic(share=0.3, own=1e-4, noise=0), Tactic(own=0, size=10, directions=3, alike=0)),
+    )
+    plans = (*((tactic,) for tactic in quiet), *groups)
+    return (*PLANS.values(), *(AttackPlan(tactics) for tactics in plans))
 
 
 #: What anybody who has read about such attacks would try first.
