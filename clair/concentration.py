@@ -263,6 +263,7 @@ class Agreement:
         self.comparable = blocks.comparable
         self.halves = halves
         self._strongest, self._everything = strongest, everything
+        self._energy = np.array([scatter.energy for scatter in blocks.scatters])
 
     def scores(self, *, strongest: bool = False, squares: bool = False) -> np.ndarray:
         """Deviation of each client, joint over modules.
@@ -277,7 +278,8 @@ class Agreement:
             >= 0; zero for clients that cannot be compared.
         """
         residuals = self._strongest if strongest else self._everything
-        residuals = np.maximum(residuals, SCORE_FLOOR**2)
+        rounding = SCORE_FLOOR**2 * np.maximum(self._energy, 1.0)
+        residuals = np.where(residuals > rounding, residuals, SCORE_FLOOR**2)
         usual = np.array(
             [
                 np.median(row[half & can]) if (half & can).any() else SCORE_FLOOR**2

@@ -164,6 +164,8 @@ class Scatter:
 
     def _compute_left_out(self, kept: np.ndarray, size: int) -> np.ndarray:
         checkpoint()
+        if not self.present[kept].any():
+            return np.zeros((self.n_clients, size))
         if self._in_grams and small_downdates(self.d, self.c, size):
             return self._left_out_of_grams(kept, size)
         values, coordinates = self._eigenbasis(kept)
