@@ -64,7 +64,7 @@ SCENARIO: tuple[Control, ...] = (
         1.0,
         "Size of the attack relative to a typical honest update.",
         low=0.1,
-        high=3.0,
+        high=10.0,
         step=0.1,
         group="people",
         format="%.1f×",
