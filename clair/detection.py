@@ -282,7 +282,7 @@ def automatic_rank(
     blocks : ClientBlocks
     gap : tuple of float
     max_rank : int, optional
-        Bound on the result; the smallest d by default.
+        Bound on the result, beside half of the smallest d: what is left tells clients apart.
 
     Returns
     -------
@@ -298,7 +298,7 @@ def automatic_rank(
     is reached the rank is at the steepest drop of its median over clients (a direction of a
     minority is not shared), otherwise the smallest rank holding a fixed share of its mean.
     """
-    limit = min(scatter.d for scatter in blocks.scatters)
+    limit = max(min(scatter.d for scatter in blocks.scatters) // 2, 1)
     limit = limit if max_rank is None else min(limit, max_rank)
     comparable = blocks.comparable.any(axis=0)
     tried = min(AUTO_RANK, limit)
