@@ -105,7 +105,7 @@ def gap_rule(
     ordered = np.sort(np.maximum(scores[clients], least))
     half, top = len(ordered) // 2 + 1, len(ordered)
     threshold, margin = float("inf"), 1.0
-    factor = 1 + SPREAD_FEW / len(ordered)
+    factor = 1 + SPREAD_FEW / max(len(ordered), 1)
     needed: tuple[float, float] | None = gap
     while needed is not None and half < top:
         ratios = ordered[half:top] / ordered[half - 1 : top - 1]

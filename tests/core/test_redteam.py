@@ -100,10 +100,6 @@ def test_every_defence_can_be_searched():
         assert evaluate(KNOWN[0], SPEC, defence).harm > 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="one client with almost nothing outside widens the spread that a gap must exceed",
-)
 def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
     spec = ProblemSpec(contaminated_fraction=0.4, seed=11)
     result = search(RedTeamConfig(spec, budget=90))
