@@ -24,19 +24,12 @@ from clair.adapters import (
 )
 from clair.adapters.errors import printable
 from clair.adapters.options import SENSITIVE, SIDES, SOLVERS
+from clair.adapters.progress import AuditProgress
 from clair.adapters.report import side_lines, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 
 EXIT_INTERRUPTED = 130
-_STAGES = {
-    "folder": "finding adapters",
-    "read": "reading and compressing",
-    "detect": "comparing clients",
-    "split": "splitting M = L + S",
-    "report": "looking at modules",
-    "write": "writing refined adapters",
-}
 _EPILOG = """\
 exit codes: 0 every adapter was judged and none stands out; 1 contaminated clients were found;
 2 the set, or somebody in it, could not be judged (also: wrong usage); 130 interrupted."""
@@ -141,14 +134,12 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         pooling=args.pooling,
         screen_coefficients=args.screen,
     )
-    found = read_folder(
-        args.folder, any_base=args.any_base, step=lambda done, n: bar.step("folder", done, n)
-    )
-    result = audit(found, options, step=bar.step)
+    found = read_folder(args.folder, any_base=args.any_base, progress=bar.show)
+    result = audit(found, options, progress=bar.show)
     written: tuple[WrittenAdapter, ...] = ()
     if args.write is not None and result.judged is not None:
         written = write_refined(
-            result, args.write, rank=args.write_rank, energy=args.write_energy, step=bar.step
+            result, args.write, rank=args.write_rank, energy=args.write_energy, progress=bar.show
         )
     bar.clear()
     if args.out is not None:
@@ -217,15 +208,16 @@ class ProgressBar:
         self._enabled = enabled and stream.isatty()
         self._drawn = 0.0
 
-    def step(self, stage: str, done: int, total: int) -> None:
-        """Show that `done` of `total` steps of a stage are done."""
+    def show(self, progress: AuditProgress) -> None:
+        """Show how far the present stage has come."""
+        done, total = progress.step, progress.total_steps
         now = time.monotonic()
         if not self._enabled or (now - self._drawn < 0.1 and done != total):
             return
         self._drawn = now
         filled = round(24 * min(done / max(total, 1), 1.0))
         bar = "#" * filled + "-" * (24 - filled)
-        self._stream.write(f"\r\x1b[K[{bar}] {_STAGES.get(stage, stage)} {done}/{total}")
+        self._stream.write(f"\r\x1b[K[{bar}] {progress.label} {done}/{total}")
         self._stream.flush()
 
     def clear(self) -> None:

@@ -1,8 +1,8 @@
 """Long computations in the background: a bounded worker pool with a fair, visible queue.
 
 A job is any function ``work(report, cancelled)`` that calls ``report(progress)`` as it advances,
-looks at ``cancelled()`` between steps and raises `clair.tasks.Cancelled` when that says so. The
-pool knows nothing of what is computed and nothing of the screen that shows it; jobs outlive the
+looks at ``cancelled()`` between steps and raises `clair.cancellation.Cancelled` when that says so.
+The pool knows nothing of what is computed and nothing of the screen that shows it; jobs outlive the
 browser session that started them and are found again by their id, which is unguessable and
 therefore also the permission to watch and to stop the job.
 
@@ -20,8 +20,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
+from clair.cancellation import Cancelled
 from clair.job_types import JobState, JobView, Limits, QueueFull, Report, UnknownJob, Work
-from clair.tasks.results import Cancelled
 
 __all__ = [
     "JobPool",

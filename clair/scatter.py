@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from clair.cancellation import checkpoint
 from clair.eigen import downdated_eigenpairs
 from clair.linalg import hstack_blocks
 
@@ -58,12 +59,14 @@ class Scatter:
 
     def outside(self, basis: np.ndarray) -> np.ndarray:
         """Energy of each client off a subspace of shape (d, rank), (n_clients,)."""
+        checkpoint()
         rest = self._wide - basis @ (basis.T @ self._wide)
         energy: np.ndarray = self.scale * self._per_client(rest**2).sum(axis=0)
         return energy
 
     def weighted(self, weights: np.ndarray) -> np.ndarray:
         """``sum_k weights_k X_k X_k'``, ndarray of shape (d, d)."""
+        checkpoint()
         total: np.ndarray = self.scale * ((self._wide * np.repeat(weights, self.c)) @ self._wide.T)
         return total
 
@@ -95,7 +98,9 @@ class Scatter:
         return int(min(self.d, filled[kept].sum()))
 
     def _compute_left_out(self, kept: np.ndarray, size: int) -> np.ndarray:
+        checkpoint()
         values, coordinates = self._eigenbasis(kept)
+        checkpoint()
         energy = np.zeros((self.n_clients, size))
         n = min(size, len(values))
         if n == 0:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clair.cancellation import checkpoint
 from clair.eigen import LARGE, krylov_eigenpairs, leading_eigenpairs
 from clair.linalg import (
     block_norms,
@@ -225,6 +226,7 @@ class _Shrinkage:
         self._basis: np.ndarray | None = None
 
     def __call__(self, matrix: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:
+        checkpoint()
         d = len(matrix)
         if d < LARGE or self._always:
             self.exact = True

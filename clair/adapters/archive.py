@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import stat
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -25,6 +25,7 @@ from clair.adapters.reader import (
     natural_key,
     read_adapter,
 )
+from clair.cancellation import Cancelled, cancellable, checkpoint
 
 #: What a visitor may upload; tighter than what a user may audit on a machine of their own.
 UPLOAD_LIMITS = Limits(
@@ -74,6 +75,7 @@ class _Unpacker:
         written = 0
         with open(path, "wb") as file:
             while chunk := source.read(_CHUNK):
+                checkpoint()
                 written += len(chunk)
                 self.left -= len(chunk)
                 if written > bound:
@@ -91,6 +93,7 @@ def read_uploads(
     limits: Limits = UPLOAD_LIMITS,
     *,
     any_base: bool = False,
+    cancelled: Callable[[], bool] | None = None,
 ) -> AdapterSet:
     """Unpack what a visitor sent and read the adapters in it.
 
@@ -104,14 +107,25 @@ def read_uploads(
     limits : Limits
     any_base : bool
         See `clair.adapters.folder.assemble`.
+    cancelled : callable, optional
+        Asked while unpacking and between adapters whether to stop.
 
     Raises
     ------
     AdapterError
         If the upload as a whole goes beyond the limits, or base models are mixed evenly.
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
     """
     if sum(_size(file) for _, file in uploads) > UPLOAD_BYTES:
         raise AdapterError("upload", f"is larger than {UPLOAD_BYTES // MIB} MB in all")
+    with cancellable(cancelled):
+        return _read_uploads(uploads, target, limits, any_base)
+
+
+def _read_uploads(
+    uploads: Sequence[tuple[str, BinaryIO]], target: Path, limits: Limits, any_base: bool
+) -> AdapterSet:
     unpacker = _Unpacker(target, limits, UNPACKED_BYTES)
     loose: list[tuple[str, BinaryIO]] = []
     for name, file in uploads:
@@ -123,6 +137,7 @@ def read_uploads(
     adapters: list[Adapter] = []
     extra = _folders_of_all(list(unpacker.folders))
     for path in sorted(unpacker.folders, key=natural_key):
+        checkpoint()
         client = "/".join(path.split("/")[extra:])
         try:
             adapters.append(read_adapter(unpacker.folders[path], client, limits))
@@ -179,6 +194,8 @@ def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
         unpacker.folders = before
         unpacker.refuse(shown, "is damaged, or not a zip file")
+    except Cancelled:
+        raise
     except Exception as error:
         # Decompressors raise errors of their own (zlib.error, LZMAError, ...).
         unpacker.folders = before

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,7 +11,8 @@ from clair.adapters.compress import Factors, ModuleCore, compress
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.folder import MIN_CLIENTS, AdapterSet, SetAside
 from clair.adapters.limits import DEFAULT, Limits
-from clair.adapters.options import PEFT_SIDES, AuditOptions, Step
+from clair.adapters.options import PEFT_SIDES, AuditOptions
+from clair.adapters.progress import AUDIT_SHARES, Progress, Stages
 from clair.adapters.reader import Adapter
 from clair.adapters.result import (
     Audit,
@@ -29,6 +28,7 @@ from clair.adapters.verdicts import (
     side_report,
     twins,
 )
+from clair.cancellation import cancellable
 from clair.core_fit import detect_cores, fit_cores
 from clair.detection import Verdict
 from clair.updates import Core
@@ -36,30 +36,12 @@ from clair.updates import Core
 HUGE = 1e50
 
 
-class _Stages:
-    """Wall time by stage, and progress passed on."""
-
-    def __init__(self, step: Step | None) -> None:
-        self.seconds: dict[str, float] = {}
-        self._step = step
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        self.step(name, 0, 1)
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def step(self, name: str, done: int, total: int) -> None:
-        if self._step is not None:
-            self._step(name, done, total)
-
-
 def audit(
     adapters: AdapterSet,
     options: AuditOptions | None = None,
     *,
-    step: Step | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
     limits: Limits = DEFAULT,
 ) -> Audit:
     """Judge every adapter of a set by what it shares with the others.
@@ -72,20 +54,27 @@ def audit(
     adapters : AdapterSet
         From `clair.adapters.read_folder`.
     options : AuditOptions, optional
-    step : callable, optional
-        Told of the progress; may raise to stop.
+    progress : callable, optional
+        Receives an `AuditProgress` at every step; may raise to stop.
+    cancelled : callable, optional
+        Asked between modules, sides and iterations of the solver whether to stop.
     limits : Limits
 
     Returns
     -------
     Audit
         With ``reason`` set where nothing could be judged.
+
+    Raises
+    ------
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
     """
     options = options or AuditOptions()
-    stages = _Stages(step)
+    stages = Stages(AUDIT_SHARES, progress)
     aside = list(adapters.set_aside)
     try:
-        with single_blas_thread():
+        with single_blas_thread(), cancellable(cancelled):
             return _audit(adapters, options, stages, limits, aside)
     except AdapterError as error:
         remaining = {entry.name for entry in aside}
@@ -108,7 +97,7 @@ def audit(
 def _audit(
     adapters: AdapterSet,
     options: AuditOptions,
-    stages: _Stages,
+    stages: Stages,
     limits: Limits,
     aside: list[SetAside],
 ) -> Audit:
@@ -215,7 +204,7 @@ def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) 
 
 
 def _compress_all(
-    adapters: AdapterSet, aside: list[SetAside], stages: _Stages
+    adapters: AdapterSet, aside: list[SetAside], stages: Stages
 ) -> tuple[dict[str, ModuleCore], np.ndarray]:
     """Compressed modules of the clients that could be read to the end, and their indices."""
     failed: set[int] = set()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.limits import DEFAULT, Limits
+from clair.adapters.progress import Progress, Stages
 from clair.adapters.reader import (
     CONFIG_NAME,
     PICKLE_NAMES,
@@ -18,6 +19,7 @@ from clair.adapters.reader import (
     natural_key,
     read_adapter,
 )
+from clair.cancellation import cancellable
 
 MIN_CLIENTS = 3
 _MARKS = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
@@ -70,11 +72,13 @@ class AdapterSet:
     notes: tuple[str, ...]
 
 
-Step = Callable[[int, int], None]
-
-
 def read_folder(
-    root: Path, limits: Limits = DEFAULT, *, any_base: bool = False, step: Step | None = None
+    root: Path,
+    limits: Limits = DEFAULT,
+    *,
+    any_base: bool = False,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> AdapterSet:
     """Find the adapters below a folder and read their headers.
 
@@ -85,24 +89,29 @@ def read_folder(
     limits : Limits
     any_base : bool
         Judge adapters together whatever base model their configurations name.
-    step : callable, optional
-        Told how many of how many adapters have been read.
+    progress : callable, optional
+        Receives an `AuditProgress` for every adapter found.
+    cancelled : callable, optional
+        Asked between adapters whether to stop.
 
     Raises
     ------
     AdapterError
         If the folder cannot be read, is itself one adapter, or goes beyond the limits.
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
     """
-    folders, refused = find_adapters(root, limits)
+    stages = Stages({"folder": 1.0}, progress)
     adapters: list[Adapter] = []
-    for done, folder in enumerate(folders):
-        name = folder.relative_to(root).as_posix()
-        try:
-            adapters.append(read_adapter(folder, name, limits))
-        except AdapterError as error:
-            refused.append(SetAside(printable(name), error.where, error.problem))
-        if step is not None:
-            step(done + 1, len(folders))
+    with cancellable(cancelled):
+        folders, refused = find_adapters(root, limits)
+        for done, folder in enumerate(folders):
+            name = folder.relative_to(root).as_posix()
+            try:
+                adapters.append(read_adapter(folder, name, limits))
+            except AdapterError as error:
+                refused.append(SetAside(printable(name), error.where, error.problem))
+            stages.step("folder", done + 1, len(folders))
     return assemble(adapters, refused, any_base=any_base)
 
 

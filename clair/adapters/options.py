@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +13,6 @@ SIDES = ("auto", *PEFT_SIDES)
 SOLVERS = ("convex", "irls")
 #: Ratios of the gap rule that flag at smaller gaps: more colluders found, more false alarms.
 SENSITIVE = (1.10, 1.15)
-
-#: Told of the stage, and of how many of how many steps of it are done; may raise to stop the audit.
-Step = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from clair._validation import check_choice, check_integer, check_real
-from clair.adapters.options import Step
 from clair.adapters.reader import CONFIG_NAME, WEIGHTS_NAME
 
 KINDS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
@@ -73,7 +72,7 @@ class SimulatedSet:
         return [f"model.layers.{i}.{k}" for i in range(self.layers) for k in KINDS[: self.modules]]
 
 
-def write_simulated(root: Path, spec: SimulatedSet, step: Step | None = None) -> list[str]:
+def write_simulated(root: Path, spec: SimulatedSet) -> list[str]:
     """Write the set below `root`, one folder a client, and return the poisoned ones' names."""
     dtype = {"F32": np.float32, "F16": np.float16}[spec.dtype]
     shared = {
@@ -109,8 +108,6 @@ def write_simulated(root: Path, spec: SimulatedSet, step: Step | None = None) ->
         folder.mkdir(parents=True)
         (folder / CONFIG_NAME).write_text(json.dumps(config, indent=2), encoding="utf-8")
         _save(folder / WEIGHTS_NAME, tensors)
-        if step is not None:
-            step("write", k + 1, spec.n_clients)
     return spec.poisoned
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_integer, check_real
 from clair.adapters.errors import AdapterError, printable
-from clair.adapters.options import Step
+from clair.adapters.progress import Progress, Stages
 from clair.adapters.reader import CONFIG_NAME, WEIGHTS_NAME, Adapter
 from clair.adapters.refined import Plan
 from clair.adapters.result import Audit
+from clair.cancellation import cancellable, checkpoint
 
 # What is taken over from a client's configuration; the rest could ask PEFT for anything.
 _KEPT_KEYS = (
@@ -58,7 +59,8 @@ def write_refined(
     *,
     rank: int | None = None,
     energy: float | None = None,
-    step: Step | None = None,
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
 ) -> tuple[WrittenAdapter, ...]:
     """Write the refined adapter of every kept client.
 
@@ -72,8 +74,11 @@ def write_refined(
         Of the adapters written. By default, and without `energy`, each client's own.
     energy : float, optional
         In (0, 1]: the smallest rank that keeps this share of the update's energy, by client.
-    step : callable, optional
-        Told of the progress; may raise to stop, and nothing is left behind then.
+    progress : callable, optional
+        Receives an `AuditProgress` at every step; may raise to stop.
+    cancelled : callable, optional
+        Asked between modules and clients whether to stop. Whatever stops it, nothing is left
+        behind.
 
     Returns
     -------
@@ -85,6 +90,8 @@ def write_refined(
         If the target exists with something in it, or an adapter has changed on disk.
     ValueError
         For a rank or energy out of range, or both.
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
     """
     if rank is not None and energy is not None:
         raise ValueError("give either rank or energy, got both")
@@ -97,8 +104,8 @@ def write_refined(
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     try:
-        with single_blas_thread():
-            written = _write(audit, partial, rank, energy, step)
+        with single_blas_thread(), cancellable(cancelled):
+            written = _write(audit, partial, rank, energy, progress)
         if target.exists():
             target.rmdir()
         partial.chmod(0o755)
@@ -113,8 +120,10 @@ def write_refined(
 
 
 def _write(
-    audit: Audit, folder: Path, rank: int | None, energy: float | None, step: Step | None
+    audit: Audit, folder: Path, rank: int | None, energy: float | None, progress: Progress | None
 ) -> list[WrittenAdapter]:
+    stages = Stages({"write": 1.0}, progress)
+    stages.step("write", 0, 1)
     plan = Plan.of(audit)
     adapters = plan.judged.adapters.adapters
     files: dict[int, _StreamedFile] = {}
@@ -136,10 +145,10 @@ def _write(
     ranks = {k: entry.rank for k, entry in zip(files, written, strict=True)}
     for done, name in enumerate(plan.judged.modules):
         for k, (B, A) in plan.factors(name, ranks).items():
+            checkpoint()
             files[k].write(A)
             files[k].write(B)
-        if step is not None:
-            step("write", done + 1, len(plan.judged.modules))
+        stages.step("write", done + 1, len(plan.judged.modules))
     return written
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from clair.cancellation import Cancelled
 from clair.tasks.results import (
     STAGE_LABELS,
-    Cancelled,
     MethodAccuracy,
     Sample,
     TrainingProgress,

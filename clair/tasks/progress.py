@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from clair.tasks.results import Cancelled, Stage, TrainingProgress
+from clair.cancellation import Cancelled
+from clair.tasks.results import Stage, TrainingProgress
 
 
 class JobClock:

@@ -19,10 +19,6 @@ STAGE_LABELS: dict[Stage, str] = {
 }
 
 
-class Cancelled(Exception):  # noqa: N818 - an outcome the caller asked for, not an error
-    """A job stopped because its ``cancelled`` callback answered True."""
-
-
 @dataclass(frozen=True)
 class TrainingProgress:
     """One report from a running job.

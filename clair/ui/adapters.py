@@ -28,7 +28,8 @@ from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, 
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import MIB
-from clair.adapters.options import SENSITIVE, Step
+from clair.adapters.options import SENSITIVE
+from clair.adapters.progress import Progress
 from clair.ui.state import Control
 
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
@@ -174,11 +175,11 @@ class Source:
         return read_uploads([(name, file) for name, _, file in self.files], folder)
 
 
-def run(source: Source, options: AuditOptions, step: Step | None = None) -> Audit:
+def run(source: Source, options: AuditOptions, progress: Progress | None = None) -> Audit:
     """Audit a source and forget everything but the result."""
     with _folder() as folder:
         try:
-            return replace(audit(source.read(folder), options, step=step), judged=None)
+            return replace(audit(source.read(folder), options, progress=progress), judged=None)
         except AdapterError as error:
             return Audit(options, (), reason=str(error))
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from clair.adapters import Audit, AuditOptions, audit_json
 from clair.adapters.errors import AdapterError
+from clair.adapters.progress import AuditProgress
 from clair.adapters.report import side_lines
 from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED
 from clair.figures.adapters import (
@@ -31,13 +32,6 @@ from clair.ui.results import show_chart
 from clair.ui.takeaway import TakeAway, screen_of
 
 _RESULT, _STOPPED = "_adapters_result", "_adapters_stopped"
-_SHARES = {"read": (0.0, 0.3), "detect": (0.3, 0.6), "split": (0.6, 0.98), "report": (0.98, 1.0)}
-_WORDS = {
-    "read": "Reading and compressing",
-    "detect": "Comparing clients",
-    "split": "Splitting M = L + S",
-    "report": "Looking at modules",
-}
 
 
 def result_of(source: Source, options: AuditOptions) -> Audit | None:
@@ -89,16 +83,15 @@ def _draw(bar: Any, share: float, text: str) -> None:
     bar.progress(share, text=text)
 
 
-def _stepper(bar: Any) -> Callable[[str, int, int], None]:
+def _stepper(bar: Any) -> Callable[[AuditProgress], None]:
     last = 0.0
 
-    def step(stage: str, done: int, total: int) -> None:
+    def step(seen: AuditProgress) -> None:
         # Drawing is also where Streamlit stops a script whose visitor pressed Cancel.
         nonlocal last
         if time.monotonic() - last >= 0.1:
             last = time.monotonic()
-            low, high = _SHARES[stage]
-            _draw(bar, low + (high - low) * min(done / max(total, 1), 1.0), _WORDS[stage])
+            _draw(bar, seen.fraction, seen.label)
 
     return step
 

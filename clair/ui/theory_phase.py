@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from clair.cancellation import Cancelled
 from clair.figures.base import Chart
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
@@ -19,7 +20,6 @@ from clair.reports.studies import phase_study
 from clair.sweeps.grid import AXIS_TITLES, Axis, SweepConfig, SweepResult, cell_spec, obstacle
 from clair.sweeps.run import SweepProgress, run_sweep
 from clair.sweeps.store import KEPT_IN_MEMORY, Kept, load, read_result
-from clair.tasks.results import Cancelled
 from clair.theory.predictions import exact_set_probability, predicted_subspace_error
 from clair.ui import jobs, lab
 from clair.ui.controls import show

@@ -7,6 +7,7 @@ import clair
 from clair.adapters import AdapterError, AuditOptions, Limits, audit, read_folder
 from clair.adapters.compress import compress, gram_root
 from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.cancellation import Cancelled
 
 
 def verdicts(result):
@@ -221,14 +222,31 @@ def test_rank_must_fit_every_module(site):
 
 def test_progress_is_reported_and_may_stop_the_audit(site):
     seen = []
-    audit(read_folder(site.fill(4)), step=lambda *stage: seen.append(stage))
-    assert {stage for stage, _, _ in seen} == {"read", "detect", "split", "report"}
+    found = read_folder(site.fill(4))
+    audit(found, progress=seen.append)
+    assert list(dict.fromkeys(s.stage for s in seen)) == ["read", "detect", "split", "report"]
+    assert all(s.label for s in seen)
+    fractions = [s.fraction for s in seen]
+    assert fractions == sorted(fractions)
+    assert 0 <= fractions[0] < 0.1 < 0.9 < fractions[-1] <= 1
 
-    def stop(stage, done, total):
+    def stop(progress):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        audit(read_folder(site.root), step=stop)
+        audit(found, progress=stop)
+
+
+@pytest.mark.parametrize("stage", ["read", "detect", "split", "report"])
+def test_cancel_is_heard_in_every_stage(site, stage):
+    found, reached = read_folder(site.fill(4)), []
+    with pytest.raises(Cancelled):
+        audit(
+            found,
+            progress=lambda seen: reached.append(seen.stage),
+            cancelled=lambda: stage in reached,
+        )
+    assert reached[-1] == stage
 
 
 @pytest.mark.parametrize("shape", [(50, 9), (9, 50), (6, 5)])

@@ -13,7 +13,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clair.adapters import Audit, AuditOptions, read_folder
-from clair.adapters.options import Step
+from clair.adapters.progress import AuditProgress, Progress
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.ui import adapters
 from clair.ui.adapters import Source
@@ -83,14 +83,14 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
 def test_cancel_stops_the_run_until_run_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []
 
-    def cancelled(source: Source, options: AuditOptions, step: Step) -> Audit:
+    def cancelled(source: Source, options: AuditOptions, progress: Progress) -> Audit:
         if not computed:  # what pressing Cancel does: its callback, then the script again
             computed.append("stopped")
             st.session_state["_adapters_stopped"] = (source.key, options)
             st.rerun()
-        step("read", 1, 1)
+        progress(AuditProgress("read", 1, 1, 0.3))
         computed.append("done")
-        return real(source, options, step)
+        return real(source, options, progress)
 
     at = opened(use_rank="2")
     real = adapters.run
