@@ -271,7 +271,8 @@ def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
         if missing < config.n_cells:
             text += f". {config.n_cells - missing} cells are kept from before"
         if job is not None and job.state is JobState.CANCELLED:
-            text += ". Cancelled; nothing that was finished is lost"
+            text += f". {job.message} Nothing" if job.message else ". Cancelled; nothing"
+            text += " that was finished is lost"
         st.caption(text + ".")
 
 
