@@ -207,14 +207,16 @@ class ProgressBar:
         self._stream = stream
         self._enabled = enabled and stream.isatty()
         self._drawn = 0.0
+        self._stage = ""
 
     def show(self, progress: AuditProgress) -> None:
         """Show how far the present stage has come."""
         done, total = progress.step, progress.total_steps
         now = time.monotonic()
-        if not self._enabled or (now - self._drawn < 0.1 and done != total):
+        soon = now - self._drawn < 0.1 and done != total and progress.stage == self._stage
+        if not self._enabled or soon:
             return
-        self._drawn = now
+        self._drawn, self._stage = now, progress.stage
         filled = round(24 * min(done / max(total, 1), 1.0))
         bar = "#" * filled + "-" * (24 - filled)
         self._stream.write(f"\r\x1b[K[{bar}] {progress.label} {done}/{total}")

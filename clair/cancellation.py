@@ -7,6 +7,8 @@ current thread only, so computations side by side do not stop each other.
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -35,6 +37,42 @@ def cancellable(cancelled: Callable[[], bool] | None) -> Iterator[None]:
         yield
     finally:
         _asked.reset(token)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Within the block, let no Ctrl-C get lost.
+
+    Python raises ``KeyboardInterrupt`` wherever it happens to be, and where that is a callback of
+    the interpreter's own (of a weak reference, as every import has them, or of a destructor) the
+    exception is printed and forgotten. The interrupt is therefore also written down, and raised
+    again at the next `checkpoint`.
+
+    Nothing changes outside the main thread, or where the caller has the signal ignored (as shells
+    do for jobs in the background) or handled otherwise.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    interrupted = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    def asked() -> bool:
+        if interrupted:
+            raise KeyboardInterrupt
+        return False
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        with cancellable(asked):
+            yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def checkpoint() -> None:

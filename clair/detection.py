@@ -69,7 +69,9 @@ def gap_rule(scores: np.ndarray, gap: tuple[float, float] = GAP, floor: float = 
         At least ``n_clients // 2 + 1`` clients are kept.
     """
     order = np.argsort(scores, kind="stable")
-    ordered = np.maximum(scores[order], max(floor, np.finfo(float).tiny))
+    # The quotient of any two must be a number, also where most scores are zero.
+    least = max(floor, 1e-300 * float(scores.max()), np.finfo(float).tiny)
+    ordered = np.maximum(scores[order], least)
     half = len(scores) // 2 + 1
     benign = np.ones(len(scores), dtype=bool)
     if half >= len(scores):

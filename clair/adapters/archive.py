@@ -7,6 +7,7 @@ while unpacking, whatever the archive announces.
 from __future__ import annotations
 
 import itertools
+import re
 import stat
 import zipfile
 from collections.abc import Callable, Sequence
@@ -36,15 +37,22 @@ UPLOAD_LIMITS = Limits(
     rank=256,
     clients=64,
     entries=4_000,
-    depth=6,
+    depth=16,
+    pattern_steps=500_000,
     core_bytes=512 * MIB,
 )
 UPLOAD_BYTES = 64 * MIB
 UNPACKED_BYTES = 256 * MIB
 
 _CHUNK = 1 << 18
-_DIRECTORY_BYTES = 4 * MIB
-_END_OF_DIRECTORY = b"PK\x05\x06"
+_DIRECTORY_BYTES = MIB
+_END_OF_DIRECTORY, _ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
+_LOCATOR_BYTES, _END_BYTES, _COMMENT_BYTES = 20, 22, (1 << 16) - 1
+# Others inflate a whole block, of any size, before the first byte of it can be counted.
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+_PATH_LENGTH = 1_000
+_ADAPTER_FILES = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
 @dataclass
@@ -176,6 +184,12 @@ def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
                         "is a pickle, which can run code when opened; save it as safetensors",
                     )
                     continue
+                if info.compress_type not in _METHODS:
+                    raise AdapterError(
+                        f"{shown}: {printable(info.filename)}",
+                        f"is packed by method {info.compress_type}; only stored and deflated files "
+                        "are unpacked, as ordinary zip programs write them",
+                    )
                 if client in before:
                     raise AdapterError(shown, f"two uploads hold a client {printable(client)}")
                 with archive.open(info) as source:
@@ -205,12 +219,17 @@ def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
 def _check_directory(file: BinaryIO, shown: str) -> None:
     """Bound the table of contents before it is parsed into objects."""
     size = _size(file)
-    file.seek(max(0, size - 65_557))
+    file.seek(max(0, size - _LOCATOR_BYTES - _END_BYTES - _COMMENT_BYTES))
     tail = file.read()
     file.seek(0)
     at = tail.rfind(_END_OF_DIRECTORY)
-    if at < 0 or len(tail) < at + 22:
+    if at < 0 or len(tail) < at + _END_BYTES:
         raise AdapterError(shown, "is damaged, or not a zip file")
+    # A zip64 record would give another length, and name another table, than what is bounded here.
+    if tail[max(0, at - _LOCATOR_BYTES) : at].startswith(_ZIP64_LOCATOR):
+        raise AdapterError(
+            shown, "is a zip64 archive, a format for more than 4 GB; pack it as an ordinary zip"
+        )
     length = int.from_bytes(tail[at + 12 : at + 16], "little")
     if length > _DIRECTORY_BYTES:
         raise AdapterError(shown, "has a table of contents that is too long")
@@ -223,8 +242,15 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo], shown: str, limits: Limit
     for info in entries:
         where = f"{shown}: {printable(info.filename)}"
         parts = info.filename.replace("\\", "/").split("/")
-        if info.filename.startswith(("/", "\\")) or ".." in parts or ":" in parts[0]:
+        if info.filename.startswith(("/", "\\")) or ".." in parts or _DRIVE.match(info.filename):
             raise AdapterError(where, "its path leads out of the archive")
+        far = len(parts) > limits.depth or len(info.filename) > _PATH_LENGTH
+        if far and parts[-1] in _ADAPTER_FILES:
+            raise AdapterError(
+                where,
+                f"lies more than {limits.depth} folders deep or has a path of more than "
+                f"{_PATH_LENGTH:,} characters",
+            )
         if stat.S_ISLNK(info.external_attr >> 16):
             raise AdapterError(where, "is a link, and links are not followed")
         if info.flag_bits & 0x1:
@@ -238,12 +264,11 @@ def _wanted(
     entries: Sequence[zipfile.ZipInfo], stem: str
 ) -> list[tuple[str, PurePosixPath, zipfile.ZipInfo]]:
     """Entries that belong to an adapter, with the client's name and the path in the archive."""
-    names = {CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES}
     found = [(PurePosixPath(info.filename.replace("\\", "/")), info) for info in entries]
     found = [
         (path, info)
         for path, info in found
-        if path.name in names and "__MACOSX" not in path.parts and not info.is_dir()
+        if path.name in _ADAPTER_FILES and "__MACOSX" not in path.parts and not info.is_dir()
     ]
     folders = {path.parent for path, _ in found}
     result = []

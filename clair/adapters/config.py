@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clair.adapters.errors import AdapterError, printable
+from clair.adapters.expressions import NotUnderstood
 from clair.adapters.limits import DEFAULT, Limits
-
-_LITERAL = re.compile(r"[\w.\-]*", re.ASCII)
-_PATTERNS, _REPEATS = 64, 2
+from clair.adapters.patterns import Patterns
 
 # Settings under which an adapter changes the model by something else than B A.
 _OTHER_UPDATES = {
@@ -45,7 +43,7 @@ class AdapterConfig:
     rslora : bool
         Scaling ``alpha / sqrt(r)`` instead of ``alpha / r``.
     rank_pattern, alpha_pattern : mapping of str to int or float
-        By module name or regular expression, as PEFT matches them.
+        By module name or expression; see `ModuleRules`.
     raw : dict
         The whole file, to be written back.
     notes : tuple of str
@@ -61,27 +59,73 @@ class AdapterConfig:
     raw: Mapping[str, Any]
     notes: tuple[str, ...] = ()
 
+
+class ModuleRules:
+    """What a configuration says about each module of an adapter.
+
+    Parameters
+    ----------
+    config : AdapterConfig
+    shown : str
+        What to call the file in messages.
+    limits : Limits
+    """
+
+    def __init__(self, config: AdapterConfig, shown: str, limits: Limits = DEFAULT) -> None:
+        self._config, self._shown = config, shown
+        self._alpha = self._rank = None
+        try:
+            self._alpha = Patterns(config.alpha_pattern, limits.pattern_steps)
+        except NotUnderstood as problem:
+            raise AdapterError(shown, f"alpha_pattern {problem}") from None
+        self._rank_problem = ""
+        try:
+            self._rank = Patterns(config.rank_pattern, limits.pattern_steps)
+        except NotUnderstood as problem:
+            self._rank_problem = str(problem)
+
     def scaling(self, module: str, rank: int) -> float:
-        """Factor of ``B A`` in a module whose tensors have rank `rank`."""
-        alpha = _lookup(self.alpha_pattern, module)
-        alpha = self.alpha if alpha is None else alpha
-        return alpha / (math.sqrt(rank) if self.rslora else rank)
+        """Factor of ``B A`` in a module whose tensors have rank `rank`.
 
-    def expected_rank(self, module: str) -> int:
-        """Rank the configuration announces; the tensors decide."""
-        rank = _lookup(self.rank_pattern, module)
-        return self.r if rank is None else int(rank)
+        Raises
+        ------
+        AdapterError
+            If that depends on a key of ``alpha_pattern`` that is not evaluated.
+        """
+        assert self._alpha is not None
+        try:
+            alphas = self._alpha.values(module, self._config.alpha)
+        except NotUnderstood as problem:
+            raise AdapterError(self._shown, f"alpha_pattern {problem}") from None
+        if len(alphas) > 1:
+            key, why = next(iter(self._alpha.not_evaluated.items()))
+            raise AdapterError(
+                self._shown,
+                f"alpha_pattern key {printable(repr(key), 60)} {why} and is not evaluated, so the "
+                f"scaling of {printable(module, 60)} is not known; name the modules instead",
+            )
+        return alphas.pop() / (math.sqrt(rank) if self._config.rslora else rank)
 
+    def expected_rank(self, module: str) -> int | None:
+        """Rank the configuration announces, None if that is not known; the tensors decide."""
+        if self._rank is None:
+            return None
+        try:
+            ranks = self._rank.values(module, self._config.r)
+        except NotUnderstood as problem:
+            self._rank_problem, self._rank = str(problem), None
+            return None
+        return int(ranks.pop()) if len(ranks) == 1 else None
 
-def _lookup(pattern: Mapping[str, float], module: str) -> float | None:
-    """First entry whose key matches the end of a module's name, at a dot, as PEFT does."""
-    for key, value in pattern.items():
-        if _LITERAL.fullmatch(key) and "." not in key:
-            if module == key or module.endswith("." + key):
-                return value
-        elif re.match(rf"(.*\.)?({key})$", module):
-            return value
-    return None
+    def notes(self) -> list[str]:
+        """Keys of ``rank_pattern`` that are not evaluated, which changes no verdict."""
+        problems = [f"rank_pattern {self._rank_problem}"] if self._rank_problem else []
+        if self._rank is not None:
+            problems += [
+                f"rank_pattern key {printable(repr(key), 60)} {why}"
+                for key, why in list(self._rank.not_evaluated.items())[:1]
+            ]
+        return [f"{p} and is not evaluated; the ranks of the tensors count" for p in problems]
 
 
 def read_config(path: Path, shown: str, limits: Limits = DEFAULT) -> AdapterConfig:
@@ -157,34 +201,10 @@ def _pattern(
     entries = raw.get(name) or {}
     if not isinstance(entries, dict):
         raise AdapterError(shown, f"{name} must map module names to numbers")
-    result, expressions = {}, 0
-    for key, value in entries.items():
-        if not _LITERAL.fullmatch(key):
-            expressions += 1
-            _check_expression(key, name, shown)
-        result[key] = _number(value, f"{name}[{printable(key, 40)!r}]", shown, minimum)
-    if expressions > _PATTERNS:
-        raise AdapterError(shown, f"{name} has more than {_PATTERNS} regular expressions")
-    return result
-
-
-def _check_expression(key: str, name: str, shown: str) -> None:
-    """Refuse regular expressions that are broken, or slow by design.
-
-    Matching time grows with the number of unbounded repetitions as exponent, and exponentially for
-    nested ones; two side by side are all that patterns of layer names need.
-    """
-    where = f"{name} key {printable(key, 60)!r}"
-    if len(key) > 256:
-        raise AdapterError(shown, f"{where} is longer than 256 characters")
-    try:
-        re.compile(key)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise AdapterError(shown, f"{where} is no regular expression ({error})") from None
-    plain = re.sub(r"\\.|\[[^\]]*\]", "x", key)
-    repeats = len(re.findall(r"[*+]|\{\d*,\d*\}", plain))
-    if repeats > _REPEATS or re.search(r"\)[*+{]|\(\?[^:]|\\[1-9]", re.sub(r"\\\\", "", key)):
-        raise AdapterError(shown, f"{where} is too complicated a regular expression to be safe")
+    return {
+        key: _number(value, f"{name}[{printable(key, 40)!r}]", shown, minimum)
+        for key, value in entries.items()
+    }
 
 
 def _left_out(raw: Mapping[str, Any]) -> tuple[str, ...]:

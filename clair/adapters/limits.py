@@ -32,6 +32,9 @@ class Limits:
         Files and folders looked at in one folder or archive.
     depth : int
         Of folders below the one given.
+    pattern_steps : int
+        Spent on matching one adapter's ``rank_pattern``, or its ``alpha_pattern``, with its
+        modules' names; 10 million take about a second.
     core_bytes : int
         Memory of the compressed updates of all modules together.
     """
@@ -46,6 +49,7 @@ class Limits:
     clients: int = 512
     entries: int = 20_000
     depth: int = 4
+    pattern_steps: int = 20_000_000
     core_bytes: int = 3 * GIB
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clair.adapters.config import AdapterConfig, read_config
+from clair.adapters.config import AdapterConfig, ModuleRules, read_config
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.tensorfile import TensorFile, TensorInfo, open_tensors
@@ -159,18 +159,19 @@ def _modules(
         pair[match["side"]] = key
     if not pairs:
         raise AdapterError(where, "holds no LoRA tensors (lora_A, lora_B)")
+    rules = ModuleRules(config, f"{where.rpartition('/')[0]}/{CONFIG_NAME}", limits)
     modules = {
-        name: _module(name, pair, file, config, where, limits, name in embeddings)
+        name: _module(name, pair, file, rules, where, limits, name in embeddings)
         for name, pair in sorted(pairs.items(), key=lambda item: natural_key(item[0]))
     }
-    return modules, [*_surprises(modules, config), *_ignored(others, config)]
+    return modules, [*_surprises(modules, rules), *rules.notes(), *_ignored(others, config)]
 
 
 def _module(
     name: str,
     pair: dict[str, str],
     file: TensorFile,
-    config: AdapterConfig,
+    rules: ModuleRules,
     where: str,
     limits: Limits,
     embedding: bool,
@@ -193,7 +194,7 @@ def _module(
     if not 1 <= rank <= limits.rank:
         raise AdapterError(label, f"has rank {rank:,}; 1 to {limits.rank:,} is accepted")
     _check_dimensions(label, A, B, limits)
-    scaling = config.scaling(name, rank)
+    scaling = rules.scaling(name, rank)
     return LoraModule(rank, B.shape[0], A.shape[1], scaling, (pair["A"], pair["B"]), embedding)
 
 
@@ -205,14 +206,15 @@ def _check_dimensions(label: str, A: TensorInfo, B: TensorInfo, limits: Limits) 
             )
 
 
-def _surprises(modules: Mapping[str, LoraModule], config: AdapterConfig) -> list[str]:
-    differing = [n for n, m in modules.items() if m.rank != config.expected_rank(n)]
+def _surprises(modules: Mapping[str, LoraModule], rules: ModuleRules) -> list[str]:
+    expected = {name: rules.expected_rank(name) for name in modules}
+    differing = [n for n, m in modules.items() if expected[n] not in (None, m.rank)]
     if not differing:
         return []
     first = differing[0]
     return [
-        f"the configuration gives rank {config.expected_rank(first)} for {printable(first)}, its "
-        f"tensors have {modules[first].rank}; the tensors count ({len(differing)} modules)"
+        f"the configuration gives rank {expected[first]} for {printable(first)}, its tensors have "
+        f"{modules[first].rank}; the tensors count ({len(differing)} modules)"
     ]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zipfile
 
 import pytest
@@ -77,6 +78,12 @@ def link(name):
     return info
 
 
+def method(name, number):
+    info = zipfile.ZipInfo(name)
+    info.compress_type = number
+    return info
+
+
 HOSTILE = {
     "climbs out": ([("../../etc/adapter_config.json", b"{}")], "leads out"),
     "absolute": ([("/etc/adapter_config.json", b"{}")], "leads out"),
@@ -87,6 +94,9 @@ HOSTILE = {
     "nothing of use": ([("readme.txt", b"hello")], "holds no adapter_model"),
     "pickle": ([("a/adapter_model.bin", b"\x80\x04.")], "is a pickle"),
     "huge config": ([("a/adapter_config.json", b" " * (1 << 20))], "unpacks to more than"),
+    "packed by bzip2": ([(method("a/adapter_model.safetensors", 12), b"x" * 99)], "method 12"),
+    "packed by LZMA": ([(method("a/adapter_model.safetensors", 14), b"x" * 99)], "method 14"),
+    "too deep": ([("a/" * 5_000 + "adapter_config.json", b"{}")], "folders deep"),
     "many files": ([(f"{i}", b"") for i in range(4_001)], "more than 4,000"),
 }
 
@@ -161,6 +171,33 @@ def test_an_encrypted_zip_and_a_directory_that_is_too_long(site, tmp_path):
     found = read_uploads(sent, tmp_path)
     assert "is encrypted" in problems(found)
     assert "table of contents" in problems(found)
+
+
+def zip64(entries, comment=b""):
+    """The same zip with its table of contents named by a zip64 record alone."""
+    data = zipped(entries).getvalue()
+    at = data.rfind(b"PK\x05\x06")
+    count, length, start = struct.unpack("<HII", data[at + 10 : at + 20])
+    record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, length, start)
+    locator = struct.pack("<4sIQI", b"PK\6\7", 0, at, 1)
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, 60, 0, len(comment))
+    return io.BytesIO(data[:at] + record + locator + end + comment)
+
+
+@pytest.mark.parametrize("comment", [b"", b"x" * 65_535])
+def test_a_table_of_contents_behind_a_zip64_record_is_not_read(site, tmp_path, comment):
+    sent = zip64(entries(site, "c0"), comment)
+    with zipfile.ZipFile(sent) as archive:  # which is a valid archive otherwise
+        assert len(archive.namelist()) == 2
+    found = read_uploads([("a.zip", sent)], tmp_path)
+    assert found.adapters == ()
+    assert "zip64" in problems(found)
+
+
+def test_a_colon_in_a_folders_name_leads_nowhere(site, tmp_path):
+    sent = [e for k in range(3) for e in entries(site, f"c{k}", f"site: {k}/")]
+    found = read_uploads([("a.zip", zipped(sent))], tmp_path)
+    assert [adapter.name for adapter in found.adapters] == ["site: 0", "site: 1", "site: 2"]
 
 
 def test_loose_files_that_do_not_pair_up(site, tmp_path):

@@ -1,8 +1,10 @@
 """The audit command from outside: exit codes, files, messages, interruption."""
 
+import contextlib
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import pytest
 
 from clair.__main__ import main
 from clair.adapters import read_folder
+from clair.adapters.progress import STAGE_LABELS
 from clair.adapters.simulate import SimulatedSet, write_simulated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,19 +133,62 @@ def test_written_rank_and_energy_are_as_asked(site, tmp_path, capsys):
         assert {a.rank for a in read_folder(target).adapters} <= check
 
 
-def test_interruption_is_clean(tmp_path):
-    write_simulated(tmp_path / "in", SimulatedSet(n_clients=16, layers=20, modules=4, rank=8))
-    command = [sys.executable, "-m", "clair", "audit", str(tmp_path / "in")]
+def wait_for(shown, process, words):
+    """Read a terminal until it shows some words."""
+    seen, end = b"", time.monotonic() + 60
+    while words.encode() not in seen:
+        assert process.poll() is None, "the command ended by itself"
+        assert time.monotonic() < end, f"no {words!r} in {seen[-200:]!r}"
+        if select.select([shown], [], [], 0.1)[0]:
+            seen += os.read(shown, 4096)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("stage", ["folder", "read", "detect", "split", "write"])
+def test_interruption_is_clean(tmp_path, stage):
+    # Large enough for every stage to last while a busy machine wakes this process up.
+    spec = SimulatedSet(n_clients=8, layers=12, modules=2, d_out=3000, d_in=3000, rank=8)
+    write_simulated(tmp_path / "in", spec)
+    command = [sys.executable, "-m", "clair", "audit", str(tmp_path / "in"), "--rank", "3"]
     command += ["--write", str(tmp_path / "out"), "--out", str(tmp_path / "r.json")]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    shown, terminal = os.openpty()  # progress is drawn on terminals only
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # Whoever runs the tests in the background hands down an ignored SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    time.sleep(1.5)  # past the imports or not: either way nothing may be left behind
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode in (130, -signal.SIGINT)
-    assert process.returncode == -signal.SIGINT or b"Interrupted" in err
+    os.close(terminal)
+    try:
+        wait_for(shown, process, STAGE_LABELS[stage])
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(shown)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_interrupt_swallowed_by_a_callback_is_not_lost(tmp_path, monkeypatch, capsys):
+    write_simulated(tmp_path / "in", SimulatedSet())
+
+    def swallowed(self, progress):
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # as Python does in a weak reference's callback
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("clair.audit_cli.ProgressBar.show", swallowed)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(tmp_path / "in", "--write", tmp_path / "out") == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
