@@ -39,6 +39,7 @@ class Server:
         self._process = subprocess.Popen(
             command, cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT
         )
+        self.pid = self._process.pid
         self._wait()
 
     def _wait(self, seconds: float = 180) -> None:

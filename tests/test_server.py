@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import http.client
+import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 import streamlit as st
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.exceptions import InvalidStatus
 
 from clair.ui import site
@@ -20,7 +24,7 @@ from tests.serving import PATIENCE, Server, Socket
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    running = Server()
+    running = Server(**{"server.disconnectedSessionTTL": "1"})
     yield running
     running.stop()
 
@@ -113,3 +117,46 @@ def test_names_by_which_the_server_may_be_called(
     monkeypatch.setattr(st, "get_option", options.__getitem__)
     found = {name.encode(): value for name, value in headers.items()}
     assert site.host_allowed(found) is expected
+
+
+def resident(server: Server) -> int:
+    """Memory of the server in MB."""
+    status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_uploads_leave_memory_when_their_visitor_has_left(server: Server) -> None:
+    size = 120 * 2**20
+    with Socket(server, "adapters") as tab:
+        uploader = tab.run().found("file_uploader")[0]
+        before = resident(server)
+        state = WidgetState(id=uploader.id)
+        for number in range(4):
+            info = state.file_uploader_state_value.uploaded_file_info.add()
+            info.file_id, info.name, info.size = f"file-{number}", f"{number}.zip", size // 4
+            info.file_urls.upload_url = f"/_stcore/upload_file/{tab.session}/{info.file_id}"
+            put(server, info.file_urls.upload_url, b"PK" + b"\1" * (size // 4 - 2))
+        tab.run(state)
+        assert resident(server) > before + 100
+    end = time.monotonic() + PATIENCE
+    while resident(server) > before + 60:  # what computing needed may stay
+        assert time.monotonic() < end, "the uploads are still there"
+        time.sleep(0.2)  # nothing tells when memory is freed
+
+
+def put(server: Server, path: str, data: bytes) -> None:
+    """Upload a file as the browser does."""
+    token = next(c for c in get(server, "/_stcore/health")[1] if c.startswith("_streamlit_xsrf"))
+    token = token.split(";")[0].split("=", 1)[1]
+    head = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
+    headers = {
+        "Content-Type": "multipart/form-data; boundary=x",
+        "Cookie": f"_streamlit_xsrf={token}",
+        "X-Xsrftoken": token,
+    }
+    with closing(http.client.HTTPConnection(server.host, timeout=PATIENCE)) as connection:
+        connection.request("PUT", path, head.encode() + data + b"\r\n--x--\r\n", headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 204

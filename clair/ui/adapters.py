@@ -1,8 +1,8 @@
 """State of the page "Your adapters": its controls, and audits that leave nothing behind.
 
 Uploaded bytes live in the visitor's session and in a temporary folder that exists only while an
-audit or a download is made. Results are kept in the session, never in a shared cache; only the
-bundled example, which is public, is.
+audit or a download is made, in the one queue of the server. Results are kept in the session, never
+in a shared cache; only the bundled example, which is public, is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import json
 import re
 import shutil
 import tempfile
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -29,18 +27,23 @@ from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import MIB
 from clair.adapters.options import SENSITIVE
-from clair.adapters.progress import Progress
+from clair.adapters.progress import AuditProgress, Progress
 from clair.ui.state import Control
 
+Cancel = Callable[[], bool]
+
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
-#: Audits at once over all visitors, and how long one waits for a turn, in seconds.
-WORKERS, PATIENCE = 2, 120.0
+#: Jobs of this page: its audits, and the refined adapters to take away.
+KIND, REFINED = "adapters", "refined"
+#: Share of the time of refined adapters that goes into judging again.
+_JUDGING = 0.6
 
 LIMITS_WORDS = (
     f"At most {UPLOAD_BYTES // MIB} MB in all, {UNPACKED_BYTES // MIB} MB unpacked and "
-    f"{UPLOAD_LIMITS.clients} adapters. Files are read on this server while a result is computed, "
-    "are not shown to anybody else, and are gone when you close the page. For larger sets: "
-    "python -m clair audit DIR on your own machine."
+    f"{UPLOAD_LIMITS.clients} adapters. Files are in this server's memory while the page is open "
+    "and on its disk while a result is computed. Nobody else sees them, and they are gone five "
+    "minutes after you close the page at the latest. For larger sets: python -m clair audit DIR on "
+    "your own machine."
 )
 HOW_WORDS = (
     "Zips of one or more PEFT adapters (adapter_config.json and adapter_model.safetensors in a "
@@ -168,18 +171,32 @@ class Source:
         """Identifies the files within a session."""
         return tuple(file_id for _, file_id, _ in self.files)
 
-    def read(self, folder: Path) -> AdapterSet:
+    def read(self, folder: Path, cancelled: Cancel | None = None) -> AdapterSet:
         """Adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
             return read_folder(ROOT / "sites")
-        return read_uploads([(name, file) for name, _, file in self.files], folder)
+        files = [(name, file) for name, _, file in self.files]
+        return read_uploads(files, folder, cancelled=cancelled)
 
 
-def run(source: Source, options: AuditOptions, progress: Progress | None = None) -> Audit:
-    """Audit a source and forget everything but the result."""
+def run(
+    source: Source,
+    options: AuditOptions,
+    progress: Progress | None = None,
+    cancelled: Cancel | None = None,
+) -> Audit:
+    """Audit a source and forget everything but the result.
+
+    Raises
+    ------
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
+    """
     with _folder() as folder:
         try:
-            return replace(audit(source.read(folder), options, progress=progress), judged=None)
+            found = source.read(folder, cancelled)
+            result = audit(found, options, progress=progress, cancelled=cancelled)
+            return replace(result, judged=None)
         except AdapterError as error:
             return Audit(options, (), reason=str(error))
 
@@ -196,14 +213,34 @@ def truth() -> list[str]:
     return names
 
 
-def refined_zip(source: Source, options: AuditOptions, size: dict[str, Any]) -> bytes:
-    """Refined adapters of the kept clients and a table of truncation errors, as a zip."""
+def refined_zip(
+    source: Source,
+    options: AuditOptions,
+    size: dict[str, Any],
+    progress: Progress = lambda seen: None,
+    cancelled: Cancel | None = None,
+) -> bytes:
+    """Refined adapters of the kept clients and a table of truncation errors, as a zip.
+
+    Raises
+    ------
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
+    """
+
+    def judging(seen: AuditProgress) -> None:
+        progress(replace(seen, fraction=_JUDGING * seen.fraction))
+
+    def writing(seen: AuditProgress) -> None:
+        progress(replace(seen, fraction=_JUDGING + (1 - _JUDGING) * seen.fraction))
+
     buffer = io.BytesIO()
-    with _folder() as folder, turn():
+    with _folder() as folder:
         incoming, target = folder / "in", folder / "out"
         incoming.mkdir()
-        result = audit(source.read(incoming), options)
-        written = write_refined(result, target, **size)
+        found = source.read(incoming, cancelled)
+        result = audit(found, options, progress=judging, cancelled=cancelled)
+        written = write_refined(result, target, progress=writing, cancelled=cancelled, **size)
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for entry in written:
                 for path in sorted(entry.folder.iterdir()):
@@ -226,29 +263,3 @@ def _folder() -> Any:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-@st.cache_resource(show_spinner=False)
-def _places() -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(WORKERS)
-
-
-@contextmanager
-def turn(waiting: Callable[[], None] | None = None) -> Any:
-    """Wait for one of the places in which audits run; `waiting` is called while there is none.
-
-    Raises
-    ------
-    AdapterError
-        If there is none for two minutes.
-    """
-    places, end = _places(), time.monotonic() + PATIENCE
-    while not places.acquire(timeout=0.2):
-        if waiting is not None:
-            waiting()
-        if time.monotonic() > end:
-            raise AdapterError("server", "is busy with other visitors' adapters; try again")
-    try:
-        yield
-    finally:
-        places.release()

@@ -45,6 +45,11 @@ STAGE_NAMES: dict[str, str] = {
     "clair": "CLAIR",
     "evaluate": "evaluate",
     "sweep": "draw and solve, cell by cell",
+    "read": "read",
+    "detect": "compare",
+    "split": "split",
+    "report": "look at modules",
+    "write": "write",
 }
 
 ENDED: dict[JobState, str] = {
@@ -103,6 +108,8 @@ class Room:
         Stages a run passes through, in order, keys of `STAGE_NAMES`.
     waiting : str
         What becomes of a waiting run when its visitor leaves.
+    badge : bool
+        Whether the other pages show how far it is.
     """
 
     kind: str
@@ -112,6 +119,7 @@ class Room:
         "You may look at the other pages: the run keeps its place as long as this app is open in "
         "a tab."
     )
+    badge: bool = True
 
     @property
     def page(self) -> str:
@@ -119,12 +127,22 @@ class Room:
         return f"pages/{self.kind}.py"
 
 
+STAY = "Stay on this page: who leaves it takes the files along, and the run loses its place."
+
 ROOMS: dict[str, Room] = {
     room.kind: room
     for room in (
         Room("copying", "Text copying"),
         Room("digits", "Digits"),
         Room("theory", "Theory", ("sweep",)),
+        Room("adapters", "Your adapters", ("read", "detect", "split", "report"), STAY, badge=False),
+        Room(
+            "refined",
+            "Refined adapters",
+            ("read", "detect", "split", "report", "write"),
+            STAY,
+            badge=False,
+        ),
     )
 }
 
@@ -198,6 +216,15 @@ def forget(kind: str) -> None:
     job_id = st.session_state[_JOBS].pop(kind, None)
     if job_id is not None and st.query_params.get(JOB_PARAM) == job_id:
         del st.query_params[JOB_PARAM]
+
+
+def drop(kind: str) -> None:
+    """Stop this visitor's job of a kind and keep nothing of it."""
+    restore()
+    job_id = st.session_state[_JOBS].pop(kind, None)
+    if job_id is not None:
+        _cancel(job_id)
+        pool().forget(job_id)
 
 
 def start(
@@ -308,7 +335,7 @@ def headline(job: JobView) -> str:
     seen = job.progress
     if seen is None:
         return "Starting"
-    label = STAGE_LABELS.get(seen.stage, seen.stage)
+    label = getattr(seen, "label", None) or STAGE_LABELS.get(seen.stage, seen.stage)
     step = f", step {seen.step} of {seen.total_steps}" if seen.total_steps > 1 else ""
     left = "" if job.seconds_left is None else f" · about {duration(job.seconds_left)} left"
     return f"{label}{step}{left}"
@@ -345,7 +372,7 @@ def job_badge() -> None:
     restore()
     here = (st.context.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]
     for kind, room in ROOMS.items():
-        if kind == here:
+        if kind == here or not room.badge:
             continue
         job = _look_up(_JOBS, kind)
         if kind in st.session_state[_GONE]:

@@ -12,6 +12,7 @@ import asyncio
 import gc
 import importlib
 import ipaddress
+import logging
 import pkgutil
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
@@ -32,6 +33,8 @@ PRELOADED = ("pandas", "scipy.stats", "plotly.graph_objects", "torch")
 TIDY_SECONDS = 15.0
 #: Paths that are not served, whatever stands before them: counts of sessions and of memory.
 CLOSED = ("/_stcore/metrics",)
+
+logger = logging.getLogger(__name__)
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,8 +63,11 @@ async def lifespan(_app: Any) -> AsyncIterator[None]:
 async def _tidy_forever() -> None:
     while True:
         await asyncio.sleep(TIDY_SECONDS)
-        pool().tidy()
-        forget_left_sessions()
+        try:
+            pool().tidy()
+            forget_left_sessions()
+        except Exception:
+            logger.exception("what visitors left behind could not be tidied up")
 
 
 def forget_left_sessions() -> None:
@@ -75,10 +81,16 @@ def forget_left_sessions() -> None:
         return
     # There is no public way to this; a later Streamlit without these names frees late, as before.
     storage = getattr(getattr(runtime.get_instance(), "_session_mgr", None), "_session_storage", {})
-    left = getattr(storage, "_cache", None)
-    before = getattr(left, "_data", ())
-    if left is not None and len(before) != len(left):  # counting them drops the expired ones
-        gc.collect()  # sessions refer to themselves, and free their uploads when they are collected
+    kept = getattr(storage, "_cache", {})
+    before = dict(getattr(kept, "_data", {}))
+    if len(before) == len(kept):  # counting them drops the expired ones
+        return
+    for session_id, left in before.items():
+        if session_id not in kept:
+            left.session.shutdown()
+            # Streamlit's own loop holds on to the session until the next visitor comes.
+            left.session.session_state.clear()
+    gc.collect()
 
 
 class Door:
