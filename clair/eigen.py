@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from clair.cancellation import checkpoint
 from clair.linalg import orthonormal
 
 # Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
@@ -19,6 +20,8 @@ _LARGE_COARSE = 120
 _OVERSAMPLE = 4
 _ROUNDS = 8
 _TOLERANCE = 1e-11
+# Entries of matrices decomposed in one call, which nothing can stop.
+_TOGETHER = 1 << 18
 
 
 def leading_eigenpairs(
@@ -96,6 +99,7 @@ def krylov_eigenpairs(
     if coarse:
         rounds = 1 if start is not None and start.shape[1] >= size else 2
     for _ in range(rounds):
+        checkpoint()
         first = np.linalg.qr(basis)[0]
         second = apply(first)
         space = np.linalg.qr(np.hstack([first, second, apply(orthonormal(second))]))[0]
@@ -156,12 +160,28 @@ def downdated_eigenpairs(
     _, n, c = factors.shape
     head = size + c + 16
     if n < _LARGE_COARSE or 2 * (head + size) > n:
-        full = np.linalg.eigh(np.diag(values) - factors @ factors.transpose(0, 2, 1))
-        return full[0][:, ::-1][:, :size], full[1][:, :, ::-1][:, :, :size]
+        return _decomposed(values, factors, size)
     found, vectors, residuals = _eliminate(values, factors, size, head)
     for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
+        checkpoint()
         exact = np.linalg.eigh(np.diag(values) - factors[k] @ factors[k].T)
         found[k], vectors[k] = exact[0][::-1][:size], exact[1][:, ::-1][:, :size]
+    return found, vectors
+
+
+def _decomposed(
+    values: np.ndarray, factors: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`downdated_eigenpairs` by full decompositions, a few at a time."""
+    K, n, _ = factors.shape
+    found, vectors = np.empty((K, size)), np.empty((K, n, size))
+    step = max(1, _TOGETHER // n**2)
+    for start in range(0, K, step):
+        checkpoint()
+        some = factors[start : start + step]
+        full = np.linalg.eigh(np.diag(values) - some @ some.transpose(0, 2, 1))
+        found[start : start + step] = full[0][:, ::-1][:, :size]
+        vectors[start : start + step] = full[1][:, :, ::-1][:, :, :size]
     return found, vectors
 
 
@@ -176,6 +196,7 @@ def _eliminate(
     residuals = np.full(K, np.inf)
     basis = np.zeros((K, n - head, 0))
     for _ in range(_ROUNDS):
+        checkpoint()
         if head + basis.shape[2] + size > n // 2:
             break
         # (D - rest rest') tail = rest (top' x), D = diag(values of the tail) - mu, by Woodbury.

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from clair.cancellation import checkpoint
 from clair.updates import Core, thin_product
 
 #: B of shape (d_out, rank) and A of shape (rank, d_in), or None where a client lacks the module.
@@ -89,6 +90,7 @@ def compress(factors: Sequence[Factors], shape: tuple[int, int]) -> ModuleCore:
 
 def side_root(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Coordinates with the inner products of all columns, ndarray of shape (a, n_columns)."""
+    checkpoint()
     stacked = np.concatenate(columns, axis=1)
     if stacked.shape[0] <= stacked.shape[1]:
         return stacked

@@ -25,9 +25,10 @@ from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_fold
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
-from clair.adapters.limits import MIB
+from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.options import SENSITIVE
 from clair.adapters.progress import AuditProgress, Progress
+from clair.adapters.work import audit_work
 from clair.ui.state import Control
 
 Cancel = Callable[[], bool]
@@ -171,12 +172,55 @@ class Source:
         """Identifies the files within a session."""
         return tuple(file_id for _, file_id, _ in self.files)
 
+    @property
+    def limits(self) -> Limits:
+        """How much an audit of them may take."""
+        return UPLOAD_LIMITS if self.files else DEFAULT
+
     def read(self, folder: Path, cancelled: Cancel | None = None) -> AdapterSet:
         """Adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
             return read_folder(ROOT / "sites")
         files = [(name, file) for name, _, file in self.files]
         return read_uploads(files, folder, cancelled=cancelled)
+
+
+@dataclass(frozen=True)
+class TimedProgress(AuditProgress):
+    """Progress of an audit whose cost was estimated before it began.
+
+    Attributes
+    ----------
+    expected : float
+        Seconds on one core of the whole audit.
+    """
+
+    expected: float
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of them."""
+        return self.expected * (1 - self.fraction)
+
+
+def _judge(
+    source: Source,
+    options: AuditOptions,
+    folder: Path,
+    progress: Progress | None,
+    cancelled: Cancel | None,
+) -> Audit:
+    """Audit what is unpacked into a folder, saying first how long it will take."""
+    found = source.read(folder, cancelled)
+    expected = audit_work(found).seconds
+
+    def timed(seen: AuditProgress) -> None:
+        if progress is not None:
+            step = (seen.stage, seen.step, seen.total_steps, seen.fraction)
+            progress(TimedProgress(*step, expected=expected))
+
+    timed(AuditProgress("folder", 1, 1, 0.0))
+    return audit(found, options, progress=timed, cancelled=cancelled, limits=source.limits)
 
 
 def run(
@@ -194,9 +238,7 @@ def run(
     """
     with _folder() as folder:
         try:
-            found = source.read(folder, cancelled)
-            result = audit(found, options, progress=progress, cancelled=cancelled)
-            return replace(result, judged=None)
+            return replace(_judge(source, options, folder, progress, cancelled), judged=None)
         except AdapterError as error:
             return Audit(options, (), reason=str(error))
 
@@ -238,9 +280,10 @@ def refined_zip(
     with _folder() as folder:
         incoming, target = folder / "in", folder / "out"
         incoming.mkdir()
-        found = source.read(incoming, cancelled)
-        result = audit(found, options, progress=judging, cancelled=cancelled)
-        written = write_refined(result, target, progress=writing, cancelled=cancelled, **size)
+        result = _judge(source, options, incoming, judging, cancelled)
+        written = write_refined(
+            result, target, progress=writing, cancelled=cancelled, limits=source.limits, **size
+        )
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for entry in written:
                 for path in sorted(entry.folder.iterdir()):

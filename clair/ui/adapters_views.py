@@ -11,6 +11,7 @@ import streamlit as st
 from clair.adapters import Audit, AuditOptions, audit_json
 from clair.adapters.report import side_lines
 from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED
+from clair.adapters.work import in_words
 from clair.figures.adapters import (
     client_scores,
     deviation_map,
@@ -66,7 +67,7 @@ def result_of(source: Source, options: AuditOptions) -> Audit | str:
         jobs.drop(adapters.KIND)
         return result_of(source, options)
     if job is not None and job.state.live:
-        jobs.watch(jobs.ROOMS[adapters.KIND], job, lambda view: None)
+        jobs.watch(jobs.ROOMS[adapters.KIND], job, _cost)
         return "Your adapters are being judged."
     _say_end(job)
     st.button("Run", type="primary", key="adapters_run", on_click=_again)
@@ -80,6 +81,13 @@ def _job(kind: str, key: Any) -> JobView | None:
         jobs.drop(kind)
         return None
     return job
+
+
+def _cost(view: JobView) -> None:
+    """What the judging takes, said before it begins."""
+    if isinstance(view.progress, adapters.TimedProgress):
+        words = in_words(view.progress.expected)
+        st.caption(f"By their number, ranks and shapes these adapters take about {words} to judge.")
 
 
 def _say_end(job: JobView | None) -> None:
@@ -230,7 +238,7 @@ def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> Non
         made = st.session_state[_REFINED] = (key, job.result)
         jobs.drop(adapters.REFINED)
     elif job is not None and job.state.live:
-        jobs.watch(jobs.ROOMS[adapters.REFINED], job, lambda view: None)
+        jobs.watch(jobs.ROOMS[adapters.REFINED], job, _cost)
         return
     else:
         _say_end(job)
