@@ -185,7 +185,8 @@ def fit_cores(
     before_screen = verdict.benign
     if options.screen_coefficients:
         verdict = _screened(modules, verdict, n_directions)
-    notes += _notes(verdict)
+    if any(core.scatter.present.any() for core in modules):
+        notes += _notes(verdict)
     if options.polish and verdict.influence.any():
         subspaces = _kept_subspaces(modules, verdict.influence, n_directions)[0]
     return CoreFit(
