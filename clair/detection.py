@@ -302,8 +302,7 @@ def automatic_rank(
     top = min(max(AUTO_RANKS), limit)
     comparable = blocks.comparable.any(axis=0)
     found: list[Evidence] = []
-    for rank in range(1, top + 1):
-        agreement = blocks.concentrate(rank, top)
+    for agreement in blocks.survey(top):
         found += _evidence(agreement, gap, None, int(comparable.sum()))
     found.sort(key=lambda kind: -kind.margin)
     return predictive_rank(blocks.scatters, comparable & ~_together(found, comparable), limit)

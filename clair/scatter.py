@@ -153,7 +153,7 @@ class Scatter:
         key = kept.tobytes()
         known = self._left_out.get(key)
         if known is None or known.shape[1] < size:
-            known = self._compute_left_out(kept, size)
+            known = self._compute_left_out(kept, size)[0]
             self._left_out[key] = known
         return self.scale * known[:, :size]
 
@@ -162,43 +162,67 @@ class Scatter:
         filled = self._per_client((self._wide != 0).any(axis=0)[None])[0]
         return int(min(self.d, filled[kept].sum()))
 
-    def _compute_left_out(self, kept: np.ndarray, size: int) -> np.ndarray:
+    def left_out_shares(
+        self, kept: np.ndarray, size: int, parts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`left_out_energy`, and the same for parts of each client's block.
+
+        Parameters
+        ----------
+        kept : ndarray of bool, shape (n_clients,)
+        size : int
+        parts : ndarray of shape (n_clients, d, n_parts)
+
+        Returns
+        -------
+        energy : ndarray of shape (n_clients, size)
+        shares : ndarray of shape (n_clients, size, n_parts)
+            Before scaling.
+        """
+        energy, shares = self._compute_left_out(kept, size, parts)
+        self._left_out[kept.tobytes()] = energy
+        return self.scale * energy, shares
+
+    def _compute_left_out(
+        self, kept: np.ndarray, size: int, parts: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         checkpoint()
+        parts = np.zeros((self.n_clients, self.d, 0)) if parts is None else parts
+        energy = np.zeros((self.n_clients, size))
+        shares = np.zeros((self.n_clients, size, parts.shape[2]))
         if not self.present[kept].any():
-            return np.zeros((self.n_clients, size))
+            return energy, shares
         if self._in_grams and small_downdates(self.d, self.c, size):
-            return self._left_out_of_grams(kept, size)
-        values, coordinates = self._eigenbasis(kept)
-        checkpoint()
-        energy = np.zeros((self.n_clients, size))
-        n = min(size, len(values))
-        if n == 0:
-            return energy
-        energy[:, :n] = self._per_client(coordinates[:n] ** 2).T
-        blocks = coordinates.reshape(len(values), self.n_clients, self.c).transpose(1, 0, 2)
-        left, vectors = downdated_eigenpairs(values, blocks[kept], n)
-        inner = vectors.transpose(0, 2, 1) @ blocks[kept]
-        own = np.einsum("kic,kic->ki", inner, inner)
-        # A direction without the others' support is no evidence of what they share.
-        own[left <= RANK_TOLERANCE * values[0]] = 0.0
-        energy[kept, :n] = own
-        return energy
-
-    def _left_out_of_grams(self, kept: np.ndarray, size: int) -> np.ndarray:
-        grams, n = self._client_grams(), min(size, self.d)
-        energy = np.zeros((self.n_clients, size))
-        total = self._weighted_grams(kept.astype(float))
-        values, basis = top_eigenpairs(total, n)
+            grams, n = self._client_grams(), min(size, self.d)
+            total = self._weighted_grams(kept.astype(float))
+            values, basis = top_eigenpairs(total, n)
+            left, bases = top_eigenpairs(total - grams[kept], n)
+            energy[:, :n] = np.sum((grams @ basis) * basis, axis=1)
+            energy[kept, :n] = np.sum((grams[kept] @ bases) * bases, axis=1)
+        else:
+            values, vectors, coordinates = self._eigenbasis(kept)
+            checkpoint()
+            n = min(size, len(values))
+            if n == 0:
+                return energy, shares
+            energy[:, :n] = self._per_client(coordinates[:n] ** 2).T
+            blocks = coordinates.reshape(len(values), self.n_clients, self.c).transpose(1, 0, 2)
+            left, bases = downdated_eigenpairs(values, blocks[kept], n)
+            inner = bases.transpose(0, 2, 1) @ blocks[kept]
+            energy[kept, :n] = np.einsum("kic,kic->ki", inner, inner)
+            parts, basis = vectors.T @ parts, np.eye(len(values), n)
+        shares[:, :n] = (basis.T @ parts) ** 2
+        shares[kept, :n] = (bases.transpose(0, 2, 1) @ parts[kept]) ** 2
+        # A direction without the (others') support is no evidence of what they share.
         floor = RANK_TOLERANCE * max(values[0], 0.0)
-        # Directions without the (other) kept clients' support are no evidence of what they share.
-        energy[:, :n] = np.where(values > floor, np.sum((grams @ basis) * basis, axis=1), 0.0)
-        own = grams[kept]
-        left, bases = top_eigenpairs(total - own, n)
-        energy[kept, :n] = np.where(left > floor, np.sum((own @ bases) * bases, axis=1), 0.0)
-        return energy
+        without = np.tile(values[:n] <= floor, (self.n_clients, 1))
+        without[kept] = left <= floor
+        energy[:, :n][without] = 0.0
+        shares[:, :n][without] = 0.0
+        return energy, shares
 
-    def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of the kept clients' total, and all blocks in its eigenvectors."""
+    def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Eigenvalues and eigenvectors of the kept clients' total, and all blocks in these."""
         columns = np.repeat(kept, self.c)
         stacked = self._wide[:, columns]
         if stacked.shape[1] < self.d:
@@ -212,7 +236,7 @@ class Scatter:
             left = stacked @ (right[:, ::-1][:, :rank] / np.sqrt(values))
         else:
             left = left[:, ::-1][:, :rank]
-        return values, left.T @ self._wide
+        return values, left, left.T @ self._wide
 
 
 Moments: TypeAlias = "np.ndarray | Scatter"
