@@ -275,8 +275,8 @@ def leading_parts(blocks: np.ndarray, size: int) -> np.ndarray:
         values, vectors = np.linalg.eigh(grams)
     else:
         basis = np.broadcast_to(_padded(None, n, size + _OVERSAMPLE), (K, n, size + _OVERSAMPLE))
-        for _ in range(_BLOCK_ROUNDS):
-            basis = np.linalg.qr(grams @ basis)[0]
+        for _ in range(_BLOCK_ROUNDS // 2):
+            basis = np.linalg.qr(grams @ (grams @ basis))[0]
         values, inner = np.linalg.eigh(basis.transpose(0, 2, 1) @ (grams @ basis))
         vectors = basis @ inner
     values, vectors = values[:, ::-1][:, :size], vectors[:, :, ::-1][:, :, :size]

@@ -107,10 +107,11 @@ def gap_rule(
         ratios = ordered[half:top] / ordered[half - 1 : top - 1]
         cut = half + int(np.argmax(ratios))
         widest, below = float(ratios.max()), ordered[:cut]
+        usual = (below[(cut - 1) // 2] + below[cut // 2]) / 2
         if top == len(ordered):
             margin = widest
         wide = np.log(widest) >= spread * np.log(below).std()
-        if widest < needed[0] or ordered[cut] < needed[1] * np.median(below) or not wide:
+        if widest < needed[0] or ordered[cut] < needed[1] * usual or not wide:
             break
         top, margin, needed = cut, widest, again
         threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
