@@ -18,7 +18,6 @@ from functools import cached_property
 
 import numpy as np
 
-from clair.eigen import leading_eigenpairs
 from clair.linalg import hstack_blocks
 from clair.scatter import USUAL_RANKS, Scatter
 from clair.solvers import median_subspace
@@ -251,8 +250,7 @@ class ClientBlocks:
         if key not in known:
             leading = self.leading(rank)
             bases = [
-                leading_eigenpairs(s.weighted(half.astype(float)), min(rank, s.d))[1]
-                for s, half in zip(leading, halves, strict=True)
+                s.principal(half, min(rank, s.d)) for s, half in zip(leading, halves, strict=True)
             ]
             scores = self.outside(leading, bases)
             known[key] = self.halves(scores), float(self._median(scores))
