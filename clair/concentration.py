@@ -13,12 +13,11 @@ algorithm for the minimum covariance determinant estimator, Technometrics 1999.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 
-from clair.eigen import leading_eigenpairs
 from clair.linalg import hstack_blocks
 from clair.scatter import USUAL_RANKS, Scatter
 from clair.solvers import median_subspace
@@ -59,7 +58,9 @@ class ClientBlocks:
         others = self.present.sum(axis=1)[:, None] - self.present
         self.comparable = self.present & (others >= needed)
         self.caps = np.array([_caps(scatter) for scatter in scatters])
-        self._counts = np.maximum(self.comparable.sum(axis=0), 1)
+        self._shares = self.comparable / np.maximum(self.comparable.sum(axis=0), 1)
+        self._anywhere = self.comparable.any(axis=0)
+        self._complete = bool(self.present.all())
         self._leading: dict[int, list[Scatter]] = {}
 
     @cached_property
@@ -81,16 +82,15 @@ class ClientBlocks:
 
         Parameters
         ----------
-        residuals : ndarray of shape (n_modules, n_clients)
+        residuals : ndarray of shape (..., n_modules, n_clients)
             Squared.
 
         Returns
         -------
-        ndarray of shape (n_clients,)
+        ndarray of shape (..., n_clients)
             Infinite for clients that cannot be compared anywhere.
         """
-        total = np.where(self.comparable, residuals, 0.0).sum(axis=0)
-        return np.where(self.comparable.any(axis=0), np.sqrt(total / self._counts), np.inf)
+        return np.where(self._anywhere, np.sqrt((residuals * self._shares).sum(axis=-2)), np.inf)
 
     def halves(self, scores: np.ndarray) -> np.ndarray:
         """Of those that have a module, the ``n // 2 + 1`` of smallest score.
@@ -101,6 +101,9 @@ class ClientBlocks:
         """
         order = np.argsort(scores, kind="stable")
         chosen = np.zeros_like(self.present)
+        if self._complete:
+            chosen[:, order[: len(order) // 2 + 1]] = True
+            return chosen
         for half, present in zip(chosen, self.present, strict=True):
             having = order[present[order]]
             half[having[: len(having) // 2 + 1]] = True
@@ -151,8 +154,8 @@ class ClientBlocks:
         -------
         Agreement
         """
-        leading, halves = self._start(rank)
-        strongest, halves = self._settle(leading, halves, rank)
+        halves = self._start(rank)
+        strongest, halves = self._settle(self.leading(rank), halves, rank)
         everything, halves = self._settle(self.whole, halves, rank, directions)
         return Agreement(self, halves, strongest, everything)
 
@@ -169,44 +172,101 @@ class ClientBlocks:
             residuals = self.left_out(blocks, halves, rank, directions)
         return residuals, halves
 
-    def _start(self, rank: int) -> tuple[list[Scatter], np.ndarray]:
-        """Halves of the start whose median score is smallest after a few steps."""
-        leading = self.leading(rank)
-        sizes = [min(rank, scatter.d) for scatter in leading]
-        median = median_subspace(leading, min(sizes), tol=_PILOT_TOL, coarse=True)[0]
-        best, found = np.inf, np.zeros_like(self.present)
-        for scores in [self.outside(leading, median), *self._own_starts(rank)]:
-            value, halves = self._median(scores), self.halves(scores)
-            chosen = halves
-            for _ in range(MAX_STEPS):
-                bases = [
-                    leading_eigenpairs(s.weighted(half.astype(float)), size)[1]
-                    for s, half, size in zip(leading, halves, sizes, strict=True)
-                ]
-                scores = self.outside(leading, bases)
-                renewed, now = self.halves(scores), self._median(scores)
-                if now < value:
-                    value, chosen = now, renewed
-                if np.array_equal(renewed, halves):
-                    break
-                halves = renewed
+    def survey(self, top: int) -> Iterator[tuple[int, Agreement]]:
+        """Ranks from `top` down to 1 with their agreements, cheaper and less settled ones.
+
+        Each rank starts from the half of the one before it, which only a clearly better one
+        replaces, and where halves coincide one decomposition serves all ranks.
+        """
+        halves: np.ndarray | None = None
+        for rank in range(top, 0, -1):
+            before, halves = halves, self._start(rank, halves)
+            if before is None or not np.array_equal(before, halves):
+                profiles = self._profiles(halves, top)
+            residuals = np.empty((2, *self.present.shape))
+            for m, (scatter, parts, inside, shares) in enumerate(profiles):
+                strong = np.einsum("kij,kij->k", parts[:, :, :rank], parts[:, :, :rank])
+                strong -= shares[:, :rank, :rank].sum(axis=(1, 2))
+                residuals[0, m] = scatter.scale * strong
+                residuals[1, m] = scatter.energy - inside[:, :rank].sum(axis=1)
+            residuals = np.maximum(residuals, 0.0) / self.caps**2
+            yield rank, Agreement(self, halves, residuals[0], residuals[1])
+
+    def _profiles(
+        self, halves: np.ndarray, top: int
+    ) -> list[tuple[Scatter, np.ndarray, np.ndarray, np.ndarray]]:
+        """Capped blocks, their strongest directions, and `Scatter.left_out_shares` of both."""
+        profiles = []
+        for whole, scatter, caps, half in zip(
+            self.whole, self.scatters, self.caps, halves, strict=True
+        ):
+            parts = scatter.leading(top) * caps[:, None, None]
+            size = min(top, scatter.d)
+            profiles.append((whole, parts, *whole.left_out_shares(half, size, parts)))
+        return profiles
+
+    def _start(self, rank: int, before: np.ndarray | None = None) -> np.ndarray:
+        """Halves of the start whose median score is smallest after a few steps.
+
+        The first start is `before`, or else the median subspace.
+        """
+        known: dict[bytes, tuple[np.ndarray, float]] = {}
+        if before is None:
+            leading = self.leading(rank)
+            size = min(rank, *(scatter.d for scatter in leading))
+            median = median_subspace(leading, size, tol=_PILOT_TOL, coarse=True)[0]
+            found, best = self._improved(rank, self.outside(leading, median), known)
+        else:
+            found, best = before, self._step(rank, before, known)[1]
+        for scores in self._own_starts(rank):
+            halves, value = self._improved(rank, scores, known)
             if value < BETTER * best:
-                best, found = value, chosen
-        return leading, found
+                best, found = value, halves
+        return found
+
+    def _improved(
+        self, rank: int, scores: np.ndarray, known: dict[bytes, tuple[np.ndarray, float]]
+    ) -> tuple[np.ndarray, float]:
+        """Halves of smallest median score within a few steps from given scores, and that score."""
+        value, halves = float(self._median(scores)), self.halves(scores)
+        chosen = halves
+        for _ in range(MAX_STEPS):
+            renewed, now = self._step(rank, halves, known)
+            if now < value:
+                value, chosen = now, renewed
+            if np.array_equal(renewed, halves):
+                break
+            halves = renewed
+        return chosen, value
+
+    def _step(
+        self, rank: int, halves: np.ndarray, known: dict[bytes, tuple[np.ndarray, float]]
+    ) -> tuple[np.ndarray, float]:
+        """Halves of smallest scores off the principal subspaces of given ones, and their median.
+
+        `known` remembers the answers: competing starts soon take the same steps.
+        """
+        key = halves.tobytes()
+        if key not in known:
+            leading = self.leading(rank)
+            bases = [
+                s.principal(half, min(rank, s.d)) for s, half in zip(leading, halves, strict=True)
+            ]
+            scores = self.outside(leading, bases)
+            known[key] = self.halves(scores), float(self._median(scores))
+        return known[key]
 
     def _own_starts(self, rank: int) -> list[np.ndarray]:
         """Scores off the own subspaces of the clients with which most others agree best."""
-        residuals = np.zeros((len(self._starters), *self.present.shape))
-        for m, (scatter, caps, shares) in enumerate(
-            zip(self.scatters, self.caps, self._overlaps, strict=True)
-        ):
+        residuals = np.empty((len(self._starters), *self.present.shape))
+        for m, (scatter, shares) in enumerate(zip(self.scatters, self._overlaps, strict=True)):
             parts = scatter.leading(rank)
-            energy = scatter.scale * np.einsum("kij,kij->k", parts, parts) * caps**2
-            inside = shares[:, :rank, :, :rank].sum(axis=(1, 3)) * scatter.scale * caps**2
-            residuals[:, m] = np.maximum(energy - inside, 0.0)
-        scores = [self.joint(one / self.caps**2) for one in residuals]
-        order = np.argsort([self._median(one) for one in scores], kind="stable")
-        return [scores[k] for k in order[:BEST_STARTS]]
+            energy = np.einsum("kij,kij->k", parts, parts)
+            inside = shares[:, :rank, :, :rank].sum(axis=(1, 3))
+            residuals[:, m] = scatter.scale * np.maximum(energy - inside, 0.0)
+        scores = self.joint(residuals)
+        order = np.argsort(self._median(scores), kind="stable")
+        return list(scores[order[:BEST_STARTS]])
 
     @cached_property
     def _starters(self) -> np.ndarray:
@@ -236,10 +296,11 @@ class ClientBlocks:
             overlaps.append(squares.reshape(len(own), own.shape[2], len(parts), parts.shape[2]))
         return overlaps
 
-    def _median(self, scores: np.ndarray) -> float:
-        """The ``h``-th smallest score, h the size of a half."""
-        finite = np.sort(scores[np.isfinite(scores)])
-        return float(finite[len(finite) // 2]) if len(finite) else float("inf")
+    def _median(self, scores: np.ndarray) -> np.ndarray:
+        """The ``h``-th smallest of the last axis, h the size of a half."""
+        middle = int(self._anywhere.sum()) // 2
+        found: np.ndarray = np.sort(scores, axis=-1)[..., middle]
+        return found
 
 
 class Agreement:
@@ -280,12 +341,7 @@ class Agreement:
         residuals = self._strongest if strongest else self._everything
         rounding = SCORE_FLOOR**2 * np.maximum(self._energy, 1.0)
         residuals = np.where(residuals > rounding, residuals, SCORE_FLOOR**2)
-        usual = np.array(
-            [
-                np.median(row[half & can]) if (half & can).any() else SCORE_FLOOR**2
-                for row, half, can in zip(residuals, self.halves, self.comparable, strict=True)
-            ]
-        )
+        usual = self._usual(residuals)
         ratios = np.where(self.comparable, residuals / usual[:, None], 1.0)
         counts = np.maximum(self.comparable.sum(axis=0), 1)
         if squares:
@@ -295,6 +351,15 @@ class Agreement:
         judged = self.comparable.any(axis=1)
         unit = np.exp(0.5 * np.log(usual[judged]).mean()) if judged.any() else 0.0
         return np.where(self.comparable.any(axis=0), unit * joint, 0.0)
+
+    def _usual(self, residuals: np.ndarray) -> np.ndarray:
+        """Median over the compared of each half, one a module; the floor where there are none."""
+        chosen = self.halves & self.comparable
+        counts = chosen.sum(axis=1)
+        ordered = np.sort(np.where(chosen, residuals, np.inf), axis=1)
+        rows = np.arange(len(ordered))
+        middle = (ordered[rows, (counts - 1) // 2] + ordered[rows, counts // 2]) / 2
+        return np.where(counts > 0, middle, SCORE_FLOOR**2)
 
 
 def _caps(scatter: Scatter) -> np.ndarray:

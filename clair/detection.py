@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair.concentration import SCORE_FLOOR, Agreement, ClientBlocks
-from clair.eigen import leading_eigenpairs
 from clair.evidence import (
     AGAIN,
     DIRECTIONS_GAP,
@@ -252,8 +251,7 @@ def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarra
 
 
 def _subspaces(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> list[np.ndarray]:
-    weights = kept.astype(float)
-    return [leading_eigenpairs(s.weighted(weights), min(rank, s.d))[1] for s in scatters]
+    return [s.principal(kept, min(rank, s.d)) for s in scatters]
 
 
 def detect_cores(
@@ -304,10 +302,9 @@ def automatic_rank(
     tried = min(AUTO_RANK, limit)
     found: list[Evidence] = []
     suggested, repeating = 1, np.zeros_like(comparable)
-    for rank in range(tried, 0, -1):
+    for rank, agreement in blocks.survey(tried):
         if rank < min(suggested, tried):
             break
-        agreement = blocks.concentrate(rank, tried)
         found += _evidence(agreement, gap, None, int(comparable.sum()))
         kept = comparable & ~_together(found, comparable)
         if rank == tried:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clair.concentration import SCORE_FLOOR
 from clair.scatter import Scatter
 from clair.updates import LoraFactors, Updates
 
@@ -111,10 +112,12 @@ def gap_rule(
         ratios = ordered[half:top] / ordered[half - 1 : top - 1]
         cut = half + int(np.argmax(ratios))
         widest, below = float(ratios.max()), ordered[:cut]
+        usual = (below[(cut - 1) // 2] + below[cut // 2]) / 2
         if top == len(ordered):
             margin = widest
-        wide = not spread or np.log(widest) >= _upward_spread(below) * factor
-        if widest < needed[0] or ordered[cut] < needed[1] * np.median(below) or not wide:
+        if widest < needed[0] or ordered[cut] < needed[1] * usual:
+            break
+        if spread and np.log(widest) < _upward_spread(below) * factor:
             break
         top, margin, needed = cut, widest, again
         threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
@@ -229,14 +232,18 @@ def influence_of(
     n = len(clients)
     if n < MIN_CLIENTS:
         return weights
-    gram = np.zeros((n, n))
+    gram, energy = np.zeros((n, n)), np.zeros(n)
     for scatter, basis in zip(scatters, bases, strict=True):
-        blocks = scatter.blocks[clients]
-        rest = (blocks - basis @ (basis.T @ blocks)).reshape(n, -1)
-        gram += scatter.scale * (rest @ rest.T)
+        gram += scatter.products_outside(basis, clients)
+        energy += scatter.energy[clients]
     lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    if not (lengths > 1e-9 * max(lengths.max(), 1e-300)).all():
-        return weights  # without noise there is nothing outside to repeat
+    rounding = SCORE_FLOOR * float(np.sqrt(np.median(energy)))
+    # Whoever sends nothing outside has nothing there to repeat.
+    heard = lengths > max(1e-9 * float(lengths.max()), rounding)
+    clients, lengths, gram = clients[heard], lengths[heard], gram[np.ix_(heard, heard)]
+    n = len(clients)
+    if n < MIN_CLIENTS:
+        return weights
     correlation = gram / np.outer(lengths, lengths)
     off = correlation[~np.eye(n, dtype=bool)]
     freedom = CHI2_MEDIAN / max(float(np.median(off**2)), 1e-12)
@@ -283,7 +290,9 @@ def shape_of(updates: Updates) -> Shape | None:
     That weight statistics tell backdoored adapters: arXiv 2602.15195. Without labels, among the
     clients of one federation, ours.
     """
-    modules = updates.values() if isinstance(updates, Mapping) else [updates]
+    modules = list(updates.values()) if isinstance(updates, Mapping) else [updates]
+    if len(modules) < MIN_SHAPE_MODULES:
+        return None
     kurtosis = [
         factor_kurtosis(m.B, m.A) if isinstance(m, LoraFactors) else entry_kurtosis(np.asarray(m))
         for m in modules

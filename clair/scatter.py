@@ -7,17 +7,27 @@ so nothing larger than ``min(d, n_kept * c)`` square is ever decomposed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from clair.cancellation import checkpoint
-from clair.eigen import downdated_eigenpairs, leading_parts, small_downdates, top_eigenpairs
+from clair.eigen import (
+    SIMILAR_MORE,
+    downdated_eigenpairs,
+    leading_eigenpairs,
+    leading_parts,
+    similar_eigenpairs,
+    small_downdates,
+    top_eigenpairs,
+)
 from clair.linalg import block_grams, hstack_blocks, split_blocks
 
 # Directions holding less than this share of the largest one's energy are rounding.
 RANK_TOLERANCE = 1e-12
+# Principal directions come from the Gram matrix of the columns where these are so many fewer.
+_NARROW = 0.7
 #: So many directions of a block are computed at once, for all ranks that are usually tried.
 USUAL_RANKS = 6
 
@@ -32,9 +42,9 @@ class Scatter:
         is zero counts as one that does not have this module.
     scale : float
         All energies are multiplied by it, > 0.
-    blocks : callable, optional
-        Returns the blocks, of shape (n_clients, d, b), in one basis for all clients; needed where
-        `thin` holds each client's in a basis of its own.
+    expand : ndarray of shape (n_clients, b, c), optional
+        Where `thin` holds each client's block in a basis of its own, that basis: the block is
+        ``thin_k @ expand_k.T`` in one basis for all clients.
     noise_shape : (int, int), optional
         Shape of the space in which estimation errors live; (d, c) by default.
     """
@@ -44,13 +54,13 @@ class Scatter:
         thin: np.ndarray,
         scale: float = 1.0,
         *,
-        blocks: Callable[[], np.ndarray] | None = None,
+        expand: np.ndarray | None = None,
         noise_shape: tuple[int, int] | None = None,
     ) -> None:
         self.n_clients, self.d, self.c = thin.shape
         self.scale = scale
         self.thin = thin
-        self._blocks = blocks
+        self._expand = expand
         self.noise_shape = noise_shape or (self.d, self.c)
         self._wide = hstack_blocks(thin)
         self.energy: np.ndarray = scale * self._per_client(self._wide**2).sum(axis=0)
@@ -59,11 +69,6 @@ class Scatter:
         self._left_out: dict[bytes, np.ndarray] = {}
         self._grams: list[np.ndarray] = []
         self._leading: np.ndarray | None = None
-
-    @property
-    def blocks(self) -> np.ndarray:
-        """Blocks in one basis for all clients, ndarray of shape (n_clients, d, b)."""
-        return self.thin if self._blocks is None else self._blocks()
 
     def leading(self, size: int) -> np.ndarray:
         """Strongest directions of every client, before scaling.
@@ -112,6 +117,44 @@ class Scatter:
         energy: np.ndarray = self.scale * self._per_client(rest**2).sum(axis=0)
         return energy
 
+    def products_outside(self, basis: np.ndarray, clients: np.ndarray) -> np.ndarray:
+        """Inner products between some clients of what they send outside a subspace.
+
+        Parameters
+        ----------
+        basis : ndarray of shape (d, rank)
+        clients : ndarray of int, shape (n,)
+
+        Returns
+        -------
+        ndarray of shape (n, n)
+        """
+        checkpoint()
+        n, rest = len(clients), self.thin[clients]
+        rest = rest - basis @ (basis.T @ rest)
+        if self._expand is not None:
+            own = self._expand[clients]
+            if self.c**2 * (self.d + own.shape[1]) < self.d * own.shape[1]:
+                # Between factors: for adapters there is no need of the blocks themselves.
+                left, right = hstack_blocks(rest), hstack_blocks(own)
+                products = ((left.T @ left) * (right.T @ right)).reshape(n, self.c, n, self.c)
+                found: np.ndarray = self.scale * products.sum(axis=(1, 3))
+                return found
+            rest = rest @ own.transpose(0, 2, 1)
+        flat = rest.reshape(n, -1)
+        return self.scale * (flat @ flat.T)
+
+    def principal(self, kept: np.ndarray, size: int) -> np.ndarray:
+        """Principal subspace of the kept clients, ndarray of shape (d, size)."""
+        width = int(kept.sum()) * self.c
+        if size <= width <= _NARROW * self.d:
+            checkpoint()
+            stacked = self._wide[:, np.repeat(kept, self.c)]
+            values, right = top_eigenpairs(stacked.T @ stacked, size)
+            if values[-1] > RANK_TOLERANCE * values[0]:
+                return stacked @ (right / np.sqrt(values))
+        return leading_eigenpairs(self.weighted(kept.astype(float)), size)[1]
+
     def weighted(self, weights: np.ndarray) -> np.ndarray:
         """``sum_k weights_k X_k X_k'``, ndarray of shape (d, d)."""
         checkpoint()
@@ -153,7 +196,7 @@ class Scatter:
         key = kept.tobytes()
         known = self._left_out.get(key)
         if known is None or known.shape[1] < size:
-            known = self._compute_left_out(kept, size)
+            known = self._compute_left_out(kept, size)[0]
             self._left_out[key] = known
         return self.scale * known[:, :size]
 
@@ -162,43 +205,68 @@ class Scatter:
         filled = self._per_client((self._wide != 0).any(axis=0)[None])[0]
         return int(min(self.d, filled[kept].sum()))
 
-    def _compute_left_out(self, kept: np.ndarray, size: int) -> np.ndarray:
+    def left_out_shares(
+        self, kept: np.ndarray, size: int, parts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """`left_out_energy`, and the same for parts of each client's block.
+
+        Parameters
+        ----------
+        kept : ndarray of bool, shape (n_clients,)
+        size : int
+        parts : ndarray of shape (n_clients, d, n_parts)
+
+        Returns
+        -------
+        energy : ndarray of shape (n_clients, size)
+        shares : ndarray of shape (n_clients, size, n_parts)
+            Before scaling.
+        """
+        energy, shares = self._compute_left_out(kept, size, parts)
+        self._left_out[kept.tobytes()] = energy
+        return self.scale * energy, shares
+
+    def _compute_left_out(
+        self, kept: np.ndarray, size: int, parts: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         checkpoint()
+        parts = np.zeros((self.n_clients, self.d, 0)) if parts is None else parts
+        energy = np.zeros((self.n_clients, size))
+        shares = np.zeros((self.n_clients, size, parts.shape[2]))
         if not self.present[kept].any():
-            return np.zeros((self.n_clients, size))
+            return energy, shares
         if self._in_grams and small_downdates(self.d, self.c, size):
-            return self._left_out_of_grams(kept, size)
-        values, coordinates = self._eigenbasis(kept)
-        checkpoint()
-        energy = np.zeros((self.n_clients, size))
-        n = min(size, len(values))
-        if n == 0:
-            return energy
-        energy[:, :n] = self._per_client(coordinates[:n] ** 2).T
-        blocks = coordinates.reshape(len(values), self.n_clients, self.c).transpose(1, 0, 2)
-        left, vectors = downdated_eigenpairs(values, blocks[kept], n)
-        inner = vectors.transpose(0, 2, 1) @ blocks[kept]
-        own = np.einsum("kic,kic->ki", inner, inner)
-        # A direction without the others' support is no evidence of what they share.
-        own[left <= RANK_TOLERANCE * values[0]] = 0.0
-        energy[kept, :n] = own
-        return energy
-
-    def _left_out_of_grams(self, kept: np.ndarray, size: int) -> np.ndarray:
-        grams, n = self._client_grams(), min(size, self.d)
-        energy = np.zeros((self.n_clients, size))
-        total = self._weighted_grams(kept.astype(float))
-        values, basis = top_eigenpairs(total, n)
+            grams, n = self._client_grams(), min(size, self.d)
+            total = self._weighted_grams(kept.astype(float))
+            values, basis = top_eigenpairs(total, min(n + SIMILAR_MORE, self.d))
+            left, bases = similar_eigenpairs(total - grams[kept], n, values, basis)
+            basis = basis[:, :n]
+            energy[:, :n] = np.sum((grams @ basis) * basis, axis=1)
+            energy[kept, :n] = np.sum((grams[kept] @ bases) * bases, axis=1)
+        else:
+            values, vectors, coordinates = self._eigenbasis(kept)
+            checkpoint()
+            n = min(size, len(values))
+            if n == 0:
+                return energy, shares
+            energy[:, :n] = self._per_client(coordinates[:n] ** 2).T
+            blocks = coordinates.reshape(len(values), self.n_clients, self.c).transpose(1, 0, 2)
+            left, bases = downdated_eigenpairs(values, blocks[kept], n)
+            inner = bases.transpose(0, 2, 1) @ blocks[kept]
+            energy[kept, :n] = np.einsum("kic,kic->ki", inner, inner)
+            parts, basis = vectors.T @ parts, np.eye(len(values), n)
+        shares[:, :n] = (basis.T @ parts) ** 2
+        shares[kept, :n] = (bases.transpose(0, 2, 1) @ parts[kept]) ** 2
+        # A direction without the (others') support is no evidence of what they share.
         floor = RANK_TOLERANCE * max(values[0], 0.0)
-        # Directions without the (other) kept clients' support are no evidence of what they share.
-        energy[:, :n] = np.where(values > floor, np.sum((grams @ basis) * basis, axis=1), 0.0)
-        own = grams[kept]
-        left, bases = top_eigenpairs(total - own, n)
-        energy[kept, :n] = np.where(left > floor, np.sum((own @ bases) * bases, axis=1), 0.0)
-        return energy
+        without = np.tile(values[:n] <= floor, (self.n_clients, 1))
+        without[kept] = left <= floor
+        energy[:, :n][without] = 0.0
+        shares[:, :n][without] = 0.0
+        return energy, shares
 
-    def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of the kept clients' total, and all blocks in its eigenvectors."""
+    def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Eigenvalues and eigenvectors of the kept clients' total, and all blocks in these."""
         columns = np.repeat(kept, self.c)
         stacked = self._wide[:, columns]
         if stacked.shape[1] < self.d:
@@ -212,7 +280,7 @@ class Scatter:
             left = stacked @ (right[:, ::-1][:, :rank] / np.sqrt(values))
         else:
             left = left[:, ::-1][:, :rank]
-        return values, left.T @ self._wide
+        return values, left, left.T @ self._wide
 
 
 Moments: TypeAlias = "np.ndarray | Scatter"

@@ -157,8 +157,7 @@ class Core:
     @cached_property
     def scatter(self) -> Scatter:
         """Second moments of the blocks."""
-        own = None if self.expand is None else (lambda: self.from_thin(self.thin))
-        return Scatter(self.thin, blocks=own, noise_shape=self.noise_shape)
+        return Scatter(self.thin, expand=self.expand, noise_shape=self.noise_shape)
 
     @property
     def grams(self) -> np.ndarray:

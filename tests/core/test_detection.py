@@ -315,6 +315,25 @@ def test_influence_is_equal_for_independent_clients_with_a_common_part():
         assert weights.min() > 0.8
 
 
+@pytest.mark.parametrize(
+    ("n_clients", "d_in", "rank", "seed"), [(30, 16, 1, 17), (30, 16, 1, 33), (50, 8, 2, 51)]
+)
+def test_rounding_makes_nobody_suspect(n_clients, d_in, rank, seed):
+    spec = ProblemSpec(
+        n_clients=n_clients,
+        d_out=8,
+        d_in=d_in,
+        rank=rank,
+        noise=0.0,
+        contaminated_fraction=0.0,
+        unevenness=0.5,
+        seed=seed,
+    )
+    verdict = detect_updates(sample_problem(spec).updates, rank)
+    assert verdict.degrees == ("kept",) * n_clients
+    np.testing.assert_array_equal(verdict.influence, 1.0)
+
+
 def test_detector_does_not_depend_on_order_scale_or_coordinates():
     rng = np.random.default_rng(0)
     updates = sample_problem(ProblemSpec(n_clients=11, d_out=8, d_in=6, rank=2)).updates

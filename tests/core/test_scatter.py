@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from clair import LoraFactors, fit
-from clair.eigen import downdated_eigenpairs, krylov_eigenpairs, leading_eigenpairs, tall_qr
+from clair.eigen import (
+    downdated_eigenpairs,
+    krylov_eigenpairs,
+    leading_eigenpairs,
+    tall_qr,
+)
 from clair.linalg import block_grams, hstack_blocks
 from clair.scatter import Scatter, normalised
 from clair.solvers import decompose
@@ -30,6 +35,45 @@ def test_left_out_energies_by_refitting_each_client_away(K, d, c, size):
         basis = np.linalg.svd(hstack_blocks(thin[others]), full_matrices=False)[0][:, :size]
         expected = np.sum((basis.T @ thin[k]) ** 2, axis=1)
         np.testing.assert_allclose(energy[k], expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_left_out_subspaces_by_iteration_where_the_spectrum_falls_off(size):
+    thin = blocks(12, 40, 40, noise=0.05)
+    thin[0] += np.outer(np.ones(40), np.ones(40))  # a strong direction of one client alone
+    kept = np.arange(12) < 9
+    scatter = Scatter(thin)
+    parts = scatter.leading(size)
+    energy, shares = scatter.left_out_shares(kept, size, parts)
+    for k in range(12):
+        others = kept.copy()
+        others[k] = False
+        basis = np.linalg.svd(hstack_blocks(thin[others]), full_matrices=False)[0][:, :size]
+        np.testing.assert_allclose(energy[k], np.sum((basis.T @ thin[k]) ** 2, axis=1), rtol=1e-8)
+        np.testing.assert_allclose(shares[k], (basis.T @ parts[k]) ** 2, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("rho", [2, 30])
+def test_products_between_factors_are_those_between_blocks(rho):
+    rng = np.random.default_rng(2)
+    thin, basis = rng.standard_normal((5, 30, rho)), np.linalg.qr(rng.standard_normal((30, 3)))[0]
+    expand = np.linalg.qr(rng.standard_normal((5, 40, rho)))[0]
+    clients = np.array([0, 2, 3])
+    whole = (thin @ expand.transpose(0, 2, 1))[clients]
+    rest = (whole - basis @ (basis.T @ whole)).reshape(3, -1)
+    found = Scatter(thin, 2.0, expand=expand).products_outside(basis, clients)
+    np.testing.assert_allclose(found, 2 * rest @ rest.T, atol=1e-9)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+def test_principal_directions_from_few_columns_are_those_of_the_total(noise):
+    scatter, kept = Scatter(blocks(6, 40, 3, noise=noise)), np.arange(6) < 5
+    for size in (2, 4):
+        basis = scatter.principal(kept, size)
+        np.testing.assert_allclose(basis.T @ basis, np.eye(size), atol=1e-9)
+        total = scatter.weighted(kept.astype(float))
+        inside = np.trace(basis.T @ total @ basis)
+        np.testing.assert_allclose(inside, np.linalg.eigvalsh(total)[-size:].sum(), rtol=1e-9)
 
 
 def test_directions_that_only_the_client_itself_has_count_for_nothing():
