@@ -27,7 +27,8 @@ from clair._threads import single_blas_thread
 from clair.adapters import AuditOptions, audit, read_folder
 from clair.adapters.compress import compress
 from clair.adapters.simulate import SimulatedSet, write_simulated
-from clair.core_fit import detect_cores, fit_cores
+from clair.core_fit import fit_cores
+from clair.detection import detect_cores
 
 
 def peak() -> str:
@@ -70,7 +71,7 @@ def module(rank: int | str) -> None:
             compress(list(zip(factors.B, factors.A, strict=True)), (4096, 4096)).core("output")
         ]
         timed("  compress to Gram roots", start, cpu)
-        pilot = detect_cores(cores, rank, options)
+        pilot = detect_cores(cores, rank)
         timed("  + detect", start, cpu)
         fit_cores(cores, rank, options, pilot=pilot)
         timed("  + split", start, cpu)

@@ -29,8 +29,7 @@ from adapters_scale import lora
 
 import clair
 from clair._threads import single_blas_thread
-from clair.adapters import AuditOptions
-from clair.core_fit import detect_cores
+from clair.detection import detect_cores
 from clair.linalg import block_norms, hstack_blocks, split_blocks
 from clair.solvers import decompose
 from clair.updates import Updates, to_cores
@@ -103,25 +102,24 @@ def against_textbook() -> None:
 
 def detection_share(updates: Updates, rank: int | str, rounds: int) -> float:
     """Share of the verdict in the time of a whole fit, median over rounds."""
-    options = AuditOptions().fit_options("output")
     shares = []
     for _ in range(rounds):
         with single_blas_thread():
             cores = list(to_cores(updates, "output").values())
-            detecting, _ = timed(detect_cores, cores, rank, options)
+            detecting, _ = timed(detect_cores, cores, rank)
         whole, _ = timed(clair.fit, updates, rank)
         shares.append(detecting / whole)
     return statistics.median(shares)
 
 
 def shares() -> None:
-    print("\n| clients | update | rank | detection / fit |")
-    print("|---|---|---|---|")
+    print("\n| clients | update | noise | detection / fit, rank given | rank automatic |")
+    print("|---|---|---|---|---|")
     for n_clients, size, rank in TREE_SIZES:
-        updates = sample(n_clients, size, rank)
-        for given in (rank, "auto"):
-            share = detection_share(updates, given, ROUNDS)
-            print(f"| {n_clients} | {size} x {size} | {given} | {share:.2f} |")
+        for noise in (0.03, 0.15):
+            updates = sample(n_clients, size, rank, noise)
+            given, auto = (detection_share(updates, r, ROUNDS) for r in (rank, "auto"))
+            print(f"| {n_clients} | {size} x {size} | {noise} | {given:.2f} | {auto:.2f} |")
 
 
 def language_model() -> None:
@@ -129,7 +127,9 @@ def language_model() -> None:
     factors = lora(50, 8, 4096, 4096, 8)
     square = np.random.default_rng(0).standard_normal((400, 400))
     square = square @ square.T
-    print("\n50 clients, 4096 x 4096 of rank 8, in eigendecompositions of 400 x 400:")
+    print("\n50 clients, 4096 x 4096 of rank 8, in eigendecompositions of 400 x 400:\n")
+    print("| rank | fit | detection / fit |")
+    print("|---|---|---|")
     for rank in (3, "auto"):
         fits, units = [], []
         for _ in range(5):
@@ -137,8 +137,7 @@ def language_model() -> None:
             with single_blas_thread():
                 units += [timed(np.linalg.eigh, square)[0] for _ in range(3)]
         ratio = statistics.median(fits) / statistics.median(units)
-        share = detection_share(factors, rank, 3)
-        print(f"rank {rank}: {ratio:.1f}, of which detection {share:.2f}")
+        print(f"| {rank} | {ratio:.1f} | {detection_share(factors, rank, 3):.2f} |")
 
 
 # Runs in a process of its own with a checkout as argument; reads "file rank" and times one fit.
@@ -198,10 +197,12 @@ def against_tree(tree: Path) -> None:
             (name, {"updates": updates}, rank),
             (name, {"updates": updates}, "auto"),
             (f"{name}, noise .15", {"updates": loud}, rank),
+            (f"{name}, noise .15", {"updates": loud}, "auto"),
         ]
-    cases.append(("50 clients, 4096 x 4096, LoRA", {"B": factors.B, "A": factors.A}, 3))
+    for given in (3, "auto"):
+        cases.append(("50 clients, 4096 x 4096, LoRA", {"B": factors.B, "A": factors.A}, given))
     here, other = Checkout(Path(__file__).resolve().parents[1]), Checkout(tree)
-    print("| problem | rank | other | here | here / other |")
+    print("| problem | rank | other tree | this tree | this / other |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for index, (name, arrays, given) in enumerate(cases):
@@ -225,6 +226,7 @@ def main() -> None:
         "--against", type=Path, metavar="TREE", help="another checkout to compare with"
     )
     args = parser.parse_args()
+    print(f"    python benchmarks/fit_speed.py {' '.join(sys.argv[1:])}".rstrip() + "\n")
     if args.against is not None:
         against_tree(args.against.resolve())
         return
