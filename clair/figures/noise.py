@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
 from clair.narrative import amount, times
 from clair.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
@@ -145,9 +146,9 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
         )
     figure.add_scatter(
         x=[curves.values[0], curves.values[-1]],
-        y=[1.15, 1.15],
+        y=[GAP[1], GAP[1]],
         mode="lines",
-        name="1.15, the least the detector asks for",
+        name=f"{GAP[1]:g}, the least the detector asks of this score",
         line={"color": paper.ink, "width": 1.2, "dash": "dot"},
         hoverinfo="skip",
     )
@@ -167,8 +168,9 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
     else:
         title = "Poisoned and honest scores overlap everywhere here"
     caption = (
-        "Each dot is the most easily confused client of one drawn problem. The set can only be "
-        "exact where the crosses stay above the circles, and is flagged only above the line."
+        "Each dot is the most easily confused client of one drawn problem, by all that it sends. "
+        "By this score clients are flagged only above the line; by their strongest directions "
+        "alone, which hold less noise, they can be flagged below it."
     )
     return Chart(figure, title, caption, f"{title}.")
 
@@ -203,7 +205,7 @@ def set_probability_chart(
     if away == 0:
         title = "Measured and predicted probability of the exact set agree everywhere"
     caption = (
-        "The prediction uses formulas only: mean and spread of the scores, put through the "
+        "The prediction uses formulas only: mean and spread of both scores, put through the "
         f"detector's rule. With {trials} problems a point, one problem is {1 / trials:.0%}."
     )
     return Chart(figure, title, caption, f"{title}.")
