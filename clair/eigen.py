@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from clair.cancellation import checkpoint
 from clair.linalg import orthonormal
 
 # Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
@@ -81,6 +82,7 @@ def top_eigenpairs(gram: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
     if d >= _MEDIUM and 4 * size <= d:
         values, vectors = np.empty((*gram.shape[:-2], size)), np.empty((*gram.shape[:-1], size))
         for index in np.ndindex(gram.shape[:-2]):
+            checkpoint()
             lam, basis, found, _, info = lapack.dsyevr(
                 gram[index], range="I", il=d - size + 1, iu=d
             )
@@ -132,6 +134,7 @@ def krylov_eigenpairs(
     if coarse:
         rounds = 1 if start is not None and start.shape[1] >= size else 2
     for _ in range(rounds):
+        checkpoint()
         first = np.linalg.qr(basis)[0]
         second = apply(first)
         space = np.linalg.qr(np.hstack([first, second, apply(orthonormal(second))]))[0]
@@ -218,6 +221,7 @@ def _eliminate(
     residuals = np.full(K, np.inf)
     basis = np.zeros((K, n - head, 0))
     for _ in range(_ROUNDS):
+        checkpoint()
         if head + basis.shape[2] + size > n // 2:
             break
         # (D - rest rest') tail = rest (top' x), D = diag(values of the tail) - mu, by Woodbury.

@@ -17,6 +17,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.stats import norm
 
+from clair.attack_plan import AttackPlan
+from clair.attacks import PLANS
 from clair.concentration import SCORE_FLOOR
 from clair.detection import NOISE_LIMIT
 from clair.evidence import (
@@ -25,7 +27,7 @@ from clair.evidence import (
     GAP,
     MIN_CLIENTS,
     NOISE_SLACK,
-    SPREAD,
+    SPREAD_FEW,
     stricter,
 )
 from clair.synthetic import ProblemSpec
@@ -38,7 +40,7 @@ from clair.theory.predictions import (
 )
 
 #: Attacks that put off the subspace nothing that could be told from noise.
-DENSE = ("random", "sign_flip", "scaled")
+DENSE = ("random", "sign_flip", "scaled", "copies", "echo")
 #: Attacks that add a product of two random matrices.
 PRODUCTS = ("low_rank", "identical", "replace")
 _SCORE_DRAWS = 256
@@ -121,10 +123,12 @@ def score_model(spec: ProblemSpec) -> ScoreModel:
         noise + honest_off + leak * honest_in,
         float(np.sqrt(own + 4 * sigma**2 * (honest_off + leak * honest_in))),
         noise + outside + leak * inside,
-        float(np.sqrt(own + 4 * sigma**2 * (outside + leak * inside) + spread**2)),
+        float(np.sqrt(own + 4 * sigma**2 * max(outside + leak * inside, 0.0) + spread**2)),
     )
-    # A dense attack is noise by another name.
-    foreign = 0.0 if spec.attack in DENSE else max(outside - honest_off, 0.0)
+    # A dense attack is noise by another name; without noise of its own, all of it has structure.
+    tactics = PLANS[spec.attack].tactics if spec.attack in PLANS else ()
+    silent = noise if tactics and not any(tactic.noise for tactic in tactics) else 0.0
+    foreign = 0.0 if spec.attack in DENSE else max(outside + silent - honest_off, 0.0)
     usual, unusual = (noise + honest_off) / free, (noise + outside - foreign) / free
     strongest = Scores(
         *_strongest(spec, usual, honest_in, 0.0, leak),
@@ -182,6 +186,8 @@ def _stacked(spec: ProblemSpec, foreign: float) -> tuple[np.ndarray, np.ndarray]
     """
     rank, rows = spec.rank, 1 if spec.attack == "alie" else spec.rank
     drawn = gaussian_grams(spec.d_in, rank + rows)
+    if spec.attack == "tilt":  # the client's own rows, seen along turned directions
+        drawn = np.tile(gaussian_grams(spec.d_in, rank), (1, 2, 2))
     if spec.attack in PRODUCTS:  # of two Gaussian matrices, with more uneven singular values
         turn = np.linalg.cholesky(gaussian_grams(spec.d_out, rows)).transpose(0, 2, 1)
         drawn = drawn.copy()
@@ -209,11 +215,34 @@ def _attack_energy(
         shift = s2 * z2 * spec.rank * spec.heterogeneity**2 * (1 - 1 / good)
         own = honest_off * (1 / good + s2 * z2)
         return own + shift * (1 - share), spec.rank + share * shift, 0.0
+    if spec.attack in PLANS:
+        return _plan_energy(PLANS[spec.attack], spec, honest_in, honest_off)
     spread = added * np.sqrt(2.0) / spec.d_out
     if spec.attack == "random":
         spread = added * np.sqrt(2 * spec.rank / spec.d_in) / spec.d_out
     kept_off, kept_in = (0.0, 0.0) if spec.attack == "replace" else (honest_off, honest_in)
     return kept_off + added * (1 - share), kept_in + added * share, float(spread)
+
+
+def _plan_energy(
+    plan: AttackPlan, spec: ProblemSpec, honest_in: float, honest_off: float
+) -> tuple[float, float, float]:
+    """The same for the group of a plan that stands out least: it decides whether all are found."""
+    noise, s2 = (spec.d_out - spec.rank) * spec.d_in * spec.noise**2, spec.attack_scale**2
+    # The victim is the honest client with most outside.
+    good, free = spec.n_clients - spec.n_contaminated, max(spec.d_out - spec.rank, 1) * spec.d_in
+    most = 1 + float(np.sqrt(2 / free) * norm.ppf(good / (good + 1)))
+    energies = []
+    for tactic in plan.tactics:
+        own, turned = tactic.own**2, min(s2 * tactic.tilt**2, 1.0)
+        foreign, step = s2 * tactic.size**2 * honest_in, s2 * (tactic.ladder**2 - 1) * noise
+        victim = s2 * (tactic.copy + tactic.echo) ** 2 * (most * noise + honest_off)
+        outside = own * (honest_off + turned * honest_in) + (1 - tactic.inside) * foreign
+        # What it sends in place of noise counts against the noise every client is taken to have.
+        outside += step + victim + (tactic.noise**2 - 1) * noise
+        inside = (own * (1 - turned) + s2 * tactic.copy**2) * honest_in + tactic.inside * foreign
+        energies.append((outside, inside, 0.0))
+    return min(energies)
 
 
 @lru_cache(maxsize=128)
@@ -293,18 +322,19 @@ def above_gap(
     """
     order = np.argsort(scores, axis=1)
     ordered = np.take_along_axis(scores, order, axis=1)
-    logs, (draws, n) = np.log(ordered), ordered.shape
-    half, rows, counts = n // 2 + 1, np.arange(draws), np.arange(1, n + 1)
-    spread = np.cumsum(logs**2, axis=1) / counts - (np.cumsum(logs, axis=1) / counts) ** 2
-    width = SPREAD * np.sqrt(np.maximum(spread, 0.0))
+    draws, n = ordered.shape
+    half, rows = n // 2 + 1, np.arange(draws)
+    steps = np.diff(np.log(ordered), axis=1)[:, half - 1 :]
     top, going = np.full(draws, n), np.full(draws, half < n)
     while going.any():
-        wide = np.diff(logs, axis=1)[:, half - 1 :]
-        wide = np.where(np.arange(half, n) < top[:, None], wide, -np.inf)
+        wide = np.where(np.arange(half, n) < top[:, None], steps, -np.inf)
         cut = half + wide.argmax(axis=1)
-        below = (ordered[rows, (cut - 1) // 2] + ordered[rows, cut // 2]) / 2
         widest = wide.max(axis=1)
-        going &= (widest >= np.log(gap[0])) & (widest >= width[rows, cut - 1])
+        below = (ordered[rows, (cut - 1) // 2] + ordered[rows, cut // 2]) / 2
+        upper = (np.arange(n) >= cut[:, None] // 2) & (np.arange(n) < cut[:, None])
+        squares = np.where(upper, np.log(ordered / below[:, None]) ** 2, 0.0)
+        spread = np.sqrt(squares.sum(axis=1) / upper.sum(axis=1))
+        going &= (widest >= np.log(gap[0])) & (widest >= (1 + SPREAD_FEW / n) * spread)
         going &= ordered[rows, cut] >= gap[1] * below
         top, gap = np.where(going, cut, top), repeat
         going &= top > half
