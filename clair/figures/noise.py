@@ -117,10 +117,17 @@ def _stability_title(curves: Stability) -> str:
     return words
 
 
+def _set_axis(figure: go.Figure, name: str) -> None:
+    """Axis of the setting that is varied; strengths differ by factors."""
+    figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
+    if name == "attack_scale":
+        ticks = (0.1, 0.3, 1, 3, 10)
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
+
+
 def separation_chart(curves: Separation, name: str, theme: ThemeName, height: int = 360) -> Chart:
     """Weakest contaminated and strongest benign score, every trial a dot."""
-    paper, axis_title = PAPERS[theme], AXIS_TITLES[name][0]
-    figure = new_figure(theme, height)
+    paper, figure = PAPERS[theme], new_figure(theme, height)
     top = 6.0
     line = {"color": role_style("contaminated", theme).color, "width": 1.5, "dash": "dash"}
     figure.add_scatter(
@@ -152,7 +159,7 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
         line={"color": paper.ink, "width": 1.2, "dash": "dot"},
         hoverinfo="skip",
     )
-    figure.update_xaxes(title_text=axis_title, showgrid=False)
+    _set_axis(figure, name)
     figure.update_yaxes(
         title_text="score / median honest score",
         type="log",
@@ -198,7 +205,7 @@ def set_probability_chart(
         marker=marker(found, theme, 10),
         hovertemplate="%{y:.0%} of the problems<extra></extra>",
     )
-    figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
+    _set_axis(figure, name)
     figure.update_yaxes(title_text="exact set", tickformat=".0%", range=[-0.06, 1.09])
     away = float(np.abs(share - curves.predicted).max())
     title = f"Measured and predicted probability differ by at most {away:.0%} of the problems"
