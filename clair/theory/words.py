@@ -191,8 +191,8 @@ def set_sentence(curves: Separation, name: str) -> str:
     missed = ~curves.exact & (curves.separation >= GAP[1])[:, None]
     suspected = bool(missed.any() and curves.harmless[missed].mean() > 0.9)
     doubt = (
-        "; where it does not flag them they look like honest clients with few data, and as "
-        "suspects teach nobody"
+        "; where they are loud enough and yet not flagged they look like honest clients with few "
+        "data, and as suspects teach nobody"
         if suspected
         else ""
     )
