@@ -210,8 +210,8 @@ STATEMENTS: tuple[Statement, ...] = (
         "suspects",
         "sets",
         "Who is not flagged because it looks like few data, or like a copy of an honest client, "
-        "still gains nothing: those who look like noise do not count, and those who repeat one "
-        "another share one vote.",
+        "counts for little in the means: those who look like noise not at all, and those who "
+        "repeat one another share about one vote. Pooling does not weigh by these votes.",
         "",
         "ours",
         "Aitken 1935 (generalised least squares); see the section on the gain",
