@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import plotly.graph_objects as go
 
+from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
 from clair.narrative import amount, times
 from clair.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
@@ -116,10 +117,17 @@ def _stability_title(curves: Stability) -> str:
     return words
 
 
+def _set_axis(figure: go.Figure, name: str) -> None:
+    """Axis of the setting that is varied; strengths differ by factors."""
+    figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
+    if name == "attack_scale":
+        ticks = (0.1, 0.3, 1, 3, 10)
+        figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{t:g}" for t in ticks])
+
+
 def separation_chart(curves: Separation, name: str, theme: ThemeName, height: int = 360) -> Chart:
     """Weakest contaminated and strongest benign score, every trial a dot."""
-    paper, axis_title = PAPERS[theme], AXIS_TITLES[name][0]
-    figure = new_figure(theme, height)
+    paper, figure = PAPERS[theme], new_figure(theme, height)
     top = 6.0
     line = {"color": role_style("contaminated", theme).color, "width": 1.5, "dash": "dash"}
     figure.add_scatter(
@@ -145,13 +153,13 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
         )
     figure.add_scatter(
         x=[curves.values[0], curves.values[-1]],
-        y=[1.15, 1.15],
+        y=[GAP[1], GAP[1]],
         mode="lines",
-        name="1.15, the least the detector asks for",
+        name=f"{GAP[1]:g}, the least the detector asks of this score",
         line={"color": paper.ink, "width": 1.2, "dash": "dot"},
         hoverinfo="skip",
     )
-    figure.update_xaxes(title_text=axis_title, showgrid=False)
+    _set_axis(figure, name)
     figure.update_yaxes(
         title_text="score / median honest score",
         type="log",
@@ -167,8 +175,9 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
     else:
         title = "Poisoned and honest scores overlap everywhere here"
     caption = (
-        "Each dot is the most easily confused client of one drawn problem. The set can only be "
-        "exact where the crosses stay above the circles, and is flagged only above the line."
+        "Each dot is the most easily confused client of one drawn problem, by all that it sends. "
+        "By this score clients are flagged only above the line; by their strongest directions "
+        "alone, which hold less noise, they can be flagged below it."
     )
     return Chart(figure, title, caption, f"{title}.")
 
@@ -196,14 +205,14 @@ def set_probability_chart(
         marker=marker(found, theme, 10),
         hovertemplate="%{y:.0%} of the problems<extra></extra>",
     )
-    figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
+    _set_axis(figure, name)
     figure.update_yaxes(title_text="exact set", tickformat=".0%", range=[-0.06, 1.09])
     away = float(np.abs(share - curves.predicted).max())
     title = f"Measured and predicted probability differ by at most {away:.0%} of the problems"
     if away == 0:
         title = "Measured and predicted probability of the exact set agree everywhere"
     caption = (
-        "The prediction uses formulas only: mean and spread of the scores, put through the "
+        "The prediction uses formulas only: mean and spread of both scores, put through the "
         f"detector's rule. With {trials} problems a point, one problem is {1 / trials:.0%}."
     )
     return Chart(figure, title, caption, f"{title}.")

@@ -43,7 +43,7 @@ MIN_HONEST = 3
 #: Seeds stay below this, so that a trial's seed can be typed on any page.
 SEEDS = 1_000_000
 #: Raised whenever the same description would give other numbers.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)

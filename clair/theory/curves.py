@@ -22,11 +22,10 @@ from clair.synthetic import Problem, ProblemSpec, sample_problem
 from clair.theory.lam_path import compress
 from clair.theory.predictions import (
     PredictedErrors,
-    exact_set_probability,
     predicted_errors,
     predicted_subspace_error,
-    score_model,
 )
+from clair.theory.sets import exact_set_probability, score_model
 from clair.theory.window import choose_lam, collapse_lam, lam_window
 
 #: Ways to a subspace that `stability` compares; "truth" is PCA on the truly benign clients.
@@ -52,6 +51,20 @@ class Found:
     def scores(self) -> DetectionScores:
         """Agreement with the truth."""
         return detection_scores(~self.verdict.benign, self.problem.contaminated)
+
+    @property
+    def learns_right(self) -> bool:
+        """Whether exactly the honest clients count in what the others get.
+
+        Suspects do not, though they are not flagged.
+        """
+        return bool(np.array_equal(self.verdict.influence > 0, ~self.problem.contaminated))
+
+    @property
+    def basis(self) -> np.ndarray:
+        """Subspace that `clair.fit` polishes, ndarray of shape (d_out, rank)."""
+        weights = self.verdict.influence[:, None, None]
+        return principal_subspace(weights * self.grams, self.problem.spec.rank)
 
 
 @lru_cache(maxsize=16)  # remedies look at the same problems one after the other
@@ -80,7 +93,7 @@ class Stability:
     collapsed : ndarray of bool, shape (n,)
         Whether lambda was below `clair.theory.collapse_lam`: then L is zero.
     exact : ndarray of bool, shape (n,)
-        Whether the polish was done with the right set.
+        Whether the polish was done with exactly the honest clients.
     """
 
     noise: np.ndarray
@@ -97,11 +110,11 @@ def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
     fewer, collapsed, exact = (np.zeros(len(noise), dtype=bool) for _ in range(3))
     for i, sigma in enumerate(noise):
         found = find(replace(spec, noise=float(sigma)))
-        problem, grams, benign = found.problem, found.grams, found.verdict.benign
+        problem, grams, heard = found.problem, found.grams, found.verdict.influence > 0
         blocks = compress(problem.updates)
         with single_blas_thread():
-            kept = principal_subspace(grams[benign], spec.rank)
-            window = lam_window([problem.updates], [kept], ~benign)
+            kept = found.basis
+            window = lam_window([problem.updates], [kept], ~heard)
             lam = choose_lam(window, spec.n_clients, spec.rank)
             split = decompose([blocks], lam, tol=1e-5, max_iter=200)
             low = block_grams(split.low_rank[0]).sum(axis=0)
@@ -116,7 +129,7 @@ def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
         for route, basis in bases.items():
             error[route][i] = 1.0 if basis is None else subspace_error(basis, problem.subspace)
         collapsed[i] = lam < collapse_lam([blocks])
-        exact[i] = found.scores.exact
+        exact[i] = found.learns_right
     predicted = [predicted_subspace_error(replace(spec, noise=float(s))) for s in noise]
     foretold = np.array(predicted)
     return Stability(np.asarray(noise, float), error, foretold, fewer, collapsed, exact)
@@ -132,6 +145,8 @@ class Separation:
     weakest, strongest : ndarray of shape (n, trials)
         Lowest score of a contaminated and highest of a benign client, over the median benign score.
     exact : ndarray of bool, shape (n, trials)
+    harmless : ndarray of bool, shape (n, trials)
+        Whether nobody learns from a contaminated client, flagged or not.
     predicted : ndarray of shape (n,)
         Probability of the exact set.
     separation : ndarray of shape (n,)
@@ -142,6 +157,7 @@ class Separation:
     weakest: np.ndarray
     strongest: np.ndarray
     exact: np.ndarray
+    harmless: np.ndarray
     predicted: np.ndarray
     separation: np.ndarray
 
@@ -151,7 +167,7 @@ def separation(
 ) -> Separation:
     """Scores and exact-set recovery as the field `name` takes `values`."""
     weakest, strongest = (np.full((len(values), trials), np.nan) for _ in range(2))
-    exact = np.zeros((len(values), trials), dtype=bool)
+    exact, harmless = (np.zeros((len(values), trials), dtype=bool) for _ in range(2))
     specs = [replace(spec, **{name: v}) for v in values]  # type: ignore[arg-type]
     for i, point in enumerate(specs):
         for t in range(trials):
@@ -164,9 +180,11 @@ def separation(
             if bad.any():
                 weakest[i, t] = max(scores[bad].min(), floor) / typical
             exact[i, t] = found.scores.exact
+            harmless[i, t] = not found.verdict.influence[bad].any()
     predicted = np.array([exact_set_probability(point) for point in specs])
     ratio = np.array([score_model(point).separation for point in specs])
-    return Separation(np.asarray(values, float), weakest, strongest, exact, predicted, ratio)
+    at = np.asarray(values, float)
+    return Separation(at, weakest, strongest, exact, harmless, predicted, ratio)
 
 
 #: Methods whose error `gain` measures.
@@ -184,7 +202,7 @@ class Gain:
         Root mean squared error over honest clients, by method (`GAIN_METHODS`).
     predicted : tuple of PredictedErrors
     exact : ndarray of bool, shape (n, trials)
-        Whether the right set was kept; the predictions assume it.
+        Whether exactly the honest clients counted; the predictions assume it.
     """
 
     values: np.ndarray
@@ -195,13 +213,13 @@ class Gain:
 
 def honest_errors(found: Found) -> dict[str, float]:
     """Root mean squared error of the honest clients by method, for one problem."""
-    problem, rank = found.problem, found.problem.spec.rank
+    problem = found.problem
     benign, truth = found.verdict.benign, ~problem.contaminated
-    basis = principal_subspace(found.grams[benign], rank)
+    basis, counted = found.basis, found.verdict.influence
     estimates = {
         "local": problem.updates,
-        "clair": refine([problem.updates], [basis], benign)[0],
-        "clair_eb": refine([problem.updates], [basis], benign, pooling="eb")[0],
+        "clair": refine([problem.updates], [basis], benign, influence=counted)[0],
+        "clair_eb": refine([problem.updates], [basis], benign, pooling="eb", influence=counted)[0],
         "clair_oracle": refine([problem.updates], [problem.subspace], truth)[0],
     }
     away = {key: (value - problem.true_updates)[truth] for key, value in estimates.items()}
@@ -220,7 +238,7 @@ def gain(spec: ProblemSpec, name: str, values: Sequence[float], trials: int = 4)
                 errors = honest_errors(found)
             for method, value in errors.items():
                 measured[method][i, t] = value
-            exact[i, t] = found.scores.exact
+            exact[i, t] = found.learns_right
     predicted = tuple(predicted_errors(point) for point in specs)
     return Gain(np.asarray(values, float), measured, predicted, exact)
 
@@ -288,6 +306,5 @@ def _with_remedy(spec: ProblemSpec, key: str) -> DetectionScores:
     found = find(spec, max(1, spec.rank - 1) if key == "rank" else None)
     if key != "screen":
         return found.scores
-    basis = principal_subspace(found.grams[found.verdict.benign], spec.rank)
-    kept = coefficient_screen([basis.T @ found.problem.updates], found.verdict.benign)
+    kept = coefficient_screen([found.basis.T @ found.problem.updates], found.verdict.benign)
     return detection_scores(~kept, found.problem.contaminated)

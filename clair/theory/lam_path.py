@@ -165,7 +165,8 @@ class Proof:
     certificate : Certificate
         For the claimed set.
     claimed : ndarray of bool, shape (n_clients,)
-        The clients that the detector flags, which a server knows without the truth.
+        The clients that the detector flags or takes for nothing but noisy, which a server knows
+        without the truth.
     directions : int
         Rank of L.
     """
@@ -186,7 +187,8 @@ def certificate_at(problem: Problem, lam: float) -> Proof:
     """Solve at one lambda and check the proof for the clients that the detector flags."""
     point, split = solve_at(problem, lam, tol=_PROOF_TOL)
     with single_blas_thread():
-        claimed = ~detect_updates(problem.updates, problem.spec.rank).benign
+        verdict = detect_updates(problem.updates, problem.spec.rank)
+        claimed = ~verdict.benign | verdict.noisy
         proof = certify(split, claimed)
         spectrum = np.linalg.eigvalsh(block_grams(split.low_rank[0]).sum(axis=0))
     assert proof is not None  # the convex solver always has a dual variable

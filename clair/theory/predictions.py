@@ -1,9 +1,9 @@
 """What the matrix model should do under noise, predicted without drawing a single problem.
 
-Subspace error, the set found by the leave-one-out detector, and the error of the refined clients,
-as functions of a `ProblemSpec` alone. First-order formulas and limits for large random matrices,
-with their few expectations over Gaussian matrices taken numerically from fixed draws; the tests
-compare every one of them with simulation. Ours, unless a reference is given.
+Subspace error and error of the refined clients as functions of a `ProblemSpec` alone; who is found
+is in `clair.theory.sets`. First-order formulas and limits for large random matrices, with their few
+expectations over Gaussian matrices taken numerically from fixed draws; the tests compare every one
+of them with simulation. Ours, unless a reference is given.
 """
 
 from __future__ import annotations
@@ -13,16 +13,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
-from clair.attack_plan import AttackPlan
-from clair.attacks import PLANS
-from clair.concentration import SCORE_FLOOR
-from clair.evidence import GAP
 from clair.synthetic import ProblemSpec
 
-_DRAWS = 64
-_SCORE_DRAWS = 256
+#: Fixed draws that expectations are taken over.
+DRAWS = 64
 
 
 @lru_cache(maxsize=4096)
@@ -35,9 +30,9 @@ def signal_strengths(
     each row descending.
     """
     rng = np.random.default_rng(0)
-    common = rng.standard_normal((_DRAWS, 1, rank, d_in))
-    own = rng.standard_normal((_DRAWS, n_clients, rank, d_in))
-    sizes = np.exp(unevenness * rng.standard_normal((_DRAWS, n_clients, 1, 1)))
+    common = rng.standard_normal((DRAWS, 1, rank, d_in))
+    own = rng.standard_normal((DRAWS, n_clients, rank, d_in))
+    sizes = np.exp(unevenness * rng.standard_normal((DRAWS, n_clients, 1, 1)))
     blocks = sizes * (common + heterogeneity * own) / np.sqrt(d_in)
     grams = np.einsum("tkij,tklj->til", blocks, blocks)
     return np.sqrt(np.maximum(np.linalg.eigvalsh(grams)[:, ::-1], 0.0))
@@ -67,7 +62,7 @@ def breakdown_noise(spec: ProblemSpec, n_kept: int | None = None) -> float:
     return float(values[:, -1].mean() / (spec.d_out * n * spec.d_in) ** 0.25)
 
 
-def _squared_sines(spec: ProblemSpec, n: int) -> np.ndarray:
+def squared_sines(spec: ProblemSpec, n: int) -> np.ndarray:
     """Squared sine of each direction's angle to the truth, ndarray of shape (64, rank)."""
     values = signal_strengths(n, spec.rank, spec.d_in, spec.heterogeneity, spec.unevenness)
     sigma, width = effective_noise(spec), n * spec.d_in
@@ -112,7 +107,7 @@ def predicted_subspace_error(spec: ProblemSpec, n_kept: int | None = None) -> fl
     that the errors of several directions add up like Gaussian columns is ours.
     """
     n = n_kept or spec.n_clients - spec.n_contaminated
-    squared = _squared_sines(spec, n)
+    squared = squared_sines(spec, n)
     free = spec.d_out - spec.rank
     if free == 0:
         return 0.0
@@ -124,159 +119,14 @@ def predicted_subspace_error(spec: ProblemSpec, n_kept: int | None = None) -> fl
 def _largest(scales: np.ndarray, free: int) -> np.ndarray:
     """Largest singular value of Gaussian columns of given scale, one a draw, (64,)."""
     rank = scales.shape[1]
-    grams = _gaussian_grams(free, rank) * scales[:, :, None] * scales[:, None, :]
+    grams = gaussian_grams(free, rank) * scales[:, :, None] * scales[:, None, :]
     return np.sqrt(np.maximum(np.linalg.eigvalsh(grams)[:, -1], 0.0))
 
 
 @lru_cache(maxsize=512)
-def _gaussian_grams(free: int, rank: int) -> np.ndarray:
-    draws = np.random.default_rng(1).standard_normal((_DRAWS, free, rank))
+def gaussian_grams(free: int, rank: int) -> np.ndarray:
+    draws = np.random.default_rng(1).standard_normal((DRAWS, free, rank))
     return np.einsum("tij,til->tjl", draws, draws)
-
-
-@dataclass(frozen=True)
-class ScoreModel:
-    """Squared leave-one-out residuals of the two kinds of client, as two normal distributions.
-
-    Attributes
-    ----------
-    benign, contaminated : float
-        Means, >= 0.
-    benign_sd, contaminated_sd : float
-        Standard deviations, >= 0.
-    """
-
-    benign: float
-    benign_sd: float
-    contaminated: float
-    contaminated_sd: float
-
-    @property
-    def separation(self) -> float:
-        """Typical contaminated over typical benign score; infinite without noise."""
-        return float(np.sqrt(self.contaminated / self.benign)) if self.benign else float("inf")
-
-
-def score_model(spec: ProblemSpec) -> ScoreModel:
-    """Predicted distribution of the detector's scores, before normalisation.
-
-    Benign: noise and honest deviation off the subspace, and what a slightly wrong subspace lets
-    out. Contaminated: the same plus the part of the attack off the subspace.
-    """
-    free, q, sigma = spec.d_out - spec.rank, spec.d_in, spec.noise
-    noise, honest_off = free * q * sigma**2, off_energy(spec)
-    honest_in = spec.rank * (1 + spec.heterogeneity**2)
-    leak = float(_squared_sines(spec, spec.n_clients // 2).mean())
-    outside, inside, spread = _attack_energy(spec, honest_in, honest_off)
-    benign = noise + honest_off + leak * honest_in
-    contaminated = noise + outside + leak * inside
-    own = 2 * noise * sigma**2
-    return ScoreModel(
-        benign,
-        float(np.sqrt(own + 4 * sigma**2 * (honest_off + leak * honest_in))),
-        contaminated,
-        float(np.sqrt(own + 4 * sigma**2 * max(outside + leak * inside, 0.0) + spread**2)),
-    )
-
-
-def _attack_energy(
-    spec: ProblemSpec, honest_in: float, honest_off: float
-) -> tuple[float, float, float]:
-    """Energy of a contaminated update off and inside the subspace, and the sd of the former."""
-    share, s2 = spec.rank / spec.d_out, spec.attack_scale**2
-    added = s2 * honest_in  # attacks are sized against the typical energy of a benign update
-    if spec.attack in ("sign_flip", "scaled"):
-        factor = s2 * (100.0 if spec.attack == "scaled" else 1.0)
-        return factor * honest_off, factor * honest_in, 0.0
-    if spec.attack == "alie":
-        bad = spec.n_contaminated
-        good = spec.n_clients - bad
-        supporters = spec.n_clients // 2 + 1 - bad
-        z2 = max(0.0, float(norm.ppf((good - supporters) / good))) ** 2
-        # The standard deviation of each entry is a matrix of its own, mostly off the subspace.
-        shift = s2 * z2 * spec.rank * spec.heterogeneity**2
-        own = honest_off * (1 / good + s2 * z2)
-        return own + shift * (1 - share), spec.rank + share * shift, 0.0
-    if spec.attack in PLANS:
-        return _plan_energy(PLANS[spec.attack], spec, honest_in, honest_off)
-    spread = added * np.sqrt(2.0) / spec.d_out
-    if spec.attack == "random":
-        spread = added * np.sqrt(2 * spec.rank / spec.d_in) / spec.d_out
-    kept_off, kept_in = (0.0, 0.0) if spec.attack == "replace" else (honest_off, honest_in)
-    return kept_off + added * (1 - share), kept_in + added * share, float(spread)
-
-
-def _plan_energy(
-    plan: AttackPlan, spec: ProblemSpec, honest_in: float, honest_off: float
-) -> tuple[float, float, float]:
-    """The same for the group of a plan that stands out least: it decides whether all are found."""
-    noise, s2 = (spec.d_out - spec.rank) * spec.d_in * spec.noise**2, spec.attack_scale**2
-    energies = []
-    for tactic in plan.tactics:
-        own, turned = tactic.own**2, min(s2 * tactic.tilt**2, 1.0)
-        foreign, step = s2 * tactic.size**2 * honest_in, s2 * (tactic.ladder**2 - 1) * noise
-        victim = s2 * (tactic.copy + tactic.echo) ** 2 * (noise + honest_off)
-        outside = own * (honest_off + turned * honest_in) + (1 - tactic.inside) * foreign
-        # What it sends in place of noise counts against the noise every client is taken to have.
-        outside += step + victim + (tactic.noise**2 - 1) * noise
-        inside = (own * (1 - turned) + s2 * tactic.copy**2) * honest_in + tactic.inside * foreign
-        energies.append((outside, inside, 0.0))
-    return min(energies)
-
-
-@lru_cache(maxsize=128)
-def _standard_normals(n_clients: int) -> np.ndarray:
-    return np.random.default_rng(2).standard_normal((_SCORE_DRAWS, n_clients))
-
-
-def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
-    """Predicted probability that the gap rule flags exactly the contaminated clients.
-
-    Scores are drawn from `score_model` and put through the rule of `clair.evidence.gap_rule`.
-
-    Parameters
-    ----------
-    spec : ProblemSpec
-    gap : tuple of float
-        As in `clair.evidence.gap_rule`.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
-    model, bad = score_model(spec), spec.n_contaminated
-    means = np.full(spec.n_clients, model.benign)
-    spreads = np.full(spec.n_clients, model.benign_sd)
-    means[:bad], spreads[:bad] = model.contaminated, model.contaminated_sd
-    squared = means + spreads * _standard_normals(spec.n_clients)
-    floor = (SCORE_FLOOR**2) * spec.rank * (1 + spec.heterogeneity**2)
-    order = np.argsort(squared, axis=1)
-    ordered = np.sqrt(np.maximum(np.take_along_axis(squared, order, axis=1), floor))
-    half = spec.n_clients // 2 + 1
-    ratios = ordered[:, half:] / ordered[:, half - 1 : -1]
-    best = half + ratios.argmax(axis=1)
-    rows = np.arange(len(best))
-    below = (ordered[rows, (best - 1) // 2] + ordered[rows, best // 2]) / 2
-    flags = (ratios.max(axis=1) >= gap[0]) & (ordered[rows, best] >= gap[1] * below)
-    if bad == 0:
-        return float(np.mean(~flags))
-    last = (order[:, -bad:] < bad).all(axis=1)
-    return float(np.mean(flags & last & (best == spec.n_clients - bad)))
-
-
-def critical_noise(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
-    """Noise at which a typical contaminated score is only `gap[1]` times a typical benign one.
-
-    Solves ``(d_out - r) d_in sigma^2 = A / (g^2 - 1) - h^2`` with A the attack's energy off the
-    subspace and h^2 the honest one; the subspace error is left out. 0 where the attack cannot be
-    seen even without noise, infinite never.
-    """
-    honest_in, honest_off = spec.rank * (1 + spec.heterogeneity**2), off_energy(spec)
-    outside, _, _ = _attack_energy(spec, honest_in, honest_off)
-    free = (spec.d_out - spec.rank) * spec.d_in
-    level = (outside - honest_off) / (gap[1] ** 2 - 1) - honest_off
-    return float(np.sqrt(max(level, 0.0) / free)) if free else 0.0
 
 
 @dataclass(frozen=True)
@@ -323,7 +173,7 @@ def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedE
     n = n_kept or spec.n_clients - spec.n_contaminated
     p, q, r, s2 = spec.d_out, spec.d_in, spec.rank, spec.noise**2
     h2, own = off_energy(spec), spec.heterogeneity**2
-    sines = float(_squared_sines(spec, n).mean(axis=0).sum())
+    sines = float(squared_sines(spec, n).mean(axis=0).sum())
     share = 1 - 1 / n
     oracle = r * q * s2 + (p - r) * q * s2 / n + h2 * share
     cost = sines * own * share
@@ -370,26 +220,6 @@ def break_even(spec: ProblemSpec, name: str, low: float, high: float) -> float |
     for _ in range(40):
         middle = (low + high) / 2
         if gain(middle) * first > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
-
-
-def set_noise(spec: ProblemSpec) -> float | None:
-    """Noise at which the exact set is found in half of the problems, by prediction.
-
-    Returns
-    -------
-    float or None
-        None where even the least noise is too much.
-    """
-    low, high = 1e-4, max(2 * critical_noise(spec), 0.01)
-    if exact_set_probability(replace(spec, noise=low)) < 0.5:
-        return None
-    for _ in range(14):
-        middle = (low + high) / 2
-        if exact_set_probability(replace(spec, noise=middle)) >= 0.5:
             low = middle
         else:
             high = middle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clair.certificate import KKT_TOLERANCE, STRICT
+from clair.evidence import GAP
 from clair.narrative import amount, clients_list, count, times
 from clair.theory.curves import Gain, Separation, Stability
 from clair.theory.lam_path import LamPath, LamPoint, Proof
@@ -172,7 +173,10 @@ def gain_sentence(curves: Gain, now: PredictedErrors, noise: float) -> str:
     elif now.clair_eb > 1.05 * now.clair:
         text += f"; pooling makes it worse ({amount(now.clair_eb)})"
     if not curves.exact.all():
-        text += ". Not every problem here finds the right set, which the prediction assumes"
+        text += (
+            ". In some problems here poisoned clients count too, or honest ones do not; the "
+            "prediction assumes neither"
+        )
     return text + "."
 
 
@@ -183,8 +187,17 @@ def set_sentence(curves: Separation, name: str) -> str:
     words = {"noise": "noise", "attack_scale": "attack strength"}[name]
     if good.all():
         return f"CLAIR finds exactly the poisoned clients at every {words} drawn."
+    # Where the typical score would be enough to flag, but noise may explain it.
+    missed = ~curves.exact & (curves.separation >= GAP[1])[:, None]
+    suspected = bool(missed.any() and curves.harmless[missed].mean() > 0.9)
+    doubt = (
+        "; where they are loud enough and yet not flagged they look like honest clients with few "
+        "data, and as suspects teach nobody"
+        if suspected
+        else ""
+    )
     if not good.any():
-        return f"At no {words} drawn does CLAIR find exactly the poisoned clients."
+        return f"At no {words} drawn does CLAIR flag exactly the poisoned clients{doubt}."
     edge = values[good].max() if name == "noise" else values[good].min()
     predicted = values[curves.predicted >= 0.5]
     text = f"CLAIR finds exactly the poisoned clients {'up to' if name == 'noise' else 'from'} "
@@ -192,4 +205,4 @@ def set_sentence(curves: Separation, name: str) -> str:
     if predicted.size:
         foretold = predicted.max() if name == "noise" else predicted.min()
         text += f"; formulas alone predict {foretold:g}"
-    return text + "."
+    return f"{text}{doubt}."

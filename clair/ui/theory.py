@@ -198,7 +198,7 @@ BLIND = Control(
     options=(
         ("sign_flip", "Sign flip"),
         ("scaled", "Scaled copies"),
-        ("colluding", "Colluders near one half"),
+        ("random", "Dense noise"),
         ("noise", "Noise above signal"),
     ),
 )
@@ -272,10 +272,10 @@ PRESETS: tuple[Preset, ...] = (
         {"section": "gain", "th_off_subspace": 1.0},
     ),
     Preset(
-        "second_group",
-        "Louder than the honest",
-        "colluders three times as loud; the remedy is to ask for fewer directions.",
-        {"section": "blind", "th_blind": "colluding"},
+        "dense",
+        "Poison like noise",
+        "attackers who look like honest clients with few data: suspect, nobody learns from them.",
+        {"section": "blind", "th_blind": "random"},
     ),
 )
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from clair.detection import NOISE_LIMIT
+from clair.evidence import DIRECTIONS_GAP, GAP
 from clair.figures.base import Chart
 from clair.figures.noise import (
     gain_chart,
@@ -22,12 +24,10 @@ from clair.theory.curves import Gain, Separation, Stability, gain, separation, s
 from clair.theory.predictions import (
     break_even,
     breakdown_noise,
-    critical_noise,
     predicted_errors,
-    score_model,
-    set_noise,
     subspace_slope,
 )
+from clair.theory.sets import critical_noise, score_model, set_noise
 from clair.theory.words import gain_sentence, set_sentence, stability_sentence
 from clair.ui.chart import kept
 from clair.ui.controls import show
@@ -39,7 +39,7 @@ from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, intro, spec_of, staged,
 NOISE_LEVELS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25, 0.4, 0.6)
 LEVELS: dict[str, tuple[float, ...]] = {
     "noise": (0.01, 0.03, 0.05, 0.07, 0.09, 0.1, 0.11, 0.12, 0.13, 0.15, 0.2),
-    "attack_scale": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.4, 2.0, 3.0),
+    "attack_scale": (0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 3.0, 5.0, 10.0),
 }
 GAIN_LEVELS: dict[str, tuple[float, ...]] = {
     "off_subspace": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0),
@@ -55,10 +55,13 @@ the sine of the largest angle between them: 0 is a perfect match, 1 a direction 
 repeats that, each time counting a client less the farther it lies from the last result.
 """
 SET_INTRO = """
-CLAIR scores each client by what the *other* kept clients' subspace cannot explain of its update,
-and draws the line at the widest gap. The set of poisoned clients is exactly right if the weakest
-poisoned client still scores clearly above the strongest honest one. Noise adds to everybody's
-score and so fills the gap; a stronger attack widens it.
+CLAIR scores each client twice by what the *others'* subspace cannot explain: of all that it sends,
+and of its strongest directions alone, which hold less noise. In either score it flags those above
+the widest gap, and looks again among those below until no gap is wide enough. The set of poisoned
+clients is exactly right if in one of the scores every poisoned client is clearly above every
+honest one. Noise fills the gap, a stronger attack widens it. Who is large outside, but as noise
+would be, is only **suspect**: that may be an honest client with few data, so its update is refined
+like the others', but nobody learns from it.
 """
 GAIN_INTRO = """
 A kept client keeps its own update inside the shared subspace and takes everybody's average outside
@@ -143,8 +146,8 @@ def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]
     if wrong.size:
         lines.append(
             f"**The set**, at σ = {wrong.min():g}: scores of poisoned and honest clients no longer "
-            f"have a gap ({_expected(spec)}). Polish then works on a "
-            "mixed set; with an attack hidden in noise that need not hurt the angle."
+            f"have a gap, or the attack looks like noise ({_expected(spec)}). Polish then works on "
+            "a mixed set; with an attack hidden in noise that need not hurt the angle."
         )
     lines.append(
         "**IRLS** never collapses, because it is told how many directions to keep; it is less "
@@ -159,7 +162,9 @@ def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]
 
 def _expected(spec: ProblemSpec) -> str:
     half = set_noise(spec)
-    return "expected at any noise" if half is None else f"expected from σ = {half:.3f}"
+    if half == 0:
+        return "expected at any noise"
+    return "not expected here" if np.isinf(half) else f"expected from σ = {half:.3f}"
 
 
 def sets(values: dict[str, Any], theme: ThemeName) -> None:
@@ -198,24 +203,46 @@ def sets(values: dict[str, Any], theme: ThemeName) -> None:
 
 
 def _condition(spec: ProblemSpec) -> None:
-    critical, half, model = critical_noise(spec), set_noise(spec), score_model(spec)
+    model, (gap, strict) = score_model(spec), (GAP[1], DIRECTIONS_GAP[1])
     with st.container(border=True):
         st.markdown(
-            "**The condition in words.** Off the subspace, an attack must carry at least 0.32 "
-            "times (1.15² − 1) the energy that noise and honest differences put there. "
-            + (
-                f"For a typical client that holds up to noise **σ\\* = {critical:.3f}**; the "
-                f"weakest of {spec.n_contaminated} fails earlier, so the set is exact in half of "
-                f"the problems at **σ = {half:.3f}** (predicted)"
-                if critical > 0 and half is not None
-                else "Here it holds at no noise level: the attack has too little off the subspace"
-            )
-            + f"; at your noise of {spec.noise:g} a typical poisoned client scores "
-            + ("infinitely more than" if np.isinf(model.separation) else "")
-            + ("" if np.isinf(model.separation) else f"{model.separation:.2f} times")
-            + " a typical honest one. More clients do not move this limit much: each client is "
-            "judged on its own update."
+            f"**The condition in words.** A poisoned client must score at least {gap:g} times a "
+            f"typical honest one by all that it sends: off the subspace, its attack then carries "
+            f"{gap**2 - 1:.2f} times the energy that noise and honest differences put there. Or "
+            f"{strict:g} times by its strongest directions alone. And what it sends outside must "
+            f"be too structured to be mere noise, or more than {NOISE_LIMIT:g} times too large. "
+            f"{_limits(spec)} At your noise of {spec.noise:g} a typical poisoned client scores "
+            f"{_ratio(model.separation)} a typical honest one by all it sends, "
+            f"{_ratio(model.strongest.separation)} by its strongest directions. More clients do "
+            "not move this limit much: each client is judged on its own update."
         )
+
+
+def _ratio(value: float) -> str:
+    return "infinitely more than" if np.isinf(value) else f"{value:.2f} times"
+
+
+def _limits(spec: ProblemSpec) -> str:
+    """Up to which noise the condition holds, for a typical client and for all of them."""
+    typical, half = critical_noise(spec), set_noise(spec)
+    if typical == 0:
+        return "Here that holds at no noise level: the attack has too little off the subspace."
+    if np.isinf(half):
+        return (
+            "Here that holds at every noise at which there is a subspace to be found "
+            f"(σ below {breakdown_noise(spec):.2f})."
+        )
+    text = (
+        f"For a typical client that holds up to noise **σ\\* = {typical:.3f}**"
+        if np.isfinite(typical)
+        else "A typical client stands out at every noise at which there is a subspace"
+    )
+    return text + (
+        f"; the weakest of {spec.n_contaminated} fails earlier, so the set is exact in half of "
+        f"the problems at **σ = {half:.3f}** (predicted)."
+        if half > 0
+        else "; the weakest fails even with the least noise."
+    )
 
 
 def gains(values: dict[str, Any], theme: ThemeName) -> None:

@@ -20,7 +20,8 @@ from clair.reports.studies import phase_study
 from clair.sweeps.grid import AXIS_TITLES, Axis, SweepConfig, SweepResult, cell_spec, obstacle
 from clair.sweeps.run import SweepProgress, run_sweep
 from clair.sweeps.store import KEPT_IN_MEMORY, Kept, load, read_result
-from clair.theory.predictions import exact_set_probability, predicted_subspace_error
+from clair.theory.predictions import predicted_subspace_error
+from clair.theory.sets import exact_set_probability
 from clair.ui import jobs, lab
 from clair.ui.controls import show
 from clair.ui.layout import sentence

@@ -77,7 +77,7 @@ def test_a_remote_turns_every_page_and_nothing_has_to_be_scrolled(
         "/lab?view=solver&noise=0",
         "/compare?a_attack=alie&b_attack=alie&b_detector=norms&pair_view=verdict",
         "/theory?section=certificate&th_lam=0.6",
-        "/theory?section=blind&th_blind=colluding",
+        "/theory?section=blind&th_blind=random",
         "/regression?reg_off=1.0",
     ],
 )

@@ -1,0 +1,395 @@
+"""Whom the detector should find in the matrix model, predicted without drawing a single problem.
+
+The squared scores of `clair.detection` are taken as normal, with means and spreads from a
+`ProblemSpec` alone: noise and attack outside the subspace, over all that a client sends and over
+its strongest directions, where a false direction cannot hide behind noise. Drawn from them, they
+are judged by the detector's own rule. Ours, on formulas of Benaych-Georges, Nadakuditi, J.
+Multivariate Anal. 2012; good as far as the agreeing half is honest, which the tests check by
+simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from scipy.stats import norm
+
+from clair.attack_plan import AttackPlan
+from clair.attacks import PLANS
+from clair.concentration import SCORE_FLOOR
+from clair.detection import NOISE_LIMIT
+from clair.evidence import (
+    AGAIN,
+    DIRECTIONS_GAP,
+    GAP,
+    MIN_CLIENTS,
+    NOISE_SLACK,
+    SPREAD_FEW,
+    stricter,
+)
+from clair.synthetic import ProblemSpec
+from clair.theory.predictions import (
+    DRAWS,
+    breakdown_noise,
+    gaussian_grams,
+    off_energy,
+    squared_sines,
+)
+
+#: Attacks that put off the subspace nothing that could be told from noise.
+DENSE = ("random", "sign_flip", "scaled", "copies", "echo")
+#: Attacks that add a product of two random matrices.
+PRODUCTS = ("low_rank", "identical", "replace")
+_SCORE_DRAWS = 256
+# Of a contaminated client's energy outside and its largest singular value, measured.
+_CORRELATION = 0.5
+_LEAST_NOISE = 1e-4
+_TINY = float(np.finfo(float).tiny)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Squared scores of the two kinds of client, as two normal distributions.
+
+    Attributes
+    ----------
+    benign, contaminated : float
+        Means, >= 0.
+    benign_sd, contaminated_sd : float
+        Standard deviations, >= 0.
+    """
+
+    benign: float
+    benign_sd: float
+    contaminated: float
+    contaminated_sd: float
+
+    @property
+    def separation(self) -> float:
+        """Typical contaminated over typical benign score; infinite without noise."""
+        if self.benign == 0:
+            return float("inf") if self.contaminated > 0 else 1.0
+        return float(np.sqrt(self.contaminated / self.benign))
+
+    def drawn(self, contaminated: np.ndarray, normals: np.ndarray, floor: float) -> np.ndarray:
+        """Scores, ndarray of shape (draws, n_clients), from standard normals of that shape."""
+        means = np.where(contaminated, self.contaminated, self.benign)
+        spreads = np.where(contaminated, self.contaminated_sd, self.benign_sd)
+        return np.sqrt(np.maximum(means + spreads * normals, floor**2))
+
+
+@dataclass(frozen=True)
+class ScoreModel:
+    """What the detector should see of the two kinds of client.
+
+    Attributes
+    ----------
+    whole, strongest : Scores
+        Leave-one-out residuals of all that a client sends, and of its strongest directions.
+    peak, peak_sd : float
+        Largest squared singular value of a contaminated residual: mean, standard deviation.
+    aligned : bool
+        Whether contaminated residuals stand out along the rows in which the client speaks.
+    """
+
+    whole: Scores
+    strongest: Scores
+    peak: float
+    peak_sd: float
+    aligned: bool
+
+    @property
+    def separation(self) -> float:
+        """Typical contaminated over typical benign score of all that is sent."""
+        return self.whole.separation
+
+
+def score_model(spec: ProblemSpec) -> ScoreModel:
+    """Predicted distribution of the detector's scores, before normalisation.
+
+    Benign: noise and honest deviation off the subspace, and what a slightly wrong subspace lets
+    out. Contaminated: the same plus the part of the attack off the subspace.
+    """
+    q, sigma, free = spec.d_in, spec.noise, max(spec.d_out - spec.rank, 1) * spec.d_in
+    noise, honest_off = (spec.d_out - spec.rank) * q * sigma**2, off_energy(spec)
+    honest_in = spec.rank * (1 + spec.heterogeneity**2)
+    leak = float(squared_sines(spec, spec.n_clients // 2).mean())
+    outside, inside, spread = _attack_energy(spec, honest_in, honest_off)
+    own = 2 * noise * sigma**2
+    whole = Scores(
+        noise + honest_off + leak * honest_in,
+        float(np.sqrt(own + 4 * sigma**2 * (honest_off + leak * honest_in))),
+        noise + outside + leak * inside,
+        float(np.sqrt(own + 4 * sigma**2 * max(outside + leak * inside, 0.0) + spread**2)),
+    )
+    # A dense attack is noise by another name; without noise of its own, all of it has structure.
+    tactics = PLANS[spec.attack].tactics if spec.attack in PLANS else ()
+    silent = noise if tactics and not any(tactic.noise for tactic in tactics) else 0.0
+    foreign = 0.0 if spec.attack in DENSE else max(outside + silent - honest_off, 0.0)
+    usual, unusual = (noise + honest_off) / free, (noise + outside - foreign) / free
+    strongest = Scores(
+        *_strongest(spec, usual, honest_in, 0.0, leak),
+        *_strongest(spec, unusual, inside, foreign, leak, spread),
+    )
+    rows = spec.rank / q
+    aligned = noise * rows + leak * inside > 2 * NOISE_SLACK * rows * whole.contaminated
+    return ScoreModel(whole, strongest, *_peak(spec, unusual, foreign), aligned)
+
+
+def _strongest(
+    spec: ProblemSpec,
+    variance: float,
+    inside: float,
+    foreign: float,
+    leak: float,
+    spread: float = 0.0,
+) -> tuple[float, float]:
+    """Mean and standard deviation of the energy off the subspace of the strongest directions.
+
+    A client holds given energies inside the subspace and off it, the latter with a given standard
+    deviation, and noise of a given variance s^2 an entry. A direction of energy t keeps
+    ``(t + q s^2)(1 - p q s^4 / t^2)`` under noise and gets ``p s^2 (1 + q s^2 / t)^2`` across it,
+    and is lost below ``t^2 = p q s^4`` (Benaych-Georges, Nadakuditi 2012).
+    """
+    p, q, r = spec.d_out, spec.d_in, spec.rank
+    drawn, attack = _stacked(spec, foreign)
+    sizes = np.sqrt(np.hstack([np.full((DRAWS, r), inside / (r * q)), attack]))
+    values, vectors = np.linalg.eigh(drawn * sizes[:, :, None] * sizes[:, None, :])
+    energy = np.maximum(values[:, -r:], 0.0)
+    share = np.sum(vectors[:, r:, -r:] ** 2, axis=1)
+    ratio = variance / np.maximum(energy, max(variance * np.sqrt(p * q), _TINY))
+    along = (energy + q * variance) * np.maximum(1 - p * q * ratio**2, 0.0)
+    seen = along * (share + leak * (1 - share))
+    across = (p - r) * variance * (1 + q * ratio) ** 2
+    total = np.sum(seen + across, axis=1)
+    noise = np.mean(np.sum(2 * across**2 / (p - r) + 4 * variance * seen, axis=1))
+    return float(total.mean()), float(np.sqrt(total.var() + noise + spread**2))
+
+
+def _peak(spec: ProblemSpec, variance: float, foreign: float) -> tuple[float, float]:
+    """Mean and standard deviation of the largest squared singular value off the subspace."""
+    p, q, r = spec.d_out - spec.rank, spec.d_in, spec.rank
+    drawn, attack = _stacked(spec, foreign)
+    largest = np.linalg.eigvalsh(drawn[:, r:, r:])[:, -1] * attack[:, 0]
+    energy = np.maximum(largest, max(variance * np.sqrt(p * q), _TINY))
+    seen = (energy + q * variance) * (energy + p * variance) / energy
+    return float(seen.mean()), float(np.sqrt(seen.var() + 4 * variance * largest.mean()))
+
+
+def _stacked(spec: ProblemSpec, foreign: float) -> tuple[np.ndarray, np.ndarray]:
+    """Gram matrices of fixed Gaussian rows, the client's own and the attack's.
+
+    And how much the latter are scaled up: every attack has the energy that it was sized to.
+    """
+    rank, rows = spec.rank, 1 if spec.attack == "alie" else spec.rank
+    drawn = gaussian_grams(spec.d_in, rank + rows)
+    if spec.attack == "tilt":  # the client's own rows, seen along turned directions
+        drawn = np.tile(gaussian_grams(spec.d_in, rank), (1, 2, 2))
+    if spec.attack in PRODUCTS:  # of two Gaussian matrices, with more uneven singular values
+        turn = np.linalg.cholesky(gaussian_grams(spec.d_out, rows)).transpose(0, 2, 1)
+        drawn = drawn.copy()
+        drawn[:, rank:] = turn @ drawn[:, rank:]
+        drawn[:, :, rank:] = drawn[:, :, rank:] @ turn.transpose(0, 2, 1)
+    total = np.einsum("tii->t", drawn[:, rank:, rank:])
+    return drawn, np.repeat((foreign / total)[:, None], rows, axis=1)
+
+
+def _attack_energy(
+    spec: ProblemSpec, honest_in: float, honest_off: float
+) -> tuple[float, float, float]:
+    """Energy of a contaminated update off and inside the subspace, and the sd of the former."""
+    share, s2 = spec.rank / spec.d_out, spec.attack_scale**2
+    added = s2 * honest_in  # attacks are sized against the typical energy of a benign update
+    if spec.attack in ("sign_flip", "scaled"):
+        factor = s2 * (100.0 if spec.attack == "scaled" else 1.0)
+        return factor * honest_off, factor * honest_in, 0.0
+    if spec.attack == "alie":
+        bad = spec.n_contaminated
+        good = spec.n_clients - bad
+        supporters = spec.n_clients // 2 + 1 - bad
+        z2 = max(0.0, float(norm.ppf((good - supporters) / good))) ** 2
+        # The standard deviation of each entry is a matrix of its own, mostly off the subspace.
+        shift = s2 * z2 * spec.rank * spec.heterogeneity**2 * (1 - 1 / good)
+        own = honest_off * (1 / good + s2 * z2)
+        return own + shift * (1 - share), spec.rank + share * shift, 0.0
+    if spec.attack in PLANS:
+        return _plan_energy(PLANS[spec.attack], spec, honest_in, honest_off)
+    spread = added * np.sqrt(2.0) / spec.d_out
+    if spec.attack == "random":
+        spread = added * np.sqrt(2 * spec.rank / spec.d_in) / spec.d_out
+    kept_off, kept_in = (0.0, 0.0) if spec.attack == "replace" else (honest_off, honest_in)
+    return kept_off + added * (1 - share), kept_in + added * share, float(spread)
+
+
+def _plan_energy(
+    plan: AttackPlan, spec: ProblemSpec, honest_in: float, honest_off: float
+) -> tuple[float, float, float]:
+    """The same for the group of a plan that stands out least: it decides whether all are found."""
+    noise, s2 = (spec.d_out - spec.rank) * spec.d_in * spec.noise**2, spec.attack_scale**2
+    # The victim is the honest client with most outside.
+    good, free = spec.n_clients - spec.n_contaminated, max(spec.d_out - spec.rank, 1) * spec.d_in
+    most = 1 + float(np.sqrt(2 / free) * norm.ppf(good / (good + 1)))
+    energies = []
+    for tactic in plan.tactics:
+        own, turned = tactic.own**2, min(s2 * tactic.tilt**2, 1.0)
+        foreign, step = s2 * tactic.size**2 * honest_in, s2 * (tactic.ladder**2 - 1) * noise
+        victim = s2 * (tactic.copy + tactic.echo) ** 2 * (most * noise + honest_off)
+        outside = own * (honest_off + turned * honest_in) + (1 - tactic.inside) * foreign
+        # What it sends in place of noise counts against the noise every client is taken to have.
+        outside += step + victim + (tactic.noise**2 - 1) * noise
+        inside = (own * (1 - turned) + s2 * tactic.copy**2) * honest_in + tactic.inside * foreign
+        energies.append((outside, inside, 0.0))
+    return min(energies)
+
+
+@lru_cache(maxsize=128)
+def _standard_normals(n_clients: int) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal((3, _SCORE_DRAWS, n_clients))
+
+
+def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
+    """Predicted probability that the detector flags exactly the contaminated clients.
+
+    Scores are drawn from `score_model` and judged as `clair.detection.judge` does: by the gaps of
+    both scores, and what looks like nothing but noise is not flagged unless it is far too loud.
+
+    Parameters
+    ----------
+    spec : ProblemSpec
+    gap : tuple of float
+        As in `clair.evidence.gap_rule`.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    model, bad, n = score_model(spec), spec.n_contaminated, spec.n_clients
+    contaminated = np.arange(n) < bad
+    if n < MIN_CLIENTS:
+        return float(bad == 0)
+    floor = SCORE_FLOOR * float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2)))
+    normals = _standard_normals(n)
+    whole = model.whole.drawn(contaminated, normals[0], floor)
+    strongest = model.strongest.drawn(contaminated, normals[1], floor)
+    flagged = np.zeros(whole.shape, dtype=bool)
+    for scores, least in ((whole, gap), (strongest, DIRECTIONS_GAP)):
+        repeat = max(least[0], AGAIN[0]), max(least[1], AGAIN[1])
+        more = flagged | above_gap(scores, stricter(least, n), stricter(repeat, n))
+        flagged = np.where(2 * more.sum(axis=1, keepdims=True) < n, more, flagged)
+    shared = _CORRELATION * normals[0] + np.sqrt(1 - _CORRELATION**2) * normals[2]
+    flagged &= ~_like_noise(spec, model, whole, flagged, shared)
+    return float(np.mean((flagged == contaminated).all(axis=1)))
+
+
+def _like_noise(
+    spec: ProblemSpec,
+    model: ScoreModel,
+    whole: np.ndarray,
+    flagged: np.ndarray,
+    normals: np.ndarray,
+) -> np.ndarray:
+    """Clients excused by `clair.evidence.noise_only`; what honest ones send outside is noise."""
+    p, q = max(spec.d_out - spec.rank, 1), spec.d_in
+    edge = whole**2 / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2
+    width = model.peak_sd / max(model.peak, _TINY)
+    like = model.peak * np.exp(width * normals - width**2 / 2) <= NOISE_SLACK * edge
+    like &= not model.aligned
+    like |= np.arange(spec.n_clients) >= spec.n_contaminated
+    usual = np.nanmedian(np.where(flagged, np.nan, whole), axis=1, keepdims=True)
+    return like & (whole <= NOISE_LIMIT * usual)
+
+
+def above_gap(
+    scores: np.ndarray, gap: tuple[float, float], repeat: tuple[float, float]
+) -> np.ndarray:
+    """`clair.evidence.gap_rule` for many drawn federations at once.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (draws, n_clients)
+        > 0.
+    gap, repeat : tuple of float
+        Ratios of the first gap and of later ones.
+
+    Returns
+    -------
+    ndarray of bool, shape (draws, n_clients)
+        The flagged ones.
+    """
+    order = np.argsort(scores, axis=1)
+    ordered = np.take_along_axis(scores, order, axis=1)
+    draws, n = ordered.shape
+    half, rows = n // 2 + 1, np.arange(draws)
+    steps = np.diff(np.log(ordered), axis=1)[:, half - 1 :]
+    top, going = np.full(draws, n), np.full(draws, half < n)
+    while going.any():
+        wide = np.where(np.arange(half, n) < top[:, None], steps, -np.inf)
+        cut = half + wide.argmax(axis=1)
+        widest = wide.max(axis=1)
+        below = (ordered[rows, (cut - 1) // 2] + ordered[rows, cut // 2]) / 2
+        upper = (np.arange(n) >= cut[:, None] // 2) & (np.arange(n) < cut[:, None])
+        squares = np.where(upper, np.log(ordered / below[:, None]) ** 2, 0.0)
+        spread = np.sqrt(squares.sum(axis=1) / upper.sum(axis=1))
+        going &= (widest >= np.log(gap[0])) & (widest >= (1 + SPREAD_FEW / n) * spread)
+        going &= ordered[rows, cut] >= gap[1] * below
+        top, gap = np.where(going, cut, top), repeat
+        going &= top > half
+    flagged = np.zeros(scores.shape, dtype=bool)
+    np.put_along_axis(flagged, order, np.arange(n) >= top[:, None], axis=1)
+    return flagged
+
+
+def stands_out(spec: ProblemSpec) -> bool:
+    """Whether a typical contaminated client is flagged, against typical honest ones.
+
+    Its score must reach a gap, over all it sends or over its strongest directions, and what it
+    sends outside must be too structured or too loud to be explained by few data.
+    """
+    model, p, q = score_model(spec), max(spec.d_out - spec.rank, 1), spec.d_in
+    if model.separation < GAP[1] and model.strongest.separation < DIRECTIONS_GAP[1]:
+        return False
+    edge = model.whole.contaminated / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2
+    structured = model.aligned or model.peak > NOISE_SLACK * edge
+    return structured or model.separation > NOISE_LIMIT
+
+
+def critical_noise(spec: ProblemSpec) -> float:
+    """Noise up to which a typical contaminated client stands out (`stands_out`).
+
+    Returns
+    -------
+    float
+        0 where it does not even at the least noise; infinite where it still does at
+        `breakdown_noise`, from which there is no subspace to be found.
+    """
+    return _last_noise(spec, stands_out)
+
+
+def set_noise(spec: ProblemSpec) -> float:
+    """Noise up to which the exact set is found in at least half of the problems, by prediction.
+
+    Returns
+    -------
+    float
+        0 and infinite as in `critical_noise`.
+    """
+    return _last_noise(spec, lambda noisy: exact_set_probability(noisy) >= 0.5)
+
+
+def _last_noise(spec: ProblemSpec, holds: Callable[[ProblemSpec], bool]) -> float:
+    low, high = _LEAST_NOISE, breakdown_noise(spec)
+    if high <= low or not holds(replace(spec, noise=low)):
+        return 0.0
+    if holds(replace(spec, noise=high)):
+        return float("inf")
+    for _ in range(14):
+        middle = (low + high) / 2
+        if holds(replace(spec, noise=middle)):
+            low = middle
+        else:
+            high = middle
+    return low
