@@ -1,40 +1,11 @@
-"""Router of CLAIR Explorer: page configuration, navigation and the badge of running jobs."""
+"""The web server of CLAIR Explorer, for ``streamlit run app.py``; the pages start in router.py."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import streamlit as st
+from streamlit.starlette import App
 
-from clair.ui.catalog import PAGES
-from clair.ui.jobs import job_badge
-from clair.ui.layout import current_theme, dress
-from clair.ui.present import settle
-from clair.ui.state import say_ignored
+from clair.ui.site import LAYERS, lifespan
 
-ASSETS = Path(__file__).parent / "assets"
-
-st.set_page_config(
-    page_title="CLAIR Explorer",
-    page_icon=str(ASSETS / "icon.svg"),
-    layout="wide",
-    initial_sidebar_state="auto",
-    menu_items={"About": "CLAIR Explorer: federated LoRA that survives poisoned clients."},
-)
-st.logo(str(ASSETS / f"logo-{current_theme()}.svg"), size="large")
-
-home, *others = PAGES
-page = st.navigation(
-    [
-        st.Page(home.file, title=home.title, url_path="start", default=True, help=home.help),
-        *(st.Page(p.file, title=p.title, url_path=p.stem, help=p.help) for p in others),
-        # The default page answers to "/" only; this one to its own name.
-        st.Page(home.file, title=home.title, url_path=home.stem, visibility="hidden"),
-    ],
-    position="top",
-)
-settle()
-dress()
-job_badge()
-page.run()
-say_ignored()
+app = App(Path(__file__).with_name("router.py"), lifespan=lifespan, middleware=LAYERS)

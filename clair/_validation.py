@@ -49,6 +49,12 @@ def check_real(
     return value
 
 
+def check_automatic(name: str, value: Any) -> None:
+    """Raise ``ValueError`` for a text other than "auto" where a number could stand instead."""
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f'{name} must be "auto" or a number, got {value!r}')
+
+
 def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
     """Return `value` if it is one of `choices`, or raise ``ValueError`` listing them."""
     if not isinstance(value, str) or value not in choices:

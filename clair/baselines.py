@@ -16,6 +16,7 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_mask
 from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
+from clair.inputs import float_array
 from clair.linalg import block_grams
 from clair.metrics import client_errors
 from clair.pipeline import ClairFit, fit
@@ -141,7 +142,7 @@ METHODS: dict[str, MethodInfo] = {
 def _as_dense(updates: Updates) -> dict[str, np.ndarray]:
     modules = updates if isinstance(updates, Mapping) else {SINGLE: updates}
     return {
-        name: value.dense() if isinstance(value, LoraFactors) else np.asarray(value, dtype=float)
+        name: value.dense() if isinstance(value, LoraFactors) else float_array("updates", value)
         for name, value in modules.items()
     }
 

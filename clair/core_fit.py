@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from clair._validation import check_choice, check_integer, check_real
+from clair._validation import check_automatic, check_choice, check_integer, check_real
 from clair.certificate import STRICT, Certificate, certify
 from clair.concentration import SCORE_FLOOR
 from clair.detection import Verdict, coefficient_screen, detect_cores, simple_verdict
@@ -63,12 +63,14 @@ class FitOptions:
         check_choice("solver", self.solver, SOLVERS)
         check_choice("pooling", self.pooling, POOLINGS)
         check_choice("detector", self.detector, DETECTORS)
+        check_automatic("lam", self.lam)
+        check_automatic("threshold", self.threshold)
         if self.lam != "auto":
             check_real("lam", self.lam, minimum=0, open_minimum=True)
         if self.threshold != "auto":
             check_real("threshold", self.threshold, minimum=0)
         if self.gap != "auto":
-            if isinstance(self.gap, str) or len(self.gap) != 2:
+            if not isinstance(self.gap, tuple | list) or len(self.gap) != 2:
                 raise ValueError(f'gap must be "auto" or a pair of ratios, got {self.gap!r}')
             for index, ratio in enumerate(self.gap):
                 check_real(f"gap[{index}]", ratio, minimum=1)
@@ -170,7 +172,9 @@ def fit_cores(
             f"The solver stopped after {split.n_iter} iterations before reaching its tolerance."
         )
     norms = joint_norms(split.contamination)
-    if collapsed:
+    if not any(core.thin.any() for core in modules):
+        notes.append("Every update is zero: nothing was learned, so there is nothing to judge.")
+    elif collapsed:
         notes.append(
             f"lambda = {split.lam:.3g} is too small here: the low-rank part lost its subspace and "
             "contamination norms say nothing; the subspace is that of the kept clients."

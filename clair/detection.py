@@ -320,7 +320,7 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
         Bound on the result, >= 1.
     """
     top = min(AUTO_MAX_DIRECTIONS, limit, min(scatter.d for scatter in scatters) - 1)
-    if top < 1:
+    if top < 1 or not kept.any():
         return 1
     energy, usual, beyond = np.zeros(top + 1), np.zeros(top + 1), 0.0
     for scatter in scatters:
@@ -355,9 +355,12 @@ def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -
     -------
     ndarray of bool, shape (n_clients,)
         `benign` without the clients whose coefficients have a negative inner product with the mean
-        of the half closest to the coordinate-wise median (the client itself left out).
+        of the half closest to the coordinate-wise median (the client itself left out). Where nobody
+        is kept, nobody is screened.
     """
     kept = np.flatnonzero(benign)
+    if len(kept) == 0:
+        return benign.copy()
     stacked = []
     for blocks in coefficients:
         flat = blocks[kept].reshape(len(kept), -1)
@@ -367,8 +370,10 @@ def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -
     distance = np.linalg.norm(vectors - np.median(vectors, axis=0), axis=1)
     half = np.zeros(len(kept), dtype=bool)
     half[np.argsort(distance, kind="stable")[: len(kept) // 2 + 1]] = True
-    total = vectors[half].sum(axis=0)
-    inner = vectors @ total - half * np.einsum("ki,ki->k", vectors, vectors)
+    # The client is taken out of the sum before the product: what is left of one that is alone in
+    # its half is zero, not a rounding error of either sign.
+    others = vectors[half].sum(axis=0) - half[:, None] * vectors
+    inner = np.einsum("ki,ki->k", others, vectors)
     screened = benign.copy()
     screened[kept[inner < 0]] = False
     return screened

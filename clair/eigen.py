@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from clair.cancellation import checkpoint
 from clair.linalg import orthonormal
 
 # Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
@@ -25,6 +26,8 @@ _TOLERANCE = 1e-11
 # Blocks up to this size are decomposed in full, larger ones by so many rounds of block iteration.
 _SMALL_BLOCKS = 24
 _BLOCK_ROUNDS = 4
+# Entries of matrices decomposed in one call, which nothing can stop.
+_TOGETHER = 1 << 18
 
 
 def leading_eigenpairs(
@@ -81,6 +84,7 @@ def top_eigenpairs(gram: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
     if d >= _MEDIUM and 4 * size <= d:
         values, vectors = np.empty((*gram.shape[:-2], size)), np.empty((*gram.shape[:-1], size))
         for index in np.ndindex(gram.shape[:-2]):
+            checkpoint()
             lam, basis, found, _, info = lapack.dsyevr(
                 gram[index], range="I", il=d - size + 1, iu=d
             )
@@ -89,6 +93,7 @@ def top_eigenpairs(gram: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
             values[index], vectors[index] = lam[:size][::-1], basis[:, ::-1]
         else:
             return values, vectors
+    checkpoint()
     values, vectors = np.linalg.eigh(gram)
     return values[..., ::-1][..., :size], vectors[..., ::-1][..., :size]
 
@@ -132,6 +137,7 @@ def krylov_eigenpairs(
     if coarse:
         rounds = 1 if start is not None and start.shape[1] >= size else 2
     for _ in range(rounds):
+        checkpoint()
         first = np.linalg.qr(basis)[0]
         second = apply(first)
         space = np.linalg.qr(np.hstack([first, second, apply(orthonormal(second))]))[0]
@@ -191,10 +197,24 @@ def downdated_eigenpairs(
     """
     _, n, c = factors.shape
     if small_downdates(n, c, size):
-        return top_eigenpairs(np.diag(values) - factors @ factors.transpose(0, 2, 1), size)
+        return _decomposed(values, factors, size)
     found, vectors, residuals = _eliminate(values, factors, size, _head(c, size))
     for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
         found[k], vectors[k] = top_eigenpairs(np.diag(values) - factors[k] @ factors[k].T, size)
+    return found, vectors
+
+
+def _decomposed(
+    values: np.ndarray, factors: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`downdated_eigenpairs` by full decompositions, a few at a time."""
+    K, n, _ = factors.shape
+    found, vectors = np.empty((K, size)), np.empty((K, n, size))
+    step = max(1, _TOGETHER // n**2)
+    for start in range(0, K, step):
+        some = factors[start : start + step]
+        downdated = np.diag(values) - some @ some.transpose(0, 2, 1)
+        found[start : start + step], vectors[start : start + step] = top_eigenpairs(downdated, size)
     return found, vectors
 
 
@@ -218,6 +238,7 @@ def _eliminate(
     residuals = np.full(K, np.inf)
     basis = np.zeros((K, n - head, 0))
     for _ in range(_ROUNDS):
+        checkpoint()
         if head + basis.shape[2] + size > n // 2:
             break
         # (D - rest rest') tail = rest (top' x), D = diag(values of the tail) - mu, by Woodbury.

@@ -99,7 +99,9 @@ def gap_rule(
         More than half of the clients compared are kept.
     """
     clients = np.arange(len(scores)) if among is None else np.flatnonzero(among)
-    ordered = np.sort(np.maximum(scores[clients], max(floor, np.finfo(float).tiny)))
+    # The quotient of any two must be a number, also where most scores are zero.
+    least = max(floor, 1e-300 * float(scores[clients].max(initial=0.0)), np.finfo(float).tiny)
+    ordered = np.sort(np.maximum(scores[clients], least))
     half, top = len(ordered) // 2 + 1, len(ordered)
     threshold, margin = float("inf"), 1.0
     needed: tuple[float, float] | None = gap

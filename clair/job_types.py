@@ -47,23 +47,36 @@ class Limits:
         Jobs waiting, over all visitors.
     per_owner : int
         Live jobs (waiting and running) of one visitor.
+    per_address : int
+        Live jobs of one network address: many times what one visitor may have, for a lecture hall
+        behind one router, and less than `queued`, so that no address fills the queue.
     finished : int
         Finished jobs remembered.
     seconds : float
         Age at which a finished job is forgotten.
+    unseen_waiting : float
+        Seconds after which a waiting job that nobody looked at loses its place. More than a minute:
+        browsers let a tab in the background look once a minute. A private job is dropped after the
+        same time in whatever state it is.
+    unseen_running : float
+        Seconds after which a running job that nobody looked at is stopped.
     history : int
         Progress records kept of one job; beyond it every second one is dropped.
     """
 
     workers: int = 1
-    queued: int = 8
+    queued: int = 96
     per_owner: int = 3
-    finished: int = 32
+    per_address: int = 64
+    finished: int = 64
     seconds: float = 6 * 3600.0
+    unseen_waiting: float = 90.0
+    unseen_running: float = 300.0
     history: int = 512
 
     def __post_init__(self) -> None:
-        for name, low in (("workers", 1), ("queued", 1), ("per_owner", 1), ("history", 4)):
+        least = {"workers": 1, "queued": 1, "per_owner": 1, "per_address": 1, "history": 4}
+        for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
 
@@ -85,11 +98,14 @@ class JobView:
     history : tuple
         The reports so far, thinned to a bounded number; the first and the latest are among them.
     message : str
-        For a failed job, what went wrong in words fit to be shown.
+        For a failed job, what went wrong, and for one that was dropped because nobody looked at
+        it, that; in words fit to be shown. Empty otherwise.
     reused : bool
         Whether the result was taken from an equal job instead of being computed again.
     stopping : bool
         Whether somebody asked a live job to stop.
+    private : bool
+        Whether its result is for the screen that started it only.
     seconds : float
         Time worked so far, or in all.
     """
@@ -109,6 +125,7 @@ class JobView:
     message: str = ""
     reused: bool = False
     stopping: bool = False
+    private: bool = False
     seconds: float = 0.0
 
     @property

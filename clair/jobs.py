@@ -2,9 +2,11 @@
 
 A job is any function ``work(report, cancelled)`` that calls ``report(progress)`` as it advances,
 looks at ``cancelled()`` between steps and raises `clair.cancellation.Cancelled` when that says so.
-The pool knows nothing of what is computed and nothing of the screen that shows it; jobs outlive the
-browser session that started them and are found again by their id, which is unguessable and
-therefore also the permission to watch and to stop the job.
+The pool knows nothing of what is computed and nothing of the screen that shows it; jobs are found
+again by their id, which is unguessable and therefore also the permission to watch and to stop the
+job. A job lives on as long as somebody looks at it now and then: a waiting one that nobody has
+looked at for a while loses its place, a running one is stopped, so that visitors who left do not
+keep the others waiting.
 
 The queue takes turns over visitors, not over jobs: a visitor's second job waits until everybody
 else who is waiting has had a first one.
@@ -36,6 +38,12 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+LEFT_WAITING = (
+    "Nobody looked at this run for more than a minute, so it gave up its place in the queue. "
+    "Run puts it at the end again."
+)
+LEFT_RUNNING = "Nobody looked at this run for some minutes, so it was stopped. Run starts it again."
+
 
 @dataclass
 class _Job:
@@ -51,6 +59,9 @@ class _Job:
     turn: int
     number: int
     waited: bool
+    address: str | None
+    private: bool
+    looked: float
     state: JobState = JobState.QUEUED
     progress: Any = None
     history: list[Any] = field(default_factory=list)
@@ -106,6 +117,8 @@ class JobPool:
         key: Hashable = None,
         config: Any = None,
         expected_seconds: float | None = None,
+        address: str | None = None,
+        private: bool = False,
     ) -> str:
         """Queue a job and return its id.
 
@@ -126,11 +139,16 @@ class JobPool:
             What the job was asked to do, to be shown.
         expected_seconds : float, optional
             Used for the estimated waiting time of those behind it.
+        address : str, optional
+            Where the visitor comes from on the network; those of one address share a larger limit,
+            however many visitors they say they are.
+        private : bool
+            Keep the result only while somebody looks, and give it to no other job.
 
         Raises
         ------
         QueueFull
-            If the queue, or this owner's share of it, is full.
+            If the queue, or this owner's or address's share of it, is full.
         """
         with self._changed:
             if self._closed:
@@ -141,18 +159,9 @@ class JobPool:
             if key is not None:
                 for job in mine:
                     if (job.kind, job.key) == (kind, key) and not job.stop.is_set():
+                        job.looked = self._clock()
                         return job.id
-            if len(mine) >= self.limits.per_owner:
-                raise QueueFull(
-                    f"You already have {len(mine)} runs waiting or working here, which is the most "
-                    "one visitor may have. Cancel one of them, or wait until it ends."
-                )
-            waiting = sum(job.state is JobState.QUEUED for job in live)
-            if waiting >= self.limits.queued:
-                raise QueueFull(
-                    f"This machine is busy: {waiting} runs are waiting already, which is the most "
-                    "it accepts. Try again in a minute."
-                )
+            self._require_room(live, len(mine), address)
             self._number += 1
             job = _Job(
                 id=secrets.token_urlsafe(9),
@@ -165,6 +174,9 @@ class JobPool:
                 turn=max([self._turn, *(job.turn + 1 for job in mine)]),
                 number=self._number,
                 waited=len(live) >= self.limits.workers,
+                address=address,
+                private=private,
+                looked=self._clock(),
             )
             self._jobs[job.id] = job
             if self._reuse(job):
@@ -179,7 +191,7 @@ class JobPool:
             return job.id
 
     def get(self, job_id: str) -> JobView:
-        """The job as it is now.
+        """The job as it is now; counts as looking at it.
 
         Raises
         ------
@@ -187,6 +199,7 @@ class JobPool:
             If there is no such job (any more).
         """
         with self._changed:
+            self._find(job_id).looked = self._clock()
             self._prune()
             return self._view(self._find(job_id))
 
@@ -205,6 +218,18 @@ class JobPool:
             job.stop.set()
             if job.state is JobState.QUEUED:
                 self._end(job, JobState.CANCELLED)
+
+    def forget(self, job_id: str) -> None:
+        """Drop an ended job and its result; what is unknown or still live is left as it is."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is not None and not job.state.live:
+                del self._jobs[job_id]
+
+    def tidy(self) -> None:
+        """Drop what nobody has looked at and what is too old; call now and then."""
+        with self._changed:
+            self._prune()
 
     def live_of(self, owner: str) -> tuple[JobView, ...]:
         """The owner's waiting and running jobs, oldest first."""
@@ -252,7 +277,7 @@ class JobPool:
         """Body of a worker thread: take the next job, run it, until the pool closes."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._queue())
+                self._changed.wait_for(self._something_to_do)
                 if self._closed:
                     return
                 job = self._queue()[0]
@@ -266,13 +291,16 @@ class JobPool:
             assert work is not None
             state, result, message = self._run(job, work)
             with self._changed:
-                job.result, job.message = result, message
+                job.result = result
+                if state is not JobState.CANCELLED:
+                    job.message = message
                 self._end(job, state)
 
     def _run(self, job: _Job, work: Work) -> tuple[JobState, Any, str]:
         """Run one job outside the lock; whatever it raises becomes a state and a message."""
         try:
-            return JobState.DONE, work(lambda seen: self._report(job, seen), job.stop.is_set), ""
+            result = work(lambda seen: self._report(job, seen), lambda: self._stopping(job))
+            return JobState.DONE, result, ""
         except Cancelled:
             return JobState.CANCELLED, None, ""
         except ValueError as error:
@@ -299,7 +327,39 @@ class JobPool:
                 job.stride *= 2
             self._changed.notify_all()
 
+    def _stopping(self, job: _Job) -> bool:
+        """Whether a running job is to stop at its next step."""
+        if not job.stop.is_set() and self._left(job):
+            with self._changed:
+                self._drop(job)
+        return job.stop.is_set()
+
     # -- under the lock ------------------------------------------------------------------------
+
+    def _something_to_do(self) -> bool:
+        self._prune()
+        return self._closed or bool(self._queue())
+
+    def _require_room(self, live: list[_Job], mine: int, address: str | None) -> None:
+        """Refuse a job for which the queue, or its owner's or address's share, has no room."""
+        if mine >= self.limits.per_owner:
+            raise QueueFull(
+                f"You already have {mine} runs waiting or working here, which is the most one "
+                "visitor may have, over all tabs of a browser. Cancel one of them, or wait until "
+                "it ends."
+            )
+        there = sum(job.address == address for job in live) if address is not None else 0
+        if there >= self.limits.per_address:
+            raise QueueFull(
+                f"{there} runs from your network are waiting or working here already, which is "
+                "the most that one network may have. Try again when some of them have ended."
+            )
+        waiting = sum(job.state is JobState.QUEUED for job in live)
+        if waiting >= self.limits.queued:
+            raise QueueFull(
+                f"This machine is busy: {waiting} runs are waiting already, which is the most "
+                "it accepts. Try again in a minute."
+            )
 
     def _find(self, job_id: str) -> _Job:
         try:
@@ -314,7 +374,7 @@ class JobPool:
 
     def _reuse(self, job: _Job) -> bool:
         """End a job that had to wait with the result of an equal one, if there is one."""
-        if job.key is None or not job.waited:
+        if job.key is None or job.private or not job.waited:
             return False
         for other in self._jobs.values():
             if (other.kind, other.key, other.state) == (job.kind, job.key, JobState.DONE):
@@ -331,13 +391,33 @@ class JobPool:
         self._changed.notify_all()
 
     def _prune(self) -> None:
-        """Forget finished jobs that are too old or too many, the longest ended first."""
+        """Drop jobs nobody looks at, and forget ended ones that are too old or too many."""
+        for job in [job for job in self._jobs.values() if self._left(job)]:
+            self._drop(job)
         ended = [job for job in self._jobs.values() if not job.state.live]
         ended.sort(key=lambda job: (job.ended or 0.0, job.number))
         oldest = self._clock() - self.limits.seconds
         for i, job in enumerate(ended):
             if len(ended) - i > self.limits.finished or (job.ended or 0.0) < oldest:
                 del self._jobs[job.id]
+
+    def _left(self, job: _Job) -> bool:
+        """Whether nobody has looked at a job for so long that it is dropped."""
+        unseen = self._clock() - job.looked
+        if job.private or job.state is JobState.QUEUED:
+            return unseen > self.limits.unseen_waiting
+        return job.state is JobState.RUNNING and unseen > self.limits.unseen_running
+
+    def _drop(self, job: _Job) -> None:
+        if not job.state.live:
+            self._jobs.pop(job.id, None)
+        elif not job.stop.is_set():
+            logger.info("job %s (%s): nobody looked at it", job.id, job.kind)
+            job.stop.set()
+            job.message = LEFT_RUNNING
+            if job.state is JobState.QUEUED:
+                job.message = LEFT_WAITING
+                self._end(job, JobState.CANCELLED)
 
     def _view(self, job: _Job) -> JobView:
         position, ahead, wait = 0, 0, None
@@ -368,6 +448,7 @@ class JobPool:
             message=job.message,
             reused=job.reused,
             stopping=job.state.live and job.stop.is_set(),
+            private=job.private,
             seconds=0.0 if job.started is None else max(0.0, end - job.started),
         )
 

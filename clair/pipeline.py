@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair._validation import check_integer
+from clair._validation import check_automatic, check_integer
 from clair.certificate import Certificate
 from clair.core_fit import FitOptions, check_rank, fit_cores
 from clair.detection import reasons
 from clair.evidence import Evidence, Shape, shape_of
 from clair.refinement import refine
 from clair.solvers import IterationRecord, Progress
-from clair.updates import SINGLE, Core, Estimates, FactoredUpdates, Updates, to_cores
+from clair.updates import (
+    SINGLE,
+    Core,
+    Estimates,
+    FactoredUpdates,
+    Updates,
+    checked_updates,
+    ordinary_sized,
+    to_cores,
+)
 
 
 @dataclass(frozen=True)
@@ -197,13 +206,16 @@ def fit(
         tol=tol,
         max_iter=max_iter,
     )
+    check_automatic("rank", rank)
     if rank != "auto":
         rank = check_integer("rank", rank, minimum=1)
     with single_blas_thread():
-        cores = to_cores(updates, side)
+        modules, exponent = ordinary_sized(checked_updates(updates))
+        cores = to_cores(modules, side)
         check_rank(cores, rank)
-        shape = shape_of(updates) if compare_shape else None
-        return _fit(cores, rank, options, isinstance(updates, Mapping), progress, shape)
+        shape = shape_of(modules) if compare_shape else None
+        many = isinstance(updates, Mapping)
+        return _fit(cores, rank, options, many, progress, shape, exponent)
 
 
 def _fit(
@@ -213,10 +225,20 @@ def _fit(
     many: bool,
     progress: Progress | None,
     shape: Shape | None,
+    exponent: int,
 ) -> ClairFit:
     modules = list(cores.values())
-    found = fit_cores(modules, rank, options, progress, shape=shape)
+    unit = 2.0**exponent  # of what is worked on
+    if options.detector == "norms" and options.threshold != "auto":
+        options = replace(options, threshold=float(options.threshold) / unit)
+
+    def told(record: IterationRecord) -> None:
+        assert progress is not None
+        progress(record.scaled(unit))
+
+    found = fit_cores(modules, rank, options, told if progress is not None else None, shape=shape)
     split, verdict = found.split, found.verdict
+    scores_unit = unit if options.detector == "norms" else 1.0
 
     @cache
     def refined() -> tuple[np.ndarray, ...]:
@@ -229,9 +251,12 @@ def _fit(
             influence=verdict.influence,
         )
 
+    def in_units(make: Callable[[int, Core], np.ndarray], i: int, core: Core) -> np.ndarray:
+        return make(i, core) if unit == 1 else unit * make(i, core)
+
     def gather(make: Callable[[int, Core], np.ndarray]) -> Any:
         restored = {
-            name: _oriented(core.restore_later(partial(make, i, core)), options.side)
+            name: _oriented(core.restore_later(partial(in_units, make, i, core)), options.side)
             for i, (name, core) in enumerate(cores.items())
         }
         return restored if many else restored[SINGLE]
@@ -245,23 +270,26 @@ def _fit(
         rank=found.rank,
         low_rank=gather(lambda i, core: core.from_thin(split.low_rank[i])),
         contamination=gather(lambda i, core: core.from_thin(split.contamination[i])),
-        contamination_norms=found.norms,
-        scores=verdict.scores,
-        threshold=verdict.threshold,
+        contamination_norms=unit * found.norms,
+        scores=scores_unit * verdict.scores,
+        threshold=scores_unit * verdict.threshold,
         margin=verdict.margin,
         benign=verdict.benign,
         screened=found.screened,
         degrees=verdict.degrees,
         reasons=reasons(verdict),
         influence=verdict.influence,
-        evidence=verdict.evidence,
+        evidence=tuple(
+            replace(kind, scores=scores_unit * kind.scores, threshold=scores_unit * kind.threshold)
+            for kind in verdict.evidence
+        ),
         refined=gather(lambda i, core: refined()[i]),
         lam=split.lam,
         lam_window=found.lam_window,
-        objective=split.objective,
+        objective=unit * split.objective,
         status=split.status,
         n_iter=split.n_iter,
-        history=split.history,
+        history=tuple(record.scaled(unit) for record in split.history),
         certificate=found.certificate,
         side=options.side,
         notes=found.notes,

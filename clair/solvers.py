@@ -14,7 +14,7 @@ Both know nothing of synthetic data or of who is contaminated.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,18 @@ class IterationRecord:
     penalty: float
     singular_values: np.ndarray
     block_norms: np.ndarray
+
+    def scaled(self, unit: float) -> IterationRecord:
+        """The record of the same iteration on updates `unit` times as large."""
+        if unit == 1:
+            return self
+        return replace(
+            self,
+            objective=unit * self.objective,
+            penalty=self.penalty / unit,
+            singular_values=unit * self.singular_values,
+            block_norms=unit * self.block_norms,
+        )
 
 
 @dataclass(frozen=True)

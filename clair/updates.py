@@ -15,8 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-from clair._validation import check_finite
 from clair.eigen import tall_qr
+from clair.inputs import ORDINARY, float_array, log_sizes, scaling_of
 from clair.linalg import block_grams, hstack_blocks, split_blocks
 from clair.scatter import Scatter
 
@@ -41,7 +41,7 @@ class LoraFactors:
 
     def __post_init__(self) -> None:
         for name in ("B", "A"):
-            object.__setattr__(self, name, _float_array(f"LoraFactors.{name}", getattr(self, name)))
+            object.__setattr__(self, name, float_array(f"LoraFactors.{name}", getattr(self, name)))
         if self.B.shape[0] != self.A.shape[0] or self.B.shape[2] != self.A.shape[1]:
             raise ValueError(
                 "LoraFactors must have B of shape (n_clients, d_out, rho) and A of shape "
@@ -188,22 +188,6 @@ class Core:
         return blocks if self.left is None else self.left @ blocks
 
 
-def _float_array(name: str, value: object) -> np.ndarray:
-    """A finite float64 array of shape (n_clients, ., .)."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must be one array of numbers with equal shapes for all clients, got {error}"
-        ) from None
-    if array.ndim != 3 or 0 in array.shape:
-        raise ValueError(
-            f"{name} must have shape (n_clients, rows, columns), none of them 0, got {array.shape}"
-        )
-    check_finite(name, array)
-    return array
-
-
 def _thin(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Each block as (a, c) times an orthonormal (b, c) transposed, c = min(a, b)."""
     if blocks.shape[2] <= blocks.shape[1]:
@@ -261,6 +245,87 @@ def thin_product(B: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray |
 SINGLE = ""
 
 
+def checked_updates(updates: Updates) -> dict[str, ModuleUpdates]:
+    """Check updates and convert them to arrays, one entry a module.
+
+    Parameters
+    ----------
+    updates : ndarray, LoraFactors, or mapping from module name to either
+
+    Returns
+    -------
+    dict of ndarray or LoraFactors
+        A single module is stored under ``SINGLE``.
+
+    Raises
+    ------
+    ValueError
+        For an empty mapping, wrong shapes, entries that are no finite real numbers, fewer than 3
+        clients, or modules that disagree on the number of clients.
+    """
+    modules = dict(updates) if isinstance(updates, Mapping) else {SINGLE: updates}
+    if not modules:
+        raise ValueError("updates must hold at least one module, got an empty mapping")
+    checked: dict[str, ModuleUpdates] = {}
+    for name, value in modules.items():
+        if not isinstance(value, LoraFactors):
+            value = float_array(f"updates[{name!r}]" if name else "updates", value)
+        checked[name] = value
+    counts = {
+        name: len(value.B if isinstance(value, LoraFactors) else value)
+        for name, value in checked.items()
+    }
+    if len(set(counts.values())) > 1:
+        raise ValueError(
+            f"updates must hold the same number of clients in every module, got {counts}"
+        )
+    n_clients = next(iter(counts.values()))
+    if n_clients < 3:
+        raise ValueError(f"updates must hold at least 3 clients, got {n_clients}")
+    return checked
+
+
+def ordinary_sized(modules: Mapping[str, ModuleUpdates]) -> tuple[dict[str, ModuleUpdates], int]:
+    """Bring updates to a size that computes.
+
+    Parameters
+    ----------
+    modules : mapping of str to ndarray or LoraFactors
+        From `checked_updates`.
+
+    Returns
+    -------
+    modules : dict of ndarray or LoraFactors
+        The updates divided by ``2**exponent``; the very same ones where they are of ordinary size.
+    exponent : int
+
+    Raises
+    ------
+    ValueError
+        If their sizes are beyond what any scaling can mend.
+    """
+    sizes, ordinary = [], True
+    for value in modules.values():
+        parts = (value.B, value.A) if isinstance(value, LoraFactors) else (value,)
+        logs = [log_sizes(part) for part in parts]
+        sizes.append(np.sum(logs, axis=0))
+        finite = np.concatenate([log[np.isfinite(log)] for log in logs])
+        ordinary = ordinary and bool((np.abs(finite) <= ORDINARY).all())
+    exponent = scaling_of(sizes)
+    if ordinary and exponent == 0:
+        return dict(modules), 0
+    scaled: dict[str, ModuleUpdates] = {}
+    for name, value in modules.items():
+        if isinstance(value, LoraFactors):
+            # Both factors of a client get the same part of its size.
+            own = np.where(np.isfinite(log_sizes(value.B)), log_sizes(value.B), 0).astype(int)
+            B = np.ldexp(value.B, -own[:, None, None])
+            scaled[name] = LoraFactors(B, np.ldexp(value.A, (own - exponent)[:, None, None]))
+        else:
+            scaled[name] = np.ldexp(value, -exponent)
+    return scaled, exponent
+
+
 def to_cores(updates: Updates, side: str) -> dict[str, Core]:
     """Check updates and compress every module, transposed for ``side="input"``.
 
@@ -277,28 +342,9 @@ def to_cores(updates: Updates, side: str) -> dict[str, Core]:
     Raises
     ------
     ValueError
-        For an empty mapping, wrong shapes, non-finite entries, fewer than 3 clients, or modules
-        that disagree on the number of clients.
+        See `checked_updates`.
     """
-    modules = dict(updates) if isinstance(updates, Mapping) else {SINGLE: updates}
-    if not modules:
-        raise ValueError("updates must hold at least one module, got an empty mapping")
-    checked: dict[str, ModuleUpdates] = {}
-    for name, value in modules.items():
-        if not isinstance(value, LoraFactors):
-            value = _float_array(f"updates[{name!r}]" if name else "updates", value)
-        checked[name] = value
-    counts = {
-        name: len(value.B if isinstance(value, LoraFactors) else value)
-        for name, value in checked.items()
-    }
-    if len(set(counts.values())) > 1:
-        raise ValueError(
-            f"updates must hold the same number of clients in every module, got {counts}"
-        )
-    n_clients = next(iter(counts.values()))
-    if n_clients < 3:
-        raise ValueError(f"updates must hold at least 3 clients, got {n_clients}")
+    checked = checked_updates(updates)
     if side == "input":
         checked = {
             name: value.transposed()

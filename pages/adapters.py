@@ -44,12 +44,12 @@ source = Source(tuple((file.name, file.file_id, file) for file in uploads))
 st.caption(f"{adapters.HOW_WORDS} {adapters.LIMITS_WORDS}")
 
 result = result_of(source, options)
-take = None if result is None else take_of(source, result, values)
+take = None if isinstance(result, str) else take_of(source, result, values)
 with tools:
     toolbar("adapters", adapters.CONTROLS, (), values, take=take)
-if result is None:
+if isinstance(result, str):
     with answer:
-        sentence("No verdict: the run was stopped.")
+        sentence(result)
     st.stop()
 with answer:
     sentence(result.sentence())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -424,7 +425,112 @@ def test_waiting_gives_up_in_time(make_pool):
     release(pool, gate, first)
 
 
-@pytest.mark.parametrize("name", ["workers", "queued", "per_owner", "history"])
+@pytest.mark.parametrize("name", ["workers", "queued", "per_owner", "per_address", "history"])
 def test_limits_are_checked(name):
     with pytest.raises(ValueError, match=f"{name} must be at least .*, got 0"):
         Limits(**{name: 0})
+
+
+def test_a_waiting_job_keeps_its_place_only_while_somebody_looks(make_pool):
+    clock = Clock()
+    pool = make_pool(clock, unseen_waiting=60, unseen_running=1000)
+    gate, first = busy(pool, "a")
+    left, watched = (pool.submit(who, noting([], who), kind="test") for who in ("b", "c"))
+    assert pool.get(watched).position == 2
+    clock.now += 59
+    assert pool.get(watched).position == 2
+    clock.now += 2
+    assert pool.get(watched).position == 1  # without anybody asking for the other one
+    view = pool.get(left)
+    assert view.state is JobState.CANCELLED
+    assert "gave up its place" in view.message
+    release(pool, gate, first)
+    assert pool.wait(watched, timeout=PATIENCE).state is JobState.DONE
+
+
+def test_abandoned_jobs_take_no_room_from_others(make_pool):
+    clock = Clock()
+    pool = make_pool(clock, queued=2, unseen_waiting=60, unseen_running=1000)
+    gate, first = busy(pool, "a")
+    for who in ("b", "c"):
+        pool.submit(who, noting([], who), kind="test")
+    with pytest.raises(QueueFull, match="busy"):
+        pool.submit("d", noting([], "d"), kind="test")
+    clock.now += 61
+    assert pool.get(pool.submit("d", noting([], "d"), kind="test")).position == 1
+    release(pool, gate, first)
+
+
+@pytest.mark.parametrize(("private", "seconds"), [(False, 300), (True, 60)])
+def test_a_running_job_that_nobody_looks_at_is_stopped(make_pool, private, seconds):
+    clock = Clock()
+    pool = make_pool(clock, unseen_waiting=60, unseen_running=300)
+    ask, answer = queue.Queue(), queue.Queue()
+
+    def work(report, cancelled):
+        while ask.get(timeout=PATIENCE):
+            answer.put(cancelled())
+        raise Cancelled
+
+    def stops():
+        ask.put(True)
+        return answer.get(timeout=PATIENCE)
+
+    job_id = pool.submit("a", work, kind="test", private=private)
+    pool.wait(job_id, until=JobState.RUNNING, timeout=PATIENCE)
+    clock.now += seconds - 1
+    assert not stops()
+    assert pool.get(job_id).state is JobState.RUNNING
+    clock.now += seconds - 1
+    assert not stops()
+    clock.now += 2
+    assert stops()
+    ask.put(False)
+    view = pool.wait(job_id, timeout=PATIENCE)
+    assert view.state is JobState.CANCELLED
+    assert "was stopped" in view.message
+
+
+def test_a_private_result_is_kept_while_somebody_looks_and_given_to_nobody_else(make_pool):
+    clock = Clock()
+    pool = make_pool(clock, unseen_waiting=60)
+    mine = pool.submit("a", lambda r, c: "mine", kind="test", key="k", private=True)
+    pool.wait(mine, timeout=PATIENCE)
+    gate, running = busy(pool, "b", key="other")
+    waiting = pool.submit("c", noting([], "own"), kind="test", key="k", private=True)
+    assert pool.get(waiting).state is JobState.QUEUED
+    clock.now += 59
+    assert pool.get(mine).result == "mine"
+    clock.now += 59
+    assert pool.get(mine).result == "mine"
+    clock.now += 61
+    pool.tidy()
+    with pytest.raises(UnknownJob):
+        pool.get(mine)
+    release(pool, gate, running)
+
+
+def test_a_result_is_forgotten_when_asked(make_pool):
+    pool = make_pool()
+    gate, running = busy(pool, "a")
+    pool.forget(running)
+    assert pool.get(running).state is JobState.RUNNING
+    release(pool, gate, running)
+    pool.forget(running)
+    with pytest.raises(UnknownJob):
+        pool.get(running)
+    pool.forget("made-up")
+
+
+def test_many_visitors_of_one_address_share_a_limit_and_leave_room_for_others(make_pool):
+    pool = make_pool(queued=6, per_address=4)
+    gate, first = busy(pool, "tab 0", address="10.0.0.1")
+    for n in range(1, 4):
+        pool.submit(f"tab {n}", noting([], ""), kind="test", address="10.0.0.1")
+    with pytest.raises(QueueFull, match="from your network"):
+        pool.submit("tab 5", noting([], ""), kind="test", address="10.0.0.1")
+    for who in ("b", "c"):
+        pool.submit(who, noting([], ""), kind="test", address="10.0.0.2")
+    pool.submit("d", noting([], ""), kind="test")  # nobody knows from where
+    release(pool, gate, first)
+    pool.submit("tab 5", noting([], ""), kind="test", address="10.0.0.1")

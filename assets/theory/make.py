@@ -22,7 +22,8 @@ LOAD = os.getloadavg()
 sys.path.insert(0, str(HERE.parents[1]))
 
 from clair.sweeps.grid import Axis, SweepConfig, SweepResult  # noqa: E402
-from clair.sweeps.run import run_sweep, write_result  # noqa: E402
+from clair.sweeps.run import run_sweep  # noqa: E402
+from clair.sweeps.store import write_result  # noqa: E402
 from clair.synthetic import ProblemSpec  # noqa: E402
 
 CONFIG = SweepConfig(

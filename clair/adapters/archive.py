@@ -39,7 +39,9 @@ UPLOAD_LIMITS = Limits(
     entries=4_000,
     depth=16,
     pattern_steps=500_000,
-    core_bytes=512 * MIB,
+    core_bytes=768 * MIB,
+    seconds=60.0,
+    written_bytes=256 * MIB,
 )
 UPLOAD_BYTES = 64 * MIB
 UNPACKED_BYTES = 256 * MIB

@@ -28,13 +28,15 @@ from clair.adapters.verdicts import (
     side_report,
     twins,
 )
-from clair.cancellation import cancellable
+from clair.adapters.work import audit_work
+from clair.cancellation import cancellable, checkpoint
 from clair.core_fit import fit_cores
 from clair.detection import Verdict, detect_cores
 from clair.evidence import GAP, joint_shape
 from clair.updates import Core
 
-HUGE = 1e50
+# The fourth powers of products of entries between these are still numbers.
+TINY, HUGE = 1e-15, 1e15
 
 
 def audit(
@@ -103,7 +105,7 @@ def _audit(
     aside: list[SetAside],
 ) -> Audit:
     _require_enough(len(adapters.adapters))
-    _require_memory(adapters, limits)
+    audit_work(adapters).require(limits)
     with stages.stage("read"):
         cores, clients = _compress_all(adapters, aside, stages)
     _require_enough(len(clients))
@@ -183,20 +185,6 @@ def _require_enough(n_clients: int) -> None:
         )
 
 
-def _require_memory(adapters: AdapterSet, limits: Limits) -> None:
-    needed = 0
-    for name, shape in adapters.modules.items():
-        ranks = [a.modules[name].rank for a in adapters.adapters if name in a.modules]
-        columns = sum(ranks)
-        needed += 6 * 8 * len(adapters.adapters) * max(ranks) * min(columns, max(shape))
-    if needed > limits.core_bytes:
-        raise AdapterError(
-            "adapters",
-            f"the compressed updates would take {needed / 2**30:.1f} GiB, more than "
-            f"{limits.core_bytes / 2**30:.1f} GiB: audit fewer clients at a time.",
-        )
-
-
 def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) -> None:
     limits = [min(*core.shape, core.rows) for core in cores]
     lowest = int(np.argmin(limits))
@@ -220,6 +208,7 @@ def _compress_all(
             pair: Factors = None
             if k not in failed and name in adapter.modules:
                 try:
+                    checkpoint()
                     pair = _checked_factors(adapter, name)
                 except AdapterError as error:
                     failed.add(k)
@@ -245,10 +234,13 @@ def _compress_all(
 
 def _checked_factors(adapter: Adapter, name: str) -> tuple[np.ndarray, np.ndarray]:
     B, A = adapter.factors(name)
-    largest = max(float(np.abs(B).max()), float(np.abs(A).max()))
-    if largest > HUGE:
-        raise AdapterError(
-            f"{printable(adapter.name)}: {printable(name)}",
-            f"has entries as large as {largest:.0e}, which no training produces",
-        )
+    for factor in (B, A):
+        largest = float(np.abs(factor).max())
+        if largest > HUGE or 0 < largest < TINY:
+            raise AdapterError(
+                f"{printable(adapter.name)}: {printable(name)}",
+                f"has entries as large as {largest:.0e}, which no training produces"
+                if largest > HUGE
+                else f"has no entry larger than {largest:.0e}, which no training produces",
+            )
     return B, A

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from clair.cancellation import checkpoint
 from clair.evidence import factor_kurtosis
 from clair.updates import Core, thin_product
 
@@ -109,6 +110,7 @@ def _kurtosis(pair: Factors) -> float:
 
 def side_root(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Coordinates with the inner products of all columns, ndarray of shape (a, n_columns)."""
+    checkpoint()
     stacked = np.concatenate(columns, axis=1)
     if stacked.shape[0] <= stacked.shape[1]:
         return stacked

@@ -139,6 +139,8 @@ def read_config(path: Path, shown: str, limits: Limits = DEFAULT) -> AdapterConf
     try:
         if path.is_symlink():
             raise AdapterError(shown, "is a link, and links are not followed; copy the file here")
+        if not path.is_file():
+            raise AdapterError(shown, "is not a regular file")
         with open(path, "rb") as file:
             data = file.read(limits.config_bytes + 1)
     except OSError as error:

@@ -19,7 +19,7 @@ from clair.adapters.reader import (
     natural_key,
     read_adapter,
 )
-from clair.cancellation import cancellable
+from clair.cancellation import cancellable, checkpoint
 
 MIN_CLIENTS = 3
 _MARKS = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
@@ -120,7 +120,7 @@ def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], lis
     shown = printable(root)
     if root.is_symlink() or not root.is_dir():
         raise AdapterError(shown, "is not a folder")
-    if _MARKS & {entry.name for entry in _entries(root, shown)}:
+    if any(_is_mark(entry) for entry in _entries(root, shown)):
         raise AdapterError(
             shown, "is itself an adapter; give the folder that holds one folder a client"
         )
@@ -133,7 +133,8 @@ def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], lis
         seen += len(entries)
         if seen > limits.entries:
             raise AdapterError(shown, f"holds more than {limits.entries:,} files and folders")
-        if depth and any(entry.name in _MARKS for entry in entries):
+        checkpoint()
+        if depth and any(_is_mark(entry) for entry in entries):
             found.append(folder)
             if len(found) > limits.clients:
                 raise AdapterError(shown, f"holds more than {limits.clients:,} adapters")
@@ -149,6 +150,10 @@ def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], lis
                 pending.append((Path(entry.path), depth + 1))
     found.sort(key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
     return found, links
+
+
+def _is_mark(entry: os.DirEntry[str]) -> bool:
+    return entry.name in _MARKS and not entry.is_dir(follow_symlinks=False)
 
 
 def _entries(folder: Path, shown: str) -> Iterator[os.DirEntry[str]]:

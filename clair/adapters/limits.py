@@ -36,7 +36,11 @@ class Limits:
         Spent on matching one adapter's ``rank_pattern``, or its ``alpha_pattern``, with its
         modules' names; 10 million take about a second.
     core_bytes : int
-        Memory of the compressed updates of all modules together.
+        Memory an audit may take, as estimated by `clair.adapters.work`.
+    seconds : float
+        Time an audit may take on one core, as estimated there.
+    written_bytes : int
+        Of all refined adapters together.
     """
 
     header_bytes: int = 16 * MIB
@@ -50,7 +54,9 @@ class Limits:
     entries: int = 20_000
     depth: int = 4
     pattern_steps: int = 20_000_000
-    core_bytes: int = 3 * GIB
+    core_bytes: int = 8 * GIB
+    seconds: float = 48 * 3600.0
+    written_bytes: int = 1024 * GIB
 
 
 DEFAULT = Limits()

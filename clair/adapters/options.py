@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clair._validation import check_choice, check_integer
+from clair._validation import check_automatic, check_choice, check_integer
 from clair.core_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
@@ -58,6 +58,7 @@ class AuditOptions:
     max_iter: int = 200
 
     def __post_init__(self) -> None:
+        check_automatic("rank", self.rank)
         if self.rank != "auto":
             check_integer("rank", self.rank, minimum=1)
         check_choice("side", self.side, PEFT_SIDES)

@@ -9,6 +9,7 @@ import numpy as np
 
 from clair.adapters.compress import ModuleCore, compress, gram_root
 from clair.adapters.result import Audit, Judged
+from clair.cancellation import checkpoint
 from clair.eigen import leading_eigenpairs
 from clair.refinement import directions, pooling_weights, refine_module
 from clair.updates import Core
@@ -81,6 +82,7 @@ class Plan:
 
     def oriented(self, module: ModuleCore) -> tuple[np.ndarray, np.ndarray]:
         """Blocks with the deciding side in rows, and their principal subspace."""
+        checkpoint()
         core: Core = module.core(self.side)
         total = core.scatter.weighted(np.ones(len(core.thin)))
         return core.blocks, leading_eigenpairs(total, min(self.rank, len(total)))[1]
@@ -134,6 +136,7 @@ class Plan:
         refined = self.refine(compress(pairs, self.judged.modules[module].shape))
         result = {}
         for k, block in zip(everybody, refined, strict=True):
+            checkpoint()
             if k in ranks:
                 u, v = truncate(block, ranks[k])
                 result[k] = (_apply(left, u), _apply(right, v.T).T)

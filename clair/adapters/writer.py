@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -16,21 +17,25 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_integer, check_real
 from clair.adapters.errors import AdapterError, printable
+from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.progress import Progress, Stages
 from clair.adapters.reader import CONFIG_NAME, WEIGHTS_NAME, Adapter
 from clair.adapters.refined import Plan
 from clair.adapters.result import Audit
+from clair.adapters.work import require_room
 from clair.cancellation import cancellable, checkpoint
 
 # What is taken over from a client's configuration; the rest could ask PEFT for anything.
-_KEPT_KEYS = (
-    "base_model_name_or_path",
-    "fan_in_fan_out",
-    "inference_mode",
-    "lora_dropout",
-    "revision",
-    "task_type",
-)
+_KEPT_KEYS: dict[str, type | tuple[type, ...]] = {
+    "base_model_name_or_path": str,
+    "fan_in_fan_out": bool,
+    "inference_mode": bool,
+    "lora_dropout": (int, float),
+    "revision": str,
+    "task_type": str,
+}
+# Of a folder's name and of the path of several: well within what any file system takes.
+_NAME_BYTES, _LEVELS = 80, 4
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ def write_refined(
     *,
     rank: int | None = None,
     energy: float | None = None,
+    limits: Limits = DEFAULT,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> tuple[WrittenAdapter, ...]:
@@ -74,6 +80,7 @@ def write_refined(
         Of the adapters written. By default, and without `energy`, each client's own.
     energy : float, optional
         In (0, 1]: the smallest rank that keeps this share of the update's energy, by client.
+    limits : Limits
     progress : callable, optional
         Receives an `AuditProgress` at every step; may raise to stop.
     cancelled : callable, optional
@@ -87,7 +94,8 @@ def write_refined(
     Raises
     ------
     AdapterError
-        If the target exists with something in it, or an adapter has changed on disk.
+        If the target exists with something in it, an adapter has changed on disk, or what would
+        be written goes beyond the limits.
     ValueError
         For a rank or energy out of range, or both.
     clair.cancellation.Cancelled
@@ -105,7 +113,7 @@ def write_refined(
     partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=target.parent))
     try:
         with single_blas_thread(), cancellable(cancelled):
-            written = _write(audit, partial, rank, energy, progress)
+            written = _write(audit, partial, rank, energy, limits, progress)
         if target.exists():
             target.rmdir()
         partial.chmod(0o755)
@@ -120,7 +128,12 @@ def write_refined(
 
 
 def _write(
-    audit: Audit, folder: Path, rank: int | None, energy: float | None, progress: Progress | None
+    audit: Audit,
+    folder: Path,
+    rank: int | None,
+    energy: float | None,
+    limits: Limits,
+    progress: Progress | None,
 ) -> list[WrittenAdapter]:
     stages = Stages({"write": 1.0}, progress)
     stages.step("write", 0, 1)
@@ -129,20 +142,28 @@ def _write(
     files: dict[int, _StreamedFile] = {}
     taken: set[str] = set()
     written: list[WrittenAdapter] = []
-    for k, spectrum in plan.spectra().items():
+    spectra = plan.spectra()
+    ranks = {
+        k: rank or (adapters[plan.judged.clients[k]].rank if energy is None else s.rank_for(energy))
+        for k, s in spectra.items()
+    }
+    shapes = {}
+    for k, chosen in ranks.items():
         adapter = adapters[plan.judged.clients[k]]
-        chosen = adapter.rank if energy is None else spectrum.rank_for(energy)
-        chosen = chosen if rank is None else rank
+        modules = [name for name in plan.judged.modules if name in adapter.modules]
+        shapes[k] = _shapes(adapter, modules, chosen)
+    require_room(list(shapes.values()), limits)
+    for k, spectrum in spectra.items():
+        adapter, chosen = adapters[plan.judged.clients[k]], ranks[k]
         own = folder / safe_folder(adapter.name, taken)
         own.mkdir(parents=True)
         modules = [name for name in plan.judged.modules if name in adapter.modules]
         (own / CONFIG_NAME).write_text(
             json.dumps(refined_config(adapter, modules, chosen), indent=2), encoding="utf-8"
         )
-        files[k] = _StreamedFile(own / WEIGHTS_NAME, _shapes(adapter, modules, chosen))
+        files[k] = _StreamedFile(own / WEIGHTS_NAME, shapes[k])
         error = spectrum.truncation_error(chosen)
         written.append(WrittenAdapter(printable(adapter.name), own, chosen, error))
-    ranks = {k: entry.rank for k, entry in zip(files, written, strict=True)}
     for done, name in enumerate(plan.judged.modules):
         for k, (B, A) in plan.factors(name, ranks).items():
             checkpoint()
@@ -153,15 +174,34 @@ def _write(
 
 
 def safe_folder(name: str, taken: set[str]) -> str:
-    """Relative path for a client's name that stays below its parent and is not `taken` yet."""
-    parts = [re.sub(r'[\x00-\x1f\x7f<>:"\\|?*]', "_", part)[:80] for part in name.split("/")]
-    plain = "/".join(part for part in parts if part.strip(". ")) or "client"
+    """Relative path for a client's name that stays below its parent and is not `taken` yet.
+
+    No path taken lies inside another, whatever the names, so that no adapter's folder holds a
+    second one.
+    """
+    parts = [part for part in name.split("/") if part.strip(". ")][-_LEVELS:] or ["client"]
+    plain = "/".join(_safe_part(part) for part in parts)
+    if _inside(plain, taken):
+        plain = plain.replace("/", "_")
     chosen, number = plain, 1
-    while chosen.casefold() in taken:
+    while chosen.casefold() in taken or _inside(chosen, taken):
         number += 1
         chosen = f"{plain}-{number}"
     taken.add(chosen.casefold())
     return chosen
+
+
+def _safe_part(part: str) -> str:
+    """One folder's name in characters and a length that file systems take."""
+    part = re.sub(r'[\x00-\x1f\x7f<>:"\\|?*]', "_", part)
+    part = part.encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore")
+    return f"{part}_" if part in (CONFIG_NAME, WEIGHTS_NAME) else part
+
+
+def _inside(path: str, taken: set[str]) -> bool:
+    """Whether a path lies inside one that is taken, or the other way round."""
+    path = path.casefold() + "/"
+    return any(path.startswith(f"{t}/") or f"{t}/".startswith(path) for t in taken)
 
 
 def _shapes(adapter: Adapter, modules: list[str], rank: int) -> dict[str, tuple[int, int]]:
@@ -179,7 +219,12 @@ def refined_config(adapter: Adapter, modules: list[str], rank: int) -> dict[str,
     """PEFT configuration of a refined adapter: scaling 1, no patterns, nothing but LoRA."""
     raw = adapter.config.raw
     return {
-        **{key: raw[key] for key in _KEPT_KEYS if key in raw},
+        **{
+            key: raw[key]
+            for key, kind in _KEPT_KEYS.items()
+            if isinstance(raw.get(key), kind) and raw[key] not in (math.inf, -math.inf)
+            if raw[key] == raw[key]
+        },
         "peft_type": "LORA",
         "r": rank,
         "lora_alpha": rank,

@@ -1,1 +1,1 @@
-"""Phase diagrams: `grid` says what a sweep is, `run` computes it in `worker` processes."""
+"""Phase diagrams: `grid` says what a sweep is, `run` and `worker` compute it, `store` keeps it."""

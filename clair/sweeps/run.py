@@ -1,4 +1,4 @@
-"""Computing a sweep: worker processes, progress, cancelling, and what is kept on disk."""
+"""Computing a sweep: worker processes, progress and cancelling; `clair.sweeps.store` keeps it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clair.sweeps.grid import SweepConfig, SweepResult, Trial
-
-CACHE_VARIABLE = "CLAIR_CACHE_DIR"
-#: Diagrams kept on disk; beyond it those untouched for longest are deleted.
-KEPT = 200
-
-_Cells = dict[int, tuple[Trial, ...]]
+from clair.sweeps.grid import SweepConfig, SweepResult
+from clair.sweeps.store import Cells, Keeper, cell_of
 
 
 class WorkerFailed(RuntimeError):  # noqa: N818
@@ -56,71 +51,7 @@ class SweepProgress:
         return self.step / self.total_steps
 
 
-def cache_dir() -> Path:
-    """Folder of the kept sweeps: ``$CLAIR_CACHE_DIR``, or the user's cache folder."""
-    chosen = os.environ.get(CACHE_VARIABLE)
-    if chosen:
-        return Path(chosen) / "sweeps"
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "clair-explorer" / "sweeps"
-
-
-def load(config: SweepConfig, folder: Path | None = None) -> SweepResult:
-    """What is on disk of a sweep, possibly nothing."""
-    return SweepResult.of(config, _read(_path(config, folder), config))
-
-
-def read_result(path: Path) -> SweepResult:
-    """A sweep from a file of its own: the description on the first line, then a cell a line.
-
-    Raises
-    ------
-    ValueError
-        If the description is of another version or out of range.
-    """
-    with path.open(encoding="utf-8") as file:
-        config = SweepConfig.from_json(json.loads(file.readline()))
-    return SweepResult.of(config, _read(path, config))
-
-
-def write_result(result: SweepResult, path: Path) -> None:
-    """Write a sweep as `read_result` reads it."""
-    lines = [json.dumps(result.config.to_json())]
-    for cell in range(result.config.n_cells):
-        row, column = divmod(cell, result.config.shape[1])
-        if not result.done[row, column]:
-            continue
-        values = [array[row, column] for array in (result.exact, result.f1, result.error)]
-        trials = [
-            [bool(exact), round(float(f1), 4), round(float(error), 5)]
-            for exact, f1, error in zip(*values, strict=True)
-            if not np.isnan(error)
-        ]
-        lines.append(json.dumps({"cell": cell, "trials": trials}))
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _path(config: SweepConfig, folder: Path | None) -> Path:
-    return (folder or cache_dir()) / f"{config.digest}.jsonl"
-
-
-def _read(path: Path, config: SweepConfig) -> _Cells:
-    """Finished cells; lines that were cut off by a crash, or are no cells, are skipped."""
-    cells: _Cells = {}
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError:
-        return cells
-    for line in text.splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            data = json.loads(line)
-            cell, trials = data["cell"], tuple(Trial(*entry) for entry in data["trials"])
-            if 0 <= cell < config.n_cells and len(trials) in (0, config.trials):
-                cells[cell] = trials
-    return cells
-
-
-def _order(config: SweepConfig, done: _Cells) -> list[int]:
+def _order(config: SweepConfig, done: Cells) -> list[int]:
     """Missing cells, scattered, so that an unfinished diagram already shows its shape."""
     shuffled = np.random.default_rng(0).permutation(config.n_cells)
     return [int(cell) for cell in shuffled if int(cell) not in done]
@@ -134,7 +65,7 @@ def run_sweep(
     progress: Callable[[SweepProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> SweepResult:
-    """Compute the cells that are not on disk yet and keep them there.
+    """Compute the cells that are not kept yet, and keep them.
 
     Parameters
     ----------
@@ -142,7 +73,8 @@ def run_sweep(
     workers : int, optional
         Processes, by default one for each core this process may use.
     folder : Path, optional
-        Where cells are kept, by default `cache_dir`. Nothing is kept where it cannot be written.
+        Where cells are kept, by default `cache_dir`. Where it cannot be written they
+        are kept in the memory of this process, where `clair.sweeps.store.load` finds them.
     progress : callable, optional
         Receives a `SweepProgress` at the start and after every cell.
     cancelled : callable, optional
@@ -158,14 +90,10 @@ def run_sweep(
     WorkerFailed
         If a worker process breaks down. What was finished is kept.
     """
-    path = _path(config, folder)
-    cells = _read(path, config)
-    todo = _order(config, cells)
-    run = _Run(
-        config, cells, todo, path, progress or (lambda _: None), cancelled or (lambda: False)
-    )
-    run.work(min(workers or _cores(), max(1, len(todo))))
-    return SweepResult.of(config, run.cells, run.elapsed)
+    with Keeper(config, folder) as keeper:
+        run = _Run(config, keeper, progress or (lambda _: None), cancelled or (lambda: False))
+        run.work(min(workers or _cores(), max(1, len(run.todo))))
+    return SweepResult.of(config, keeper.cells, run.elapsed)
 
 
 def _cores() -> int:
@@ -181,17 +109,15 @@ class _Run:
     def __init__(
         self,
         config: SweepConfig,
-        cells: _Cells,
-        todo: list[int],
-        path: Path,
+        keeper: Keeper,
         progress: Callable[[SweepProgress], None],
         cancelled: Callable[[], bool],
     ) -> None:
-        self.config, self.cells, self.todo, self.path = config, cells, todo, path
+        self.config, self.keeper, self.todo = config, keeper, _order(config, keeper.cells)
         self.progress, self.cancelled = progress, cancelled
         self.lock = threading.Lock()
         self.failure: BaseException | None = None
-        self.already = len(cells)
+        self.already = len(keeper.cells)
         self.started = time.monotonic()
         self.elapsed = 0.0
 
@@ -199,9 +125,6 @@ class _Run:
         self.progress(self._state())
         if not self.todo:
             return
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _prune(self.path.parent)
         threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
         for thread in threads:
             thread.start()
@@ -240,15 +163,13 @@ class _Run:
             return self.todo.pop(0)
 
     def _keep(self, cell: int, line: str) -> None:
-        trials = tuple(Trial(*entry) for entry in json.loads(line)["trials"])
+        _, trials = cell_of(line.encode(), self.config)
         with self.lock:
-            self.cells[cell] = trials
-            with contextlib.suppress(OSError), self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
+            self.keeper.add(cell, trials)
             self.progress(self._state())
 
     def _state(self) -> SweepProgress:
-        done, total = len(self.cells), self.config.n_cells
+        done, total = len(self.keeper.cells), self.config.n_cells
         here, spent = done - self.already, time.monotonic() - self.started
         if not here:
             return SweepProgress(done, total, None)
@@ -282,9 +203,3 @@ def _process() -> Iterator[subprocess.Popen[str]]:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-
-
-def _prune(folder: Path) -> None:
-    kept = sorted(folder.glob("*.jsonl"), key=lambda p: p.stat().st_mtime)
-    for path in kept[: max(0, len(kept) - KEPT)]:
-        path.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import json
 import sys
 
 from clair.sweeps.grid import SweepConfig, run_cell
+from clair.sweeps.store import line_of
 
 
 def main() -> None:
@@ -16,8 +17,7 @@ def main() -> None:
     config = SweepConfig.from_json(json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         cell = int(line)
-        trials = [[bool(t.exact), t.f1, t.error] for t in run_cell(config, cell)]
-        print(json.dumps({"cell": cell, "trials": trials}), flush=True)
+        print(line_of(cell, run_cell(config, cell)), flush=True)
 
 
 if __name__ == "__main__":

@@ -77,12 +77,13 @@ def choose_lam(window: tuple[float, float], n_clients: int, rank: int, n_modules
     """Weight to solve with, from an estimated window.
 
     The geometric mean of an open window; ``sqrt(2) * lam_min`` where nobody is flagged (the default
-    with the measured incoherence put in); `default_lam` where the window is closed.
+    with the measured incoherence put in); `default_lam` where the window is closed, or begins at 0
+    because the benign clients' updates are zero.
     """
     lam_min, lam_max = window
     if lam_max == float("inf"):
         return max(float(np.sqrt(2)) * lam_min, default_lam(n_clients, rank, n_modules))
-    if lam_min < lam_max:
+    if 0 < lam_min < lam_max:
         return float(np.sqrt(lam_min * lam_max))
     return default_lam(n_clients, rank, n_modules)
 

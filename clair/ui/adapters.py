@@ -1,8 +1,8 @@
 """State of the page "Your adapters": its controls, and audits that leave nothing behind.
 
 Uploaded bytes live in the visitor's session and in a temporary folder that exists only while an
-audit or a download is made. Results are kept in the session, never in a shared cache; only the
-bundled example, which is public, is.
+audit or a download is made, in the one queue of the server. Results are kept in the session, never
+in a shared cache; only the bundled example, which is public, is.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import json
 import re
 import shutil
 import tempfile
-import threading
-import time
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -27,20 +25,26 @@ from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_fold
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
-from clair.adapters.limits import MIB
+from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.options import SENSITIVE
-from clair.adapters.progress import Progress
+from clair.adapters.progress import AuditProgress, Progress
+from clair.adapters.work import audit_work
 from clair.ui.state import Control
 
+Cancel = Callable[[], bool]
+
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
-#: Audits at once over all visitors, and how long one waits for a turn, in seconds.
-WORKERS, PATIENCE = 2, 120.0
+#: Jobs of this page: its audits, and the refined adapters to take away.
+KIND, REFINED = "adapters", "refined"
+#: Share of the time of refined adapters that goes into judging again.
+_JUDGING = 0.6
 
 LIMITS_WORDS = (
     f"At most {UPLOAD_BYTES // MIB} MB in all, {UNPACKED_BYTES // MIB} MB unpacked and "
-    f"{UPLOAD_LIMITS.clients} adapters. Files are read on this server while a result is computed, "
-    "are not shown to anybody else, and are gone when you close the page. For larger sets: "
-    "python -m clair audit DIR on your own machine."
+    f"{UPLOAD_LIMITS.clients} adapters. Files are in this server's memory while the page is open "
+    "and on its disk while a result is computed. Nobody else sees them, and they are gone five "
+    "minutes after you close the page at the latest. For larger sets: python -m clair audit DIR on "
+    "your own machine."
 )
 HOW_WORDS = (
     "Zips of one or more PEFT adapters (adapter_config.json and adapter_model.safetensors in a "
@@ -168,18 +172,73 @@ class Source:
         """Identifies the files within a session."""
         return tuple(file_id for _, file_id, _ in self.files)
 
-    def read(self, folder: Path) -> AdapterSet:
+    @property
+    def limits(self) -> Limits:
+        """How much an audit of them may take."""
+        return UPLOAD_LIMITS if self.files else DEFAULT
+
+    def read(self, folder: Path, cancelled: Cancel | None = None) -> AdapterSet:
         """Adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
             return read_folder(ROOT / "sites")
-        return read_uploads([(name, file) for name, _, file in self.files], folder)
+        files = [(name, file) for name, _, file in self.files]
+        return read_uploads(files, folder, cancelled=cancelled)
 
 
-def run(source: Source, options: AuditOptions, progress: Progress | None = None) -> Audit:
-    """Audit a source and forget everything but the result."""
+@dataclass(frozen=True)
+class TimedProgress(AuditProgress):
+    """Progress of an audit whose cost was estimated before it began.
+
+    Attributes
+    ----------
+    expected : float
+        Seconds on one core of the whole audit.
+    """
+
+    expected: float
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of them."""
+        return self.expected * (1 - self.fraction)
+
+
+def _judge(
+    source: Source,
+    options: AuditOptions,
+    folder: Path,
+    progress: Progress | None,
+    cancelled: Cancel | None,
+) -> Audit:
+    """Audit what is unpacked into a folder, saying first how long it will take."""
+    found = source.read(folder, cancelled)
+    expected = audit_work(found).seconds
+
+    def timed(seen: AuditProgress) -> None:
+        if progress is not None:
+            step = (seen.stage, seen.step, seen.total_steps, seen.fraction)
+            progress(TimedProgress(*step, expected=expected))
+
+    timed(AuditProgress("folder", 1, 1, 0.0))
+    return audit(found, options, progress=timed, cancelled=cancelled, limits=source.limits)
+
+
+def run(
+    source: Source,
+    options: AuditOptions,
+    progress: Progress | None = None,
+    cancelled: Cancel | None = None,
+) -> Audit:
+    """Audit a source and forget everything but the result.
+
+    Raises
+    ------
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
+    """
     with _folder() as folder:
         try:
-            return replace(audit(source.read(folder), options, progress=progress), judged=None)
+            return replace(_judge(source, options, folder, progress, cancelled), judged=None)
         except AdapterError as error:
             return Audit(options, (), reason=str(error))
 
@@ -196,14 +255,35 @@ def truth() -> list[str]:
     return names
 
 
-def refined_zip(source: Source, options: AuditOptions, size: dict[str, Any]) -> bytes:
-    """Refined adapters of the kept clients and a table of truncation errors, as a zip."""
+def refined_zip(
+    source: Source,
+    options: AuditOptions,
+    size: dict[str, Any],
+    progress: Progress = lambda seen: None,
+    cancelled: Cancel | None = None,
+) -> bytes:
+    """Refined adapters of the kept clients and a table of truncation errors, as a zip.
+
+    Raises
+    ------
+    clair.cancellation.Cancelled
+        If `cancelled` answered True.
+    """
+
+    def judging(seen: AuditProgress) -> None:
+        progress(replace(seen, fraction=_JUDGING * seen.fraction))
+
+    def writing(seen: AuditProgress) -> None:
+        progress(replace(seen, fraction=_JUDGING + (1 - _JUDGING) * seen.fraction))
+
     buffer = io.BytesIO()
-    with _folder() as folder, turn():
+    with _folder() as folder:
         incoming, target = folder / "in", folder / "out"
         incoming.mkdir()
-        result = audit(source.read(incoming), options)
-        written = write_refined(result, target, **size)
+        result = _judge(source, options, incoming, judging, cancelled)
+        written = write_refined(
+            result, target, progress=writing, cancelled=cancelled, limits=source.limits, **size
+        )
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for entry in written:
                 for path in sorted(entry.folder.iterdir()):
@@ -226,29 +306,3 @@ def _folder() -> Any:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
-
-
-@st.cache_resource(show_spinner=False)
-def _places() -> threading.BoundedSemaphore:
-    return threading.BoundedSemaphore(WORKERS)
-
-
-@contextmanager
-def turn(waiting: Callable[[], None] | None = None) -> Any:
-    """Wait for one of the places in which audits run; `waiting` is called while there is none.
-
-    Raises
-    ------
-    AdapterError
-        If there is none for two minutes.
-    """
-    places, end = _places(), time.monotonic() + PATIENCE
-    while not places.acquire(timeout=0.2):
-        if waiting is not None:
-            waiting()
-        if time.monotonic() > end:
-            raise AdapterError("server", "is busy with other visitors' adapters; try again")
-    try:
-        yield
-    finally:
-        places.release()

@@ -1,8 +1,7 @@
-"""What the page "Your adapters" draws: the running audit, the views of a result, downloads."""
+"""What the page "Your adapters" draws: the waiting audit, the views of a result, downloads."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import streamlit as st
 
 from clair.adapters import Audit, AuditOptions, audit_json
-from clair.adapters.errors import AdapterError
-from clair.adapters.progress import AuditProgress
 from clair.adapters.report import side_lines
 from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED
+from clair.adapters.work import in_words
 from clair.figures.adapters import (
     client_scores,
     deviation_map,
@@ -21,79 +19,90 @@ from clair.figures.adapters import (
     shared_energy,
     sides_compared,
 )
+from clair.jobs import JobState, JobView, Report
 from clair.narrative import times
 from clair.palette import ThemeName
 from clair.reports.adapters import audit_recipe, audit_report, clients, deviations
 from clair.reports.adapters import modules as modules_table
-from clair.ui import adapters
+from clair.ui import adapters, jobs
 from clair.ui.adapters import Source
 from clair.ui.plain import plain
 from clair.ui.results import show_chart
 from clair.ui.takeaway import TakeAway, screen_of
 
-_RESULT, _STOPPED = "_adapters_result", "_adapters_stopped"
+# Names in the session state: the latest result, what was asked for, the latest refined adapters;
+# each with the files and settings it is for.
+_RESULT, _ASKED, _REFINED = "_adapters_result", "_adapters_asked", "_adapters_refined"
 
 
-def result_of(source: Source, options: AuditOptions) -> Audit | None:
-    """The audit of a source: at once, or after a progress bar that can be cancelled.
+def result_of(source: Source, options: AuditOptions) -> Audit | str:
+    """The audit of a source: at once, or from a job that waits in the queue and can be cancelled.
 
     Returns
     -------
-    Audit or None
-        None after Cancel, until the files or the settings change or Run is pressed.
+    Audit or str
+        While there is no result, the sentence that says why.
     """
     if not source.files:
         st.session_state.pop(_RESULT, None)
+        st.session_state.pop(_ASKED, None)
+        jobs.drop(adapters.KIND)
         return adapters.bundled(options)
     key = (source.key, options)
     known = st.session_state.get(_RESULT)
     if known is not None and known[0] == key:
         result: Audit = known[1]
         return result
-    if st.session_state.get(_STOPPED) == key:
-        st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
-        st.button("Run", type="primary", key="adapters_run", on_click=_again)
-        return None
-    place = st.empty()
-    with place.container():
-        words, button = st.columns([5, 1], vertical_alignment="center")
-        bar = words.progress(0.0, text="Waiting for a turn")
-        button.button("Cancel", key="adapters_cancel", on_click=_stop, args=(key,), width="stretch")
-    try:
-        with adapters.turn(lambda: _draw(bar, 0.0, "Other visitors' adapters are being judged")):
-            result = adapters.run(source, options, _stepper(bar))
-    except AdapterError as error:
-        place.empty()
-        st.warning(plain(str(error)), icon=":material/info:")
-        return None
-    place.empty()
-    st.session_state[_RESULT] = (key, result)
-    return result
+
+    def work(report: Report, cancelled: Callable[[], bool]) -> Audit:
+        return adapters.run(source, options, report, cancelled)
+
+    job = _job(adapters.KIND, key)
+    if job is None and st.session_state.get(_ASKED) != key:
+        st.session_state[_ASKED] = key
+        jobs.start(adapters.KIND, work, config=key, key=key, private=True)
+        job = jobs.current(adapters.KIND)
+    if job is not None and job.state is JobState.DONE:
+        st.session_state[_RESULT] = (key, job.result)
+        jobs.drop(adapters.KIND)
+        return result_of(source, options)
+    if job is not None and job.state.live:
+        jobs.watch(jobs.ROOMS[adapters.KIND], job, _cost)
+        return "Your adapters are being judged."
+    _say_end(job)
+    st.button("Run", type="primary", key="adapters_run", on_click=_again)
+    return "No verdict: the run was stopped."
 
 
-def _stop(key: Any) -> None:
-    st.session_state[_STOPPED] = key
+def _job(kind: str, key: Any) -> JobView | None:
+    """The job of a kind, if it is for these files and settings; another one is stopped."""
+    job = jobs.current(kind)
+    if job is not None and job.config != key:
+        jobs.drop(kind)
+        return None
+    return job
+
+
+def _cost(view: JobView) -> None:
+    """What the judging takes, said before it begins."""
+    if isinstance(view.progress, adapters.TimedProgress):
+        words = in_words(view.progress.expected)
+        st.caption(f"By their number, ranks and shapes these adapters take about {words} to judge.")
+
+
+def _say_end(job: JobView | None) -> None:
+    """Say why a job has no result."""
+    jobs.message()
+    if job is not None and job.state is JobState.FAILED:
+        st.error(job.message, icon=":material/error:")
+    elif job is not None:
+        words = job.message or "Cancelled; nothing of that run is kept."
+        st.info(words, icon=":material/info:")
 
 
 def _again() -> None:
-    st.session_state.pop(_STOPPED, None)
-
-
-def _draw(bar: Any, share: float, text: str) -> None:
-    bar.progress(share, text=text)
-
-
-def _stepper(bar: Any) -> Callable[[AuditProgress], None]:
-    last = 0.0
-
-    def step(seen: AuditProgress) -> None:
-        # Drawing is also where Streamlit stops a script whose visitor pressed Cancel.
-        nonlocal last
-        if time.monotonic() - last >= 0.1:
-            last = time.monotonic()
-            _draw(bar, seen.fraction, seen.label)
-
-    return step
+    st.session_state.pop(_ASKED, None)
+    jobs.drop(adapters.KIND)
 
 
 def headline_numbers(result: Audit) -> None:
@@ -217,17 +226,44 @@ VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
 
 
 def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> None:
-    """Refined adapters of the kept clients."""
+    """Refined adapters of the kept clients: made in the queue when asked for, then to take away."""
     kept = len(result.named(KEPT))
-    st.download_button(
-        f"Refined adapters ({kept})",
-        data=lambda: adapters.refined_zip(source, result.options, size),
-        file_name="clair-refined-adapters.zip",
-        mime="application/zip",
-        key="adapters_refined",
+    key = (source.key, result.options, tuple(size.items()))
+    made = st.session_state.get(_REFINED)
+    if made is not None and made[0] != key:
+        made = None
+        del st.session_state[_REFINED]
+    job = _job(adapters.REFINED, key)
+    if job is not None and job.state is JobState.DONE:
+        made = st.session_state[_REFINED] = (key, job.result)
+        jobs.drop(adapters.REFINED)
+    elif job is not None and job.state.live:
+        jobs.watch(jobs.ROOMS[adapters.REFINED], job, _cost)
+        return
+    else:
+        _say_end(job)
+    if made is not None:
+        st.download_button(
+            f"Download refined adapters ({kept})",
+            data=made[1],
+            file_name="clair-refined-adapters.zip",
+            mime="application/zip",
+            key="adapters_refined",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        return
+
+    def work(report: Report, cancelled: Callable[[], bool]) -> bytes:
+        return adapters.refined_zip(source, result.options, size, report, cancelled)
+
+    st.button(
+        f"Make refined adapters ({kept})",
+        key="adapters_make",
         disabled=bool(result.reason) or kept == 0,
-        icon=":material/download:",
-        on_click="ignore",
+        on_click=jobs.start,
+        args=(adapters.REFINED, work),
+        kwargs={"config": key, "key": key, "private": True},
     )
 
 

@@ -3,6 +3,9 @@
 Every trained task uses the same panel. A task's kind is the stem of its page's file, so a job knows
 which page shows it. Worker threads never touch Streamlit; pages look at the pool twice a second
 while a job lives and at no other time.
+
+The pool belongs to this module, not to one of Streamlit's caches: any visitor can have those
+emptied, and everybody's jobs with them.
 """
 
 from __future__ import annotations
@@ -22,10 +25,15 @@ from clair.tasks import STAGE_LABELS
 POLL_SECONDS = 0.5
 JOB_PARAM = "job"
 
-# Names in the session state: who is asking; the latest job of each kind; the latest result of each
-# kind; jobs whose end was seen on their own page; a message to show once.
+#: Cookie by which the tabs of one browser are known for one visitor.
+VISITOR_COOKIE = "clair_visitor"
+
+# Names in the session state: who is asking, where the browser sends no cookie; the latest job of
+# each kind; kinds whose job has vanished, to be told on their page; the latest result of each kind;
+# jobs whose end was seen on their own page; a message to show once.
 _VISITOR = "_visitor"
 _JOBS = "_jobs"
+_GONE = "_jobs_gone"
 _RESULTS = "_job_results"
 _SEEN = "_jobs_seen"
 _MESSAGE = "_job_message"
@@ -37,6 +45,11 @@ STAGE_NAMES: dict[str, str] = {
     "clair": "CLAIR",
     "evaluate": "evaluate",
     "sweep": "draw and solve, cell by cell",
+    "read": "read",
+    "detect": "compare",
+    "split": "split",
+    "report": "look at modules",
+    "write": "write",
 }
 
 ENDED: dict[JobState, str] = {
@@ -46,29 +59,39 @@ ENDED: dict[JobState, str] = {
 }
 
 
-@st.cache_resource(show_spinner=False)
+GONE = (
+    "Your run is not kept any more: results are forgotten after some hours, after many later runs, "
+    "or when the server restarts. Its settings are still here, so Run computes it again."
+)
+
+_POOL = JobPool()
+_LOADING: dict[str, threading.Timer] = {}
+_LOADING_LOCK = threading.Lock()
+
+
 def pool() -> JobPool:
     """The server's one pool; it outlives sessions."""
-    return JobPool()
+    return _POOL
 
 
-@st.cache_resource(show_spinner=False)
-def warm_up(kind: str, _load: Callable[[], object], delay: float = 1.5) -> threading.Timer:
+def warm_up(kind: str, load: Callable[[], object], delay: float = 1.5) -> threading.Timer:
     """Load what a task's runs need ahead of the first one, once for the server.
 
     Parameters
     ----------
     kind : str
         The task's kind.
-    _load : callable
+    load : callable
         Imports what takes seconds to import.
     delay : float
         Seconds until it starts, so that the page is painted first.
     """
-    timer = threading.Timer(delay, _load)
-    timer.daemon = True
-    timer.start()
-    return timer
+    with _LOADING_LOCK:
+        if kind not in _LOADING:
+            _LOADING[kind] = threading.Timer(delay, load)
+            _LOADING[kind].daemon = True
+            _LOADING[kind].start()
+        return _LOADING[kind]
 
 
 @dataclass(frozen=True)
@@ -82,12 +105,21 @@ class Room:
     title : str
         Name of the page.
     stages : tuple of str
-        Stages a run passes through, in order, keys of `clair.tasks.STAGE_LABELS`.
+        Stages a run passes through, in order, keys of `STAGE_NAMES`.
+    waiting : str
+        What becomes of a waiting run when its visitor leaves.
+    badge : bool
+        Whether the other pages show how far it is.
     """
 
     kind: str
     title: str
     stages: tuple[str, ...] = tuple(STAGE_LABELS)
+    waiting: str = (
+        "You may look at the other pages: the run keeps its place as long as this app is open in "
+        "a tab."
+    )
+    badge: bool = True
 
     @property
     def page(self) -> str:
@@ -95,12 +127,22 @@ class Room:
         return f"pages/{self.kind}.py"
 
 
+STAY = "Stay on this page: who leaves it takes the files along, and the run loses its place."
+
 ROOMS: dict[str, Room] = {
     room.kind: room
     for room in (
         Room("copying", "Text copying"),
         Room("digits", "Digits"),
         Room("theory", "Theory", ("sweep",)),
+        Room("adapters", "Your adapters", ("read", "detect", "split", "report"), STAY, badge=False),
+        Room(
+            "refined",
+            "Refined adapters",
+            ("read", "detect", "split", "report", "write"),
+            STAY,
+            badge=False,
+        ),
     )
 }
 
@@ -109,9 +151,9 @@ ROOMS: dict[str, Room] = {
 
 
 def visitor() -> str:
-    """Name of this visitor for the queue; a reload that carries a job's link stays the same one."""
-    restore()
-    return str(st.session_state.setdefault(_VISITOR, uuid.uuid4().hex))
+    """Name of this visitor for the queue: of the browser, or of the tab where that sends none."""
+    cookie = str(st.context.cookies.to_dict().get(VISITOR_COOKIE, ""))[:64]
+    return cookie or str(st.session_state.setdefault(_VISITOR, uuid.uuid4().hex))
 
 
 def restore() -> None:
@@ -119,6 +161,7 @@ def restore() -> None:
     if _JOBS in st.session_state:
         return
     st.session_state[_JOBS] = {}
+    st.session_state[_GONE] = set()
     st.session_state[_RESULTS] = {}
     st.session_state[_SEEN] = set()
     job_id = st.query_params.get(JOB_PARAM)
@@ -126,6 +169,8 @@ def restore() -> None:
         return
     try:
         job = pool().get(job_id)
+        if job.private:
+            raise UnknownJob(job_id)
     except UnknownJob:
         del st.query_params[JOB_PARAM]
         st.session_state[_MESSAGE] = (
@@ -135,14 +180,21 @@ def restore() -> None:
         )
         return
     st.session_state[_JOBS][job.kind] = job.id
-    st.session_state[_VISITOR] = job.owner
 
 
 def current(kind: str) -> JobView | None:
-    """Return this visitor's latest job of a kind, and keep the address pointing at it."""
+    """Return this visitor's latest job of a kind; keep the address pointing at it if it may.
+
+    Where the job has vanished, `message` says so.
+    """
     restore()
     job = _look_up(_JOBS, kind)
-    if job is not None and st.query_params.get(JOB_PARAM) != job.id:
+    if kind in st.session_state[_GONE]:
+        st.session_state[_GONE].discard(kind)
+        st.session_state.setdefault(_MESSAGE, GONE)
+        if JOB_PARAM in st.query_params:
+            del st.query_params[JOB_PARAM]
+    if job is not None and not job.private and st.query_params.get(JOB_PARAM) != job.id:
         st.query_params[JOB_PARAM] = job.id
     if job is not None and not job.state.live:
         st.session_state[_SEEN].add(job.id)
@@ -166,24 +218,48 @@ def forget(kind: str) -> None:
         del st.query_params[JOB_PARAM]
 
 
+def drop(kind: str) -> None:
+    """Stop this visitor's job of a kind and keep nothing of it."""
+    restore()
+    job_id = st.session_state[_JOBS].pop(kind, None)
+    if job_id is not None:
+        _cancel(job_id)
+        pool().forget(job_id)
+
+
 def start(
-    kind: str, work: Work, *, config: Any, key: Any = None, expected_seconds: float | None = None
+    kind: str,
+    work: Work,
+    *,
+    config: Any,
+    key: Any = None,
+    expected_seconds: float | None = None,
+    private: bool = False,
 ) -> None:
-    """Submit a job for this visitor; a full queue becomes a message. Call from a callback."""
-    owner = visitor()
+    """Submit a job for this visitor; a full queue becomes a message."""
+    restore()
     st.session_state.pop(_MESSAGE, None)
     try:
         job_id = pool().submit(
-            owner, work, kind=kind, key=key, config=config, expected_seconds=expected_seconds
+            visitor(),
+            work,
+            kind=kind,
+            key=key,
+            config=config,
+            expected_seconds=expected_seconds,
+            # None for this machine itself, which is one address, too
+            address=st.context.ip_address or "here",
+            private=private,
         )
     except QueueFull as full:
         st.session_state[_MESSAGE] = str(full)
         return
     st.session_state[_JOBS][kind] = job_id
+    st.session_state[_GONE].discard(kind)
 
 
 def message() -> None:
-    """Say once what went wrong with a link or a full queue, if anything did."""
+    """Say once what went wrong with a link, a full queue or a vanished job, if anything did."""
     restore()
     text = st.session_state.pop(_MESSAGE, None)
     if text:
@@ -198,6 +274,8 @@ def _look_up(table: str, kind: str) -> JobView | None:
         return pool().get(job_id)
     except UnknownJob:
         del st.session_state[table][kind]
+        if table == _JOBS:
+            st.session_state[_GONE].add(kind)
         return None
 
 
@@ -239,8 +317,7 @@ def watch(room: Room, seen: JobView, draw: Callable[[JobView], None]) -> None:
             )
         if job.state is JobState.QUEUED:
             st.caption(
-                "This machine trains one model at a time, and visitors take turns. You may leave "
-                "the page: the run keeps its place and its result."
+                f"This machine makes one run at a time, and visitors take turns. {room.waiting}"
             )
             return
         st.progress(job.fraction, text=" → ".join(_stages(room, job)))
@@ -258,7 +335,7 @@ def headline(job: JobView) -> str:
     seen = job.progress
     if seen is None:
         return "Starting"
-    label = STAGE_LABELS.get(seen.stage, seen.stage)
+    label = getattr(seen, "label", None) or STAGE_LABELS.get(seen.stage, seen.stage)
     step = f", step {seen.step} of {seen.total_steps}" if seen.total_steps > 1 else ""
     left = "" if job.seconds_left is None else f" · about {duration(job.seconds_left)} left"
     return f"{label}{step}{left}"
@@ -294,11 +371,16 @@ def job_badge() -> None:
     """
     restore()
     here = (st.context.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]
-    for kind in list(st.session_state[_JOBS]):
-        job = _look_up(_JOBS, kind)
-        if job is None or kind not in ROOMS or kind == here:
+    for kind, room in ROOMS.items():
+        if kind == here or not room.badge:
             continue
-        if job.state.live:
+        job = _look_up(_JOBS, kind)
+        if kind in st.session_state[_GONE]:
+            with st.sidebar:
+                _link(room, "the run is not kept any more")
+        elif job is None:
+            continue
+        elif job.state.live:
             with st.sidebar:
                 _live_badge(job.id)
         elif job.id not in st.session_state[_SEEN]:
@@ -326,4 +408,8 @@ def _badge(job: JobView) -> None:
         text = f"{job.fraction:.0%}{left}"
     else:
         text = ENDED[job.state]
+    _link(room, text)
+
+
+def _link(room: Room, text: str) -> None:
     st.page_link(room.page, label=f"**{room.title}:** {text}", icon=":material/model_training:")

@@ -33,9 +33,9 @@ NAVIGATION_CSS = """
 def guard() -> None:
     """Hand a page that Streamlit started directly back to the router.
 
-    With a folder named ``pages`` beside ``app.py`` the first visit of a fresh server by deep link
-    runs the page without ``app.py``. Call this first on every page; it also follows the way to
-    another page that a button has asked for.
+    With a folder named ``pages`` beside ``router.py`` the first visit of a fresh server by deep
+    link runs the page without it. Call this first on every page; it also follows the way to another
+    page that a button has asked for.
     """
     try:
         from streamlit.runtime.pages_manager import PagesManager

@@ -13,6 +13,7 @@ import streamlit as st
 
 from clair.lessons.course import Course, Step, courses
 from clair.lessons.progress import read, written
+from clair.ui.state import ignore
 
 PAGE = "pages/lessons.py"
 COURSE, STEP, LESSON, SAID = "course", "step", "lesson", "said"
@@ -64,6 +65,7 @@ def here() -> Place:
     _remember()
     if COURSE in st.query_params or STEP in st.query_params:
         place = place_of(st.query_params.get(COURSE), st.query_params.get(STEP))
+        _say_unknown(place)
     else:
         place = st.session_state.get(_PLACE) or place_of(None, None)
     st.session_state[_PLACE] = place
@@ -75,6 +77,17 @@ def here() -> Place:
     if LESSON in st.query_params:
         del st.query_params[LESSON]
     return place
+
+
+def _say_unknown(place: Place) -> None:
+    """Tell which part of an address that names a step is none."""
+    course, number = st.query_params.get(COURSE), st.query_params.get(STEP)
+    if course is not None and course not in courses():
+        ignore("Course", course, f"one of {', '.join(courses())}")
+    elif course is None:
+        ignore("Step", str(number), "given with a course")
+    elif number is not None and number != str(place.number):
+        ignore("Step", number, f"a whole number from 1 to {len(place.course.steps)}")
 
 
 def go(place: Place) -> None:
@@ -165,10 +178,15 @@ def hide(place: Place) -> None:
 
 def back_to_lesson() -> None:
     """Link to the step from which the visitor left to explore, on the page that was opened."""
-    word = st.query_params.get(LESSON, "")
+    word = st.query_params.get(LESSON)
+    if word is None:
+        return
     course, _, number = word.partition(".")
     place = place_of(course, number)
-    if place.word == word:
+    if place.word != word:
+        ignore("Lesson", word, "a course and a step, such as liars.2")
+        del st.query_params[LESSON]
+    else:
         st.page_link(
             PAGE,
             label=f"Back to the lesson, step {place.number} of “{place.course.title}”",

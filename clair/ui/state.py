@@ -188,13 +188,18 @@ def accept_ids_from_url(controls: Sequence[Control]) -> None:
         text = control.from_url(raw)
         if text is None:
             del st.query_params[control.key]
-            note = f"{control.label} = {raw:.30} is ignored; it must be {control.rule}"
-            st.session_state.setdefault(_IGNORED, []).append(note)
+            ignore(control.label, raw, control.rule)
         elif text != raw:
             st.query_params[control.key] = text
         changed |= text != raw
     if changed:
         st.rerun()
+
+
+def ignore(name: str, raw: str, rule: str) -> None:
+    """Have `say_ignored` tell that a value of the link is not taken, and what it must be."""
+    note = f"{name} = {raw:.30} is ignored; it must be {rule}"
+    st.session_state.setdefault(_IGNORED, []).append(note)
 
 
 def say_ignored() -> None:

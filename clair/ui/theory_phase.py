@@ -18,7 +18,8 @@ from clair.jobs import JobState, JobView, Report
 from clair.palette import ThemeName
 from clair.reports.studies import phase_study
 from clair.sweeps.grid import AXIS_TITLES, Axis, SweepConfig, SweepResult, cell_spec, obstacle
-from clair.sweeps.run import SweepProgress, load, read_result, run_sweep
+from clair.sweeps.run import SweepProgress, run_sweep
+from clair.sweeps.store import KEPT_IN_MEMORY, Kept, load, read_result
 from clair.theory.predictions import exact_set_probability, predicted_subspace_error
 from clair.ui import jobs, lab
 from clair.ui.controls import show
@@ -81,9 +82,9 @@ def _rates() -> dict[str, float]:
     return {m: 2 * recorded[m]["fits_per_core_second"] for m in ("residual", "norms")}
 
 
-def stored(config: SweepConfig) -> SweepResult:
+def stored(config: SweepConfig) -> Kept:
     """What is known of a sweep: shipped with the app, or computed here before."""
-    return _shipped() if config == _shipped().config else load(config)
+    return Kept(_shipped()) if config == _shipped().config else load(config)
 
 
 def expected_seconds(config: SweepConfig, missing: int) -> float:
@@ -140,7 +141,7 @@ def interesting_trial(result: SweepResult, cell: int) -> int:
 
 def _open(config: SweepConfig, cell: int) -> None:
     if obstacle(config, cell) is None:
-        trial = interesting_trial(stored(config), cell)
+        trial = interesting_trial(stored(config).result, cell)
         open_screen("pages/lab.py", lab.CONTROLS, lab_values(config, cell, trial))
 
 
@@ -206,11 +207,13 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
         return
     job = jobs.current(KIND)
     live = job is not None and job.state.live
-    result = stored(config)
+    kept = stored(config)
+    result = kept.result
     with head:
         sentence(_words(result, values))
         tools(values, _take(result, values) if result.complete else None)
         jobs.message()
+        _how_kept(kept)
     missing = int((~result.done).sum())
     if job is not None and job.state.live:
         jobs.watch(jobs.ROOMS[KIND], job, lambda view: _watch(view, values, theme))
@@ -228,6 +231,24 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     if result.done.any():
         _by_hand(config)
     claims("sets" if values["th_measure"] != "error" else "stable")
+
+
+def _how_kept(kept: Kept) -> None:
+    """Say what is unusual about where the cells are kept."""
+    if kept.damaged:
+        lines = "line" if kept.damaged == 1 else "lines"
+        st.warning(
+            f"The file in which this server kept the diagram was damaged: {kept.damaged} {lines} "
+            "of it could not be read and are dropped. What they held is computed again by Run.",
+            icon=":material/info:",
+        )
+    if not kept.on_disk:
+        st.warning(
+            "These results are not kept on disk, because this server cannot write its folder for "
+            "them. They are in its memory, and gone when it restarts or after "
+            f"{KEPT_IN_MEMORY} later diagrams. Take away what you need.",
+            icon=":material/info:",
+        )
 
 
 def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
@@ -250,7 +271,8 @@ def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
         if missing < config.n_cells:
             text += f". {config.n_cells - missing} cells are kept from before"
         if job is not None and job.state is JobState.CANCELLED:
-            text += ". Cancelled; nothing that was finished is lost"
+            text += f". {job.message} Nothing" if job.message else ". Cancelled; nothing"
+            text += " that was finished is lost"
         st.caption(text + ".")
 
 
@@ -259,7 +281,7 @@ def _watch(view: JobView, values: Mapping[str, Any], theme: ThemeName) -> None:
     seen = view.progress
     if isinstance(seen, SweepProgress) and seen.rate:
         st.caption(f"{seen.rate:.0f} fits a second")
-    result = load(view.config)
+    result = load(view.config).result
     if result.done.any():
         _draw(result, values, theme, live=True)
 

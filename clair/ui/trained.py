@@ -185,7 +185,8 @@ def show_page(page: TrainedPage) -> None:
     elif job is not None and job.state is JobState.FAILED:
         st.error(job.message, icon=":material/error:")
     elif job is not None and job.state is JobState.CANCELLED:
-        st.info("Cancelled; nothing of that run is kept.", icon=":material/info:")
+        words = job.message or "Cancelled; nothing of that run is kept."
+        st.info(words, icon=":material/info:")
     if not presenting():
         st.caption(from_where)
     _result(page, outcome, theme, truth_shown=reveal != "never")

@@ -198,8 +198,9 @@ def test_ten_thousand_small_files_and_too_many_adapters_are_bounded(site):
         read_folder(site.root, Limits(entries=5_000))
     with pytest.raises(AdapterError, match="more than 2 adapters"):
         read_folder(site.root, Limits(clients=2))
-    result = audit(read_folder(site.root), limits=Limits(core_bytes=100))
-    assert "audit fewer clients" in result.reason
+    for few in (Limits(core_bytes=100), Limits(seconds=1e-3)):
+        result = audit(read_folder(site.root), limits=few, progress=lambda _: pytest.fail("began"))
+        assert "give fewer clients" in result.reason
 
 
 def test_folders_that_are_no_folder_of_adapters(site, tmp_path):

@@ -1,4 +1,8 @@
-"""Fixtures of the pages that run jobs."""
+"""Fixtures of the pages that run jobs.
+
+What the server loads before its first visitor is loaded before the first test: a page that warms up
+a task would otherwise import it beside the tests that come next, whose charts look for it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,9 @@ import pytest
 
 from clair.jobs import JobPool, Limits
 from clair.ui import jobs
+from clair.ui.site import preload
+
+preload()
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-APP = str(Path(__file__).parents[2] / "app.py")
+APP = str(Path(__file__).parents[2] / "router.py")
 
 
 def visit(page: str, **params: str) -> AppTest:
     """Open a page by its stem, as a fresh visitor with these parameters in the address does."""
-    app = AppTest.from_file(APP, default_timeout=60)
+    app = AppTest.from_file(APP, default_timeout=240)
     app.query_params.update(params)
     app.run()
     # again: an AppTest starts on the Overview, which drops what is not its own, but for a job

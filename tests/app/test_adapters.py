@@ -5,22 +5,25 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clair.adapters import Audit, AuditOptions, read_folder
-from clair.adapters.progress import AuditProgress, Progress
 from clair.adapters.simulate import SimulatedSet, write_simulated
-from clair.ui import adapters
+from clair.jobs import JobPool, JobState
+from clair.ui import adapters, jobs
 from clair.ui.adapters import Source
 from clair.ui.plain import plain
-from tests.app.elements import charts, sentence, visit
+from tests.app.elements import charts, prose, sentence, visit
 
 SITES = adapters.ROOT / "sites"
+PATIENCE = 60.0  # seconds until a test that would hang fails instead
 
 
 def opened(**query: str) -> AppTest:
@@ -36,6 +39,17 @@ def packed(folder: Path, *names: str) -> bytes:
             for path in (folder / name).iterdir():
                 archive.write(path, path.relative_to(folder).as_posix())
     return buffer.getvalue()
+
+
+def judged(at: AppTest, kind: str = "adapters") -> AppTest:
+    """The page once its job in the queue has ended."""
+    assert not at.exception
+    job_id = at.session_state["_jobs"].get(kind)
+    if job_id is not None:
+        jobs.pool().wait(job_id, timeout=PATIENCE)
+        at.run()
+        assert not at.exception
+    return at
 
 
 def test_first_paint_shows_the_bundled_example_and_names_its_truth() -> None:
@@ -67,8 +81,7 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
     poisoned = write_simulated(tmp_path / "s", SimulatedSet(n_clients=6, n_poisoned=1, seed=3))
     at = opened()
     uploader = at.file_uploader(key="adapters_upload")
-    uploader.upload("mine.zip", packed(tmp_path / "s"), "application/zip").run()
-    assert not at.exception
+    judged(uploader.upload("mine.zip", packed(tmp_path / "s"), "application/zip").run())
     assert sentence(at) == (
         "1 of 6 adapters does not share what the others have in common over 4 modules: "
         f"{poisoned[0]}."
@@ -80,29 +93,85 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
     assert sentence(at).startswith("2 of 10 adapters")
 
 
-def test_cancel_stops_the_run_until_run_is_pressed(monkeypatch: pytest.MonkeyPatch) -> None:
-    computed = []
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Audits of uploads that wait until this is set."""
+    opened, real = threading.Event(), adapters.run
 
-    def cancelled(source: Source, options: AuditOptions, progress: Progress) -> Audit:
-        if not computed:  # what pressing Cancel does: its callback, then the script again
-            computed.append("stopped")
-            st.session_state["_adapters_stopped"] = (source.key, options)
-            st.rerun()
-        progress(AuditProgress("read", 1, 1, 0.3))
-        computed.append("done")
-        return real(source, options, progress)
+    def run(source: Source, options: AuditOptions, report: Any = None, stop: Any = None) -> Audit:
+        if source.files:
+            assert opened.wait(PATIENCE)
+        return real(source, options, report, stop)
 
-    at = opened(use_rank="2")
-    real = adapters.run
-    monkeypatch.setattr(adapters, "run", cancelled)
+    monkeypatch.setattr(adapters, "run", run)
+    yield opened
+    opened.set()
+
+
+def test_an_audit_waits_in_the_queue_with_its_place_and_can_be_cancelled(
+    pool: JobPool, gate: threading.Event
+) -> None:
+    first, second = opened(), opened()
+    for at in (first, second):
+        at.file_uploader(key="adapters_upload").upload(
+            "a.zip", packed(SITES), "application/zip"
+        ).run()
+        assert sentence(at) == "Your adapters are being judged."
+    assert "job" not in first.query_params
+    assert "number 1 in the queue, 1 run before yours" in prose(second)
+    second.button(key="adapters_cancel").click().run()
+    assert sentence(second) == "No verdict: the run was stopped."
+    gate.set()
+    assert sentence(judged(first)).startswith("2 of 10 adapters")
+    assert sentence(second.run()) == "No verdict: the run was stopped."
+    second.button(key="adapters_run").click().run()
+    assert sentence(judged(second)).startswith("2 of 10 adapters")
+    pool.close()  # what is kept in the session needs no job any more
+    assert sentence(second.run()).startswith("2 of 10 adapters")
+
+
+def test_other_files_or_settings_stop_the_audit_that_is_under_way(
+    pool: JobPool, gate: threading.Event
+) -> None:
+    at = opened()
     at.file_uploader(key="adapters_upload").upload("a.zip", packed(SITES), "application/zip").run()
-    assert not at.exception
-    assert sentence(at) == "No verdict: the run was stopped."
-    assert computed == ["stopped"]
-    at.button(key="adapters_run").click().run()
+    old = at.session_state["_jobs"]["adapters"]
+    at.segmented_control(key="side").set_value("input").run()
+    assert at.session_state["_jobs"]["adapters"] != old
+    assert pool.get(old).stopping
+    gate.set()
+    judged(at)
+    assert pool.wait(old, timeout=PATIENCE).state is JobState.CANCELLED
     assert sentence(at).startswith("2 of 10 adapters")
-    at.run()
-    assert computed == ["stopped", "done"]  # kept in the session, not computed again
+
+
+def test_a_full_queue_is_said_and_run_asks_again(pool: JobPool, gate: threading.Event) -> None:
+    at = opened()
+    busy = [pool.submit("0", lambda r, c: gate.wait(PATIENCE), kind="test")]
+    pool.wait(busy[0], until=JobState.RUNNING, timeout=PATIENCE)
+    busy += [pool.submit(who, lambda r, c: None, kind="test") for who in ("1", "2")]
+    at.file_uploader(key="adapters_upload").upload("a.zip", packed(SITES), "application/zip").run()
+    assert "This machine is busy" in prose(at)
+    gate.set()
+    for job_id in busy:
+        pool.wait(job_id, timeout=PATIENCE)
+    at.button(key="adapters_run").click().run()
+    assert sentence(judged(at)).startswith("2 of 10 adapters")
+
+
+def test_refined_adapters_are_made_when_asked_for_and_for_these_settings() -> None:
+    def downloads() -> list[str]:
+        labels = [button.label for button in at.get("download_button")]
+        return [label for label in labels if "refined" in label]
+
+    at = opened()
+    assert not downloads()
+    at.button(key="adapters_make").click().run()
+    judged(at, "refined")
+    assert downloads() == ["Download refined adapters (8)"]
+    at.selectbox(key="size").select("rank4").run()
+    assert not downloads()
+    assert at.button(key="adapters_make").label == "Make refined adapters (8)"
 
 
 def test_an_upload_that_cannot_be_judged_says_why(tmp_path: Path) -> None:
@@ -111,12 +180,12 @@ def test_an_upload_that_cannot_be_judged_says_why(tmp_path: Path) -> None:
     at.file_uploader(key="adapters_upload").upload(
         "two.zip", packed(SITES, *names), "application/zip"
     ).run()
-    assert not at.exception
+    judged(at)
     assert "at least 3 are needed" in sentence(at)
     at.file_uploader(key="adapters_upload").set_value(
         [("broken.zip", b"PK nonsense", "application/zip")]
     ).run()
-    assert not at.exception
+    judged(at)
     assert "could not be judged" in sentence(at)
 
 
@@ -130,7 +199,7 @@ def test_an_adapter_that_cannot_be_read_is_named_with_its_reason_and_the_others_
     at.file_uploader(key="adapters_upload").upload(
         "all.zip", buffer.getvalue(), "application/zip"
     ).run()
-    assert not at.exception
+    judged(at)
     assert sentence(at).startswith("2 of 10 adapters")
     (told,) = [m.value for m in at.markdown if m.value.startswith("Not judged:")]
     assert plain("si*te*") in told

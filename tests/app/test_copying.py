@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -275,6 +276,31 @@ def test_an_unknown_job_in_the_address_is_explained(trainer):
     assert "job" not in at.query_params
     assert "made beforehand" in prose(at)
     assert not at.exception
+
+
+def test_a_run_that_has_vanished_is_told_on_its_page_and_beside_the_others(pool, trainer):
+    at = open_page()
+    job_id = run(at, trainer)
+    trainer.go_on.set()
+    pool.wait(job_id, timeout=PATIENCE)
+    pool.forget(job_id)
+    at.switch_page("pages/lab.py").run()
+    assert any("not kept any more" in link.proto.label for link in at.sidebar.get("page_link"))
+    at.switch_page("pages/copying.py").run()
+    assert "Your run is not kept any more" in prose(at)
+    assert "job" not in at.query_params
+    assert "Your run is not kept any more" not in prose(at.run())  # said once
+
+
+def test_a_run_dropped_because_nobody_looked_says_so(pool, trainer, monkeypatch):
+    at = open_page()
+    job_id = run(at, trainer)
+    monkeypatch.setattr(pool, "_clock", lambda: time.monotonic() + 301)
+    pool.tidy()
+    trainer.go_on.set()
+    pool.wait(job_id, timeout=PATIENCE)
+    at.run()
+    assert "Nobody looked at this run for some minutes" in prose(at)
 
 
 def test_changed_settings_are_pointed_out_and_reset(trainer):

@@ -94,6 +94,12 @@ def test_a_note_on_the_link_names_the_control_the_value_and_the_rule() -> None:
     assert not lab(poisoned="0.2").toast
 
 
+def test_a_threshold_that_keeps_nobody_leaves_a_page_that_says_so() -> None:
+    app = lab(threshold="0.05", screen="true")
+    assert not app.exception
+    assert numbers(app)[FOUND].startswith("5 of 5")
+
+
 def test_presets_set_the_screen_and_say_what_to_look_for() -> None:
     app = lab()
     app.slider(key="clients").set_value(30).run()

@@ -122,21 +122,33 @@ def test_next_goes_through_all_courses_and_every_step_reveals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "word"),
+    ("params", "word", "said"),
     [
-        ({"course": "liars", "step": "3"}, "liars.3"),
-        ({"course": "liars", "step": "99"}, "liars.1"),
-        ({"course": "liars", "step": "-1"}, "liars.1"),
-        ({"course": "<b>", "step": "2"}, "averaging.1"),
-        ({"step": "nan"}, "averaging.1"),
-        ({"course": "split"}, "split.1"),
+        ({"course": "liars", "step": "3"}, "liars.3", ""),
+        ({"course": "liars", "step": "99"}, "liars.1", "Step = 99 is ignored"),
+        ({"course": "liars", "step": "-1"}, "liars.1", "Step = -1 is ignored"),
+        ({"course": "<b>", "step": "2"}, "averaging.1", "Course = <b> is ignored"),
+        ({"step": "nan"}, "averaging.1", "Step = nan is ignored"),
+        ({"course": "split"}, "split.1", ""),
     ],
 )
-def test_an_address_is_a_step_and_a_mangled_one_a_first_step(
-    params: dict[str, str], word: str
+def test_an_address_is_a_step_and_a_mangled_one_a_first_step_and_said(
+    params: dict[str, str], word: str, said: str
 ) -> None:
     app = lessons(**params)
     assert place(app) == word
+    notes = [toast.value.replace("\\", "") for toast in app.toast]
+    assert len(notes) == bool(said)
+    assert said in "".join(notes)
+    assert not app.run().toast
+
+
+def test_an_unknown_lesson_in_another_page_s_address_is_said() -> None:
+    app = visit("lab", lesson="liars.99")
+    (note,) = app.toast
+    assert "Lesson = liars.99 is ignored" in note.value.replace("\\", "")
+    assert "lesson" not in app.query_params
+    assert not app.get("page_link")
 
 
 @pytest.mark.parametrize("word", ["liars.3", "split.3"])

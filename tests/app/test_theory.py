@@ -1,5 +1,6 @@
 """State transitions of the Theory page."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -136,6 +137,27 @@ def test_kept_cells_are_shown_and_continued():
     assert any("4 cells are kept from before" in c.value for c in at.caption)
 
 
+def test_damaged_and_unwritten_results_are_shown_and_said(cache):
+    config = theory_phase.config_of(
+        {c.key: c.default for c in theory.CONTROLS} | {"th_y": "rank", "th_grid": "coarse"}
+    )
+    calls = iter(range(1000))
+    run_sweep(config, workers=1, cancelled=lambda: next(calls) >= 4)
+    with (cache / "sweeps" / f"{config.digest}.jsonl").open("ab") as file:
+        file.write(b"\xff\n" * 3)
+    at = open_page(section="phase", th_y="rank", th_grid="coarse")
+    assert "3 lines of it could not be read" in at.warning[0].value
+    assert any("4 cells are kept from before" in c.value for c in at.caption)
+    assert not at.run().warning
+    shutil.rmtree(cache / "sweeps")
+    (cache / "sweeps").write_text("in the way")
+    calls = iter(range(1000))
+    run_sweep(config, workers=1, cancelled=lambda: next(calls) >= 4)
+    at.run()
+    assert "not kept on disk" in at.warning[0].value
+    assert any("4 cells are kept from before" in c.value for c in at.caption)
+
+
 def test_cell_opens_in_the_lab_as_exactly_that_problem():
     at = open_page(section="phase")
     at.selectbox(key="theory_cell_noise").set_value(11)
@@ -146,7 +168,7 @@ def test_cell_opens_in_the_lab_as_exactly_that_problem():
     assert not at.exception
     assert at.title[0].value == "Subspace lab"
     values = {c.key: at.session_state[c.key] for c in lab.CONTROLS if c.key in at.session_state}
-    trial = theory_phase.interesting_trial(theory_phase.stored(config), cell)
+    trial = theory_phase.interesting_trial(theory_phase.stored(config).result, cell)
     assert lab.spec_of(values) == cell_spec(config, cell, trial)
     assert values["use_rank"] == 3
 

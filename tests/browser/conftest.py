@@ -8,12 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +16,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.serving import Server
+
 CHROMIUM_ARGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -59,47 +55,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
-
-
-class Server:
-    """The app on a free port of this machine."""
-
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-        command += ["--server.port", str(port), "--server.headless", "true"]
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT
-        )
-        self._wait()
-
-    def _wait(self, seconds: float = 60) -> None:
-        end = time.monotonic() + seconds
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=1):
-                    return
-            except OSError as error:
-                if self._process.poll() is not None or time.monotonic() > end:
-                    log = self.log()
-                    self.stop()
-                    raise RuntimeError(f"the server did not start:\n{log}") from error
-                time.sleep(0.1)
-
-    def log(self) -> str:
-        """What the server has printed so far."""
-        self._log.seek(0)
-        return self._log.read()
-
-    def stop(self) -> None:
-        """End the process."""
-        self._process.terminate()
-        self._process.wait(60)
-        self._log.close()
 
 
 @dataclass

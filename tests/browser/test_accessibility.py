@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clair.ui.catalog import PAGES
-from tests.browser.conftest import Server
+from tests.serving import Server
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 #: Violations inside Streamlit's own widgets, by the part of the page they are in: the drop zone of

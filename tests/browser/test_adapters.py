@@ -44,8 +44,9 @@ def test_upload_judge_download_and_nothing_for_the_next_visitor(
     assert "2 of 10" in sentence(other)
     assert poisoned not in other.locator("body").inner_text()
 
+    page.get_by_role("button", name="Make refined adapters (5)").click()
     with page.expect_download() as caught:
-        page.get_by_role("button", name="Refined adapters (5)").click()
+        page.get_by_role("button", name="Download refined adapters (5)").click()
     with zipfile.ZipFile(caught.value.path()) as archive:
         names = archive.namelist()
     assert "truncation.json" in names

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import plotly.graph_objects as graph_objects
 from plotly.basedatatypes import BaseTraceType
 
-from tests.browser.conftest import ROOT, Server
+from tests.serving import ROOT, Server
 
 ALL_KINDS = {
     name.lower()

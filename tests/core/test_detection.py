@@ -372,3 +372,12 @@ def test_coefficient_screen_finds_sign_flips_and_adds_no_false_alarm():
         screened = start & ~coefficient_screen([coefficients], start)
         assert screened[problem.contaminated].mean() == expected
         assert not screened[~problem.contaminated].any()
+
+
+@pytest.mark.parametrize("d_in", [3, 20])
+def test_where_nobody_is_kept_nobody_is_screened(d_in):
+    coefficients = np.random.default_rng(0).normal(size=(6, 2, d_in))
+    nobody = np.zeros(6, dtype=bool)
+    assert not coefficient_screen([coefficients, coefficients], nobody).any()
+    alone = np.arange(6) == 3
+    assert coefficient_screen([coefficients], alone).tolist() == alone.tolist()

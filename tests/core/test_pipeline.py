@@ -289,6 +289,7 @@ def test_stopping_early_is_reported():
 def test_degenerate_updates_do_not_break_it(solver):
     zeros = clair.fit(np.zeros((5, 4, 3)), 1, solver=solver)
     assert zeros.benign.all()
+    assert [note.split(":")[0] for note in zeros.notes] == ["Every update is zero"]
     same = clair.fit(np.ones((5, 4, 3)), 1, solver=solver)
     assert same.benign.all()
     np.testing.assert_allclose(same.refined, np.ones((5, 4, 3)))
@@ -305,13 +306,13 @@ def test_degenerate_updates_do_not_break_it(solver):
         ({"rank": 0}, "rank must be at least 1, got 0"),
         ({"rank": 10}, r"rank must be at most 9 for updates of shape \(12, 9\)"),
         ({"rank": 2.5}, "rank must be an integer, got 2.5"),
-        ({"rank": "best"}, "rank must be an integer, got 'best'"),
+        ({"rank": "best"}, r"rank must be .auto. or a number, got 'best'"),
         ({"side": "left"}, "side must be one of 'output', 'input', got 'left'"),
         ({"solver": "sgd"}, "solver must be one of 'convex', 'irls', got 'sgd'"),
         ({"pooling": "max"}, "pooling must be one of 'none', 'eb', got 'max'"),
         ({"detector": "eye"}, "detector must be one of 'residual', 'norms', got 'eye'"),
         ({"lam": 0.0}, "lam must be greater than 0, got 0"),
-        ({"lam": "big"}, "lam must be a finite number, got 'big'"),
+        ({"lam": "big"}, r"lam must be .auto. or a number, got 'big'"),
         ({"threshold": -1.0}, "threshold must be at least 0, got -1"),
         ({"gap": (0.9, 1.2)}, r"gap\[0\] must be at least 1, got 0.9"),
         ({"gap": (1.1,)}, r"a pair of ratios, got \(1.1,\)"),

@@ -14,6 +14,7 @@ import clair
 from clair import ProblemSpec
 from clair.figures.phase import agreement
 from clair.metrics import detection_scores, subspace_error
+from clair.sweeps import store
 from clair.sweeps.grid import (
     SEEDS,
     Axis,
@@ -24,15 +25,8 @@ from clair.sweeps.grid import (
     run_trial,
     trial_seed,
 )
-from clair.sweeps.run import (
-    KEPT,
-    WorkerFailed,
-    cache_dir,
-    load,
-    read_result,
-    run_sweep,
-    write_result,
-)
+from clair.sweeps.run import WorkerFailed, run_sweep
+from clair.sweeps.store import KEPT, cache_dir, load, read_result, write_result
 from clair.theory.predictions import exact_set_probability
 
 BASE = ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2)
@@ -156,7 +150,7 @@ def test_stopped_sweep_goes_on_where_it_was(tmp_path):
     path = tmp_path / f"{SMALL.digest}.jsonl"
     before = path.read_text()
     path.write_text(before + '{"cell": 5, "tri')  # a line cut off by a crash
-    assert load(SMALL, tmp_path).done.sum() == 3
+    assert load(SMALL, tmp_path).result.done.sum() == 3
     path.write_text(before + '{"cell": 999, "trials": []}\n')
     steps.clear()
     again = run_sweep(SMALL, workers=1, folder=tmp_path, progress=lambda p: steps.append(p.step))
@@ -170,16 +164,108 @@ def test_sweep_without_a_place_to_keep_it_still_runs(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     assert run_sweep(SMALL, workers=1, folder=blocked / "inside").complete
+    kept = load(SMALL, blocked / "inside")
+    assert kept.result.complete
+    assert not kept.on_disk
+
+
+def test_a_disk_that_fills_up_loses_no_cell(tmp_path, monkeypatch):
+    path = store.path_of(SMALL, tmp_path)
+    opened = type(path).open
+
+    def full(self, mode="r", **options):
+        if mode == "a" and self == path and path.exists() and path.stat().st_size > 200:
+            with opened(self, "ab") as file:
+                file.write(b'{"cell": 0, "tri')  # what had still room
+            raise OSError(28, "No space left on device")
+        return opened(self, mode, **options)
+
+    monkeypatch.setattr(type(path), "open", full)
+    whole = run_sweep(SMALL, workers=1, folder=tmp_path)
+    assert load(SMALL, tmp_path).on_disk is False
+    assert np.array_equal(load(SMALL, tmp_path).result.error, whole.error)
+    monkeypatch.undo()
+    assert run_sweep(SMALL, workers=1, folder=tmp_path).complete
+    for line in path.read_bytes().splitlines():
+        store.cell_of(line, SMALL)
+
+
+GOOD = '{"cell": 1, "trials": [[true, 1.0, 0.25], [false, 0.5, 1.0]]}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\xff\xfe" + GOOD.encode(),
+        GOOD.replace("0.25", '"0.25"').encode(),
+        GOOD.replace("0.25", "1e999").encode(),
+        GOOD.replace("0.25", "NaN").encode(),
+        GOOD.replace("0.25", "-3").encode(),
+        GOOD.replace("0.25", "9" * 5000).encode(),
+        GOOD.replace("true", '"yes"').encode(),
+        GOOD.replace("true, ", "").encode(),
+        GOOD.replace(" 1,", " 1.5,").encode(),
+        GOOD.replace(" 1,", " true,").encode(),
+        GOOD.replace(" 1,", ' "1",').encode(),
+        GOOD.replace(" 1,", " 999,").encode(),
+        b'{"cell": 1, "trials": []}',
+        b'{"cell": 1, "trials": {"0": 1, "1": 2}}',
+        b'{"cell": 1}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"[1, 2]",
+        b"null",
+        GOOD[:25].encode(),
+        b"\x00" * 300,
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_damaged_line_is_skipped_said_and_taken_out_of_the_file(tmp_path, line, end):
+    path = store.path_of(SMALL, tmp_path)
+    path.write_bytes(GOOD.replace(" 1,", " 4,").encode() + b"\n" + line + end)
+    kept = load(SMALL, tmp_path)
+    assert kept.damaged == 1
+    assert np.flatnonzero(kept.result.done).tolist() == [4]
+    assert load(SMALL, tmp_path).damaged == 0
+    assert path.read_text() == GOOD.replace(" 1,", " 4,") + "\n"
+
+
+@pytest.mark.parametrize("tail", [GOOD, GOOD[:25]])
+def test_a_last_line_without_an_end_swallows_no_cell(tmp_path, tail):
+    store.path_of(SMALL, tmp_path).write_text(tail)
+    run_sweep(SMALL, workers=1, folder=tmp_path, cancelled=_after(3))
+    run_sweep(SMALL, workers=1, folder=tmp_path)
+    kept = load(SMALL, tmp_path)
+    assert kept.result.complete
+    assert kept.damaged == 0
+
+
+def test_what_cannot_be_mended_is_skipped_all_the_same(tmp_path):
+    store.path_of(SMALL, tmp_path).mkdir(parents=True)
+    assert run_sweep(SMALL, workers=1, folder=tmp_path).complete
+    kept = load(SMALL, tmp_path)
+    assert kept.result.complete
+    assert not kept.on_disk
+
+
+def test_memory_is_bounded(tmp_path):
+    folders = [tmp_path / str(n) for n in range(store.KEPT_IN_MEMORY + 1)]
+    for folder in folders:
+        folder.write_text("")
+        with store.Keeper(SMALL, folder) as keeper:
+            keeper.add(0, run_cell(SMALL, 0))
+    done = [int(load(SMALL, folder).result.done.sum()) for folder in folders]
+    assert done == [0] + [1] * store.KEPT_IN_MEMORY
 
 
 def test_broken_worker_is_an_error_and_finished_cells_stay(tmp_path, monkeypatch):
     run_sweep(SMALL, workers=1, folder=tmp_path, cancelled=_after(3))
-    kept = int(load(SMALL, tmp_path).done.sum())
+    kept = int(load(SMALL, tmp_path).result.done.sum())
     assert 0 < kept < 6
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(WorkerFailed, match="broke down"):
         run_sweep(SMALL, workers=1, folder=tmp_path)
-    assert load(SMALL, tmp_path).done.sum() == kept
+    assert load(SMALL, tmp_path).result.done.sum() == kept
 
 
 def _after(n):

@@ -91,7 +91,7 @@ def spoiled(value):
         (spoiled(np.nan), "updates must be finite, got NaN or infinity at client 2"),
         (spoiled(np.inf), "updates must be finite"),
         ([GOOD[0], GOOD[1], GOOD[2, :2]], "equal shapes for all clients"),
-        ("abc", "updates must be one array of numbers"),
+        ("abc", "updates must hold real numbers"),
         ({}, "updates must hold at least one module"),
         ({"q": GOOD, "v": GOOD[:3]}, r"same number of clients in every module, got \{'q': 4"),
         ({"q": GOOD, "v": spoiled(np.nan)}, r"updates\['v'\] must be finite"),

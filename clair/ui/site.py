@@ -1,0 +1,189 @@
+"""The web server around the pages: what it loads first, lets in, and forgets.
+
+Streamlit runs every visitor's script in a thread of its own, and plotly and scipy look for pandas
+and torch among the loaded modules without waiting for an import that is under way. So everything
+that is looked for is loaded before the first visitor is let in: nobody meets a half-loaded module,
+and the first page is painted sooner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import ipaddress
+import logging
+import pkgutil
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+import streamlit as st
+from streamlit import runtime
+
+import clair.ui
+from clair.ui.jobs import VISITOR_COOKIE, pool
+
+#: Loaded before the first visitor is let in, besides all of `clair.ui`.
+PRELOADED = ("pandas", "scipy.stats", "plotly.graph_objects", "torch")
+#: Seconds between two looks for what visitors who left have left behind.
+TIDY_SECONDS = 15.0
+#: Paths that are not served, whatever stands before them: counts of sessions and of memory.
+CLOSED = ("/_stcore/metrics",)
+
+logger = logging.getLogger(__name__)
+
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+def preload() -> None:
+    """Import everything the pages use, in one thread."""
+    for name in PRELOADED:
+        importlib.import_module(name)
+    for module in pkgutil.iter_modules(clair.ui.__path__):
+        importlib.import_module(f"clair.ui.{module.name}")
+
+
+@asynccontextmanager
+async def lifespan(_app: Any) -> AsyncIterator[None]:
+    """What happens before the first visitor and, every few seconds, until the server ends."""
+    preload()
+    task = asyncio.create_task(_tidy_forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _tidy_forever() -> None:
+    while True:
+        await asyncio.sleep(TIDY_SECONDS)
+        try:
+            pool().tidy()
+            forget_left_sessions()
+        except Exception:
+            logger.exception("what visitors left behind could not be tidied up")
+
+
+def forget_left_sessions() -> None:
+    """Free what visitors who left had in memory, uploads above all.
+
+    Streamlit keeps the session of a closed tab for two minutes, in case its connection comes back
+    (``server.disconnectedSessionTTL``), and then until somebody else comes or goes: on a quiet
+    server for days.
+    """
+    if not runtime.exists():
+        return
+    # There is no public way to this; a later Streamlit without these names frees late, as before.
+    storage = getattr(getattr(runtime.get_instance(), "_session_mgr", None), "_session_storage", {})
+    kept = getattr(storage, "_cache", {})
+    before = dict(getattr(kept, "_data", {}))
+    if len(before) == len(kept):  # counting them drops the expired ones
+        return
+    for session_id, left in before.items():
+        if session_id not in kept:
+            left.session.shutdown()
+            # Streamlit's own loop holds on to the session until the next visitor comes.
+            left.session.session_state.clear()
+    gc.collect()
+
+
+class Door:
+    """Middleware: who is let in, under which name, and to what.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: Callable[[_Scope, _Receive, _Send], Awaitable[None]]) -> None:
+        self.app = app
+
+    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+        """Serve one request, or refuse it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if str(scope["path"]).rstrip("/").endswith(CLOSED):
+            await _refuse(scope, send, 404, "Not found")
+        elif not host_allowed(headers):
+            words = "This name is not served here; its operator can add it to server.allowedHosts."
+            await _refuse(scope, send, 403, words)
+        elif scope["type"] == "http" and not known(headers):
+            await self.app(scope, receive, _naming(send))
+        else:
+            await self.app(scope, receive, send)
+
+
+#: What `streamlit.starlette.App` takes as middleware: class, arguments, keywords.
+LAYERS: Any = ((Door, (), {}),)
+
+
+def host_allowed(headers: dict[bytes, str]) -> bool:
+    """Whether a server for this machine only is called by a name of this machine.
+
+    A page from elsewhere can have its own name point here and would then pass for the same origin.
+    Such a page cannot add headers to a websocket; a proxy that forwards for others does, and a
+    server that listens on other addresses, too, does not know its names: ``server.allowedHosts``
+    tells them, and Streamlit itself holds websockets to that list.
+
+    Parameters
+    ----------
+    headers : dict
+        Of the request, names in small letters.
+    """
+    if st.get_option("server.allowedHosts") or not _loopback(st.get_option("server.address") or ""):
+        return True
+    if b"x-forwarded-for" in headers or b"forwarded" in headers:
+        return True
+    try:
+        return _loopback(urlsplit(f"//{headers.get(b'host', '')}").hostname or "")
+    except ValueError:
+        return False
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def known(headers: dict[bytes, str]) -> bool:
+    """Whether a request carries a visitor's name."""
+    try:
+        return VISITOR_COOKIE in SimpleCookie(headers.get(b"cookie", ""))
+    except CookieError:
+        return False
+
+
+def _naming(send: _Send) -> _Send:
+    """`send` that gives a browser a name with its first page."""
+
+    async def named(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start" and any(
+            name.lower() == b"content-type" and value.startswith(b"text/html")
+            for name, value in message["headers"]
+        ):
+            cookie = f"{VISITOR_COOKIE}={secrets.token_urlsafe(16)}; Path=/; HttpOnly; SameSite=Lax"
+            message["headers"] = [*message["headers"], (b"set-cookie", cookie.encode())]
+        await send(message)
+
+    return named
+
+
+async def _refuse(scope: _Scope, send: _Send, status: int, words: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": words.encode()})
