@@ -11,30 +11,39 @@ from clair.ui.jobs import job_badge
 from clair.ui.layout import current_theme, dress
 from clair.ui.present import settle
 from clair.ui.state import say_ignored
+from clair.ui.turns import DRAWING
 
 ASSETS = Path(__file__).parent / "assets"
 
-st.set_page_config(
-    page_title="CLAIR Explorer",
-    page_icon=str(ASSETS / "icon.svg"),
-    layout="wide",
-    initial_sidebar_state="auto",
-    menu_items={"About": "CLAIR Explorer: federated LoRA that survives poisoned clients."},
-)
-st.logo(str(ASSETS / f"logo-{current_theme()}.svg"), size="large")
 
-home, *others = PAGES
-page = st.navigation(
-    [
-        st.Page(home.file, title=home.title, url_path="start", default=True, help=home.help),
-        *(st.Page(p.file, title=p.title, url_path=p.stem, help=p.help) for p in others),
-        # The default page answers to "/" only; this one to its own name.
-        st.Page(home.file, title=home.title, url_path=home.stem, visibility="hidden"),
-    ],
-    position="top",
-)
-settle()
-dress()
-job_badge()
-page.run()
-say_ignored()
+def wanted() -> None:
+    """Let Streamlit end this run if the visitor has asked for a newer one since."""
+    # any look at the session state does
+    st.session_state.get("_wanted")
+
+
+with DRAWING.turn(look=wanted):
+    st.set_page_config(
+        page_title="CLAIR Explorer",
+        page_icon=str(ASSETS / "icon.svg"),
+        layout="wide",
+        initial_sidebar_state="auto",
+        menu_items={"About": "CLAIR Explorer: federated LoRA that survives poisoned clients."},
+    )
+    st.logo(str(ASSETS / f"logo-{current_theme()}.svg"), size="large")
+
+    home, *others = PAGES
+    page = st.navigation(
+        [
+            st.Page(home.file, title=home.title, url_path="start", default=True, help=home.help),
+            *(st.Page(p.file, title=p.title, url_path=p.stem, help=p.help) for p in others),
+            # The default page answers to "/" only; this one to its own name.
+            st.Page(home.file, title=home.title, url_path=home.stem, visibility="hidden"),
+        ],
+        position="top",
+    )
+    settle()
+    dress()
+    job_badge()
+    page.run()
+    say_ignored()

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     # Not at the top: an interrupt during imports can get lost, see below.
-    from clair import audit_cli, board_cli, simulate_cli, theory_cli
+    from clair import audit_cli, board_cli, redteam_cli, simulate_cli, theory_cli
     from clair.tasks import commands as task_commands
     from clair.tasks.copytask import command as copytask_command
 
@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     task_commands.add_parsers(commands)
     board_cli.add_parser(commands)
     theory_cli.add_parser(commands)
+    redteam_cli.add_parser(commands)
     return parser
 
 

@@ -9,39 +9,14 @@ know them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
+from clair.attack_plan import AttackContext, AttackPlan, Tactic, follow
 from clair.linalg import block_norms, orthonormal
-
-
-@dataclass(frozen=True)
-class AttackContext:
-    """What an attacker knows.
-
-    Attributes
-    ----------
-    benign : ndarray of shape (n_benign, d_out, d_in)
-        The benign clients' true updates.
-    rank : int
-        Rank of the shared subspace; attacks of low rank use the same.
-    magnitude : float
-        Typical Frobenius norm of a benign update; ``scale`` is relative to it.
-    heterogeneity : float
-        How much colluders differ from each other, as benign clients do.
-    scale : float
-        Strength of the attack, > 0; 1 is the size of a benign update.
-    """
-
-    benign: np.ndarray
-    rank: int
-    magnitude: float
-    heterogeneity: float
-    scale: float
-
 
 Attack = Callable[[np.ndarray, AttackContext, np.random.Generator], np.ndarray]
 
@@ -113,6 +88,25 @@ def alie(honest: np.ndarray, context: AttackContext, rng: np.random.Generator) -
     return np.broadcast_to(shifted, honest.shape).copy()
 
 
+#: Attackers who know the detector, as plans; each does harm to a defence in use.
+PLANS: dict[str, AttackPlan] = {
+    "one_direction": AttackPlan((Tactic(own=0, size=1, alike=0, noise=0),)),
+    "decoy": AttackPlan(
+        (
+            Tactic(share=0, size=40, agree=0, alike=0),
+            Tactic(size=1, directions=3, agree=0, alike=0),
+        )
+    ),
+    "ladder": AttackPlan((Tactic(size=0.1, agree=0, alike=0, ladder=1.09),)),
+    "copies": AttackPlan((Tactic(own=0, copy=1, noise=0),)),
+    "echo": AttackPlan((Tactic(echo=1, noise=0),)),
+    "silent": AttackPlan((Tactic(own=0),)),
+    "tilt": AttackPlan((Tactic(tilt=0.4, noise=0),)),
+    "ordinary": AttackPlan((Tactic(size=1, spike=0.8, noise=0),)),
+    "framing": AttackPlan((Tactic(own=0, copy=1, size=1, agree=0, alike=0),)),
+}
+
+
 class AttackInfo(NamedTuple):
     """An attack and the words it is shown with.
 
@@ -163,5 +157,53 @@ ATTACKS: dict[str, AttackInfo] = {
         alie,
         "A little is enough",
         "Attackers all send the benign average, shifted by just less than honest clients differ.",
+    ),
+    "one_direction": AttackInfo(
+        partial(follow, PLANS["one_direction"]),
+        "One direction",
+        "Attackers send updates of honest size along one false direction, and without noise.",
+    ),
+    "decoy": AttackInfo(
+        partial(follow, PLANS["decoy"]),
+        "Decoy",
+        "One attacker is very loud and draws all attention; the others add something of modest "
+        "size.",
+    ),
+    "ladder": AttackInfo(
+        partial(follow, PLANS["ladder"]),
+        "Ladder",
+        "Each attacker is a little louder than the one before, so that no gap opens between them.",
+    ),
+    "copies": AttackInfo(
+        partial(follow, PLANS["copies"]),
+        "Copies",
+        "All attackers send the same copy of one honest client's update, so that it counts many "
+        "times.",
+    ),
+    "echo": AttackInfo(
+        partial(follow, PLANS["echo"]),
+        "Shared noise",
+        "Honest updates, but in place of their own noise all attackers send one honest client's.",
+    ),
+    "silent": AttackInfo(
+        partial(follow, PLANS["silent"]),
+        "Silent",
+        "Attackers send nothing but noise, so that less of the shared subspace shows.",
+    ),
+    "tilt": AttackInfo(
+        partial(follow, PLANS["tilt"]),
+        "Tilt",
+        "Honest coefficients in a subspace that the attackers have turned a little, without noise.",
+    ),
+    "ordinary": AttackInfo(
+        partial(follow, PLANS["ordinary"]),
+        "Ordinary shape",
+        "All add one false direction, made so that its entries are spread like honest ones.",
+    ),
+    "framing": AttackInfo(
+        partial(follow, PLANS["framing"]),
+        "Framing",
+        "Attackers dress as one honest client: its update plus something false, to have it "
+        "flagged too.",
     ),
 }

@@ -185,7 +185,8 @@ def fit_cores(
     before_screen = verdict.benign
     if options.screen_coefficients:
         verdict = _screened(modules, verdict, n_directions)
-    notes += _notes(verdict)
+    if any(core.scatter.present.any() for core in modules):
+        notes += _notes(verdict)
     if options.polish and verdict.influence.any():
         subspaces = _kept_subspaces(modules, verdict.influence, n_directions)[0]
     return CoreFit(
@@ -371,7 +372,7 @@ def _judge(pilot: Verdict, norms: np.ndarray, typical: float, options: FitOption
             norms,
             options.ratios(NORMS_GAP),
             again=None,
-            spread=0.0,
+            spread=False,
             floor=SCORE_FLOOR * typical,
         )
     )

@@ -34,7 +34,7 @@ from clair.evidence import (
 from clair.scatter import Scatter, normalised
 from clair.updates import Core, dense_core
 
-AUTO_RANKS = range(1, 7)
+AUTO_RANK = 6
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
@@ -203,7 +203,7 @@ def judge(
         "outside",
         evidence[0].scores,
         stricter(WEAK_GAP, n_compared),
-        spread=0.0,
+        spread=False,
         floor=SCORE_FLOOR,
         among=learn,
     ).flagged
@@ -282,7 +282,7 @@ def automatic_rank(
     blocks : ClientBlocks
     gap : tuple of float
     max_rank : int, optional
-        Bound on the result; the smallest d by default.
+        Bound on the result, beside half of the smallest d: what is left tells clients apart.
 
     Returns
     -------
@@ -291,22 +291,33 @@ def automatic_rank(
 
     Notes
     -----
-    Only clients that are flagged at no rank from 1 to 6 take part, the clearest verdicts first, as
-    long as more than half remain. With e_i their held-out energy along the i-th principal
-    direction: where a noise floor is reached the rank is at the steepest drop of its median over
-    clients (a direction of a minority is not shared), otherwise the smallest rank holding a fixed
-    share of its mean.
+    Clients that are flagged, or repeat others, take no part. Who that is depends on the rank, and
+    a rank that is too low accuses honest clients while one that is too high accuses nobody in
+    vain. So the ranks are gone through from 6 downwards, no further than the rank that those left
+    suggest. With e_i their held-out energy along the i-th principal direction: where a noise floor
+    is reached the rank is at the steepest drop of its median over clients (a direction of a
+    minority is not shared), otherwise the smallest rank holding a fixed share of its mean.
     """
-    limit = min(scatter.d for scatter in blocks.scatters)
+    limit = max(min(scatter.d for scatter in blocks.scatters) // 2, 1)
     limit = limit if max_rank is None else min(limit, max_rank)
-    top = min(max(AUTO_RANKS), limit)
     comparable = blocks.comparable.any(axis=0)
+    tried = min(AUTO_RANK, limit)
     found: list[Evidence] = []
-    for rank in range(1, top + 1):
-        agreement = blocks.concentrate(rank, top)
+    suggested, repeating = 1, np.zeros_like(comparable)
+    for rank in range(tried, 0, -1):
+        if rank < min(suggested, tried):
+            break
+        agreement = blocks.concentrate(rank, tried)
         found += _evidence(agreement, gap, None, int(comparable.sum()))
-    found.sort(key=lambda kind: -kind.margin)
-    return predictive_rank(blocks.scatters, comparable & ~_together(found, comparable), limit)
+        kept = comparable & ~_together(found, comparable)
+        if rank == tried:
+            bases = _subspaces(blocks.scatters, kept, rank)
+            repeating = influence_of(blocks.scatters, bases, kept) < REPEATS
+        teachers = kept & ~repeating
+        if 2 * int(teachers.sum()) <= int(kept.sum()):
+            teachers = kept
+        suggested = predictive_rank(blocks.scatters, teachers, limit)
+    return suggested
 
 
 def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -> int:
@@ -335,10 +346,12 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
     if not energy.any():
         return 1
     if energy[top] <= 2 * max(beyond, energy[0] * 1e-12):
+        # A minority's strong direction leaves a hole in the medians, which are therefore sorted.
+        usual = np.sort(usual)[::-1]
         drops = usual[:top] / np.maximum(usual[1:], energy[0] * 1e-12)
         return int(np.argmax(drops)) + 1
     reached = int(np.sum(np.cumsum(energy) < AUTO_SHARE)) + 1  # beyond `top` if never reached
-    return min(max(reached, AUTO_MIN_RANK), max(AUTO_RANKS), limit)
+    return min(max(reached, AUTO_MIN_RANK), AUTO_RANK, limit)
 
 
 def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -> np.ndarray:

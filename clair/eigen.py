@@ -26,8 +26,6 @@ _TOLERANCE = 1e-11
 # Blocks up to this size are decomposed in full, larger ones by so many rounds of block iteration.
 _SMALL_BLOCKS = 24
 _BLOCK_ROUNDS = 4
-# Entries of matrices decomposed in one call, which nothing can stop.
-_TOGETHER = 1 << 18
 
 
 def leading_eigenpairs(
@@ -93,7 +91,6 @@ def top_eigenpairs(gram: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]
             values[index], vectors[index] = lam[:size][::-1], basis[:, ::-1]
         else:
             return values, vectors
-    checkpoint()
     values, vectors = np.linalg.eigh(gram)
     return values[..., ::-1][..., :size], vectors[..., ::-1][..., :size]
 
@@ -197,24 +194,10 @@ def downdated_eigenpairs(
     """
     _, n, c = factors.shape
     if small_downdates(n, c, size):
-        return _decomposed(values, factors, size)
+        return top_eigenpairs(np.diag(values) - factors @ factors.transpose(0, 2, 1), size)
     found, vectors, residuals = _eliminate(values, factors, size, _head(c, size))
     for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
         found[k], vectors[k] = top_eigenpairs(np.diag(values) - factors[k] @ factors[k].T, size)
-    return found, vectors
-
-
-def _decomposed(
-    values: np.ndarray, factors: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """`downdated_eigenpairs` by full decompositions, a few at a time."""
-    K, n, _ = factors.shape
-    found, vectors = np.empty((K, size)), np.empty((K, n, size))
-    step = max(1, _TOGETHER // n**2)
-    for start in range(0, K, step):
-        some = factors[start : start + step]
-        downdated = np.diag(values) - some @ some.transpose(0, 2, 1)
-        found[start : start + step], vectors[start : start + step] = top_eigenpairs(downdated, size)
     return found, vectors
 
 

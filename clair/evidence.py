@@ -23,8 +23,8 @@ MODULES_GAP = (1.25, 1.35)
 #: Of the kurtosis: the least ratio, and the least width in standard errors of its logarithm.
 SHAPE_RATIO = 1.12
 SHAPE_ERRORS = 2.5
-#: A gap is at least so many standard deviations (of the logarithms) of the scores below it wide.
-SPREAD = 1.5
+#: A gap is at least ``1 + SPREAD_FEW / n_clients`` times as wide as the scores below it spread.
+SPREAD_FEW = 12.0
 #: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
 FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
 MIN_CLIENTS = 4
@@ -68,7 +68,7 @@ def gap_rule(
     gap: tuple[float, float] = GAP,
     *,
     again: tuple[float, float] | None = AGAIN,
-    spread: float = SPREAD,
+    spread: bool = True,
     floor: float = 0.0,
     among: np.ndarray | None = None,
 ) -> Evidence:
@@ -86,8 +86,9 @@ def gap_rule(
     again : tuple of float, optional
         The same for the rule repeated on those kept, until it finds nothing: the loudest client
         owns the widest gap and would hide the others. None applies the rule once.
-    spread : float
-        Least width of a gap in standard deviations of the logarithms of the scores below, >= 0.
+    spread : bool
+        Whether a gap must also be wide compared with how the scores below it spread upwards of
+        their median; scores far below it, which anybody can have, do not count.
     floor : float
         Scores below are treated as equal to it.
     among : ndarray of bool, shape (n_clients,), optional
@@ -100,10 +101,11 @@ def gap_rule(
     """
     clients = np.arange(len(scores)) if among is None else np.flatnonzero(among)
     # The quotient of any two must be a number, also where most scores are zero.
-    least = max(floor, 1e-300 * float(scores[clients].max(initial=0.0)), np.finfo(float).tiny)
+    least = max(floor, 1e-300 * float(scores.max(initial=0.0)), np.finfo(float).tiny)
     ordered = np.sort(np.maximum(scores[clients], least))
     half, top = len(ordered) // 2 + 1, len(ordered)
     threshold, margin = float("inf"), 1.0
+    factor = 1 + SPREAD_FEW / max(len(ordered), 1)
     needed: tuple[float, float] | None = gap
     while needed is not None and half < top:
         ratios = ordered[half:top] / ordered[half - 1 : top - 1]
@@ -111,14 +113,20 @@ def gap_rule(
         widest, below = float(ratios.max()), ordered[:cut]
         if top == len(ordered):
             margin = widest
-        wide = np.log(widest) >= spread * np.log(below).std()
+        wide = not spread or np.log(widest) >= _upward_spread(below) * factor
         if widest < needed[0] or ordered[cut] < needed[1] * np.median(below) or not wide:
             break
         top, margin, needed = cut, widest, again
         threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
     flagged = np.zeros(len(scores), dtype=bool)
-    flagged[clients] = np.maximum(scores[clients], floor) > threshold
+    flagged[clients] = np.maximum(scores[clients], least) > threshold
     return Evidence(kind, scores, flagged, threshold, margin)
+
+
+def _upward_spread(ordered: np.ndarray) -> float:
+    """Root mean square of the logarithms of the upper half about the median."""
+    upper = np.log(ordered[len(ordered) // 2 :] / np.median(ordered))
+    return float(np.sqrt(np.mean(upper**2)))
 
 
 def threshold_rule(scores: np.ndarray, threshold: float) -> Evidence:
@@ -193,9 +201,10 @@ def influence_of(
 
     What independent clients send outside the shared subspace is independent, apart from a part
     that all may have in common. The weights are those of generalised least squares for a common
-    mean, ``C^-1 1`` with C the correlations of the residuals between clients, of which only what
-    independent ones do not show is kept: equal for independent clients, and one vote for a group
-    that sends the same, under however much noise. So no group gains by agreeing outside.
+    mean, ``D^-1 C^-1 D^-1 1`` with C the correlations of the residuals between clients, of which
+    only what independent ones do not show is kept, and D their lengths, at least the typical one:
+    equal for clients that are alike, less for loud ones, and one vote for a group that sends the
+    same, under however much noise. So no group gains by agreeing outside, and no client by size.
 
     Parameters
     ----------
@@ -234,7 +243,8 @@ def influence_of(
     values, vectors = np.linalg.eigh(correlation)
     large = values > (1 + np.sqrt(n / freedom)) ** 2
     inverse = np.eye(n) + (vectors[:, large] * (1 / values[large] - 1)) @ vectors[:, large].T
-    raw = np.maximum(inverse.sum(axis=1), 0.0)
+    loudness = np.maximum(lengths / np.median(lengths), 1.0)
+    raw = np.maximum(inverse @ (1 / loudness) / loudness, 0.0)
     weights[clients] = raw / raw.max() if raw.max() > 0 else 1.0
     return weights
 

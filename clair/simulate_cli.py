@@ -59,7 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Draw one problem of the matrix model, run CLAIR on what the clients send and "
         "compare every method: the Subspace lab without a browser.",
         epilog="attacks:\n"
-        + "\n".join(f"  {key:10} {info.description}" for key, info in ATTACKS.items()),
+        + "\n".join(f"  {key:13} {info.description}" for key, info in ATTACKS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     drawn = parser.add_argument_group("what is drawn")

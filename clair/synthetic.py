@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair._validation import check_choice, check_integer, check_real
-from clair.attacks import ATTACKS, AttackContext
+from clair.attack_plan import AttackContext, AttackPlan, follow
+from clair.attacks import ATTACKS
 from clair.linalg import block_norms, orthonormal
 
 
@@ -117,7 +118,7 @@ class Problem:
     contaminated: np.ndarray
 
 
-def sample_problem(spec: ProblemSpec) -> Problem:
+def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem:
     """Sample the matrix model.
 
     Each ingredient (subspace, coefficients, off-subspace part, noise, choice of clients, attack)
@@ -127,6 +128,8 @@ def sample_problem(spec: ProblemSpec) -> Problem:
     Parameters
     ----------
     spec : ProblemSpec
+    plan : AttackPlan, optional
+        What the contaminated clients do instead of the attack that `spec` names.
 
     Returns
     -------
@@ -157,16 +160,23 @@ def sample_problem(spec: ProblemSpec) -> Problem:
 
     contaminated = np.zeros(spec.n_clients, dtype=bool)
     contaminated[choice_rng.permutation(spec.n_clients)[: spec.n_contaminated]] = True
+    errors = spec.noise * noise_rng.standard_normal(shape)
     sent = true_updates.copy()
     if spec.n_contaminated:
         context = AttackContext(
             benign=true_updates[~contaminated],
+            benign_errors=errors[~contaminated],
+            errors=errors[contaminated],
+            subspace=subspace,
             rank=spec.rank,
             magnitude=float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2))),
             heterogeneity=spec.heterogeneity,
+            noise=spec.noise,
             scale=spec.attack_scale,
         )
-        attack = ATTACKS[spec.attack].run
-        sent[contaminated] = attack(true_updates[contaminated], context, attack_rng)
-    updates = sent + spec.noise * noise_rng.standard_normal(shape)
-    return Problem(spec, updates, true_updates, subspace, contaminated)
+        honest = true_updates[contaminated]
+        if plan is None:
+            sent[contaminated] = ATTACKS[spec.attack].run(honest, context, attack_rng)
+        else:
+            sent[contaminated] = follow(plan, honest, context, attack_rng)
+    return Problem(spec, sent + errors, true_updates, subspace, contaminated)

@@ -7,6 +7,7 @@ import streamlit as st
 from clair.board import slides_of
 from clair.figures.board import slide_html
 from clair.ui import board
+from clair.ui.chart import kept
 from clair.ui.layout import current_theme, guard, header
 from clair.ui.parcels import of_story
 from clair.ui.present import presenting
@@ -16,8 +17,11 @@ stage = presenting()
 if not stage:
     header("Board story", stage_button=False)
 at = board.where()
-story = board.story_of(at["draw"])
+with st.spinner("Drawing five hospitals …"):
+    story = board.story_of(at["draw"])
 slide = slides_of(story)[at["slide"] - 1]
-st.html(slide_html(story, slide, current_theme(), stage=stage))
+theme = current_theme()
+key = "slide", at["draw"], at["slide"], theme, stage
+st.html(kept(key, lambda: slide_html(story, slide, theme, stage=stage)))
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     board.bar(at["slide"], at["draw"], of_story(story))

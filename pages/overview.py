@@ -12,6 +12,7 @@ from clair.narrative import scenario_sentence
 from clair.reports.overview import TITLE, beyond, worth
 from clair.ui import lab, overview
 from clair.ui.board import open_on_stage
+from clair.ui.chart import charts_of
 from clair.ui.controls import show
 from clair.ui.glossary import TERMS
 from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
@@ -95,7 +96,7 @@ with column():
     else:
         with told:
             sentence(f"In the example below: {scenario_sentence(result)}")
-        show_chart(split_strips(result, current_theme()), "overview_split")
+        show_chart(charts_of(split_strips, result, current_theme()), "overview_split")
         if presenting():  # one idea a screen; the rest of the page is for readers
             own = {c.key: values[c.key] for c in lab.CONTROLS if values[c.key] != c.default}
             open_in_lab("Open in the lab", "stage", own, "The same clients, in every view.")
@@ -103,7 +104,7 @@ with column():
 
         st.header("What it means for an honest client", anchor=False)
         st.markdown(overview.ERRORS)
-        show_chart(worth(result, overview.METHODS, current_theme()), "overview_errors")
+        show_chart(charts_of(worth, result, overview.METHODS, current_theme()), "overview_errors")
         st.caption(beyond(result, overview.METHODS))
 
     st.header("Ways in", anchor=False)
@@ -143,6 +144,5 @@ with column():
             open_preset("See it happen", overview.preset(limit.preset), "limit")
 
     with st.expander("Words used here"):
-        for term in TERMS:
-            st.markdown(f"**{term.name}.** {term.meaning}")
+        st.markdown("\n\n".join(f"**{term.name}.** {term.meaning}" for term in TERMS))
     st.caption(SOURCE)

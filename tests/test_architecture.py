@@ -18,6 +18,7 @@ EDGE = {
     "clair.__main__",
     "clair.audit_cli",
     "clair.board_cli",
+    "clair.redteam_cli",
     "clair.simulate_cli",
     "clair.theory_cli",
 }

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from clair.attack_plan import AttackPlan
+from clair.attacks import PLANS
 from clair.concentration import SCORE_FLOOR
 from clair.evidence import GAP
 from clair.synthetic import ProblemSpec
@@ -173,7 +175,7 @@ def score_model(spec: ProblemSpec) -> ScoreModel:
         benign,
         float(np.sqrt(own + 4 * sigma**2 * (honest_off + leak * honest_in))),
         contaminated,
-        float(np.sqrt(own + 4 * sigma**2 * (outside + leak * inside) + spread**2)),
+        float(np.sqrt(own + 4 * sigma**2 * max(outside + leak * inside, 0.0) + spread**2)),
     )
 
 
@@ -195,11 +197,31 @@ def _attack_energy(
         shift = s2 * z2 * spec.rank * spec.heterogeneity**2
         own = honest_off * (1 / good + s2 * z2)
         return own + shift * (1 - share), spec.rank + share * shift, 0.0
+    if spec.attack in PLANS:
+        return _plan_energy(PLANS[spec.attack], spec, honest_in, honest_off)
     spread = added * np.sqrt(2.0) / spec.d_out
     if spec.attack == "random":
         spread = added * np.sqrt(2 * spec.rank / spec.d_in) / spec.d_out
     kept_off, kept_in = (0.0, 0.0) if spec.attack == "replace" else (honest_off, honest_in)
     return kept_off + added * (1 - share), kept_in + added * share, float(spread)
+
+
+def _plan_energy(
+    plan: AttackPlan, spec: ProblemSpec, honest_in: float, honest_off: float
+) -> tuple[float, float, float]:
+    """The same for the group of a plan that stands out least: it decides whether all are found."""
+    noise, s2 = (spec.d_out - spec.rank) * spec.d_in * spec.noise**2, spec.attack_scale**2
+    energies = []
+    for tactic in plan.tactics:
+        own, turned = tactic.own**2, min(s2 * tactic.tilt**2, 1.0)
+        foreign, step = s2 * tactic.size**2 * honest_in, s2 * (tactic.ladder**2 - 1) * noise
+        victim = s2 * (tactic.copy + tactic.echo) ** 2 * (noise + honest_off)
+        outside = own * (honest_off + turned * honest_in) + (1 - tactic.inside) * foreign
+        # What it sends in place of noise counts against the noise every client is taken to have.
+        outside += step + victim + (tactic.noise**2 - 1) * noise
+        inside = (own * (1 - turned) + s2 * tactic.copy**2) * honest_in + tactic.inside * foreign
+        energies.append((outside, inside, 0.0))
+    return min(energies)
 
 
 @lru_cache(maxsize=128)

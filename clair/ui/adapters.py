@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import streamlit as st
-
 from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_folder, write_refined
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
 from clair.adapters.errors import AdapterError
@@ -28,6 +26,7 @@ from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.progress import AuditProgress, Progress
 from clair.adapters.work import audit_work
+from clair.ui.shared import shared
 from clair.ui.state import Control
 
 Cancel = Callable[[], bool]
@@ -244,7 +243,7 @@ def run(
             return Audit(options, (), reason=str(error))
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@shared(most=64)
 def bundled(options: AuditOptions) -> Audit:
     """Audit of the bundled example."""
     return run(Source(), options)

@@ -17,6 +17,7 @@ from clair.ui.copy_link import copy_link
 from clair.ui.hotkeys import hotkeys
 from clair.ui.layout import current_theme
 from clair.ui.present import present_button, presenting, set_presenting
+from clair.ui.shared import shared
 from clair.ui.state import Control, keep, open_screen
 from clair.ui.takeaway import TakeAway, take_away
 
@@ -141,8 +142,7 @@ def open_on_stage() -> None:
     open_screen("pages/board.py", CONTROLS, {})
 
 
-# A resource, not data: results are frozen values that nobody changes.
-@st.cache_resource(max_entries=16, show_spinner="Drawing five hospitals …")
+@shared(most=16)
 def story_of(draw: int) -> Story:
     """Story of a draw, computed once for all visitors."""
     return tell(draw)

@@ -6,14 +6,18 @@ place, with a third of the script to load, and lets the visitor save it as a pic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from clair.figures.base import Chart
+from clair.scenario import ScenarioResult
+from clair.tasks.regression import RegressionResult
 from clair.ui.present import presenting
+from clair.ui.shared import Same, Store
 
 _HTML = """
 <div class="clair-chart" role="figure">
@@ -82,12 +86,64 @@ _CHART = st.components.v2.component(
 )
 
 
-def draw(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = None) -> None:
+@dataclass(frozen=True)
+class Drawn:
+    """A chart whose figure is JSON already; see `clair.figures.base.Chart` for the words."""
+
+    spec: str
+    title: str
+    caption: str
+    alt: str
+
+
+_KEPT = Store(384)
+
+
+def kept(key: Hashable, make: Callable[[], Any]) -> Any:
+    """What `make` returns, every chart in it as a `Drawn`, built once for all visitors.
+
+    Parameters
+    ----------
+    key : hashable
+        Everything that the charts depend on.
+    make : callable
+        Returns a chart, or lists and tuples with charts in them.
+    """
+    return _KEPT.get(key, lambda: _drawn(make()))
+
+
+def charts_of(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
+    """`kept` of ``make(*args, **settings)``, a function of a module; all of it is the key."""
+    named = tuple((name, _identity(value)) for name, value in settings.items())
+    key = (make, *map(_identity, args), named)
+    return kept(key, lambda: make(*args, **settings))
+
+
+def _drawn(made: Any) -> Any:
+    if isinstance(made, Chart):
+        return Drawn(made.figure.to_json(), made.title, made.caption, made.alt)
+    return tuple(map(_drawn, made)) if isinstance(made, (list, tuple)) else made
+
+
+def _identity(value: Any) -> Hashable:
+    """What equal results have in common: for what was computed from settings, the settings."""
+    if isinstance(value, ScenarioResult):
+        return value.scenario, value.honest_left
+    if isinstance(value, RegressionResult):
+        return value.config
+    try:
+        hash(value)
+    except TypeError:
+        return Same(value)
+    return value
+
+
+def draw(chart: Chart | Drawn, key: str, *, on_click: Callable[[Any], None] | None = None) -> None:
     """Draw the figure of a chart; its title goes into the pictures that a visitor saves.
 
     Parameters
     ----------
-    chart : Chart
+    chart : Chart or Drawn
     key : str
         Unique on the page; the same key changes the same drawing.
     on_click : callable, optional
@@ -101,7 +157,7 @@ def draw(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = Non
     _CHART(
         key=key,
         data={
-            "spec": chart.figure.to_json(),
+            "spec": chart.spec if isinstance(chart, Drawn) else chart.figure.to_json(),
             "alt": chart.alt,
             "title": chart.title,
             "file": f"clair-{key.replace('_', '-')}",

@@ -16,6 +16,7 @@ from clair.pairs import Contest, contests, same_problem
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
 from clair.ui import compare, lab
+from clair.ui.chart import charts_of
 from clair.ui.compare import Setting, Side
 from clair.ui.glossary import marked
 from clair.ui.present import part, presenting
@@ -172,7 +173,7 @@ def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
 
 def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> None:
     """Both results in one view, row by row on the same axes; on stage one row at a time."""
-    pairs = paired_charts(view, a, b, theme)
+    pairs = charts_of(paired_charts, view, a, b, theme)
     rows = {
         _ROW_TITLES[key]: partial(_row, key, pair, shared=comparable(key, a, b))
         for key, pair in pairs

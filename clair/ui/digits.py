@@ -19,6 +19,7 @@ from clair.tasks.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
 from clair.tasks.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.tasks.outcome import Outcome
 from clair.tasks.task_result import means_of
+from clair.ui.chart import charts_of
 from clair.ui.plain import plain
 from clair.ui.present import presenting
 from clair.ui.results import show_chart
@@ -298,13 +299,13 @@ def caveats(outcome: Outcome) -> list[str]:
 
 def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
     """Images on which methods disagree, and how many there are of them."""
-    chart = flip_bars(outcome.numbers["flips_to_clair"], theme)
+    chart = charts_of(flip_bars, outcome.numbers["flips_to_clair"], theme)
     if presenting() and outcome.samples:  # room for one of the two
         st.markdown(f"**{plain(chart.title)}**")
     else:
         show_chart(chart, "digits_flips")
     if outcome.samples:
-        st.html(_gallery(outcome.samples, theme, tight=presenting()))
+        st.html(charts_of(_gallery, outcome.samples, theme, tight=presenting()))
         st.caption(
             "Images that training alone and CLAIR read differently, chosen at random. Under each "
             "the name this client gives it, then what the methods read; a wrong reading is "

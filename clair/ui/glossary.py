@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from clair.palette import PAPERS, ThemeName
@@ -161,6 +162,7 @@ def notes_css(theme: ThemeName) -> str:
     return re.sub("|".join(colors), lambda match: colors[match[0]], _CSS)
 
 
+@lru_cache(maxsize=512)
 def marked(text: str) -> str:
     """Text as HTML (or as markdown with HTML in it) with a note on the first use of every term.
 

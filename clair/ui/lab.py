@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import streamlit as st
-
 from clair.attacks import ATTACKS
 from clair.scenario import Scenario, ScenarioResult, run_scenario
 from clair.synthetic import ProblemSpec
+from clair.ui.shared import shared
 from clair.ui.state import Control, Preset
 
 MIN_HONEST = 3
@@ -64,7 +63,7 @@ SCENARIO: tuple[Control, ...] = (
         1.0,
         "Size of the attack relative to a typical honest update.",
         low=0.1,
-        high=3.0,
+        high=10.0,
         step=0.1,
         group="people",
         format="%.1f×",
@@ -375,9 +374,7 @@ def scenario_of(values: Mapping[str, Any]) -> Scenario:
     )
 
 
-# A resource, not data: results are frozen values that nobody changes, and copying a few megabytes
-# of matrices at every visit of the cache would cost more than it protects.
-@st.cache_resource(max_entries=48, show_spinner=False)
+@shared(most=48)
 def solve(scenario: Scenario) -> ScenarioResult:
     """Result of a scenario, computed once for all visitors."""
     return run_scenario(scenario)

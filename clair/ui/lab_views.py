@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.steps import solver_steps
@@ -15,6 +16,7 @@ from clair.figures.verdicts import scenario_verdicts
 from clair.narrative import amount, clients_list, times
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
+from clair.ui.chart import charts_of
 from clair.ui.present import presenting
 from clair.ui.results import found_metric, show_chart
 from clair.ui.stepper import stepper
@@ -60,7 +62,7 @@ def headline_numbers(result: ScenarioResult) -> None:
 
 def split(result: ScenarioResult, theme: ThemeName) -> None:
     """M = L + S by client."""
-    show_chart(split_strips(result, theme), "lab_split")
+    show_chart(charts_of(split_strips, result, theme), "lab_split")
 
 
 def verdict(result: ScenarioResult, theme: ThemeName) -> None:
@@ -73,7 +75,7 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
             "Subspace view has them on the left.",
             icon=":material/info:",
         )
-    panels = scenario_verdicts(result, theme)
+    panels = charts_of(scenario_verdicts, result, theme)
     for column, (key, chart) in zip(st.columns(2, gap="large"), panels, strict=True):
         with column:
             show_chart(chart, f"lab_{key}")
@@ -81,8 +83,12 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
 
 def errors(result: ScenarioResult, theme: ThemeName) -> None:
     """Every method's error of the honest clients."""
+    show_chart(charts_of(_errors, result, theme), "lab_errors")
+
+
+def _errors(result: ScenarioResult, theme: ThemeName) -> Chart:
     values = {entry.method: entry.per_client for entry in result.errors}
-    show_chart(method_comparison(values, DISTANCE, theme), "lab_errors")
+    return method_comparison(values, DISTANCE, theme)
 
 
 def subspace(result: ScenarioResult, theme: ThemeName) -> None:
@@ -94,9 +100,9 @@ def subspace(result: ScenarioResult, theme: ThemeName) -> None:
         left, right = st.columns([3, 2], gap="large")
         below, heights = right, (240, 210)
     with left:
-        show_chart(plane(result, theme, 460), "lab_plane")
+        show_chart(charts_of(plane, result, theme, 460), "lab_plane")
     with right:
-        show_chart(scree(result, theme, heights[0]), "lab_scree")
+        show_chart(charts_of(scree, result, theme, heights[0]), "lab_scree")
     with below:
         if result.angles is None:
             st.info(
@@ -104,7 +110,7 @@ def subspace(result: ScenarioResult, theme: ThemeName) -> None:
                 "the input side: there is no true subspace to compare with."
             )
         else:
-            show_chart(angles(result, theme, heights[1]), "lab_angles")
+            show_chart(charts_of(angles, result, theme, heights[1]), "lab_angles")
 
 
 def solver(result: ScenarioResult, theme: ThemeName) -> None:
@@ -112,24 +118,24 @@ def solver(result: ScenarioResult, theme: ThemeName) -> None:
     proven = result.fit.certificate is not None
     columns = st.columns(3 if proven and presenting() else 2, gap="medium")
     with columns[0]:
-        show_chart(convergence(result, theme), "lab_convergence")
+        show_chart(charts_of(convergence, result, theme), "lab_convergence")
     with columns[1]:
         if proven:
-            show_chart(certificate(result, theme), "lab_certificate")
+            show_chart(charts_of(certificate, result, theme), "lab_certificate")
         else:
-            show_chart(block_paths(result, theme), "lab_paths")
+            show_chart(charts_of(block_paths, result, theme), "lab_paths")
     if not proven:
         st.caption("IRLS solves another problem, which has no certificate: no proof is claimed.")
     elif presenting():
         with columns[2]:
-            show_chart(block_paths(result, theme), "lab_paths")
+            show_chart(charts_of(block_paths, result, theme), "lab_paths")
     else:
-        show_chart(block_paths(result, theme, 260), "lab_paths")
+        show_chart(charts_of(block_paths, result, theme, 260), "lab_paths")
 
 
 def steps(result: ScenarioResult, theme: ThemeName) -> None:
     """The solver's iterations, played in the browser."""
-    stepper(solver_steps(result, theme), "lab_steps")
+    stepper(charts_of(solver_steps, result, theme), "lab_steps")
 
 
 VIEWS: dict[str, View] = {

@@ -12,6 +12,7 @@ from clair.lessons.course import Number
 from clair.lessons.quantities import QUANTITIES
 from clair.palette import ThemeName
 from clair.ui import copying, lessons, results
+from clair.ui.chart import charts_of
 from clair.ui.glossary import marked
 from clair.ui.lab_views import VIEWS
 from clair.ui.lesson_look import prose
@@ -53,7 +54,7 @@ def show_on_stage(place: Place, theme: ThemeName) -> None:
         prose(place.step.why)
         _also(place)
     with right:
-        show_chart(main_chart(place, theme), "lesson_stage_chart")
+        show_chart(charts_of(main_chart, place, theme), "lesson_stage_chart")
 
 
 def main_chart(place: Place, theme: ThemeName) -> Chart:
@@ -67,7 +68,8 @@ def main_chart(place: Place, theme: ThemeName) -> Chart:
 
 def _told(place: Place) -> None:
     """Where the prediction lies beside the number, and the two in words."""
-    value = answer(place)
+    with st.spinner("Computing the answer"):
+        value = answer(place)
     marks = _options(place, value) if place.step.number is None else _line(place, value)
     word, said = verdict(place, value)
     # Its own live region: a screen reader says the answer when it comes.

@@ -12,6 +12,7 @@ from clair.lessons.quantities import QUANTITIES, Unit
 from clair.scenario import Scenario, ScenarioResult, without_honest
 from clair.ui import copying, lab, lessons
 from clair.ui.lessons import LESSON, Place
+from clair.ui.shared import shared
 from clair.ui.state import Control, open_screen
 
 #: Page, controls and name of what a course is about.
@@ -43,18 +44,18 @@ def evidence(place: Place) -> Any:
     return _thinned(scenario, step.honest_leave) if step.honest_leave else lab.solve(scenario)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)
+@shared(most=16)
 def _thinned(scenario: Scenario, leave: int) -> ScenarioResult:
     return without_honest(lab.solve(scenario), leave)
 
 
-@st.cache_data(max_entries=64, show_spinner="Computing the answer")
+@shared(most=64)
 def answer(place: Place) -> float:
     """The computed answer of a step."""
     return QUANTITIES[place.step.answer].compute(evidence(place))
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+@shared(most=64)
 def also_computed(place: Place) -> tuple[str, ...]:
     """Sentences with the numbers that a step speaks of beside its answer."""
     asked = [QUANTITIES[name] for name in place.step.also]

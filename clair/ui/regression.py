@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import streamlit as st
-
 from clair.figures.comparison import Measure
 from clair.tasks.regression import ATTACKS, RegressionConfig, RegressionResult, run_regression
 from clair.tasks.regression.curves import SampleCurves, sample_curves
 from clair.tasks.task_result import means_of
+from clair.ui.shared import shared
 from clair.ui.state import Control, Preset
 
 KIND = "regression"
@@ -313,15 +312,13 @@ def config_of(values: Mapping[str, Any]) -> RegressionConfig:
     return RegressionConfig(**{field: values[key] for key, field in _FIELDS.items()})
 
 
-# Resources, not data: the results are frozen, and copying them at every visit costs more than it
-# protects.
-@st.cache_resource(max_entries=48, show_spinner=False)
+@shared(most=48)
 def solve(config: RegressionConfig) -> RegressionResult:
     """Result of a config, computed once for all visitors."""
     return run_regression(config)
 
 
-@st.cache_resource(max_entries=16, show_spinner="Repeating the run at eleven sizes …")
+@shared(most=16)
 def curves(config: RegressionConfig) -> SampleCurves:
     """Curves over the samples of a client, computed once for all visitors."""
     return sample_curves(config)

@@ -25,6 +25,7 @@ from clair.tasks.outcome import outcome_json
 from clair.tasks.regression import RegressionResult
 from clair.tasks.task_result import means_of
 from clair.ui import regression
+from clair.ui.chart import charts_of
 from clair.ui.parcels import of_task
 from clair.ui.present import part, presenting
 from clair.ui.results import comparison_panel, found_metric, show_chart, verdict_panel
@@ -75,7 +76,9 @@ def worth(result: RegressionResult, theme: ThemeName) -> None:
             "reg_worth_part",
             {
                 "By method": lambda: _by_method(result, theme),
-                "By client": lambda: show_chart(_gains(result, theme), "regression_clients"),
+                "By client": lambda: show_chart(
+                    charts_of(_gains, result, theme), "regression_clients"
+                ),
                 "Where it does not hold": lambda: _limits(result),
             },
         )
@@ -83,7 +86,7 @@ def worth(result: RegressionResult, theme: ThemeName) -> None:
     _by_method(result, theme)
     left, right = st.columns(2, gap="large")
     with left:
-        show_chart(_gains(result, theme), "regression_clients")
+        show_chart(charts_of(_gains, result, theme), "regression_clients")
     with right:
         st.header("Where it does not hold", anchor=False)
         _limits(result)
@@ -110,7 +113,8 @@ def verdict(result: RegressionResult, theme: ThemeName) -> None:
 
 def samples(result: RegressionResult, theme: ThemeName) -> None:
     """The same federation at other sizes."""
-    first, *others = _sample_charts(result, theme)
+    with st.spinner("Repeating the run at eleven sizes …"):
+        first, *others = charts_of(_sample_charts, result, theme)
 
     def whole() -> None:
         show_chart(first, "regression_errors")

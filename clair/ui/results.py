@@ -20,7 +20,7 @@ from clair.palette import ThemeName, role_style
 from clair.reports.tasks import Finished
 from clair.tasks import Sample
 from clair.tasks.outcome import Outcome
-from clair.ui.chart import draw
+from clair.ui.chart import Drawn, charts_of, draw
 from clair.ui.glossary import marked
 from clair.ui.plain import plain
 from clair.ui.present import presenting
@@ -34,7 +34,9 @@ STAGE_WORDS: dict[str, str] = {
 }
 
 
-def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None = None) -> None:
+def show_chart(
+    chart: Chart | Drawn, key: str, *, on_click: Callable[[Any], None] | None = None
+) -> None:
     """Takeaway, chart, and how to read it; see `draw` for the arguments."""
     st.markdown(f"**{plain(chart.title)}**")
     draw(chart, key, on_click=on_click)
@@ -55,7 +57,7 @@ def found_metric(place: DeltaGenerator, scores: DetectionScores) -> None:
 
 def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: bool) -> None:
     """Suspicion and contamination norm by client, the line drawn and, if wanted, the truth."""
-    scores, norms = task_verdicts(outcome, theme, reveal=reveal)
+    scores, norms = charts_of(task_verdicts, outcome, theme, reveal=reveal)
     left, right = st.columns(2, gap="large")
     with left:
         show_chart(scores, f"{kind}_scores")
@@ -75,10 +77,21 @@ def loss_panel(
     contaminated: np.ndarray | None = None,
 ) -> None:
     """Loss curves of the clients, the same while training and afterwards."""
-    chart = loss_curves(
-        losses, theme, total_steps=total_steps, steps=steps, contaminated=contaminated
+    # the curves of a run that goes on are new every time
+    make = charts_of if steps is None else _now
+    chart = make(
+        loss_curves,
+        losses,
+        theme,
+        total_steps=total_steps,
+        steps=steps,
+        contaminated=contaminated,
     )
     show_chart(chart, f"{kind}_losses")
+
+
+def _now(make: Callable[..., Chart], *args: Any, **settings: Any) -> Chart:
+    return make(*args, **settings)
 
 
 def comparison_panel(
@@ -106,8 +119,13 @@ def comparison_panel(
         label_visibility="collapsed" if presenting() else "visible",
         key=f"{kind}_measure",
     )
+    chart = charts_of(_by_method, outcome, chosen, measures[chosen], theme)
+    show_chart(chart, f"{kind}_comparison")
+
+
+def _by_method(outcome: Finished, chosen: str, measure: Measure, theme: ThemeName) -> Chart:
     values = {key: getattr(value, chosen) for key, value in outcome.accuracy.items()}
-    show_chart(method_comparison(values, measures[chosen], theme), f"{kind}_comparison")
+    return method_comparison(values, measure, theme)
 
 
 def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> None:

@@ -15,9 +15,11 @@ from clair.reports.studies import REMEDY_NAMES, blind_study
 from clair.synthetic import ProblemSpec
 from clair.theory.curves import MAX_CLIENTS, REMEDIES, Remedy, remedy
 from clair.theory.predictions import score_model
+from clair.ui.chart import Drawn, kept
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
+from clair.ui.shared import shared
 from clair.ui.theory import BLIND, claims, intro, spec_of, staged, take_of, tools
 
 INTRO = """
@@ -58,7 +60,7 @@ def case_spec(values: dict[str, Any], case: str) -> ProblemSpec:
     return replace(spec, attack=case)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+@shared(most=128)
 def _remedy(spec: ProblemSpec, key: str) -> Remedy:
     return remedy(spec, key, trials=4)
 
@@ -82,7 +84,8 @@ def blind(values: dict[str, Any], theme: ThemeName) -> None:
         tools(values, take_of(study, said, about, values, lambda: draw("light")))
 
     def picture() -> None:
-        _picture(spec, case, draw(theme)[0])
+        (chart,) = kept(("blind", spec, theme), lambda: draw(theme))
+        _picture(spec, case, chart)
 
     if not staged("blind", INTRO, {"The picture": picture, "What was tried": lambda: _tried(spec)}):
         picture()
@@ -90,7 +93,7 @@ def blind(values: dict[str, Any], theme: ThemeName) -> None:
         claims("blind")
 
 
-def _picture(spec: ProblemSpec, case: str, chart: Chart) -> None:
+def _picture(spec: ProblemSpec, case: str, chart: Drawn) -> None:
     st.markdown(STORIES[case])
     if not spec.n_contaminated:
         st.info("Nobody is poisoned at this fraction, so there is nothing to miss.")

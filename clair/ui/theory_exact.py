@@ -16,10 +16,12 @@ from clair.theory.lam_path import LamPath, Proof, certificate_at, lam_grid, lam_
 from clair.theory.window import choose_lam, default_lam, ideal_window, incoherence, lam_window
 from clair.theory.witness import witness, witness_window
 from clair.theory.words import certificate_failures, certificate_sentence, window_sentence
+from clair.ui.chart import kept
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.present import presenting
 from clair.ui.results import show_chart
+from clair.ui.shared import shared
 from clair.ui.theory import LAM_TIMES, claims, intro, spec_of, staged, take_of, tools
 
 Window = tuple[float, float]
@@ -42,7 +44,7 @@ than the price of entry, the answer is the only cheapest one: that is a **certif
 """
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared(most=64)
 def _path(spec: ProblemSpec) -> tuple[Problem, LamPath, Window, Window | None]:
     """Problem, results along lambda, window of the two norms and sharp window."""
     problem = sample_problem(spec)
@@ -78,7 +80,8 @@ def window(values: dict[str, Any], theme: ThemeName) -> None:
     intro(WINDOW_INTRO)
 
     def picture() -> None:
-        show_chart(draw(theme)[0], "theory_window")
+        (chart,) = kept(("window", spec, theme), lambda: draw(theme))
+        show_chart(chart, "theory_window")
 
     def formulas() -> None:
         _formulas(spec, norms, sharp, closed, default, mu)
@@ -158,7 +161,7 @@ def _formulas(
     )
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared(most=64)
 def _proof(spec: ProblemSpec, factor: float) -> tuple[Problem, Proof]:
     problem = sample_problem(spec)
     norms = lam_window([problem.updates], [problem.subspace], problem.contaminated)
@@ -187,11 +190,13 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
         tools(values, take_of(study, said, PROOF_INTRO, values, lambda: draw("light")))
 
     def picture() -> None:
-        for column, chart, key in zip(
-            st.columns(2, gap="large"), draw(theme), ("dual", "spectrum"), strict=True
+        key = "certificate", spec, values[LAM_TIMES.key], theme
+        charts = kept(key, lambda: draw(theme))
+        for column, chart, name in zip(
+            st.columns(2, gap="large"), charts, ("dual", "spectrum"), strict=True
         ):
             with column:
-                show_chart(chart, f"theory_{key}")
+                show_chart(chart, f"theory_{name}")
 
     def verdict() -> None:
         _verdict(spec, problem, proof)

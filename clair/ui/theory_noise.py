@@ -29,9 +29,11 @@ from clair.theory.predictions import (
     subspace_slope,
 )
 from clair.theory.words import gain_sentence, set_sentence, stability_sentence
+from clair.ui.chart import kept
 from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.results import show_chart
+from clair.ui.shared import shared
 from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, intro, spec_of, staged, take_of, tools
 
 NOISE_LEVELS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25, 0.4, 0.6)
@@ -67,17 +69,17 @@ look like noise.
 """
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared(most=64)
 def _stability(spec: ProblemSpec) -> Stability:
     return stability(spec, NOISE_LEVELS)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared(most=64)
 def _separation(spec: ProblemSpec, name: str) -> Separation:
     return separation(spec, name, LEVELS[name], trials=4)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False)
+@shared(most=64)
 def _gain(spec: ProblemSpec, name: str) -> Gain:
     return gain(spec, name, GAIN_LEVELS[name], trials=3)
 
@@ -98,7 +100,8 @@ def stable(values: dict[str, Any], theme: ThemeName) -> None:
     intro(STABLE_INTRO)
 
     def picture() -> None:
-        show_chart(draw(theme)[0], "theory_stable")
+        (chart,) = kept(("stable", spec, theme), lambda: draw(theme))
+        show_chart(chart, "theory_stable")
 
     def reasons() -> None:
         left, right = st.columns(2, gap="large")
@@ -179,7 +182,7 @@ def sets(values: dict[str, Any], theme: ThemeName) -> None:
 
     def picture() -> None:
         left, right = st.columns(2, gap="large")
-        scores, probability = draw(theme)
+        scores, probability = kept(("sets", spec, name, theme), lambda: draw(theme))
         with left:
             show_chart(scores, "theory_separation")
         with right:
@@ -235,7 +238,8 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
         tools(values, take_of(study, said, GAIN_INTRO, values, lambda: draw("light")))
 
     def picture() -> None:
-        show_chart(draw(theme)[0], "theory_gain")
+        (chart,) = kept(("gain", spec, name, theme), lambda: draw(theme))
+        show_chart(chart, "theory_gain")
 
     def formulas() -> None:
         _gain_formulas(spec)

@@ -26,6 +26,7 @@ from clair.ui.controls import show
 from clair.ui.layout import sentence
 from clair.ui.present import presenting
 from clair.ui.results import show_chart
+from clair.ui.shared import shared
 from clair.ui.state import open_screen
 from clair.ui.takeaway import TakeAway
 from clair.ui.theory import PHASE, SWEPT, claims, intro, spec_of, take_of, tools
@@ -97,7 +98,7 @@ def expected_seconds(config: SweepConfig, missing: int) -> float:
     return missing * config.trials * size / _rates()[config.method]
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
+@shared(most=32)
 def boundary(config: SweepConfig, quantity: str) -> np.ndarray:
     """Prediction for every cell: probability of the exact set, or subspace error."""
     predict = predicted_subspace_error if quantity == "error" else exact_set_probability

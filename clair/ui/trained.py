@@ -27,6 +27,7 @@ from clair.ui.controls import show, show_all
 from clair.ui.layout import current_theme, header, sentence, settings, toolbar
 from clair.ui.parcels import of_task
 from clair.ui.present import part, presenting, turning
+from clair.ui.shared import shared
 from clair.ui.state import Control, Preset, accept_ids_from_url
 from clair.ui.takeaway import TakeAway, screen_of
 
@@ -117,7 +118,7 @@ class TrainedPage:
 
     def default_outcome(self) -> Outcome:
         """The precomputed run that ships with the app."""
-        return _read_default(self.kind, self)
+        return _read_default(self.asset, self.scores, self.sample)
 
     def expected_seconds(self, config: Any) -> float:
         """Expected duration, scaled from the measured stages of the precomputed run."""
@@ -309,10 +310,10 @@ def _caveats(page: TrainedPage, outcome: Outcome) -> None:
     st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
 
 
-@st.cache_resource(show_spinner=False)
-def _read_default(kind: str, _page: TrainedPage) -> Outcome:
-    payload = json.loads(_page.asset.read_text(encoding="utf-8"))
-    return Outcome.from_json(payload, scores=_page.scores, sample=_page.sample)
+@shared(most=8)
+def _read_default(asset: Path, scores: Callable[..., Any], sample: Callable[..., Any]) -> Outcome:
+    payload = json.loads(asset.read_text(encoding="utf-8"))
+    return Outcome.from_json(payload, scores=scores, sample=sample)
 
 
 def guess_words(outcome: Outcome) -> str:

@@ -28,7 +28,7 @@ NAMES = st.one_of(st.sampled_from([*LONG, *INSIDE, *STRANGE]), st.text(max_size=
 PATTERNS = [{"rank_pattern": {"(?!x)q": 3}}, {"alpha_pattern": {"q": 1e9, ".*": -3}}]
 VALUES = [{"lora_alpha": 0}, {"lora_dropout": float("nan")}, {"task_type": [[]]}]
 ODD = st.sampled_from([{}, {}, *PATTERNS, *VALUES, {"revision": "\ud800"}])
-SIZES = st.sampled_from([1.0, 1.0, 1.0, 1.0, 0.0, 1e-8, 1e-12, 1e-40, 1e12, 1e38])
+SIZES = st.sampled_from([1.0, 1.0, 1.0, 1.0, 0.0, 1e-8, 1e-40, 1e12, 1e38, 1e-160, 1e160])
 
 
 def weights(seed, size, modules, rank, dtype):
@@ -86,7 +86,7 @@ def test_any_upload_ends_in_a_result_or_a_clear_error(tmp_path_factory, sent, ra
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(NAMES, max_size=8))
+@given(st.lists(NAMES | st.sampled_from(["a", "a/b", "a/b/c", "A"]), max_size=8))
 def test_folders_of_refined_adapters_fit_everywhere_and_hold_no_other(names):
     taken: set[str] = set()
     paths = [safe_folder(name, taken) for name in names]

@@ -94,6 +94,15 @@ def test_a_note_on_the_link_names_the_control_the_value_and_the_rule() -> None:
     assert not lab(poisoned="0.2").toast
 
 
+def test_every_attack_can_be_shown_at_ten_times_an_honest_update() -> None:
+    for attack in ("one_direction", "decoy", "echo"):
+        app = lab(scale="10", attack=attack)
+        assert app.slider(key="scale").value == 10
+        assert app.selectbox(key="attack").value == attack
+        assert not app.toast
+        assert charts(app)
+
+
 def test_a_threshold_that_keeps_nobody_leaves_a_page_that_says_so() -> None:
     app = lab(threshold="0.05", screen="true")
     assert not app.exception

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.serving import Server
+from tests.serving import PATIENCE, Server
 
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -137,6 +137,7 @@ def visit(chromium: Any) -> Iterator[Callable[..., Visitor]]:
     def open_tab(server: Server, **options: Any) -> Visitor:
         options = {"viewport": {"width": 1280, "height": 1600}, **options}
         context = chromium.new_context(**options)
+        context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
         visitors.append(Visitor(context.new_page(), server.url))
         return visitors[-1]

@@ -18,7 +18,7 @@ def test_deep_link_to_a_section(server, visit):
     visitor = visit(server)
     page = visitor.go("/theory?section=certificate&th_lam=0.6")
     assert page.get_by_text("No certificate").count() == 1
-    assert page.locator(".js-plotly-plot .main-svg").count() >= 2
+    page.locator(".js-plotly-plot .main-svg").nth(1).wait_for()
     page.get_by_role("radio", name="Gain").click()
     visitor.idle()
     assert "section=Gain" in page.url
@@ -40,13 +40,13 @@ def test_clicked_cell_opens_the_lab_on_that_problem(server, visit):
         [column, row],
     )
     page.mouse.move(*place)
-    page.wait_for_timeout(300)
+    page.locator(".hoverlayer .hovertext").first.wait_for()
     page.mouse.click(*place)
-    page.wait_for_url(re.compile("/lab"), timeout=20_000)
+    page.wait_for_url(re.compile("/lab"))
     visitor.idle()
     config = theory_phase.config_of({c.key: c.default for c in theory.CONTROLS})
     cell = row * 20 + column
-    trial = theory_phase.interesting_trial(theory_phase.stored(config), cell)
+    trial = theory_phase.interesting_trial(theory_phase.stored(config).result, cell)
     spec = cell_spec(config, cell, trial)
     assert page.get_by_role("spinbutton", name="Seed").input_value() == str(spec.seed)
     assert f"noise={spec.noise}" in page.url
@@ -61,14 +61,14 @@ def test_sweep_runs_shows_itself_and_can_be_cancelled_and_continued(own_cache, c
     page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=40")
     page.get_by_role("button", name="Run").click()
     cancel = page.get_by_role("button", name="Cancel")
-    cancel.wait_for(timeout=20_000)
-    page.get_by_text("fits a second").wait_for(timeout=30_000)
+    cancel.wait_for()
+    page.get_by_text("fits a second").wait_for()
     cancel.click()
-    page.get_by_role("button", name="Continue").wait_for(timeout=30_000)
+    page.get_by_role("button", name="Continue").wait_for()
     assert page.get_by_text("nothing that was finished is lost").count() == 1
     page.get_by_role("button", name="Continue").click()
-    page.get_by_text("on the side it predicts").wait_for(timeout=90_000)
-    page.get_by_role("button", name="Cancel").wait_for(state="detached", timeout=90_000)
+    page.get_by_text("on the side it predicts").wait_for()
+    page.get_by_role("button", name="Cancel").wait_for(state="detached")
     visitor.idle()
     assert page.get_by_role("button", name="Continue").count() == 0
     assert page.get_by_text(re.compile(r"of \d+ settings")).count() >= 1

@@ -25,7 +25,7 @@ from clair.updates import dense_core
 
 
 def once(scores, gap=(1.10, 1.15), floor=0.0):
-    return gap_rule("norms", scores, gap, again=None, spread=0.0, floor=floor)
+    return gap_rule("norms", scores, gap, again=None, spread=False, floor=floor)
 
 
 def test_gap_rule_cuts_at_the_widest_gap_of_the_upper_half():

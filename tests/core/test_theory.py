@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clair import Problem, ProblemSpec, sample_problem
+from clair.attacks import PLANS
 from clair.detection import detect_updates
 from clair.linalg import block_grams, block_norms, hstack_blocks, orthonormal
 from clair.metrics import subspace_error
@@ -402,8 +403,8 @@ specs = st.builds(
     noise=st.floats(0.001, 0.3),
     heterogeneity=st.floats(0, 2),
     off_subspace=st.floats(0, 2),
-    attack=st.sampled_from(sorted(ATTACKS)),
-    attack_scale=st.floats(0.1, 3),
+    attack=st.sampled_from(sorted({*ATTACKS, *PLANS})),
+    attack_scale=st.floats(0.1, 10),
 )
 
 

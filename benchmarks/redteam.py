@@ -1,0 +1,178 @@
+"""The worst attacks a search finds against every defence, and what they cost honest clients.
+
+    python benchmarks/redteam.py [--against TREE] [--budget 300] [--seed 100]
+
+With ``--against TREE``, a checkout of another version, CLAIR's rows are searched there too, and the
+attacks found on either side are tried on the other. Each tree runs in a process of its own; an
+older one takes the attacks and the search from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parents[1]
+SIZES = (8, 20, 50)
+FRACTIONS = (0.25, 0.4)
+# What a tree may lack; none of it belongs to a defence.
+OURS = ("clair.attack_plan", "clair.attacks", "clair.synthetic", "clair.redteam")
+
+
+class _Ours:
+    """Finds the attacks and the search in this tree, whichever tree is under test."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+        if not name.startswith(OURS):
+            return None
+        file = HERE.joinpath(*name.split(".")).with_suffix(".py")
+        if file.exists():
+            return importlib.util.spec_from_file_location(name, file)
+        room = file.with_suffix("")
+        return importlib.util.spec_from_file_location(
+            name, room / "__init__.py", submodule_search_locations=[str(room)]
+        )
+
+
+def serve(tree: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """Search one cell in a tree, or try a given plan there."""
+    sys.path.insert(0, str(tree))
+    sys.meta_path.insert(0, _Ours)  # type: ignore[arg-type]
+    from clair.attack_plan import AttackPlan
+    from clair.redteam import RedTeamConfig, evaluate, search
+    from clair.redteam.words import plan_sentences, result_json
+    from clair.synthetic import ProblemSpec
+
+    spec = ProblemSpec(**task["spec"])
+    if "plan" in task:
+        plan = AttackPlan.from_json(task["plan"])
+        trials = [
+            evaluate(plan, replace(spec, seed=seed), task["defence"]) for seed in task["seeds"]
+        ]
+        return {"harm": sum(trial.harm for trial in trials) / len(trials)}
+    result = search(RedTeamConfig(spec, task["defence"], budget=task["budget"]))
+    best = result.hidden or result.worst
+    assert best.plan is not None
+    words = "; ".join(plan_sentences(best.plan, spec.n_contaminated))
+    return {**result_json(result), "words": words}
+
+
+def ask(tree: Path, **task: Any) -> dict[str, Any]:
+    """The same in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--tree", str(tree)],
+        input=json.dumps(task),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _harm(found: dict[str, Any] | None) -> str:
+    return "none" if found is None else f"{found['error_over_oracle']:.2f}"
+
+
+def _cells() -> list[tuple[int, float]]:
+    return [(n, fraction) for n in SIZES for fraction in FRACTIONS]
+
+
+def everything(defences: Sequence[str], budget: int, seed: int) -> list[str]:
+    """A row a cell and defence."""
+    lines = [
+        "| clients | held | defence | no attack | worst unflagged | worst | the worst unflagged |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for n, fraction in _cells():
+        for defence in defences:
+            spec = {"n_clients": n, "contaminated_fraction": fraction, "seed": seed}
+            found = ask(HERE, spec=spec, defence=defence, budget=budget)
+            row = [_harm(found[key]) for key in ("no_attack", "unflagged", "worst")]
+            lines.append(
+                f"| {n} | {fraction:.0%} | {defence} | {' | '.join(row)} | {found['words']} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+def both(tree: Path, defences: Sequence[str], budget: int, seed: int) -> list[str]:
+    """A row a cell and defence of CLAIR: there, here, and there's worst attacks tried here."""
+    lines = [
+        "| clients | held | defence | before: unflagged / worst | now: unflagged / worst "
+        "| the attacks that were worst before, now |",
+        "|---|---|---|---|---|---|",
+    ]
+    for n, fraction in _cells():
+        for defence in defences:
+            task = {
+                "spec": {"n_clients": n, "contaminated_fraction": fraction, "seed": seed},
+                "defence": defence,
+            }
+            before = ask(tree, **task, budget=budget)
+            now = ask(HERE, **task, budget=budget)
+            again = []
+            for key in ("unflagged", "worst"):
+                old = before[key]
+                if old is None:
+                    again.append("none")
+                    continue
+                seeds = [draw["seed"] for draw in old["draws"]]
+                again.append(f"{ask(HERE, **task, plan=old['plan'], seeds=seeds)['harm']:.2f}")
+            pairs = [f"{_harm(f['unflagged'])} / {_harm(f['worst'])}" for f in (before, now)]
+            lines.append(
+                f"| {n} | {fraction:.0%} | {defence} | {pairs[0]} | {pairs[1]} "
+                f"| {' / '.join(again)} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--against", type=Path, metavar="TREE")
+    parser.add_argument("--budget", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=100)
+    parser.add_argument("--tree", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.tree is not None:
+        print(json.dumps(serve(args.tree, json.load(sys.stdin))))
+        return
+    from _margins import RESULTS
+
+    from clair.redteam import DEFENCES
+
+    started = time.time()
+    parts = [
+        "# The red team",
+        "",
+        "Error of the truly honest clients over that of an oracle that is told who is honest and "
+        "the true subspace, for the worst attack that a search found, on six draws that the search "
+        "never saw; below 1 the attacker's clients help. Updates of 32 x 32, rank 3, noise .03, "
+        f"automatic rank, {args.budget} runs of the defence a search. A search finds bad attacks, "
+        f"not the worst there is. A foreign part is at most 100 times an honest update.",
+        "",
+        *everything(tuple(DEFENCES), args.budget, args.seed),
+    ]
+    if args.against is not None:
+        ours = tuple(key for key in DEFENCES if key.startswith("clair"))
+        parts += ["", "## Before and now", ""]
+        parts += both(args.against.resolve(), ours, args.budget, args.seed)
+    parts += ["", f"Made by `python benchmarks/redteam.py` in {time.time() - started:.0f} s.", ""]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "redteam.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

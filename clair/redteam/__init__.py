@@ -1,0 +1,27 @@
+"""The red team: a search for the attack that does honest clients the most harm.
+
+The attacker knows everything: the shared subspace, the honest updates, the defence. It tries plans
+of a small family (`clair.attack_plan`), keeps the most harmful and changes them a little, as an
+evolution strategy does; what it found is measured on draws that the search never saw. It finds bad
+attacks, not the worst there is: what it reports is a lower bound.
+"""
+
+from clair.redteam.defences import DEFENCES, Trial, evaluate
+from clair.redteam.evolution import (
+    Finding,
+    RedTeamConfig,
+    RedTeamResult,
+    SearchProgress,
+    search,
+)
+
+__all__ = [
+    "DEFENCES",
+    "Finding",
+    "RedTeamConfig",
+    "RedTeamResult",
+    "SearchProgress",
+    "Trial",
+    "evaluate",
+    "search",
+]

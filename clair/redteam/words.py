@@ -1,0 +1,155 @@
+"""A search's result as words and as numbers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from clair.attack_plan import AttackPlan, Tactic
+from clair.redteam.defences import DEFENCES
+from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
+
+FORMAT = 1
+#: An attack that adds less than this to the honest clients' error is told as harmless.
+HARMLESS = 0.05
+
+
+def plan_sentences(plan: AttackPlan, n_attackers: int) -> list[str]:
+    """What each group of attackers does, a line a group.
+
+    Examples
+    --------
+    >>> plan_sentences(AttackPlan((Tactic(echo=1, noise=0),)), 8)
+    ["8 clients: own noise × 0, a victim's residual × 1"]
+    """
+    lines = []
+    for tactic, group in zip(plan.tactics, plan.groups(n_attackers), strict=True):
+        if len(group):
+            who = f"{len(group)} client{'s' * (len(group) != 1)}"
+            lines.append(f"{who}: {', '.join(_parts(tactic)) or 'honest'}")
+    return lines
+
+
+def _parts(tactic: Tactic) -> list[str]:
+    """What one group sends, term by term; terms as honest clients have them are left out."""
+    parts = []
+    if tactic.own != 1:
+        parts.append(f"own honest update × {tactic.own:g}")
+    if tactic.own and tactic.tilt:
+        parts.append(f"shared directions turned by {np.degrees(np.arcsin(tactic.tilt)):.0f}°")
+    if tactic.noise != 1:
+        parts.append(f"own noise × {tactic.noise:g}")
+    for name, words in (
+        ("copy", "a victim's update"),
+        ("echo", "a victim's residual"),
+        ("mean", "the honest mean"),
+        ("deviation", "the honest entries' spread"),
+    ):
+        if value := getattr(tactic, name):
+            parts.append(f"{words} × {value:g}")
+    if tactic.size or tactic.ladder != 1:
+        rank = f"rank {tactic.directions}" if tactic.directions else "dense"
+        parts.append(
+            f"a foreign part ({rank}) of size {tactic.size:g}, directions {tactic.agree:.0%} and "
+            f"coefficients {tactic.alike:.0%} common"
+        )
+        if tactic.inside:
+            parts.append(f"{tactic.inside:.0%} of it inside the shared subspace")
+        if tactic.ladder != 1:
+            parts.append(f"growing by {tactic.ladder:g} a client")
+        if tactic.spike != 1:
+            parts.append(f"entries to the power {tactic.spike:g}")
+    return parts
+
+
+def summary(result: RedTeamResult) -> str:
+    """What the search found, in one sentence."""
+    label = DEFENCES[result.config.defence].label
+    held, total = result.config.spec.n_contaminated, result.config.spec.n_clients
+    found = result.hidden
+    start = f"With {held} of {total} clients against {label}, "
+    flags = result.config.defence.startswith("clair")
+    which = "the worst attack found that nobody flagged" if flags else "the worst attack found"
+    if found is None or found.harm < 1 + HARMLESS:
+        harmless = (
+            "no attack found that stays unflagged costs" if flags else "no attack found costs"
+        )
+        text = f"{start}{harmless} honest clients more than {HARMLESS:.0%} over the oracle"
+    else:
+        text = f"{start}{which} gives honest clients {found.harm:.2f} times the oracle's error"
+    if flags and result.worst is not found and result.worst.harm >= 1 + HARMLESS:
+        text += f"; flagged or not, the worst gives {result.worst.harm:.2f} times"
+    cut = "" if result.complete else " The search was cut short."
+    return (
+        f"{text} ({result.unattacked.harm:.2f} times without an attack; {FRESH_DRAWS} fresh draws, "
+        f"{result.n_fits} runs of the defence).{cut}"
+    )
+
+
+def report(result: RedTeamResult) -> str:
+    """The sentence, a small table and the plans in words."""
+    rows = [("no attack", result.unattacked), ("unflagged", result.hidden)]
+    if result.worst is not result.hidden:
+        rows.append(("worst", result.worst))
+    lines = [summary(result), "", "attack       error / oracle   caught   honest flagged     F1"]
+    for name, found in rows:
+        if found is None:
+            lines.append(f"{name:<12} {'none found':>14}")
+            continue
+        caught = f"{found.caught:.0%}" if found.plan else "–"
+        f1 = f"{found.f1:.2f}" if found.plan else "–"
+        lines.append(
+            f"{name:<12} {found.harm:>14.2f} {caught:>8} {found.false_alarms:>16.0%} {f1:>6}"
+        )
+    for name, found in rows:
+        if found is not None and found.plan is not None:
+            lines += ["", f"{name}:"]
+            held = result.config.spec.n_contaminated
+            lines += [f"  {line}" for line in plan_sentences(found.plan, held)]
+    return "\n".join(lines)
+
+
+def result_json(result: RedTeamResult) -> dict[str, Any]:
+    """Everything as JSON values; clients are numbered from 1."""
+    config = result.config
+    problem = asdict(config.spec)
+    del problem["attack"], problem["attack_scale"]  # the search replaces them
+    return {
+        "format": FORMAT,
+        "sentence": summary(result),
+        "config": {
+            "problem": problem,
+            **{f.name: getattr(config, f.name) for f in fields(config) if f.name != "spec"},
+        },
+        "complete": result.complete,
+        "n_fits": result.n_fits,
+        "no_attack": _finding(result.unattacked),
+        "unflagged": None if result.hidden is None else _finding(result.hidden),
+        "worst": _finding(result.worst),
+    }
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return {
+        "plan": None if found.plan is None else found.plan.to_json(),
+        "error_over_oracle": found.harm,
+        "during_search": found.searched,
+        "caught": found.caught,
+        "honest_flagged": found.false_alarms,
+        "f1": found.f1,
+        "draws": [
+            {
+                "seed": trial.seed,
+                "error_over_oracle": trial.harm,
+                "held": _numbers(trial.held),
+                "flagged": _numbers(trial.flagged),
+            }
+            for trial in found.trials
+        ],
+    }
+
+
+def _numbers(mask: np.ndarray) -> list[int]:
+    return [int(k) + 1 for k in np.flatnonzero(mask)]

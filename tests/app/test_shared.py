@@ -1,0 +1,110 @@
+"""Results shared between visitors: made once, handed out as they are, changed by nobody."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import streamlit as st
+
+from clair.figures.strips import split_strips
+from clair.figures.subspace import plane
+from clair.figures.verdicts import scenario_verdicts
+from clair.ui import lab
+from clair.ui.chart import charts_of
+from clair.ui.shared import Same, Store
+from tests.app.elements import charts, visit
+
+DEFAULTS = {control.key: control.default for control in lab.CONTROLS}
+
+
+class Maker:
+    """Makes a result when it is allowed to, and counts."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.count, self.error = 0, error
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self) -> object:
+        self.count += 1
+        self.begun.set()
+        assert self.go.wait(10)
+        if self.error is not None:
+            raise self.error
+        return object()
+
+
+def test_equal_requests_wait_for_the_first() -> None:
+    store, make = Store(4), Maker()
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(store.get, "key", make) for _ in range(5)]
+        assert make.begun.wait(10)
+        assert not any(request.done() for request in asked)
+        make.go.set()
+        assert len({id(request.result(10)) for request in asked}) == 1
+    assert make.count == 1
+
+
+def test_a_failure_is_not_kept_and_those_who_waited_try_themselves() -> None:
+    store, fails, works = Store(4), Maker(ValueError("no")), Maker()
+    works.go.set()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(store.get, "key", fails)
+        assert fails.begun.wait(10)
+        second = pool.submit(store.get, "key", works)
+        fails.go.set()
+        with pytest.raises(ValueError, match="no"):
+            first.result(10)
+        kept = second.result(10)
+    assert store.get("key", fails) is kept
+
+
+def test_the_result_asked_for_longest_ago_goes_first() -> None:
+    store = Store(2)
+    a, b = store.get("a", object), store.get("b", object)
+    assert store.get("a", object) is a
+    store.get("c", object)
+    assert store.get("a", object) is a
+    assert store.get("b", object) is not b
+
+
+def test_an_object_stands_for_itself_only() -> None:
+    one, other = [1], [1]
+    assert Same(one) == Same(one)
+    assert Same(one) != Same(other)
+
+
+def test_a_browser_that_empties_the_caches_takes_nothing_from_others() -> None:
+    scenario = lab.scenario_of(DEFAULTS)
+    before = lab.solve(scenario)
+    st.cache_data.clear()
+    st.cache_resource.clear()
+    assert lab.solve(lab.scenario_of(DEFAULTS)) is before
+
+
+@pytest.mark.parametrize("make", [split_strips, plane, scenario_verdicts])
+def test_a_kept_chart_is_the_one_that_would_be_drawn_now(make: Callable[..., Any]) -> None:
+    result = lab.solve(lab.scenario_of(DEFAULTS))
+    extra = (460,) if make is plane else ()
+    fresh, kept = make(result, "light", *extra), charts_of(make, result, "light", *extra)
+    if make is scenario_verdicts:
+        fresh, kept = [chart for _, chart in fresh], [chart for _, chart in kept]
+    else:
+        fresh, kept = [fresh], [kept]
+    for new, old in zip(fresh, kept, strict=True):
+        assert (old.spec, old.title, old.alt) == (new.figure.to_json(), new.title, new.alt)
+    assert charts_of(make, result, "light", *extra) is charts_of(make, result, "light", *extra)
+    assert charts_of(make, result, "dark", *extra) != charts_of(make, result, "light", *extra)
+
+
+def test_no_view_changes_what_is_shared() -> None:
+    result = lab.solve(lab.scenario_of(DEFAULTS))
+    before = pickle.dumps((result.fit, result.problem, result.errors))
+    first = {view: charts(visit("lab", view=view)) for view in lab.VIEW.ids}
+    assert lab.solve(lab.scenario_of(DEFAULTS)) is result
+    assert pickle.dumps((result.fit, result.problem, result.errors)) == before
+    assert {view: charts(visit("lab", view=view)) for view in lab.VIEW.ids} == first

@@ -1,0 +1,24 @@
+"""Some visitors at once on a server that has just started: nobody meets an error."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from benchmarks.lecture import Outcome, Server, Wave, parcel, wave
+
+ROOT = Path(__file__).resolve().parents[1]
+VISITORS, SECONDS = 8, 20.0
+
+
+def test_visitors_of_a_cold_server_are_all_served() -> None:
+    server = Server(ROOT)
+    try:
+        log, peak = asyncio.run(wave(server, VISITORS, SECONDS, 7, parcel(ROOT)))
+        outcome = Outcome(log, [Wave(log, peak, peak, peak)], server.log())
+    finally:
+        server.stop()
+    assert outcome.faults() == []
+    opened = [repaint for repaint in log.repaints if repaint.what == "page"]
+    assert len(opened) >= VISITORS
+    assert len(log.repaints) > len(opened)
