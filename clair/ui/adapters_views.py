@@ -156,12 +156,13 @@ def client_table(result: Audit) -> None:
         for client in result.ranked
         if client.score == client.score
     ]
-    numbers = {
+    columns: dict[str, Any] = {
         name: st.column_config.NumberColumn(format="%.2f")
         for name in ("score", "score / line", "‖S‖", "times typical")
     }
+    columns["why"] = st.column_config.TextColumn(width="large")
     st.dataframe(
-        rows, hide_index=True, width="stretch", column_config=numbers, key="adapters_clients"
+        rows, hide_index=True, width="stretch", column_config=columns, key="adapters_clients"
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from clair.adapters import AuditOptions, audit, read_folder
+from clair.adapters.refined import Plan
 
 ATTENTION = tuple(f"model.layers.{i}.self_attn.{kind}_proj" for i in range(2) for kind in "qv")
 PERCEPTRON = tuple(f"model.layers.{i}.mlp.{kind}_proj" for i in range(2) for kind in ("up", "down"))
@@ -40,6 +42,7 @@ def federation(
     noise: float = 0.2,
     shared: int = SHARED,
     more: tuple[int, ...] = (),
+    apart: Mapping[int, float] | None = None,
     options: AuditOptions | None = None,
 ) -> Any:
     """Write a federation and audit it.
@@ -60,6 +63,8 @@ def federation(
         Directions that honest clients share in each module.
     more : tuple of int
         Clients that adapt the perceptrons, too.
+    apart : mapping of int to float, optional
+        Clients that share what the others do, and the size of a direction of their own.
     options : AuditOptions, optional
     """
     poisoned = sizes or {}
@@ -68,8 +73,11 @@ def federation(
         for module in ATTENTION + PERCEPTRON * (k in more):
             basis = np.random.default_rng([seed, 2, *module.encode()])
             U = (rng if k in poisoned else basis).standard_normal((D_OUT, shared))
-            own = rng.standard_normal((D_OUT, RANK))
-            B = U @ rng.standard_normal((shared, RANK)) + noise * own
+            own = noise * rng.standard_normal((D_OUT, RANK))
+            if k in (apart or {}):
+                alone = rng.standard_normal((D_OUT, 1)) @ rng.standard_normal((1, RANK))
+                own += apart[k] * alone
+            B = U @ rng.standard_normal((shared, RANK)) + own
             name = f"base_model.model.{module}"
             tensors[f"{name}.lora_A.weight"] = start(rng, module).astype(np.float32)
             tensors[f"{name}.lora_B.weight"] = (poisoned.get(k, 1.0) * B).astype(np.float32)
@@ -122,3 +130,31 @@ def test_three_clients_are_too_few_to_tell(site, seed):
     assert flagged(result) == set()
     assert result.exit_code == 2
     assert "at least 4 are needed" in result.reason
+
+
+def test_degrees_grow_with_the_deviation_and_suspects_teach_nobody(site, tmp_path):
+    seen = []
+    for step, size in enumerate((0.0, 0.16, 1.0)):
+        site.root = tmp_path / str(step)
+        result = federation(site, 3, 12, apart={4: size})
+        client = next(c for c in result.clients if c.name == "c4")
+        seen.append(client.verdict)
+        assert (client.verdict == "kept") == (not client.reasons)
+        others = {c.verdict for c in result.clients if c.name != "c4"}
+        assert others == {"kept"}
+        if client.verdict == "suspect":
+            assert result.exit_code == 3
+            assert "Suspect: c4" in result.sentence()
+            assert client.influence == 0
+            suspect = result
+    assert seen == ["kept", "suspect", "flagged"]
+    refined = Plan.of(suspect)
+    name, module = next(iter(suspect.judged.modules.items()))
+    everybody = refined.clients_with(name)
+    assert 4 in everybody
+    before = refined.refine(module, everybody)
+    louder = replace(module, output=module.output.copy())
+    louder.output[4] *= 3
+    after = refined.refine(louder, everybody)
+    np.testing.assert_allclose(np.delete(after, 4, 0), np.delete(before, 4, 0), atol=1e-9)
+    assert not np.allclose(after[4], before[4])
