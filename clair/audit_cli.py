@@ -23,16 +23,20 @@ from clair.adapters import (
     write_refined,
 )
 from clair.adapters.errors import printable
-from clair.adapters.options import PEFT_SIDES, SENSITIVE, SOLVERS
+from clair.adapters.options import PEFT_SIDES, SOLVERS
 from clair.adapters.progress import AuditProgress
-from clair.adapters.report import side_lines, verdict_table
+from clair.adapters.report import evidence_lines, side_lines, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\
-exit codes: 0 every adapter was judged and none stands out; 1 contaminated clients were found;
-2 the set, or somebody in it, could not be judged (also: wrong usage); 130 interrupted."""
+exit codes: 0 every adapter was judged and none stands out; 1 somebody is flagged; 2 the set, or
+somebody in it, could not be judged or compared (also: fewer than 4 adapters, wrong usage); 3 nobody
+is flagged, but somebody is suspect; 130 interrupted. Where several apply, 1 goes before 2 before 3.
+
+suspects stand a little apart, too little to convict, or may just have few data: they are refined
+and written like those kept, but nobody else's refined adapter depends on what they sent."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "audit",
         help="judge a folder of LoRA adapters",
         description="Judge every PEFT LoRA adapter below a folder by what it shares with the "
-        "others, and write refined adapters of those kept.",
+        "others, and write refined adapters of those not flagged.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,12 +61,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--solver", choices=SOLVERS, default="convex", help="default: convex")
     parser.add_argument(
-        "--sensitive",
-        action="store_true",
-        help="flag at smaller gaps: finds more colluders, at the price of false alarms",
+        "--screen", action="store_true", help="also look for sign flips inside the subspace"
     )
     parser.add_argument(
-        "--screen", action="store_true", help="also look for sign flips inside the subspace"
+        "--no-shape", action="store_true", help="do not compare how heavy-tailed the updates are"
     )
     parser.add_argument(
         "--any-base", action="store_true", help="do not compare the names of base models"
@@ -70,7 +72,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--out", metavar="FILE", type=Path, help="write all numbers as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained report")
     parser.add_argument(
-        "--write", metavar="DIR", type=Path, help="write refined adapters of the kept clients"
+        "--write",
+        metavar="DIR",
+        type=Path,
+        help="write refined adapters of all who are not flagged",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
@@ -128,10 +133,10 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
     options = AuditOptions(
         rank=args.rank,
         side=args.side,
-        gap=SENSITIVE if args.sensitive else "auto",
         solver=args.solver,
         pooling=args.pooling,
         screen_coefficients=args.screen,
+        compare_shape=not args.no_shape,
     )
     found = read_folder(args.folder, any_base=args.any_base, progress=bar.show)
     result = audit(found, options, progress=bar.show)
@@ -174,7 +179,11 @@ def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Name
     print(result.sentence())
     print()
     print(verdict_table(result, width))
-    lines = [*side_lines(result), *(f"note: {note}" for note in result.notes)]
+    lines = [
+        *evidence_lines(result),
+        *side_lines(result),
+        *(f"note: {note}" for note in result.notes),
+    ]
     for client in result.clients:
         lines += [f"note: {client.name}: {note}" for note in client.notes]
     if lines:

@@ -328,7 +328,7 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
         Bound on the result, >= 1.
     """
     top = min(AUTO_MAX_DIRECTIONS, limit, min(scatter.d for scatter in scatters) - 1)
-    if top < 1:
+    if top < 1 or not kept.any():
         return 1
     energy, usual, beyond = np.zeros(top + 1), np.zeros(top + 1), 0.0
     for scatter in scatters:

@@ -57,6 +57,7 @@ PAPERS: dict[ThemeName, Paper] = {
 _ROLES: dict[str, tuple[str, str, str, str]] = {
     "benign": ("#0072b2", "#56aee6", "circle", "solid"),
     "contaminated": ("#c24e00", "#f5894a", "x", "dash"),
+    "suspect": ("#97700a", "#e3bd4a", "triangle-down-open", "dashdot"),
     "threshold": ("#12171c", "#e9e6df", "line-ew", "dash"),
     "truth": ("#12171c", "#e9e6df", "diamond-open", "dash"),
     "recovered": ("#00805d", "#2fc49a", "square", "solid"),

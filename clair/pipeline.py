@@ -279,7 +279,10 @@ def _fit(
         degrees=verdict.degrees,
         reasons=reasons(verdict),
         influence=verdict.influence,
-        evidence=verdict.evidence,
+        evidence=tuple(
+            replace(kind, scores=scores_unit * kind.scores, threshold=scores_unit * kind.threshold)
+            for kind in verdict.evidence
+        ),
         refined=gather(lambda i, core: refined()[i]),
         lam=split.lam,
         lam_window=found.lam_window,

@@ -33,7 +33,7 @@ options = adapters.options_of(values)
 answer = st.container()
 tools = st.container()
 uploads = st.file_uploader(
-    "LoRA adapters of at least three clients",
+    "LoRA adapters of at least four clients",
     type=["zip", "safetensors", "json"],
     accept_multiple_files=True,
     max_upload_size=UPLOAD_BYTES // MIB,
@@ -70,5 +70,5 @@ for note in result.notes:
     st.info(plain(note), icon=":material/info:")
 view = show(adapters.VIEW, label=False)
 VIEWS[view](result, current_theme())
-st.header("Refined adapters of the kept clients", anchor=False)
+st.header("Refined adapters of those not flagged", anchor=False)
 refined_download(source, result, adapters.size_of(values))

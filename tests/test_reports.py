@@ -19,7 +19,6 @@ import pytest
 
 from clair.__main__ import main
 from clair.adapters import AuditOptions, audit, audit_json, read_folder
-from clair.adapters.options import SENSITIVE
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.figures.base import Chart, new_figure
 from clair.reports.adapters import audit_recipe, audit_report, deviations
@@ -387,7 +386,7 @@ def test_no_text_is_a_formula_for_a_spreadsheet(start):
 
 AUDITS = {
     "defaults": AuditOptions(),
-    "input side, sensitive, rank 5": AuditOptions(rank=5, side="input", gap=SENSITIVE),
+    "input side, no shape, rank 5": AuditOptions(rank=5, side="input", compare_shape=False),
     "irls, screened, pooled": AuditOptions(
         solver="irls", screen_coefficients=True, pooling="eb", side="output"
     ),

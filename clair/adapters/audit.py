@@ -14,15 +14,11 @@ from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.options import PEFT_SIDES, AuditOptions
 from clair.adapters.progress import AUDIT_SHARES, Progress, Stages
 from clair.adapters.reader import Adapter
-from clair.adapters.result import (
-    Audit,
-    ClientReport,
-    Judged,
-    not_judged,
-)
+from clair.adapters.result import NOT_JUDGED, Audit, ClientReport, Judged, not_judged
 from clair.adapters.verdicts import (
     client_reports,
     disagreement,
+    incomparable_modules,
     module_reports,
     shared_energy,
     side_report,
@@ -31,7 +27,7 @@ from clair.adapters.verdicts import (
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable, checkpoint
 from clair.core_fit import fit_cores
-from clair.detection import Verdict, detect_cores
+from clair.detection import NOT_COMPARABLE, Verdict, detect_cores
 from clair.evidence import GAP, joint_shape
 from clair.updates import Core
 
@@ -83,7 +79,7 @@ def audit(
         remaining = {entry.name for entry in aside}
         listed = [not_judged(entry) for entry in aside]
         listed += [
-            ClientReport(printable(adapter.name), "not judged", reasons=(error.problem,))
+            ClientReport(printable(adapter.name), NOT_JUDGED, reasons=(error.problem,))
             for adapter in adapters.adapters
             if printable(adapter.name) not in remaining
         ]
@@ -107,19 +103,16 @@ def _audit(
     _require_enough(len(adapters.adapters))
     audit_work(adapters).require(limits)
     with stages.stage("read"):
-        cores, clients = _compress_all(adapters, aside, stages)
-    _require_enough(len(clients))
+        cores, clients, lonely = _compress_all(adapters, aside, stages)
+    _require_enough(len(clients) + len(lonely))
     if not cores:
         raise AdapterError(
-            "adapters", f"no module is changed by at least {MIN_CLIENTS} of the adapters."
+            "adapters",
+            f"no module is changed by at least {MIN_CLIENTS} of the adapters: with fewer it cannot "
+            "be told who differs from the others.",
         )
     names = list(cores)
-    notes = list(adapters.notes)
-    if adapters.unjudged_modules:
-        notes.append(
-            f"{len(adapters.unjudged_modules)} modules that fewer than {MIN_CLIENTS} adapters "
-            f"have are not judged, e.g. {printable(adapters.unjudged_modules[0])}."
-        )
+    notes = [*adapters.notes, *incomparable_modules(adapters, names)]
     shape = None
     if options.compare_shape:
         shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
@@ -157,12 +150,13 @@ def _audit(
         clients,
         cores,
         found.verdict.benign,
+        found.verdict.influence,
     )
     chosen = [adapters.adapters[k] for k in clients]
     reports = client_reports(chosen, found, by_side[side], modules)
     return Audit(
         options=options,
-        clients=(*reports, *(not_judged(entry) for entry in aside)),
+        clients=(*reports, *lonely, *(not_judged(entry) for entry in aside)),
         modules=modules,
         sides=sides,
         side=side,
@@ -181,7 +175,7 @@ def _require_enough(n_clients: int) -> None:
         raise AdapterError(
             "adapters",
             f"{n_clients} usable adapter{'s' * (n_clients != 1)} found, and at least "
-            f"{MIN_CLIENTS} are needed: with fewer there is no majority to compare with.",
+            f"{MIN_CLIENTS} are needed: with fewer it cannot be told who differs from the others.",
         )
 
 
@@ -198,8 +192,18 @@ def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) 
 
 def _compress_all(
     adapters: AdapterSet, aside: list[SetAside], stages: Stages
-) -> tuple[dict[str, ModuleCore], np.ndarray]:
-    """Compressed modules of the clients that could be read to the end, and their indices."""
+) -> tuple[dict[str, ModuleCore], np.ndarray, list[ClientReport]]:
+    """Modules that enough clients changed, the clients that changed some of them, and the rest.
+
+    Returns
+    -------
+    cores : dict of str to ModuleCore
+        Of the clients that are judged.
+    clients : ndarray of int
+        Their indices.
+    lonely : list of ClientReport
+        Clients that changed only modules that too few others changed.
+    """
     failed: set[int] = set()
     cores: dict[str, ModuleCore] = {}
     for done, (name, shape) in enumerate(adapters.modules.items()):
@@ -216,20 +220,42 @@ def _compress_all(
             factors.append(pair)
         cores[name] = compress(factors, shape)
         stages.step("read", done + 1, len(adapters.modules))
-    energy = np.zeros(len(adapters.adapters))
-    for core in cores.values():
-        thin = core.core("output").thin
-        energy += np.einsum("kac,kac->k", thin, thin)
-    for k in map(int, np.flatnonzero(energy == 0)):
-        if k not in failed:
+    changed = np.zeros((len(cores), len(adapters.adapters)), dtype=bool)
+    for row, core in zip(changed, cores.values(), strict=True):
+        row[:] = core.core("output").thin.any(axis=(1, 2))
+    for k, adapter in enumerate(adapters.adapters):
+        shared = any(name in adapters.modules for name in adapter.modules)
+        if k not in failed and shared and not changed[:, k].any():
             failed.add(k)
-            name = printable(adapters.adapters[k].name)
+            name = printable(adapter.name)
             problem = "its update is zero in every module judged: it was not trained, or was wiped"
             aside.append(SetAside(name, name, problem))
-    clients = np.array([k for k in range(len(energy)) if k not in failed], dtype=int)
-    chosen = {name: core.select(clients) for name, core in cores.items()}
-    usable = {name: core for name, core in chosen.items() if np.sum(core.ranks > 0) >= MIN_CLIENTS}
-    return usable, clients
+    changed[:, list(failed)] = False
+    usable = changed.sum(axis=1) >= MIN_CLIENTS
+    clients = np.flatnonzero(changed[usable].any(axis=0))
+    lonely = [
+        _not_comparable(adapters.adapters[k])
+        for k in range(len(adapters.adapters))
+        if k not in failed and k not in clients
+    ]
+    chosen = {
+        name: core.select(clients)
+        for (name, core), use in zip(cores.items(), usable, strict=True)
+        if use
+    }
+    return chosen, clients, lonely
+
+
+def _not_comparable(adapter: Adapter) -> ClientReport:
+    return ClientReport(
+        printable(adapter.name),
+        NOT_COMPARABLE,
+        rank=adapter.rank,
+        reasons=(
+            f"each module that it changed is changed by fewer than {MIN_CLIENTS - 1} other clients",
+        ),
+        notes=adapter.notes,
+    )
 
 
 def _checked_factors(adapter: Adapter, name: str) -> tuple[np.ndarray, np.ndarray]:

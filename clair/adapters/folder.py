@@ -20,8 +20,10 @@ from clair.adapters.reader import (
     read_adapter,
 )
 from clair.cancellation import cancellable, checkpoint
+from clair.concentration import MIN_OTHERS
 
-MIN_CLIENTS = 3
+#: With fewer there is nobody to compare with: who differs from the others cannot be told.
+MIN_CLIENTS = MIN_OTHERS + 1
 _MARKS = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
 
 
@@ -54,7 +56,7 @@ class AdapterSet:
     adapters : tuple of Adapter
         In natural order of their names.
     modules : mapping of str to (int, int)
-        Shape (d_out, d_in) of every module that at least three adapters have, in natural order.
+        Shape (d_out, d_in) of every module that at least four adapters have, in natural order.
     unjudged_modules : tuple of str
         Modules of fewer adapters.
     set_aside : tuple of SetAside

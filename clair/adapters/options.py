@@ -10,8 +10,6 @@ from clair.core_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
 SOLVERS = ("convex", "irls")
-#: Ratios of the gap rule that flag at smaller gaps: more colluders found, more false alarms.
-SENSITIVE = (1.10, 1.15)
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,6 @@ class AuditOptions:
         Whether the verdict looks at columns (LoRA's B) or rows (LoRA's A) of the updates. Clients
         that start from one common A agree on the rows by construction, so columns decide by
         default. Both are always computed and shown.
-    gap : tuple of float or "auto"
-        Ratios of the gap rule, see `clair.evidence.gap_rule`.
     solver : {"convex", "irls"}
         For the split into low rank and contamination.
     pooling : {"none", "eb"}
@@ -49,7 +45,6 @@ class AuditOptions:
 
     rank: int | str = "auto"
     side: str = "output"
-    gap: tuple[float, float] | str = "auto"
     solver: str = "convex"
     pooling: str = "none"
     screen_coefficients: bool = False
@@ -73,7 +68,7 @@ class AuditOptions:
             pooling=self.pooling,
             detector="residual",
             threshold="auto",
-            gap=self.gap,
+            gap="auto",
             polish=True,
             screen_coefficients=self.screen_coefficients,
             compare_shape=self.compare_shape,

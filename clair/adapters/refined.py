@@ -45,6 +45,8 @@ class Plan:
     Attributes
     ----------
     judged : Judged
+        Everybody kept is refined; the subspace and the means are those of the clients with
+        influence.
     side : {"output", "input"}
     rank : int
         Of the shared subspace.
@@ -68,10 +70,12 @@ class Plan:
         variances = []
         for name in audit.judged.modules:
             having = plan.clients_with(name)
-            if len(having) >= 2:
-                blocks, basis = plan.oriented(audit.judged.modules[name].select(having))
+            influence = plan.influence(having)
+            if np.sum(influence > 0) >= 2:
+                module = audit.judged.modules[name].select(having)
+                blocks, basis = plan.oriented(module, influence)
                 if basis.shape[1] == plan.rank:
-                    variances.append(directions(blocks, basis)[1])
+                    variances.append(directions(blocks[influence > 0], basis)[1])
         weights = pooling_weights(variances, plan.rank) if variances else None
         return cls(audit.judged, audit.side, audit.rank, weights)
 
@@ -80,19 +84,36 @@ class Plan:
         present = self.judged.modules[module].ranks > 0
         return np.flatnonzero(self.judged.kept & present)
 
-    def oriented(self, module: ModuleCore) -> tuple[np.ndarray, np.ndarray]:
+    def influence(self, clients: np.ndarray) -> np.ndarray:
+        """Weights of some of the clients in what these share; equal if none of them has any."""
+        influence = self.judged.influence[clients]
+        return influence if influence.any() else np.ones(len(clients))
+
+    def oriented(self, module: ModuleCore, influence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Blocks with the deciding side in rows, and their principal subspace."""
         checkpoint()
         core: Core = module.core(self.side)
-        total = core.scatter.weighted(np.ones(len(core.thin)))
+        total = core.scatter.weighted(influence)
         return core.blocks, leading_eigenpairs(total, min(self.rank, len(total)))[1]
 
-    def refine(self, module: ModuleCore) -> np.ndarray:
-        """Refined blocks of kept clients, sides in PEFT's order, (n, a, b)."""
-        blocks, basis = self.oriented(module)
-        usable = self.weights is not None and len(blocks) >= 2 and basis.shape[1] == self.rank
+    def refine(self, module: ModuleCore, clients: np.ndarray) -> np.ndarray:
+        """Refined blocks of kept clients, sides in PEFT's order, (n, a, b).
+
+        Parameters
+        ----------
+        module : ModuleCore
+            Of these clients.
+        clients : ndarray of int, shape (n,)
+            Their positions among the judged ones.
+        """
+        influence = self.influence(clients)
+        heard = influence > 0
+        blocks, basis = self.oriented(module, influence)
+        usable = self.weights is not None and heard.sum() >= 2 and basis.shape[1] == self.rank
         weights = self.weights if usable else None
-        refined = refine_module(blocks, basis, weights)
+        refined = refine_module(
+            blocks, basis, weights, heard=blocks[heard], influence=influence[heard]
+        )
         return refined if self.side == "output" else refined.transpose(0, 2, 1)
 
     def spectra(self) -> dict[int, Spectrum]:
@@ -102,7 +123,7 @@ class Plan:
             having = self.clients_with(name)
             if len(having) == 0:
                 continue
-            blocks = self.refine(module.select(having))
+            blocks = self.refine(module.select(having), having)
             short = blocks if blocks.shape[1] <= blocks.shape[2] else blocks.transpose(0, 2, 1)
             energy = np.linalg.eigvalsh(short @ short.transpose(0, 2, 1))[:, ::-1]
             for k, row in zip(having, energy, strict=True):
@@ -125,17 +146,16 @@ class Plan:
         dict of (B, A)
             Of shape (d_out, rank) and (rank, d_in), scaling 1, padded with zeros.
         """
-        having = [int(k) for k in self.clients_with(module) if int(k) in ranks]
-        everybody = [int(k) for k in self.clients_with(module)]
-        if not having:
+        everybody = self.clients_with(module)
+        if not any(int(k) in ranks for k in everybody):
             return {}
         adapters = self.judged.adapters.adapters
         pairs = [adapters[self.judged.clients[k]].factors(module) for k in everybody]
         left = _basis([B for B, _ in pairs])
         right = _basis([A.T for _, A in pairs])
-        refined = self.refine(compress(pairs, self.judged.modules[module].shape))
+        refined = self.refine(compress(pairs, self.judged.modules[module].shape), everybody)
         result = {}
-        for k, block in zip(everybody, refined, strict=True):
+        for k, block in zip(map(int, everybody), refined, strict=True):
             checkpoint()
             if k in ranks:
                 u, v = truncate(block, ranks[k])

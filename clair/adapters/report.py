@@ -8,10 +8,37 @@ from typing import Any
 
 import numpy as np
 
-from clair.adapters.result import FLAGGED, KEPT, Audit, ClientReport, ModuleReport
+from clair.adapters.result import (
+    DEGREES,
+    FLAGGED,
+    KEPT,
+    SUSPECT,
+    Audit,
+    ClientReport,
+    ModuleReport,
+)
 from clair.adapters.writer import WrittenAdapter
+from clair.evidence import Evidence
 
-FORMAT = 1
+FORMAT = 2
+_LISTED = 6
+#: Kinds of evidence as tables and charts name them, and what each of them measures.
+KINDS = {
+    "outside": (
+        "outside",
+        "how much of an update lies outside the directions that the other clients share",
+    ),
+    "directions": (
+        "directions",
+        "the same for its few strongest directions alone, which noise cannot hide",
+    ),
+    "modules": (
+        "modules",
+        "the same as outside, but one module that deviates far counts more than all others",
+    ),
+    "shape": ("shape", "how heavy-tailed the entries of an update are (kurtosis)"),
+    "inside": ("inside", "whether it points against the majority within the shared directions"),
+}
 
 
 def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str, Any]:
@@ -35,15 +62,19 @@ def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str
         "lambda": _number(audit.lam),
         "solver_status": audit.status,
         "threshold": _number(audit.threshold),
-        "flagged": [client.name for client in audit.named(FLAGGED)],
-        "kept": [client.name for client in audit.named(KEPT)],
+        **{
+            verdict.replace(" ", "_"): [client.name for client in audit.named(verdict)]
+            for verdict in DEGREES
+        },
         "clients": [_client(client) for client in audit.clients],
+        "evidence": [_evidence(kind, names) for kind in audit.evidence],
         "sides": {
             key: {
                 "rank": side.rank,
                 "threshold": _number(side.threshold),
                 "margin": _number(side.margin),
                 "shared_energy": _number(side.shared_energy),
+                "degrees": list(side.degrees),
                 "flagged": [n for n, f in zip(names, side.flagged, strict=True) if f],
                 "scores": _numbers(side.scores),
             }
@@ -69,6 +100,8 @@ def _client(client: ClientReport) -> dict[str, Any]:
         "name": client.name,
         "verdict": client.verdict,
         "score": _number(client.score),
+        "margin": _number(client.margin),
+        "influence": _number(client.influence),
         "contamination_norm": _number(client.norm),
         "update_norm": _number(client.size),
         "rank": client.rank,
@@ -77,6 +110,16 @@ def _client(client: ClientReport) -> dict[str, Any]:
         ],
         "reasons": list(client.reasons),
         "notes": list(client.notes),
+    }
+
+
+def _evidence(kind: Evidence, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "kind": kind.kind,
+        "measures": KINDS[kind.kind][1],
+        "scores": _numbers(kind.scores),
+        "threshold": _number(kind.threshold),
+        "above": [name for name, above in zip(names, kind.flagged, strict=True) if above],
     }
 
 
@@ -115,24 +158,46 @@ def verdict_table(audit: Audit, width: int = 100) -> str:
     longest = max(len(client.name) for client in audit.clients)
     name_width = min(max(longest, len("client")), max(20, width // 3))
     lines = [
-        f"{'client':<{name_width}}  {'verdict':<10}  {'score':>7}  {'norm':>8}  deviates most in"
+        f"{'client':<{name_width}}  {'verdict':<14}  {'score':>7}  {'margin':>6}  {'norm':>8}  "
+        "why, or where it deviates most"
     ]
-    for client in audit.clients:
+    for client in audit.ranked:
         name = client.name
         if len(name) > name_width:
             name = name[: name_width - 1] + "…"
-        if client.verdict in (KEPT, FLAGGED):
-            module, times = client.where[0] if client.where else ("", 0.0)
-            tail = f"{module} ({min(times, 9999):.1f}x)" if module else ""
-            numbers = f"{_short(client.score):>7}  {_short(client.norm):>8}"
-        else:
-            tail, numbers = "; ".join(client.reasons), f"{'–':>7}  {'–':>8}"
+        tail = "; ".join(client.reasons)
+        if client.verdict == KEPT and client.where:
+            module, times = client.where[0]
+            tail = f"{module} ({min(times, 9999):.1f}x)"
+        numbers = f"{_short(client.score):>7}  {_times(client.margin):>6}  {_short(client.norm):>8}"
         mark = client.verdict.upper() if client.verdict == FLAGGED else client.verdict
-        lines.append(f"{name:<{name_width}}  {mark:<10}  {numbers}  {tail}".rstrip())
+        lines.append(f"{name:<{name_width}}  {mark:<14}  {numbers}  {tail}".rstrip())
     return "\n".join(lines)
 
 
+def evidence_lines(audit: Audit) -> list[str]:
+    """The kinds of evidence side by side, one line each."""
+    lines = []
+    names = [client.name for client in audit.judged_clients]
+    for kind in audit.evidence:
+        title, measures = KINDS[kind.kind]
+        above = [name for name, flagged in zip(names, kind.flagged, strict=True) if flagged]
+        if not above:
+            lines.append(f"{title}: nobody above the line")
+        else:
+            more = f" and {len(above) - _LISTED} more" if len(above) > _LISTED else ""
+            who = f"{', '.join(above[:_LISTED])}{more} above the line"
+            lines.append(f"{title}: {who} ({measures})")
+    return lines
+
+
+def _times(value: float) -> str:
+    return f"{min(value, 999.0):.2f}" if math.isfinite(value) else "–"
+
+
 def _short(value: float) -> str:
+    if math.isnan(value):
+        return "–"
     return f"{value:.3f}" if 1e-3 <= abs(value) < 1000 or value == 0 else f"{value:.1e}"
 
 
@@ -141,10 +206,12 @@ def side_lines(audit: Audit) -> list[str]:
     lines = []
     for key, side in audit.sides.items():
         n = int(side.flagged.sum())
-        margin = f", margin {min(side.margin, 9999):.2f}" if n else ""
+        margin = f", margin {min(side.margin, 9999):.2f}" if math.isfinite(side.margin) else ""
+        doubt = side.degrees.count(SUSPECT)
+        suspect = f", {doubt} suspect" if doubt else ""
         decides = " (decides)" if key == audit.side else ""
         lines.append(
             f"{key} side{decides}: rank {side.rank}, {side.shared_energy:.0%} of a kept update "
-            f"is shared, {n} flagged{margin}"
+            f"is shared, {n} flagged{suspect}{margin}"
         )
     return lines

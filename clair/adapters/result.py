@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,9 +11,15 @@ import numpy as np
 from clair.adapters.compress import ModuleCore
 from clair.adapters.folder import AdapterSet, SetAside
 from clair.adapters.options import AuditOptions
+from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
+from clair.evidence import Evidence
 
-KEPT, FLAGGED, NOT_JUDGED = "kept", "flagged", "not judged"
-EXIT_CLEAN, EXIT_CONTAMINATED, EXIT_UNDECIDED = 0, 1, 2
+NOT_JUDGED = "not judged"
+#: In the order of what has to be looked at first.
+DEGREES = (FLAGGED, SUSPECT, KEPT, NOT_COMPARABLE, NOT_JUDGED)
+EXIT_CLEAN, EXIT_CONTAMINATED, EXIT_UNDECIDED, EXIT_SUSPECT = 0, 1, 2, 3
+#: Names listed in a sentence.
+_LISTED = 6
 
 
 @dataclass(frozen=True)
@@ -24,10 +30,15 @@ class ClientReport:
     ----------
     name : str
         Safe to show.
-    verdict : {"kept", "flagged", "not judged"}
+    verdict : {"kept", "suspect", "flagged", "not comparable", "not judged"}
     score : float
         Suspicion: size of the update off what the other clients share, relative to a typical
-        update; flagged above the threshold. NaN if not judged, as are the next two.
+        update. NaN if not judged or not comparable, as are the next four.
+    margin : float
+        How many times the line its score is: of a flagged client by the first kind of evidence that
+        flags it, of others by the kind in which it comes closest. NaN where no line was drawn.
+    influence : float
+        Its weight in what the others' refined updates get, in [0, 1].
     norm : float
         ``||S_k||_F``, the size of what the convex program calls contamination.
     size : float
@@ -38,13 +49,15 @@ class ClientReport:
         Modules in which the client deviates most, with the deviation relative to a typical kept
         client.
     reasons : tuple of str
-        Why it is flagged or not judged.
+        Why it is not simply kept.
     notes : tuple of str
     """
 
     name: str
     verdict: str
     score: float = float("nan")
+    margin: float = float("nan")
+    influence: float = float("nan")
     norm: float = float("nan")
     size: float = float("nan")
     rank: int = 0
@@ -100,22 +113,38 @@ class SideReport:
     Attributes
     ----------
     rank : int
-    scores : ndarray of shape (n_judged,)
-    flagged : ndarray of bool, shape (n_judged,)
-    threshold : float
-        Infinite where nobody is flagged.
-    margin : float
-        Lowest flagged over highest kept score.
+    evidence : tuple of Evidence
+        The kinds side by side, what lies outside the shared directions first.
+    degrees : tuple of str
+        Of each judged client.
     shared_energy : float
         Mean over modules, at the common rank the sides are compared at.
     """
 
     rank: int
-    scores: np.ndarray
-    flagged: np.ndarray
-    threshold: float
-    margin: float
+    evidence: tuple[Evidence, ...]
+    degrees: tuple[str, ...]
     shared_energy: float
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Of the first kind, ndarray of shape (n_judged,)."""
+        return self.evidence[0].scores
+
+    @property
+    def threshold(self) -> float:
+        """On `scores`; infinite where no line was drawn."""
+        return self.evidence[0].threshold
+
+    @property
+    def margin(self) -> float:
+        """Lowest score above the line over the highest below it; NaN where there is no line."""
+        return self.evidence[0].margin if np.isfinite(self.threshold) else float("nan")
+
+    @property
+    def flagged(self) -> np.ndarray:
+        """Of each judged client, ndarray of bool, shape (n_judged,)."""
+        return np.array([degree == FLAGGED for degree in self.degrees], dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -130,12 +159,16 @@ class Judged:
     modules : dict of str to ModuleCore
         Of the judged clients.
     kept : ndarray of bool, shape (n_judged,)
+        Everybody who is refined: suspects are, flagged clients are not.
+    influence : ndarray of shape (n_judged,)
+        Weight of each client in what the others get, in [0, 1].
     """
 
     adapters: AdapterSet
     clients: np.ndarray
     modules: Mapping[str, ModuleCore]
     kept: np.ndarray
+    influence: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -146,7 +179,7 @@ class Audit:
     ----------
     options : AuditOptions
     clients : tuple of ClientReport
-        Judged ones first, in natural order; then those not judged.
+        Judged ones first, in natural order; then those not comparable or not judged.
     modules : tuple of ModuleReport
     sides : dict of str to SideReport
     side : {"output", "input"}
@@ -179,46 +212,73 @@ class Audit:
     judged: Judged | None = field(default=None, repr=False)
 
     def named(self, verdict: str) -> tuple[ClientReport, ...]:
-        """Clients with a verdict."""
-        return tuple(client for client in self.clients if client.verdict == verdict)
+        """Clients with a verdict; suspects with the highest score first."""
+        found = [client for client in self.clients if client.verdict == verdict]
+        if verdict == SUSPECT:
+            found.sort(key=lambda client: -client.score)
+        return tuple(found)
+
+    @property
+    def ranked(self) -> tuple[ClientReport, ...]:
+        """All clients by what has to be looked at first, then by score."""
+        return tuple(
+            sorted(
+                self.clients,
+                key=lambda client: (DEGREES.index(client.verdict), -np.nan_to_num(client.score)),
+            )
+        )
 
     @property
     def judged_clients(self) -> tuple[ClientReport, ...]:
         """Clients with a score."""
-        return tuple(client for client in self.clients if client.verdict != NOT_JUDGED)
+        return tuple(client for client in self.clients if not np.isnan(client.score))
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """All kinds on the side that decides; empty if nothing was judged."""
+        return self.sides[self.side].evidence if self.sides else ()
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 contaminated clients found, 2 somebody could not be judged.
+        """0 clean, 1 somebody flagged, 2 somebody could not be judged, 3 somebody suspect.
 
-        A set is called clean only if every adapter in it was judged.
+        A flag outweighs everything, and a set is called clean only if every adapter in it was
+        judged: where more than one applies, 1 goes before 2 and 2 before 3.
         """
         if self.named(FLAGGED):
             return EXIT_CONTAMINATED
-        return EXIT_UNDECIDED if self.reason or self.named(NOT_JUDGED) else EXIT_CLEAN
+        if self.reason or self.named(NOT_JUDGED) or self.named(NOT_COMPARABLE):
+            return EXIT_UNDECIDED
+        return EXIT_SUSPECT if self.named(SUSPECT) else EXIT_CLEAN
 
     @property
     def threshold(self) -> float:
-        """Score above which clients are flagged; infinite where nobody is."""
+        """Line on the clients' scores; infinite where none was drawn."""
         return self.sides[self.side].threshold if self.sides else float("inf")
 
     def sentence(self) -> str:
-        """The outcome in one plain sentence."""
+        """The outcome in plain words."""
         if self.reason:
             return f"These adapters could not be judged: {self.reason}"
-        flagged, n = self.named(FLAGGED), len(self.judged_clients)
+        flagged, suspects, n = self.named(FLAGGED), self.named(SUSPECT), len(self.judged_clients)
         modules = f"{len(self.modules)} module{'s' * (len(self.modules) != 1)}"
-        aside = len(self.named(NOT_JUDGED))
-        rest = f" {aside} could not be judged." if aside else ""
+        rest = f" Suspect: {_names(suspects)}." if suspects else ""
+        for verdict, words in (
+            (NOT_COMPARABLE, "could not be compared with the others"),
+            (NOT_JUDGED, "could not be judged"),
+        ):
+            aside = len(self.named(verdict))
+            rest += f" {aside} {words}." if aside else ""
         if not flagged:
-            return f"None of {n} adapters stands out over {modules}.{rest}"
-        names = ", ".join(client.name for client in flagged[:6])
-        more = f" and {len(flagged) - 6} more" if len(flagged) > 6 else ""
-        verb = "does" if len(flagged) == 1 else "do"
-        return (
-            f"{len(flagged)} of {n} adapters {verb} not share what the others have in common over "
-            f"{modules}: {names}{more}.{rest}"
-        )
+            verb = "is flagged" if suspects else "stands out"
+            return f"None of {n} adapters {verb} over {modules}.{rest}"
+        verb = "stands" if len(flagged) == 1 else "stand"
+        return f"{len(flagged)} of {n} adapters {verb} out over {modules}: {_names(flagged)}.{rest}"
+
+
+def _names(clients: Sequence[ClientReport]) -> str:
+    names = ", ".join(client.name for client in clients[:_LISTED])
+    return f"{names} and {len(clients) - _LISTED} more" if len(clients) > _LISTED else names
 
 
 def not_judged(aside: SetAside) -> ClientReport:

@@ -9,16 +9,21 @@ import numpy as np
 
 from clair.adapters.compress import ModuleCore
 from clair.adapters.errors import printable
+from clair.adapters.folder import MIN_CLIENTS, AdapterSet
 from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter
-from clair.adapters.result import FLAGGED, KEPT, ClientReport, ModuleReport, SideReport
+from clair.adapters.result import ClientReport, ModuleReport, SideReport
 from clair.cancellation import checkpoint
 from clair.core_fit import CoreFit
-from clair.detection import Verdict, predictive_rank
+from clair.detection import FLAGGED, SUSPECT, Verdict, predictive_rank, reasons
 from clair.scatter import Scatter, normalised
 from clair.updates import Core
 
 TOP_MODULES = 3
+#: Kinds of evidence that say in which modules to look.
+_BY_MODULE = ("outside", "directions", "modules")
+#: Groups of clients that are named for the modules only they have.
+_GROUPS = 4
 
 
 def module_residuals(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> np.ndarray:
@@ -44,9 +49,7 @@ def side_report(
 ) -> SideReport:
     """Report on one side: the final verdict on the side that decides, the detector's elsewhere."""
     rank, verdict = (found.rank, found.verdict) if decides else pilot
-    return SideReport(
-        rank, verdict.scores, ~verdict.benign, verdict.threshold, verdict.margin, shared
-    )
+    return SideReport(rank, verdict.evidence, verdict.degrees, shared)
 
 
 def module_reports(
@@ -99,46 +102,102 @@ def client_reports(
     """Report on every judged client, with the modules in which it deviates most."""
     sizes = np.sqrt(np.sum([core.scatter.energy for core in cores], axis=0))
     deviations = np.array([module.deviation for module in modules])
-    reports = []
-    for k, adapter in enumerate(adapters):
+    verdict, reports = found.verdict, []
+    why, margins = reasons(verdict), client_margins(verdict)
+    for k, (adapter, degree) in enumerate(zip(adapters, verdict.degrees, strict=True)):
         column = np.where(np.isnan(deviations[:, k]), -np.inf, deviations[:, k])
         order = np.argsort(-column, kind="stable")[:TOP_MODULES]
         where = tuple((modules[i].name, float(column[i])) for i in order if column[i] > -np.inf)
-        score, flagged = float(found.verdict.scores[k]), not bool(found.verdict.benign[k])
-        reasons: list[str] = []
-        if flagged and found.screened[k]:
-            reasons.append("its coefficients point against those of the majority (sign flip)")
-        elif flagged:
-            reasons.append(
-                f"score {score:.2f} is above {found.verdict.threshold:.2f}; it deviates most in "
-                f"{where[0][0]} ({min(where[0][1], 9999):.1f} times a typical kept client)"
-            )
+        said = why[k]
+        if where and (degree == SUSPECT or _convicted_by(verdict, k) in _BY_MODULE):
+            module, times = where[0]
+            said += f"; most in {module} ({min(times, 9999):.1f} times a typical kept client)"
         reports.append(
             ClientReport(
                 printable(adapter.name),
-                FLAGGED if flagged else KEPT,
-                score,
-                float(found.norms[k]),
-                float(sizes[k]),
-                adapter.rank,
-                where,
-                tuple(reasons),
-                adapter.notes,
+                degree,
+                score=float(verdict.scores[k]),
+                margin=margins[k],
+                influence=float(verdict.influence[k]),
+                norm=float(found.norms[k]),
+                size=float(sizes[k]),
+                rank=adapter.rank,
+                where=where,
+                reasons=(said,) if said else (),
+                notes=adapter.notes,
             )
         )
     return reports
+
+
+def _convicted_by(verdict: Verdict, k: int) -> str:
+    """First kind of evidence that flags a flagged client; "" for the others."""
+    if verdict.benign[k]:
+        return ""
+    return next(kind.kind for kind in verdict.evidence if kind.flagged[k])
+
+
+def client_margins(verdict: Verdict) -> list[float]:
+    """How many times the line each client's score is; see `ClientReport.margin`."""
+    margins = []
+    for k, degree in enumerate(verdict.degrees):
+        drawn = [
+            (bool(kind.flagged[k]), float(kind.scores[k] / kind.threshold))
+            for kind in verdict.evidence
+            if 0 < kind.threshold < float("inf")
+        ]
+        above = [ratio for flagged, ratio in drawn if flagged]
+        if degree == FLAGGED and above:
+            margins.append(above[0])
+        else:
+            margins.append(max((ratio for _, ratio in drawn), default=float("nan")))
+    return margins
 
 
 def disagreement(sides: Mapping[str, SideReport], side: str) -> str:
     """Say what the other side would have flagged, and why it does not decide."""
     other = "input" if side == "output" else "output"
     n = int(sides[other].flagged.sum())
+    why = (
+        "the output side decides, because clients that start from one common A agree on rows by "
+        "construction"
+        if side == "output"
+        else "the input side decides, as asked"
+    )
     return (
         f"The {other} side would flag {n} client{'s' * (n != 1)} instead of "
-        f"{int(sides[side].flagged.sum())}; the {side} side decides, on which "
-        f"{sides[side].shared_energy:.0%} of a kept update is shared (the other: "
-        f"{sides[other].shared_energy:.0%})."
+        f"{int(sides[side].flagged.sum())}; {why}."
     )
+
+
+def incomparable_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[str]:
+    """Say which modules too few clients changed to compare them, and who those clients are.
+
+    Poison in a module that nobody else has is seen by no comparison.
+    """
+    owners: dict[tuple[str, ...], list[str]] = {}
+    known = frozenset(judged)
+    for name in (*adapters.modules, *adapters.unjudged_modules):
+        if name not in known:
+            having = tuple(printable(a.name) for a in adapters.adapters if name in a.modules)
+            owners.setdefault(having if len(having) < MIN_CLIENTS else (), []).append(name)
+    notes = []
+    for having, names in list(owners.items())[:_GROUPS]:
+        who = f"fewer than {MIN_CLIENTS} clients changed"
+        if having:
+            listed = " and ".join([", ".join(having[:-1]), having[-1]] if having[1:] else having)
+            who = f"only {listed} {'has' if len(having) == 1 else 'have'}"
+        what = f"1 module is not comparable, as {who} it: {printable(names[0])}."
+        if len(names) > 1:
+            what = (
+                f"{len(names)} modules are not comparable, as {who} them, for example "
+                f"{printable(names[0])}."
+            )
+        notes.append(f"{what} What lies there is not judged, and refined adapters leave it out.")
+    rest = sum(len(names) for names in list(owners.values())[_GROUPS:])
+    if rest:
+        notes.append(f"{rest} further modules are not comparable for the same reason.")
+    return notes
 
 
 def twins(adapters: Sequence[Adapter], cores: Sequence[Core]) -> list[str]:

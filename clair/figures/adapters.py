@@ -7,29 +7,30 @@ import html
 import numpy as np
 import plotly.graph_objects as go
 
-from clair.adapters.result import FLAGGED, Audit
+from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit
 from clair.figures.base import Chart, marker, new_figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
+#: Verdicts in the order in which they are drawn, with their role in the palette.
+ROLES = ((KEPT, "benign"), (SUSPECT, "suspect"), (FLAGGED, "contaminated"))
+CEILING = 1000.0
 _LONGEST = 28
-_CEILING = 1000.0
 
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST else "…" + name[-(_LONGEST - 1) :]
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """A name fit for a chart: short, and with nothing that Plotly would read as markup."""
     return html.escape(_short(name), quote=False)
 
 
 def _unique_labels(names: list[str]) -> list[str]:
     """Labels of distinct names stay distinct: equal labels would share one row of a chart."""
-    labels = [_label(name) for name in names]
+    labels = [label(name) for name in names]
     return [
-        label if labels.count(label) == 1 else f"{label} ({i + 1})"
-        for i, label in enumerate(labels)
+        text if labels.count(text) == 1 else f"{text} ({i + 1})" for i, text in enumerate(labels)
     ]
 
 
@@ -38,7 +39,7 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
     clients = sorted(audit.judged_clients, key=lambda client: client.score)
     labels = _unique_labels([client.name for client in clients])
     scores = np.array([client.score for client in clients])
-    flagged = np.array([client.verdict == FLAGGED for client in clients])
+    degrees = np.array([client.verdict for client in clients])
     figure = new_figure(theme, 110 + 24 * len(clients))
     if np.isfinite(audit.threshold):
         line = role_style("threshold", theme)
@@ -53,10 +54,10 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
         figure.add_vline(
             x=audit.threshold, line={"color": line.color, "width": 1.5, "dash": line.dash}
         )
-    for name, role, chosen in (("kept", "benign", ~flagged), ("flagged", "contaminated", flagged)):
-        if not chosen.any():
+    for name, role in ROLES:
+        style, at = role_style(role, theme), np.flatnonzero(degrees == name)
+        if not len(at):
             continue
-        style, at = role_style(role, theme), np.flatnonzero(chosen)
         x = np.repeat(scores[at], 3).astype(object)
         y = np.repeat(np.array(labels, dtype=object)[at], 3)
         x[0::3], x[2::3] = 0.0, None
@@ -80,12 +81,9 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels, showgrid=False, ticks=""
     )
-    n = int(flagged.sum())
-    title = (
-        f"{n} of {len(clients)} adapters stand above the line"
-        if n
-        else f"None of the {len(clients)} adapters stands out"
-    )
+    n, doubt = len(audit.named(FLAGGED)), len(audit.named(SUSPECT))
+    title = f"{n} of {len(clients)} adapters flagged" if n else "Nobody is flagged"
+    title += f", {doubt} suspect" if doubt else ""
     caption = (
         "How much of a client's update lies outside the directions that the *other* clients share, "
         "over all modules and measured against a typical update. The line is drawn at the widest "
@@ -169,7 +167,7 @@ def layer_map(audit: Audit, client: int, theme: ThemeName) -> Chart:
     where, times = report.where[0] if report.where else ("no module", 0.0)
     title = (
         f"{_short(report.name)} deviates most in {_short(where)}: "
-        f"{min(times, _CEILING):.1f} times a typical kept client"
+        f"{min(times, CEILING):.1f} times a typical kept client"
     )
     caption = "Where a client was changed: rows are layers, columns the adapted modules of a layer."
     return Chart(figure, title, caption, f"{title}.")
@@ -199,7 +197,7 @@ def _heat(
     hover: str,
 ) -> go.Heatmap:
     paper, style = PAPERS[theme], role_style("contaminated", theme)
-    shown = np.log10(np.clip(values, 0.1, _CEILING))
+    shown = np.log10(np.clip(values, 0.1, CEILING))
     top = max(1.0, float(np.nanmax(shown, initial=0.0)))
     ticks = [t for t in (-0.30103, 0.0, 0.30103, 0.69897, 1.0, 2.0, 3.0) if t <= top + 1e-9]
     return go.Heatmap(
@@ -207,7 +205,7 @@ def _heat(
         x=x,
         y=y,
         text=text,
-        customdata=np.minimum(values, _CEILING).astype(np.float32),
+        customdata=np.minimum(values, CEILING).astype(np.float32),
         hovertemplate=hover,
         hoverongaps=False,
         zmin=-0.30103,
@@ -267,9 +265,9 @@ def shared_energy(audit: Audit, theme: ThemeName) -> Chart:
 def sides_compared(audit: Audit, theme: ThemeName) -> Chart:
     """Score of every client on both sides."""
     clients = audit.judged_clients
-    flagged = np.array([client.verdict == FLAGGED for client in clients])
+    degrees = np.array([client.verdict for client in clients])
     x, y = audit.sides["output"].scores, audit.sides["input"].scores
-    labels = np.array([_label(client.name) for client in clients])
+    labels = np.array([label(client.name) for client in clients])
     figure = new_figure(theme, 320)
     line = role_style("threshold", theme)
     look = {"color": line.color, "width": 1.2, "dash": line.dash}
@@ -277,7 +275,8 @@ def sides_compared(audit: Audit, theme: ThemeName) -> Chart:
         figure.add_vline(x=audit.sides["output"].threshold, line=look)
     if np.isfinite(audit.sides["input"].threshold):
         figure.add_hline(y=audit.sides["input"].threshold, line=look)
-    for name, role, chosen in (("kept", "benign", ~flagged), ("flagged", "contaminated", flagged)):
+    for name, role in ROLES:
+        chosen = degrees == name
         if chosen.any():
             figure.add_scatter(
                 x=x[chosen],

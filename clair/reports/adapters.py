@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clair.adapters.options import SENSITIVE, AuditOptions
-from clair.adapters.report import side_lines
-from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED, Audit, ModuleReport
+import numpy as np
+
+from clair.adapters.options import AuditOptions
+from clair.adapters.report import KINDS, side_lines
+from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit, ModuleReport
 from clair.adapters.writer import WrittenAdapter
-from clair.evidence import GAP
+from clair.evidence import GAP, WEAK_GAP, Evidence
 from clair.figures.adapters import (
     client_scores,
     deviation_map,
@@ -16,6 +18,7 @@ from clair.figures.adapters import (
     shared_energy,
     sides_compared,
 )
+from clair.figures.adapters_evidence import evidence_compared, times_typical
 from clair.figures.base import Chart
 from clair.narrative import count, times
 from clair.reports.document import Fact, Report, Screen, Section, Verbatim
@@ -50,6 +53,11 @@ def audit_report(
         flagged = [k for k, c in enumerate(audit.judged_clients) if c.verdict == FLAGGED]
         maps = [layer_map(audit, k, "light") for k in flagged[:_MAX_LAYER_MAPS]]
         sections += [
+            Section(
+                "Kinds of evidence",
+                charts=(evidence_compared(audit, "light"),),
+                tables=(evidence(audit),),
+            ),
             Section("Where they deviate", charts=(deviation_map(audit, "light"), *maps)),
             Section(
                 "Modules, and both sides compared",
@@ -83,12 +91,13 @@ def _facts(audit: Audit) -> tuple[Fact, ...]:
     missing = len(audit.clients) - n
     facts = [
         Fact(f"{len(audit.named(FLAGGED))} of {n}", "flagged", "of those that could be judged"),
-        Fact(str(len(audit.named(KEPT))), "kept", f"{missing} not judged"),
+        Fact(str(len(audit.named(SUSPECT))), "suspect", "refined, but nobody learns from them"),
+        Fact(str(len(audit.named(KEPT))), "kept", f"{missing} not comparable or not judged"),
         Fact(str(len(audit.modules)), "modules", audit.base_model),
     ]
     if not audit.reason:
         side = audit.sides[audit.side]
-        clear = times(min(side.margin, 999.0)) if side.flagged.any() else "–"
+        clear = times(min(side.margin, 999.0)) if side.margin == side.margin else "–"
         facts.append(Fact(clear, "margin of the verdict", "lowest flagged over highest kept score"))
         facts.append(Fact(str(audit.rank), "shared rank", f"{audit.side} side"))
     return tuple(facts)
@@ -98,15 +107,21 @@ def _method(audit: Audit) -> tuple[str, ...]:
     asked = audit.options
     rank = "chosen from the updates" if asked.rank == "auto" else f"set to {asked.rank}"
     side = f"the {asked.side} side" + ("" if asked.side == "output" else ", as asked")
-    least = GAP if isinstance(asked.gap, str) else asked.gap
+    kinds = "outside, directions, modules" + ", shape" * asked.compare_shape
+    kinds += ", inside (the coefficient screen)" * asked.screen_coefficients
     return (
         "**The verdict.** Each adapter's effect on a module is a low-rank matrix. All modules are "
         "judged together: the score of a client is what the directions that the *other* clients "
         "share leave unexplained of its updates, relative to a typical update (ours). Clients "
-        "above the widest gap between scores are flagged, if it is at least "
-        f"{least[0]:g} to {least[1]:g} times wide. The rank in each module is {rank}; what "
-        f"decides is {side}."
-        + (" The coefficient screen (ours) was on." if asked.screen_coefficients else ""),
+        "above the widest gap between scores are flagged, if its far side is at least "
+        f"{GAP[0]:g} times its near side and {GAP[1]:g} times the typical score, and the gap is "
+        "wide for how much the scores below it differ; with fewer than 8 clients it must be wider, "
+        "and with fewer than 4 nobody is judged. The same is done for every kind of evidence "
+        f"({kinds}). The rank in each module is {rank}; what decides is {side}.",
+        "**Suspects.** Above a smaller gap "
+        f"({WEAK_GAP[0]:g} and {WEAK_GAP[1]:g} times), or where what lies outside is like noise or "
+        "repeats others', a client is suspect: it is refined, but what the others get does not "
+        "depend on what it sent.",
         f"**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "
         f"updates are split into low rank plus block sparse ({asked.solver} solver).",
     )
@@ -121,19 +136,27 @@ def _limits(audit: Audit) -> tuple[str, ...]:
         "From one half of the clients on no method can tell poisoned from honest: whoever is in "
         "the majority looks honest.",
         "Poison that stays inside the directions all share, such as a flipped sign, is seen by "
-        "the coefficient screen only, and a weak one by nothing.",
+        "the coefficient screen only, and a weak one by nothing. The shape of an update convicts "
+        "nobody who takes care to look ordinary.",
     )
 
 
 def clients(audit: Audit) -> Table:
-    """A row a client, flagged ones first."""
-    order = {FLAGGED: 0, NOT_JUDGED: 1, KEPT: 2}
+    """A row a client: flagged ones first, then suspects, the most suspicious first."""
     rows = []
-    for client in sorted(audit.clients, key=lambda c: order[c.verdict]):
+    for client in audit.ranked:
         where = "; ".join(f"{name} ({min(t, 9999):.1f}×)" for name, t in client.where[:2])
         why = "; ".join(client.reasons) or where
         rows.append(
-            (client.name, client.verdict, client.score, client.norm, client.rank or None, why)
+            (
+                client.name,
+                client.verdict,
+                client.score,
+                client.margin,
+                client.norm,
+                client.rank or None,
+                why,
+            )
         )
     return table(
         "clients",
@@ -142,6 +165,7 @@ def clients(audit: Audit) -> Table:
             ("client", "client"),
             ("verdict", "verdict"),
             ("score", "score"),
+            ("margin", "score / line"),
             ("contamination_norm", "‖S‖"),
             ("rank", "rank"),
             ("why", "why, or where it deviates most"),
@@ -149,6 +173,40 @@ def clients(audit: Audit) -> Table:
         rows,
         f"{count(len(rows), 'adapter')}. × is how many times more than usual it deviates there.",
     )
+
+
+def evidence(audit: Audit) -> Table:
+    """A row a client and a column a kind of evidence."""
+    judged = {id(client): k for k, client in enumerate(audit.judged_clients)}
+    degrees = np.array([client.verdict for client in audit.judged_clients])
+    relative = [times_typical(kind, degrees)[0] for kind in audit.evidence]
+    rows = []
+    for client in audit.ranked:
+        k = judged.get(id(client))
+        if k is not None:
+            cells = [
+                _cell(kind, float(ratio[k]), bool(kind.flagged[k]))
+                for kind, ratio in zip(audit.evidence, relative, strict=True)
+            ]
+            rows.append((client.name, client.verdict, *cells))
+    return table(
+        "evidence",
+        "Every kind of evidence",
+        (
+            ("client", "client"),
+            ("verdict", "verdict"),
+            *((kind.kind, KINDS[kind.kind][0]) for kind in audit.evidence),
+        ),
+        rows,
+        "× is how many times a typical kept client's score; ▲ stands above the line of that kind. "
+        + " ".join(f"{KINDS[k.kind][0].capitalize()}: {KINDS[k.kind][1]}." for k in audit.evidence),
+    )
+
+
+def _cell(kind: Evidence, ratio: float, above: bool) -> str:
+    if kind.kind == "inside":
+        return "against ▲" if above else "with"
+    return f"{min(ratio, 9999):.2f}×{' ▲' * above}"
 
 
 def modules(audit: Audit) -> Table:
@@ -220,10 +278,10 @@ def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
     """Python and shell for an audit of the adapters below `folder`."""
     changed = differing(options, AuditOptions())
     shell = {f"--{name}": changed[name] for name in ("rank", "side", "solver") if name in changed}
-    if options.gap == SENSITIVE:
-        shell["--sensitive"] = True
     if options.screen_coefficients:
         shell["--screen"] = True
+    if not options.compare_shape:
+        shell["--no-shape"] = True
     if "pooling" in changed:
         shell["--pooling"] = changed["pooling"]
     lines = [
@@ -237,7 +295,7 @@ def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
         "",
         "print(result.sentence())",
         "for client in result.clients:",
-        '    print(f"{client.name:<24} {client.verdict:<10} {client.score:.6g}")',
+        '    print(f"{client.name:<24} {client.verdict:<14} {client.score:.6g}")',
     ]
     return Recipe(
         "\n".join(lines),

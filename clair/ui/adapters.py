@@ -24,7 +24,6 @@ from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, 
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import DEFAULT, MIB, Limits
-from clair.adapters.options import SENSITIVE
 from clair.adapters.progress import AuditProgress, Progress
 from clair.adapters.work import audit_work
 from clair.ui.shared import shared
@@ -72,11 +71,12 @@ SETTINGS: tuple[Control, ...] = (
         group="judge",
     ),
     Control(
-        "sensitive",
-        "Flag at smaller gaps",
+        "shape",
+        "Shape of the updates",
         "flag",
-        False,
-        "Finds more colluding clients, at the price of false alarms.",
+        True,
+        "Also compares how heavy-tailed the updates' entries are, wherever they point. Needs three "
+        "modules that all clients have with the same rank.",
         group="judge",
     ),
     Control(
@@ -122,6 +122,7 @@ VIEW = Control(
     "What is drawn. All views show the same result.",
     options=(
         ("verdict", "Verdict"),
+        ("evidence", "Evidence"),
         ("where", "Where"),
         ("modules", "Modules"),
         ("sides", "Both sides"),
@@ -140,9 +141,9 @@ def options_of(values: dict[str, Any]) -> AuditOptions:
     return AuditOptions(
         rank=values["use_rank"],
         side=values["side"],
-        gap=SENSITIVE if values["sensitive"] else "auto",
         pooling=values["pooling"],
         screen_coefficients=values["screen"],
+        compare_shape=values["shape"],
     )
 
 

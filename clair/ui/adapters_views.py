@@ -10,7 +10,7 @@ import streamlit as st
 
 from clair.adapters import Audit, AuditOptions, audit_json
 from clair.adapters.report import side_lines
-from clair.adapters.result import FLAGGED, KEPT, NOT_JUDGED
+from clair.adapters.result import FLAGGED, KEPT, NOT_COMPARABLE, NOT_JUDGED, SUSPECT
 from clair.adapters.work import in_words
 from clair.figures.adapters import (
     client_scores,
@@ -19,10 +19,11 @@ from clair.figures.adapters import (
     shared_energy,
     sides_compared,
 )
+from clair.figures.adapters_evidence import evidence_compared
 from clair.jobs import JobState, JobView, Report
 from clair.narrative import times
 from clair.palette import ThemeName
-from clair.reports.adapters import audit_recipe, audit_report, clients, deviations
+from clair.reports.adapters import audit_recipe, audit_report, clients, deviations, evidence
 from clair.reports.adapters import modules as modules_table
 from clair.ui import adapters, jobs
 from clair.ui.adapters import Source
@@ -111,17 +112,21 @@ def headline_numbers(result: Audit) -> None:
     n = len(result.judged_clients)
     columns = st.columns(5)
     columns[0].metric("Flagged", f"{len(result.named(FLAGGED))} of {n}")
-    columns[1].metric("Not judged", len(result.named(NOT_JUDGED)))
+    columns[1].metric(
+        "Suspect",
+        len(result.named(SUSPECT)),
+        help="A little apart, too little to convict, or perhaps with few data: refined, but what "
+        "the others get does not depend on what they sent.",
+    )
     columns[2].metric(
-        "Margin of the verdict",
-        times(min(side.margin, 999.0)) if side.flagged.any() else "–",
-        help="Lowest flagged score over highest kept score: how clear the verdict is.",
+        "Not judged",
+        len(result.named(NOT_JUDGED)) + len(result.named(NOT_COMPARABLE)),
+        help="Could not be read, or changed only modules that too few others changed.",
     )
     columns[3].metric(
-        "Shared by kept",
-        f"{side.shared_energy:.0%}",
-        help="Share of a kept client's update that lies in the directions of the other kept "
-        "clients, mean over modules.",
+        "Margin of the verdict",
+        times(min(side.margin, 999.0)) if side.margin == side.margin else "–",
+        help="Lowest score above the line over the highest below it: how clear the verdict is.",
     )
     columns[4].metric(
         "Shared rank", result.rank, help=f"Directions in each module, {result.side} side."
@@ -135,41 +140,52 @@ def verdict(result: Audit, theme: ThemeName) -> None:
 
 
 def client_table(result: Audit) -> None:
-    """One row a judged client, flagged ones first."""
-    order = {FLAGGED: 0, KEPT: 1}
+    """One row a judged client: flagged ones first, then suspects, the most suspicious first."""
     rows = [
         {
             "client": client.name,
             "verdict": client.verdict,
+            "why": "; ".join([*client.reasons, *client.notes]),
             "score": client.score,
+            "score / line": client.margin if client.margin == client.margin else None,
             "‖S‖": client.norm,
             "rank": client.rank,
             "deviates most in": client.where[0][0],
             "times typical": client.where[0][1],
-            "why": "; ".join([*client.reasons, *client.notes]),
         }
-        for client in sorted(result.judged_clients, key=lambda c: order[c.verdict])
+        for client in result.ranked
+        if client.score == client.score
     ]
-    numbers = {
+    columns: dict[str, Any] = {
         name: st.column_config.NumberColumn(format="%.2f")
-        for name in ("score", "‖S‖", "times typical")
+        for name in ("score", "score / line", "‖S‖", "times typical")
     }
+    columns["why"] = st.column_config.TextColumn(width="large")
     st.dataframe(
-        rows, hide_index=True, width="stretch", column_config=numbers, key="adapters_clients"
+        rows, hide_index=True, width="stretch", column_config=columns, key="adapters_clients"
     )
 
 
 def not_judged(result: Audit) -> None:
     """Every adapter that could not be judged, with the reason, in full."""
-    left_out = result.named(NOT_JUDGED)
+    left_out = result.named(NOT_COMPARABLE) + result.named(NOT_JUDGED)
     if not left_out:
         return
     lines = []
     for client in left_out:
         why = "; ".join([*client.reasons, *client.notes]).removeprefix(f"{client.name}: ")
-        lines.append(f"* **{plain(client.name)}**: {plain(why)}")
+        mark = ", not comparable" * (client.verdict == NOT_COMPARABLE)
+        lines.append(f"* **{plain(client.name)}**{mark}: {plain(why)}")
     with st.container(border=True, height="content" if len(lines) < 9 else 300):
         st.markdown("\n".join(["Not judged:", "", *lines]))
+
+
+def kinds(result: Audit, theme: ThemeName) -> None:
+    """The kinds of evidence side by side."""
+    show_chart(evidence_compared(result, theme), "adapters_kinds")
+    found = evidence(result)
+    rows = [dict(zip(found.heads, row, strict=True)) for row in found.rows]
+    st.dataframe(rows, hide_index=True, width="stretch", key="adapters_evidence")
 
 
 def where(result: Audit, theme: ThemeName) -> None:
@@ -219,6 +235,7 @@ def sides(result: Audit, theme: ThemeName) -> None:
 
 VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
     "verdict": verdict,
+    "evidence": kinds,
     "where": where,
     "modules": modules,
     "sides": sides,
@@ -226,8 +243,8 @@ VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
 
 
 def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> None:
-    """Refined adapters of the kept clients: made in the queue when asked for, then to take away."""
-    kept = len(result.named(KEPT))
+    """Refined adapters of those not flagged: made in the queue when asked for."""
+    kept = len(result.named(KEPT)) + len(result.named(SUSPECT))
     key = (source.key, result.options, tuple(size.items()))
     made = st.session_state.get(_REFINED)
     if made is not None and made[0] != key:
@@ -278,6 +295,7 @@ def take_of(source: Source, result: Audit, values: dict[str, Any]) -> TakeAway:
         tables={
             "Clients": partial(clients, result),
             "Modules": partial(modules_table, result),
+            "Evidence": partial(evidence, result),
             "Deviations": partial(deviations, result),
         },
         numbers=partial(audit_json, result),

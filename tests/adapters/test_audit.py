@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import clair
-from clair.adapters import AdapterError, AuditOptions, Limits, audit, read_folder
+from clair.adapters import AdapterError, AuditOptions, Limits, audit, audit_json, read_folder
 from clair.adapters.compress import compress, gram_root
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.cancellation import Cancelled
@@ -58,12 +58,15 @@ def test_scores_and_norms_equal_the_dense_computation(site, side, rank):
         name: np.array([np.matmul(*a.factors(name)) for a in found.adapters])
         for name in found.modules
     }
-    fitted = clair.fit(dense, rank, side=side, gap=(1.15, 1.25), tol=1e-11, max_iter=3000)
+    fitted = clair.fit(dense, rank, side=side, tol=1e-11, max_iter=3000)
     assert result.rank == fitted.rank
     np.testing.assert_allclose(result.sides[side].scores, fitted.scores, rtol=1e-8)
     norms = [client.norm for client in result.judged_clients]
     np.testing.assert_allclose(norms, fitted.contamination_norms, rtol=1e-6)
-    assert [c.verdict == "kept" for c in result.clients] == fitted.benign.tolist()
+    assert [c.verdict for c in result.clients] == list(fitted.degrees)
+    assert [c.influence for c in result.clients] == pytest.approx(fitted.influence, rel=1e-8)
+    for ours, theirs in zip(result.evidence, fitted.evidence, strict=True):
+        assert (ours.kind, ours.flagged.tolist()) == (theirs.kind, theirs.flagged.tolist())
 
 
 def test_one_broken_adapter_does_not_cost_the_others(site):
@@ -122,48 +125,68 @@ def test_a_module_that_only_flagged_clients_have_is_still_reported(site):
     site.modules["extra.k_proj"] = (8, 7)
     site._shared["extra.k_proj"] = np.ones((8, 2))
     usual = list(site.modules)[:2]
-    for k in range(9):
-        site.add(f"c{k}", k, poisoned=k < 3, modules=None if k < 3 else usual)
+    for k in range(11):
+        site.add(f"c{k}", k, poisoned=k < 4, modules=None if k < 4 else usual)
     result = audit(read_folder(site.root), AuditOptions(rank=2, side="output"))
-    assert flagged(result) == ["c0", "c1", "c2"]
+    assert flagged(result) == ["c0", "c1", "c2", "c3"]
     extra = next(module for module in result.modules if module.name == "extra.k_proj")
-    assert extra.n_clients == 3
-    assert np.isnan(extra.deviation[3:]).all()
+    assert extra.n_clients == 4
+    assert np.isnan(extra.deviation[4:]).all()
 
 
-def test_modules_of_one_or_two_clients_are_named_as_not_judged(site):
-    site.fill(5)
+@pytest.mark.parametrize("owners", [1, 2, 3])
+def test_modules_of_too_few_clients_to_compare_are_said_with_their_owners(site, owners):
+    site.modules |= {"extra.k_proj": (6, 7), "extra.v_proj": (5, 6)}
+    site._shared |= {"extra.k_proj": np.ones((6, 2)), "extra.v_proj": np.ones((5, 2))}
+    usual = list(site.modules)[:2]
+    for k in range(8):
+        site.add(f"c{k}", k, modules=None if k < owners else usual)
+    result = audit(read_folder(site.root), AuditOptions(rank=2))
+    assert [module.name for module in result.modules] == usual
+    (note,) = [note for note in result.notes if "extra.k_proj" in note]
+    assert "2 modules are not comparable" in note
+    assert {f"c{k}" for k in range(8) if f"c{k}" in note} == {f"c{k}" for k in range(owners)}
+
+
+def test_a_client_that_changed_what_nobody_else_did_is_not_comparable(site):
     site.modules["extra.k_proj"] = (6, 7)
     site._shared["extra.k_proj"] = np.ones((6, 2))
-    site.add("more", 9)
+    for k in range(8):
+        site.add(f"c{k}", k, modules=list(site.modules)[:2])
+    site.add("alone", 9, modules=["extra.k_proj"])
     result = audit(read_folder(site.root), AuditOptions(rank=2))
-    assert [module.name for module in result.modules] == list(site.modules)[:2]
-    assert any("extra.k_proj" in note for note in result.notes)
+    assert verdicts(result)["alone"] == "not comparable"
+    assert result.exit_code == 2
+    assert len(result.judged_clients) == len(result.sides["output"].scores) == 8
+    assert "1 could not be compared" in result.sentence()
+    report = audit_json(result)
+    assert report["not_comparable"] == ["alone"]
+    assert next(c for c in report["clients"] if c["name"] == "alone")["score"] is None
 
 
-@pytest.mark.parametrize("n", [0, 1, 2])
-def test_fewer_than_three_clients_cannot_be_judged(site, n):
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_fewer_than_four_clients_cannot_be_judged(site, n):
     site.root.mkdir()
     site.fill(n)
     result = audit(read_folder(site.root))
     assert result.exit_code == 2
     assert f"{n} usable adapter" in result.reason
-    assert "at least 3" in result.sentence()
+    assert "at least 4" in result.sentence()
     assert len(result.named("not judged")) == n
 
 
 def test_base_models_without_a_majority_are_refused_and_paths_do_not_matter(site):
-    for k, base in enumerate(("org/a", "/home/x/a", "C:\\models\\A", "org/b")):
+    for k, base in enumerate(("org/a", "/home/x/a", "C:\\models\\A", "org/b", "org/a")):
         site.add(f"c{k}", k, config={"base_model_name_or_path": base})
     result = audit(read_folder(site.root), AuditOptions(rank=2))
     assert verdicts(result)["c3"] == "not judged"
     assert verdicts(result)["c2"] != "not judged"
-    site.add("c4", 4, config={"base_model_name_or_path": "b"})
-    site.add("c5", 5, config={"base_model_name_or_path": "b/"})
+    for k, base in enumerate(("b", "b/", "org/b"), start=5):
+        site.add(f"c{k}", k, config={"base_model_name_or_path": base})
     with pytest.raises(AdapterError, match="different base models"):
         read_folder(site.root)
     together = read_folder(site.root, any_base=True)
-    assert len(together.adapters) == 6
+    assert len(together.adapters) == 8
     assert "different base models" in together.notes[0]
 
 
@@ -188,12 +211,12 @@ def test_names_in_any_script_and_with_control_characters(site):
 
 
 def test_ten_thousand_small_files_and_too_many_adapters_are_bounded(site):
-    site.fill(3)
+    site.fill(4)
     junk = site.root / "junk"
     junk.mkdir()
     for i in range(10_000):
         (junk / f"{i}.txt").touch()
-    assert len(read_folder(site.root).adapters) == 3
+    assert len(read_folder(site.root).adapters) == 4
     with pytest.raises(AdapterError, match=r"more than 5,000 files"):
         read_folder(site.root, Limits(entries=5_000))
     with pytest.raises(AdapterError, match="more than 2 adapters"):

@@ -34,10 +34,10 @@ def test_clean_contaminated_and_undecided_have_their_exit_codes(site, tmp_path, 
     assert "None of 8 adapters stands out" in capsys.readouterr().out
     assert run(tmp_path / "bad") == 1
     out = capsys.readouterr().out
-    assert "client-02  FLAGGED" in out
+    assert re.search(r"client-02 +FLAGGED", out)
     assert "output side (decides)" in out
     assert run(site.root) == 2
-    assert "at least 3 are needed" in capsys.readouterr().out
+    assert "at least 4 are needed" in capsys.readouterr().out
     (tmp_path / "clean" / "client-03" / "adapter_model.safetensors").write_bytes(b"junk")
     assert run(tmp_path / "clean") == 2
     out = capsys.readouterr().out
@@ -82,7 +82,7 @@ def test_html_report_asks_nobody_for_anything_and_escapes_names(site, tmp_path, 
     (site.root / "c2").rename(site.root / "<img src=x onerror=alert(1)>")
     assert run(site.root, "--rank", "2", "--html", tmp_path / "r.html") == 1
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
-    assert page.count("<figure") == 5
+    assert page.count("<figure") == 6
     assert len(re.findall(r"plotly\.js \(cartesian[^)]*\) v\d", page)) == 1
     assert "<img src=x" not in page
     assert not re.search(r"<(script|link|img|iframe)[^>]+(src|href)=", page.split("<body>")[1])

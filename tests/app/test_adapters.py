@@ -62,7 +62,7 @@ def test_first_paint_shows_the_bundled_example_and_names_its_truth() -> None:
     assert any("bundled example" in m.value for m in at.markdown)
 
 
-@pytest.mark.parametrize("view", ["where", "modules", "sides"])
+@pytest.mark.parametrize("view", ["evidence", "where", "modules", "sides"])
 def test_every_view_draws(view: str) -> None:
     at = opened(view=view)
     assert not at.exception
@@ -82,10 +82,7 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
     at = opened()
     uploader = at.file_uploader(key="adapters_upload")
     judged(uploader.upload("mine.zip", packed(tmp_path / "s"), "application/zip").run())
-    assert sentence(at) == (
-        "1 of 6 adapters does not share what the others have in common over 4 modules: "
-        f"{poisoned[0]}."
-    )
+    assert sentence(at).startswith(f"1 of 6 adapters stands out over 4 modules: {poisoned[0]}.")
     assert not any("bundled example" in m.value for m in at.markdown)
     # Another visitor of the same server sees nothing of it.
     assert sentence(opened()).startswith("2 of 10 adapters")
@@ -181,7 +178,7 @@ def test_an_upload_that_cannot_be_judged_says_why(tmp_path: Path) -> None:
         "two.zip", packed(SITES, *names), "application/zip"
     ).run()
     judged(at)
-    assert "at least 3 are needed" in sentence(at)
+    assert "at least 4 are needed" in sentence(at)
     at.file_uploader(key="adapters_upload").set_value(
         [("broken.zip", b"PK nonsense", "application/zip")]
     ).run()

@@ -35,7 +35,7 @@ def test_upload_judge_download_and_nothing_for_the_next_visitor(
     page, other = first.go("/adapters?view=where"), second.go("/adapters")
     assert "2 of 10" in sentence(page)
     page.locator("input[type=file]").set_input_files(str(tmp_path / "mine.zip"))
-    wait_for(page, "1 of 6 adapters does not share what the others have in common over 6 modules")
+    wait_for(page, "1 of 6 adapters stands out over 6 modules")
     first.idle()
     assert poisoned in sentence(page)
     page.wait_for_function("document.querySelectorAll('.js-plotly-plot .main-svg').length >= 2")
