@@ -201,7 +201,7 @@ def judge(
     weak = gap_rule(
         "outside",
         evidence[0].scores,
-        stricter(WEAK_GAP, n_compared),
+        stricter(WEAK_GAP, int(learn.sum())),
         spread=False,
         floor=SCORE_FLOOR,
         among=learn,

@@ -67,7 +67,7 @@ def refine(
     weights = None
     if pooling == "eb" and int(heard.sum()) >= 2:
         spread = [
-            directions(blocks[heard], basis)[1]
+            directions(blocks[heard], basis, influence[heard])[1]
             for blocks, basis in zip(modules, subspaces, strict=True)
         ]
         weights = pooling_weights(spread, subspaces[0].shape[1])
@@ -121,13 +121,13 @@ def refine_module(
         refined: np.ndarray = basis @ (basis.T @ kept)
         refined += mean - basis @ (basis.T @ mean)
         return refined
-    full, variance = directions(heard, basis)
-    n, rank = len(heard), basis.shape[1]
+    full, variance = directions(heard, basis, influence)
+    n, rank = _votes(heard, influence), basis.shape[1]
     shape = noise_shape or (kept.shape[1], kept.shape[2])
     basis, rest = full[:, :rank], full[:, rank:]
     tail = float(np.sum((rest.T @ mean) ** 2))
     free = max(shape[0] - rank, 1) * shape[1]
-    spare = PRETEST_SIGMAS * np.sqrt(2 * n / (free * (n - 1)))
+    spare = PRETEST_SIGMAS * np.sqrt(2 * n / (free * max(n - 1, 0.5)))
     negligible = tail <= variance[rank:].sum() / n * (1 + spare)
     centre = basis @ (basis.T @ mean) if negligible else mean
     pooled: np.ndarray = centre + basis @ (weights[:, None] * (basis.T @ (kept - mean)))
@@ -164,7 +164,16 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
     return weights
 
 
-def directions(kept: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _votes(kept: np.ndarray, influence: np.ndarray | None) -> float:
+    """Number of equally weighted clients whose mean is as exact, (sum w)^2 / sum w^2."""
+    if influence is None or np.ptp(influence) == 0:
+        return float(len(kept))
+    return float(influence.sum() ** 2 / np.sum(influence**2))
+
+
+def directions(
+    kept: np.ndarray, basis: np.ndarray, influence: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The subspace's directions and those next to it, with the clients' variance along each.
 
     Parameters
@@ -172,6 +181,8 @@ def directions(kept: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndar
     kept : ndarray of shape (n_kept, d, b)
         At least two.
     basis : ndarray of shape (d, rank)
+    influence : ndarray of shape (n_kept,), optional
+        Weights of the clients, > 0; equal by default.
 
     Returns
     -------
@@ -179,11 +190,17 @@ def directions(kept: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndar
         Orthonormal; the first columns span the subspace.
     variance : ndarray of shape (d,)
     """
-    grams = (kept @ kept.transpose(0, 2, 1)).sum(axis=0)
+    weights = np.ones(len(kept))
+    if influence is not None and np.ptp(influence) > 0:
+        weights = influence * (len(kept) / influence.sum())
+    roots = np.sqrt(weights)[:, None, None]
+    deviation = roots * (kept - np.average(kept, axis=0, weights=weights))
+    weighted = roots * kept
+    grams = (weighted @ weighted.transpose(0, 2, 1)).sum(axis=0)
     full = _extend(aligned(basis, grams[None]), grams)
-    deviation = kept - kept.mean(axis=0)
     scatter = (deviation @ deviation.transpose(0, 2, 1)).sum(axis=0)
-    variance: np.ndarray = np.einsum("ij,ij->j", full, scatter @ full) / (len(kept) - 1)
+    free = len(kept) - float(np.mean(weights**2))
+    variance: np.ndarray = np.einsum("ij,ij->j", full, scatter @ full) / free
     return full, variance
 
 

@@ -115,6 +115,16 @@ def test_the_prefix_gives_the_whole_models_logits(model, pairs) -> None:
     )
 
 
+def test_the_prefix_is_cut_anywhere_while_updates_are_attached(model, pairs, monkeypatch) -> None:
+    data = Batch(pairs, CPU)
+    whole = FrozenPrefix(model, data.tokens, TARGET_START)
+    monkeypatch.setattr("clair.tasks.copytask.model.PREFIX_CHUNK", len(data.tokens) - 1)
+    lora = attach(model)
+    cut = FrozenPrefix(model, data.tokens, TARGET_START)
+    lora.remove()
+    torch.testing.assert_close(cut.logits(), whole.logits())
+
+
 def test_only_linear_modules_can_be_adapted(model) -> None:
     with pytest.raises(ValueError, match=r"nn.Linear layers, got 'model.norm'"):
         ClientUpdates(model, {"model.norm": np.zeros((1, 2, 2))})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,6 +105,10 @@ def answer_logits(model: LlamaForCausalLM, tokens: Tensor, start: int) -> Tensor
     return logits
 
 
+class _Reached(Exception):  # noqa: N818 - ends a forward pass that has gone far enough
+    """The last module before the adapted ones has been reached."""
+
+
 class FrozenPrefix:
     """All that comes before the first adapted module, computed once.
 
@@ -128,6 +133,8 @@ class FrozenPrefix:
         def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
                 kept[name].append(inputs[0][:, start - 1 :].clone())
+                if name == "context":
+                    raise _Reached
 
             return hook
 
@@ -138,7 +145,9 @@ class FrozenPrefix:
         try:
             with torch.no_grad():
                 for part in tokens.split(PREFIX_CHUNK):
-                    model.model(input_ids=part[:, :-1], use_cache=False)
+                    # The adapted modules lie behind: a part is no whole number of clients.
+                    with suppress(_Reached):
+                        model.model(input_ids=part[:, :-1], use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()
