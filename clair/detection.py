@@ -195,7 +195,7 @@ def judge(
     bases = _subspaces(scatters, learn, rank)
     usual = float(np.median(evidence[0].scores[learn])) if learn.any() else 0.0
     loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
-    noisy = noise_only(scatters, bases, flagged & ~loud)
+    noisy = noise_only(scatters, bases, flagged & ~loud, learn)
     if shape is not None:
         noisy &= ~evidence[-1].flagged
     weak = gap_rule(

@@ -30,6 +30,10 @@ SPREAD_FEW = 12.0
 FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
 MIN_CLIENTS = 4
 MIN_SHAPE_MODULES = 3
+#: Share of a kept client's usual signal that a noisy honest client still shows.
+SIGNAL_SHARE = 0.5
+#: Cosine with the kept clients' mean below minus which a client speaks against them.
+AGAINST = 0.25
 #: A residual is noise alone if its largest singular value squared is below this multiple of the
 #: noise edge squared.
 NOISE_SLACK = 1.25
@@ -148,13 +152,18 @@ def stricter(gap: tuple[float, float], n_compared: int) -> tuple[float, float]:
 
 
 def noise_only(
-    scatters: Sequence[Scatter], bases: Sequence[np.ndarray], clients: np.ndarray
+    scatters: Sequence[Scatter],
+    bases: Sequence[np.ndarray],
+    clients: np.ndarray,
+    kept: np.ndarray,
 ) -> np.ndarray:
-    """Clients whose residual in every module looks like noise without structure.
+    """Clients who send what the kept do, under noise without structure.
 
     A client with few data is honest and noisy. Noise of independent entries has no singular value
     above ``s (sqrt(p - r) + sqrt(q))`` with s its standard deviation, and puts no more than its
-    share of energy where the client's own signal is; a false direction does one or the other.
+    share of energy where the client's own signal is; a false direction does one or the other. And
+    below the noise there is an honest client's signal inside the shared subspace, not against what
+    the others send there.
 
     Parameters
     ----------
@@ -162,6 +171,8 @@ def noise_only(
     bases : sequence of ndarray of shape (d, rank)
     clients : ndarray of bool, shape (n_clients,)
         Whom to look at.
+    kept : ndarray of bool, shape (n_clients,)
+        Whose signal is usual.
 
     Returns
     -------
@@ -171,7 +182,9 @@ def noise_only(
     ----------
     Marchenko, Pastur 1967; Davidson, Szarek 2001 (the edge). The test is ours.
     """
-    found = clients.copy()
+    if not clients.any():
+        return clients
+    found = clients & _with_signal(scatters, bases, kept)
     for scatter, basis in zip(scatters, bases, strict=True):
         rank = basis.shape[1]
         d_out, d_in = scatter.noise_shape
@@ -195,6 +208,25 @@ def noise_only(
             if len(rows) and np.sum((rest @ rows.T) ** 2) > 2 * NOISE_SLACK * expected:
                 found[k] = False
     return found
+
+
+def _with_signal(
+    scatters: Sequence[Scatter], bases: Sequence[np.ndarray], kept: np.ndarray
+) -> np.ndarray:
+    """Clients with a fair share of the usual signal inside the subspaces, and not against it."""
+    everybody = np.arange(len(kept))
+    signal, products = np.zeros(len(kept)), np.zeros((len(kept), len(kept)))
+    for scatter, basis in zip(scatters, bases, strict=True):
+        d_out, rank = scatter.noise_shape[0], basis.shape[1]
+        inside = scatter.products_inside(basis, everybody)
+        # Noise is as strong in each direction inside as outside.
+        outside = scatter.energy - np.diag(inside)
+        signal += np.diag(inside) - rank / max(d_out - rank, 1) * outside
+        products += inside
+    usual = float(np.median(signal[kept])) if kept.any() else 0.0
+    lengths = np.sqrt(np.diag(products) * max(float(products[np.ix_(kept, kept)].sum()), 0.0))
+    along = products[:, kept].sum(axis=1)
+    return (signal > SIGNAL_SHARE * usual) & (along >= -AGAINST * lengths)
 
 
 def influence_of(

@@ -129,19 +129,27 @@ class Scatter:
         -------
         ndarray of shape (n, n)
         """
+        parts = self.thin[clients]
+        return self._products(parts - basis @ (basis.T @ parts), clients)
+
+    def products_inside(self, basis: np.ndarray, clients: np.ndarray) -> np.ndarray:
+        """The same of what they send inside the subspace."""
+        return self._products(basis.T @ self.thin[clients], clients)
+
+    def _products(self, parts: np.ndarray, clients: np.ndarray) -> np.ndarray:
+        """Inner products of parts of the blocks, given in the clients' own bases (n, a, c)."""
         checkpoint()
-        n, rest = len(clients), self.thin[clients]
-        rest = rest - basis @ (basis.T @ rest)
+        n, a, _ = parts.shape
         if self._expand is not None:
             own = self._expand[clients]
-            if self.c**2 * (self.d + own.shape[1]) < self.d * own.shape[1]:
+            if self.c**2 * (a + own.shape[1]) < a * own.shape[1]:
                 # Between factors: for adapters there is no need of the blocks themselves.
-                left, right = hstack_blocks(rest), hstack_blocks(own)
+                left, right = hstack_blocks(parts), hstack_blocks(own)
                 products = ((left.T @ left) * (right.T @ right)).reshape(n, self.c, n, self.c)
                 found: np.ndarray = self.scale * products.sum(axis=(1, 3))
                 return found
-            rest = rest @ own.transpose(0, 2, 1)
-        flat = rest.reshape(n, -1)
+            parts = parts @ own.transpose(0, 2, 1)
+        flat = parts.reshape(n, -1)
         return self.scale * (flat @ flat.T)
 
     def principal(self, kept: np.ndarray, size: int) -> np.ndarray:
