@@ -31,7 +31,7 @@ FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
 MIN_CLIENTS = 4
 MIN_SHAPE_MODULES = 3
 #: Share of a kept client's usual signal that a noisy honest client still shows.
-SIGNAL_SHARE = 0.5
+SIGNAL_SHARE = 0.7
 #: Cosine with the kept clients' mean below minus which a client speaks against them.
 AGAINST = 0.25
 #: A residual is noise alone if its largest singular value squared is below this multiple of the
