@@ -23,8 +23,9 @@ def team(story: Story) -> Slide:
             f"Each has {config.samples} patients and wants to predict {config.d_out} laboratory "
             f"values from {config.d_in - 1} measurements. All start from one common model, adapt "
             "it to their own patients, and send only the change. No record leaves a house.",
-            f"{hospital(story.poisoned)} files its results under the wrong names, by mistake or on "
-            "purpose. Nobody in the group knows.",
+            f"In {hospital(story.poisoned).lower()} the analysers are out of calibration, by "
+            "mistake or on purpose: every laboratory value it files is off by a constant. Nobody "
+            "in the group knows.",
         ),
         f"The hospitals are simulated (draw {story.seed}), so that the right answers are known and "
         "every error can be measured. All numbers about these five were computed just now.",
@@ -123,18 +124,34 @@ def verdict(story: Story) -> Slide:
     else:
         headline = f"CLAIR flags the wrong one: {names(flagged)}"
     drawn = story.main.threshold is not None
+    suspect = story.main.fit.suspect
+    if suspect.any() and (suspect & bad).any() and not flagged.any():
+        headline = f"CLAIR flags nobody, but suspects {names(suspect)}"
+    elif suspect.any():
+        headline += f"; {names(suspect)} {'is' if suspect.sum() == 1 else 'are'} suspect"
     return Slide(
         "verdict",
         "Who is flagged",
         headline,
         (
             "Each hospital gets a score: how far it stands outside of what the others share.",
-            "The line lies in the widest gap between the scores."
+            "The line lies in the gap between the scores, wide enough not to be chance among five."
             if drawn
             else "No gap between the scores is wide enough to draw a line, so nobody is flagged.",
+            *(
+                (
+                    "A suspect stands out too little to be accused: it is helped like the others, "
+                    "but they learn little or nothing from it.",
+                )
+                if suspect.any()
+                else ()
+            ),
             "Nobody had said how many were poisoned, or that anybody was. A flag is a reason to "
             "ask, not a proof of guilt.",
         ),
+        "A hospital whose poison looks like noise, for instance results filed under the wrong "
+        "names, would be suspect instead: helped like the others, while they learn little or "
+        "nothing from it.",
     )
 
 

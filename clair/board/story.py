@@ -10,9 +10,14 @@ from clair.tasks.regression import RegressionConfig, RegressionResult, run_regre
 
 HOSPITALS = 5
 #: Chosen on seeds 1000 to 1029 so that averaging honest hospitals would pay a little: then what the
-#: poison costs is not confused with what averaging costs anyway.
+#: poison costs is not confused with what averaging costs anyway. The poison has a structure: what
+#: looks like noise alone, such as results filed under wrong names, is suspect and not flagged.
 SETTING = RegressionConfig(
-    n_clients=HOSPITALS, poisoned_fraction=0.2, heterogeneity=0.3, attack="label_swap"
+    n_clients=HOSPITALS,
+    poisoned_fraction=0.2,
+    heterogeneity=0.3,
+    attack="response_shift",
+    strength=2.5,
 )
 #: The averages made to withstand poison, in words; the story shows all and credits the best.
 ROBUST: dict[str, str] = {
@@ -37,7 +42,7 @@ class Story:
     ----------
     seed : int
     main : RegressionResult
-        One hospital files its results under wrong names.
+        One hospital's results are off by constants: its analysers are out of calibration.
     reversed : RegressionResult
         The poisoned hospital sends the exact opposite of its honest change instead.
     screened : RegressionResult

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clair.detection import DEGREES
 from clair.figures.comparison import Measure, method_comparison
 from clair.figures.training import MAX_POINTS, loss_curves
 from clair.figures.verdict import client_verdict
@@ -61,28 +62,31 @@ def test_loss_curves_check_their_shapes():
 
 def verdict(**options):
     scores = np.array([0.9, 1.6, 0.8, 1.0, 1.5])
+    degrees = ["flagged" if flag else "kept" for flag in scores > 1.2]
+    degrees[0] = "suspect"
     return client_verdict(
-        scores, "light", flagged=scores > 1.2, axis_title="score", caption="", **options
+        scores, "light", degrees=degrees, axis_title="score", caption="", **options
     )
 
 
 def test_verdict_names_the_flagged_and_hides_the_truth():
     hidden = verdict(threshold=1.2)
-    assert hidden.title == "Flagged: clients 2 and 5"
+    assert hidden.title == "Flagged: clients 2 and 5; suspect: client 1"
     assert role_style("benign", "light").color not in hidden.figure.to_json()
     told = verdict(contaminated=TRUTH)
     assert told.title == "Every poisoned client stands above every honest one"
     assert "client 2 1.60 flagged" in told.alt
-    mark = next(trace for trace in told.figure.data if trace.name == "flagged by CLAIR")
-    assert list(mark.x) == [2, 5]
+    marks = {trace.name: trace for trace in told.figure.data}
+    assert list(marks["flagged"].x) == [2, 5]
+    assert list(marks["suspect"].x) == [1]
+    looks = {(mark.marker.color, mark.marker.symbol) for mark in map(marks.get, DEGREES) if mark}
+    assert len(looks) == len({symbol for _, symbol in looks}) == 2
     mixed = verdict(contaminated=~TRUTH)
     assert mixed.title == "This alone does not separate poisoned from honest here"
 
 
 def test_nobody_flagged_needs_no_threshold():
-    chart = client_verdict(
-        np.ones(4), "dark", flagged=np.zeros(4, dtype=bool), axis_title="score", caption=""
-    )
+    chart = client_verdict(np.ones(4), "dark", degrees=["kept"] * 4, axis_title="score", caption="")
     assert chart.title == "Nobody was flagged"
 
 

@@ -6,9 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-import numpy as np
-
 from clair.baselines import METHODS
+from clair.narrative import verdict_lines
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
 from clair.tasks.terminal import ProgressBar, options_named, perform
@@ -20,6 +19,7 @@ OPTIONS = {
     "heterogeneity": "--heterogeneity",
     "attack": "--attack",
     "screen_coefficients": "--screen",
+    "compare_shape": "--shape",
     "rank": "--rank",
     "steps": "--steps",
     "n_local": "--sentences",
@@ -48,6 +48,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--attack", choices=tuple(ATTACKS), default=default.attack, help="see below")
     add("--rank", type=_rank, default=default.rank, help='of the shared subspace, or "auto"')
     add("--screen", action="store_true", help="also look for sign flips inside the subspace")
+    add(
+        "--shape",
+        action=argparse.BooleanOptionalAction,
+        default=default.compare_shape,
+        help="also compare how heavy-tailed the updates are",
+    )
     add("--steps", type=int, default=default.steps, help="of local training")
     add("--sentences", type=int, default=default.n_local, help="training sentences of a client")
     add("--seed", type=int, default=default.seed)
@@ -72,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
                 attack=args.attack,
                 rank=args.rank,
                 screen_coefficients=args.screen,
+                compare_shape=args.shape,
                 steps=args.steps,
                 n_local=args.sentences,
                 seed=args.seed,
@@ -106,7 +113,7 @@ def report(result: CopyTaskResult) -> str:
         [
             *lines,
             "",
-            f"poisoned {_clients(result.contaminated)}; flagged {_clients(result.flagged)}; "
+            *verdict_lines(result.fit, result.contaminated),
             f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
             f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
             f"{result.device}; seconds: {seconds}",
@@ -124,7 +131,3 @@ def _rank(text: str) -> int | str:
         raise argparse.ArgumentTypeError(
             f'must be a whole number or "auto", got {text!r}'
         ) from None
-
-
-def _clients(mask: np.ndarray) -> str:
-    return ", ".join(str(k) for k in np.flatnonzero(mask)) or "nobody"
