@@ -144,7 +144,7 @@ def _caption(evidence: Sequence[Evidence]) -> str:
     return (
         "A dot is a client, farther right is more suspicious; a kind without a dashed line flags "
         f"nobody. {'; '.join(parts)}. Only the contamination norm is the paper's, all other kinds "
-        "are ours; clients above a line that look like noise alone are suspect instead of flagged."
+        "are ours. Clients above a line that look like noise alone are suspect, not flagged."
     )
 
 

@@ -168,7 +168,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "unboosted",
         "Poison without boost",
-        "how little it hurts, and that some of it goes unseen.",
+        "how little it hurts; the poisoned are suspect, too close to noise to be flagged.",
         {"dig_boost": 1.0},
     ),
     Preset(
@@ -192,7 +192,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "flip",
         "Sign flip, not boosted",
-        "nobody flagged and hardly any harm; the screen finds the flips, and honest clients too.",
+        "nobody flagged and hardly any harm; the coefficient screen finds most of the flips.",
         {"dig_attack": "sign_flip", "dig_boost": 1.0},
     ),
 )

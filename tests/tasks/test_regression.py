@@ -145,7 +145,12 @@ def test_without_noise_and_own_parts_everything_is_recovered():
 def test_attacks_that_leave_the_subspace_are_found(attack):
     for seed in (11, 12):
         found = run_regression(RegressionConfig(attack=attack, seed=seed), methods=("clair",))
-        assert found.detection.exact
+        # what has no structure, as permuted or negated responses, may be suspect only
+        doubted = found.flagged | found.fit.suspect
+        assert (doubted | ~found.contaminated).all()
+        assert found.detection.false_alarms == 0
+        if attack not in ("label_swap", "negated"):
+            assert found.detection.exact
 
 
 def test_random_responses_are_shrunk_away_rather_than_found():
