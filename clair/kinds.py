@@ -9,7 +9,7 @@ import numpy as np
 
 from clair.concentration import SCORE_FLOOR
 from clair.core_fit import NORMS_GAP
-from clair.detection import FLAGGED, SUSPECT
+from clair.detection import SUSPECT
 from clair.evidence import Evidence, gap_rule
 from clair.pipeline import ClairFit
 from clair.solvers import joint_norms
@@ -105,36 +105,28 @@ def all_evidence(fit: ClairFit) -> tuple[Evidence, ...]:
     return fit.evidence if "norms" in known else (*fit.evidence, published_evidence(fit))
 
 
-def client_margins(
-    evidence: Sequence[Evidence], degrees: Sequence[str]
-) -> tuple[float | None, ...]:
+def client_margins(evidence: Sequence[Evidence]) -> tuple[float | None, ...]:
     """How many times the line each client's score is: above 1 for those above it.
 
     Parameters
     ----------
     evidence : sequence of Evidence
         The kinds that decide.
-    degrees : sequence of str
 
     Returns
     -------
     tuple of float or None
-        For flagged clients of the first kind that flags them, for the others of the kind by which
-        they come closest; None where no line was drawn.
+        Of the first kind that flags the client, or else of the first kind that has a line; None
+        where no line was drawn.
     """
-    found: list[float | None] = []
-    for k, degree in enumerate(degrees):
-        drawn = [
-            (bool(kind.flagged[k]), float(kind.scores[k] / kind.threshold))
-            for kind in evidence
-            if 0 < kind.threshold < float("inf")
-        ]
-        above = [ratio for flagged, ratio in drawn if flagged]
-        if degree == FLAGGED and above:
-            found.append(above[0])
-        else:
-            found.append(max((ratio for _, ratio in drawn), default=None))
-    return tuple(found)
+    drawn = [kind for kind in evidence if 0 < kind.threshold < float("inf")]
+    if not drawn:
+        return (None,) * len(evidence[0].scores)
+    kinds = [
+        next((kind for kind in drawn if kind.flagged[k]), drawn[0])
+        for k in range(len(drawn[0].scores))
+    ]
+    return tuple(float(kind.scores[k] / kind.threshold) for k, kind in enumerate(kinds))
 
 
 def deciding(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
@@ -194,7 +186,7 @@ def verdict_json(fit: ClairFit) -> dict[str, Any]:
         "degrees": list(fit.degrees),
         "reasons": list(fit.reasons),
         "influence": [float(v) for v in fit.influence],
-        "margins": list(client_margins(fit.evidence, fit.degrees)),
+        "margins": list(client_margins(fit.evidence)),
         "suspects": [k + 1 for k in ranked(fit.degrees, fit.scores)],
         "evidence": evidence_json(all_evidence(fit)),
     }

@@ -180,7 +180,7 @@ def verdict_lines(fit: ClairFit, contaminated: np.ndarray) -> list[str]:
         if degree != NOT_COMPARABLE or (degrees == degree).any():
             first += f"; {degree}: {clients_list(degrees == degree)}"
     lines = [first]
-    margins = client_margins(fit.evidence, fit.degrees)
+    margins = client_margins(fit.evidence)
     for degree in (FLAGGED, SUSPECT):
         for k in ranked(fit.degrees, fit.scores, degree):
             line = "" if margins[k] is None else f" ({margins[k]:.2f} times the line)"

@@ -103,7 +103,7 @@ def verdict_columns(
     degrees: Sequence[str], reasons: Sequence[str], evidence: Sequence[Evidence]
 ) -> tuple[tuple[tuple[str, str], ...], list[tuple[object, ...]]]:
     """Columns of a client table that say its verdict, and their cells by client."""
-    margins = client_margins(deciding(evidence), degrees)
+    margins = client_margins(deciding(evidence))
     heads = (("verdict", "verdict"), ("times_line", "score / line"), ("reason", "why"))
     return heads, list(zip(degrees, margins, reasons, strict=True))
 

@@ -87,15 +87,6 @@ CONTROLS: tuple[Control, ...] = (
         group="method",
     ),
     Control(
-        "copy_shape",
-        "Compare the shape",
-        "flag",
-        DEFAULTS.compare_shape,
-        "Ours: also compare how heavy-tailed the entries of the updates are, which finds quiet "
-        "backdoors in larger language models.",
-        group="method",
-    ),
-    Control(
         "copy_steps",
         "Training steps",
         "int",
@@ -171,7 +162,6 @@ FIELDS = {
     "copy_attack": "attack",
     "copy_rank": "rank",
     "copy_screen": "screen_coefficients",
-    "copy_shape": "compare_shape",
     "copy_steps": "steps",
     "copy_seed": "seed",
 }

@@ -22,7 +22,6 @@ GLOSSARY = """
 * **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
   but has little or no weight in what the others learn.
 * **Coefficient screen**: a second look at *how* a client uses the shared directions.
-* **Shape**: how heavy-tailed the entries of an update are, wherever it points.
 * **Exact copies**: share of unseen texts written without a single mistake. **Characters**: share of
   single characters that are right.
 * **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.

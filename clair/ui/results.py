@@ -47,11 +47,13 @@ def show_chart(chart: Chart, key: str, *, on_click: Callable[[Any], None] | None
 
 def found_metric(place: DeltaGenerator, scores: DetectionScores) -> None:
     """How many of the poisoned clients were found, and how many honest ones flagged or suspect."""
-    suspects = f", {scores.suspects} suspect" if scores.suspects else ""
+    below = f"{scores.false_alarms} false alarms"
+    if scores.suspects:  # short: the place is narrow
+        below = f"{scores.false_alarms} false, {scores.suspects} suspect"
     place.metric(
         "Poisoned found",
         f"{scores.n_correct} of {scores.n_contaminated}",
-        f"{scores.false_alarms} false alarms{suspects}",
+        below,
         delta_color="off",
         delta_arrow="off",
         help="A false alarm is an honest client that was flagged. A suspect is refined, but has "
@@ -98,7 +100,7 @@ def reasons_panel(
     evidence : sequence of Evidence
         All kinds, the published rule last where it does not decide.
     """
-    margins = client_margins(deciding(evidence), degrees)
+    margins = client_margins(deciding(evidence))
     for degree, heading in _DEGREE_WORDS.items():
         clients = ranked(degrees, scores, degree)
         if not clients:

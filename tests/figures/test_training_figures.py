@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from clair.detection import DEGREES
+from clair.evidence import Evidence, gap_rule
 from clair.figures.comparison import Measure, method_comparison
+from clair.figures.kinds import evidence_kinds
 from clair.figures.training import MAX_POINTS, loss_curves
 from clair.figures.verdict import client_verdict
 from clair.palette import role_style
@@ -97,6 +99,20 @@ def test_a_line_far_above_every_client_is_told_instead_of_drawn(threshold, drawn
     assert len(chart.figure.layout.shapes) == 2 * drawn
     assert top < 4
     assert (f"{threshold:g}, lies above the chart" in chart.caption) is not drawn
+
+
+def test_every_kind_of_evidence_has_a_row_and_the_published_rule_is_told():
+    ours = gap_rule("outside", np.array([1.0, 5.0, 0.9, 1.1, 1.0]))
+    yes_or_no = Evidence("inside", np.eye(5)[3], np.eye(5)[3] > 0, 0.5, 1.0)
+    published = gap_rule("norms", np.array([1.0, 1.1, 1.0, 1.0, 1.05]))
+    degrees = ["kept", "flagged", "suspect", "flagged", "kept"]
+    chart = evidence_kinds((ours, yes_or_no, published), "light", degrees=degrees)
+    assert chart.title == "Flagged: clients 2 and 4; the rule as published would flag nobody"
+    lines = next(trace for trace in chart.figure.data if trace.mode == "lines")
+    assert sorted({round(-y) for y in lines.y if y is not None}) == [0, 1]
+    dots = next(trace for trace in chart.figure.data if trace.mode == "markers")
+    assert len(dots.x) == 15
+    assert role_style("contaminated", "light").color not in chart.figure.to_json()
 
 
 VALUES = {

@@ -19,7 +19,6 @@ OPTIONS = {
     "heterogeneity": "--heterogeneity",
     "attack": "--attack",
     "screen_coefficients": "--screen",
-    "compare_shape": "--shape",
     "rank": "--rank",
     "steps": "--steps",
     "n_local": "--sentences",
@@ -48,12 +47,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--attack", choices=tuple(ATTACKS), default=default.attack, help="see below")
     add("--rank", type=_rank, default=default.rank, help='of the shared subspace, or "auto"')
     add("--screen", action="store_true", help="also look for sign flips inside the subspace")
-    add(
-        "--shape",
-        action=argparse.BooleanOptionalAction,
-        default=default.compare_shape,
-        help="also compare how heavy-tailed the updates are",
-    )
     add("--steps", type=int, default=default.steps, help="of local training")
     add("--sentences", type=int, default=default.n_local, help="training sentences of a client")
     add("--seed", type=int, default=default.seed)
@@ -78,7 +71,6 @@ def run(args: argparse.Namespace) -> int:
                 attack=args.attack,
                 rank=args.rank,
                 screen_coefficients=args.screen,
-                compare_shape=args.shape,
                 steps=args.steps,
                 n_local=args.sentences,
                 seed=args.seed,

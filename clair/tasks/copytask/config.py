@@ -32,8 +32,6 @@ class CopyTaskConfig:
         Rank of the shared subspace CLAIR looks for, 1 to 16.
     screen_coefficients : bool
         Whether CLAIR also looks for sign flips inside the shared subspace.
-    compare_shape : bool
-        Whether CLAIR also compares how heavy-tailed the clients' updates are.
     steps : int
         Full-batch training steps of every client, 1 to 1000.
     finetune_steps : int or None
@@ -68,7 +66,6 @@ class CopyTaskConfig:
     attack: str = "shift"
     rank: int | Literal["auto"] = "auto"
     screen_coefficients: bool = False
-    compare_shape: bool = True
     steps: int = 80
     finetune_steps: int | None = None
     seed: int = 0
@@ -94,9 +91,10 @@ class CopyTaskConfig:
         check_choice("attack", self.attack, ATTACKS)
         if self.rank != "auto":
             check_integer("rank", self.rank, minimum=1, maximum=MAX_RANK)
-        for name in ("screen_coefficients", "compare_shape"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if not isinstance(self.screen_coefficients, bool):
+            raise ValueError(
+                f"screen_coefficients must be True or False, got {self.screen_coefficients!r}"
+            )
         check_integer("steps", self.steps, minimum=1, maximum=1000)
         if self.finetune_steps is not None:
             check_integer("finetune_steps", self.finetune_steps, minimum=0, maximum=1000)

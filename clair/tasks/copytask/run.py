@@ -70,7 +70,6 @@ def plan_of(config: CopyTaskConfig) -> Plan:
         rank=config.rank,
         fit_options={
             "screen_coefficients": config.screen_coefficients,
-            "compare_shape": config.compare_shape,
             "side": SIDE,
         },
     )
