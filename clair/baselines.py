@@ -17,6 +17,7 @@ from clair._threads import single_blas_thread
 from clair._validation import check_mask
 from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
 from clair.inputs import float_array
+from clair.kinds import published_evidence
 from clair.linalg import block_grams
 from clair.metrics import client_errors
 from clair.pipeline import ClairFit, fit
@@ -115,6 +116,14 @@ METHODS: dict[str, MethodInfo] = {
             "CLAIR, after which each kept client goes back to its own data.",
         ),
         MethodInfo(
+            "clair_published",
+            "CLAIR, verdict as published",
+            "clair",
+            False,
+            "CLAIR with the published rule of who is flagged: the widest gap between the "
+            "contamination norms.",
+        ),
+        MethodInfo(
             "fedavg_benign",
             "FedAvg of the honest",
             "oracle",
@@ -207,8 +216,9 @@ def estimate_all(
     ----------
     updates : ndarray of shape (n_clients, d_out, d_in), LoraFactors, or mapping to either
     fit : ClairFit
-        CLAIR's result on the same updates; its subspace, verdict, rank and side are used for both
-        CLAIR rows, so that they differ in pooling alone.
+        CLAIR's result on the same updates; its subspace, verdict, rank and side are used for
+        "clair" and "clair_eb", so that they differ in pooling alone. "clair_published" judges by
+        its contamination norms instead.
     contaminated : ndarray of bool, shape (n_clients,), optional
         The truth, used by oracles only; without it they are left out.
     true_subspace : ndarray of shape (d, rank) or mapping, optional
@@ -242,6 +252,9 @@ def estimate_all(
     found = fit.subspace if fit.benign.any() else None
     run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found, fit.influence)
     run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found, fit.influence)
+    run["clair_published"] = lambda: _refined(
+        updates, ~published_evidence(fit).flagged, fit, "none", None
+    )
     if contaminated is not None:
         benign = ~check_mask("contaminated", contaminated, n_clients)
         run["fedavg_benign"] = partial(

@@ -76,6 +76,8 @@ class DetectionScores:
         Numbers of clients.
     exact : bool
         Whether the two sets are equal.
+    suspects, poisoned_suspects : int
+        Clients that are suspect and not flagged, and how many of them are contaminated.
     """
 
     precision: float
@@ -87,14 +89,20 @@ class DetectionScores:
     false_alarms: int
     missed: int
     exact: bool
+    suspects: int = 0
+    poisoned_suspects: int = 0
 
 
-def detection_scores(flagged: np.ndarray, contaminated: np.ndarray) -> DetectionScores:
+def detection_scores(
+    flagged: np.ndarray, contaminated: np.ndarray, suspect: np.ndarray | None = None
+) -> DetectionScores:
     """Precision, recall and F1 of a set of flagged clients.
 
     Parameters
     ----------
     flagged, contaminated : ndarray of bool, shape (n_clients,)
+    suspect : ndarray of bool, shape (n_clients,), optional
+        Who is suspect, counted apart; nobody by default.
 
     Returns
     -------
@@ -113,6 +121,7 @@ def detection_scores(flagged: np.ndarray, contaminated: np.ndarray) -> Detection
     """
     contaminated = check_mask("contaminated", contaminated, len(contaminated))
     flagged = check_mask("flagged", flagged, len(contaminated))
+    doubt = np.zeros_like(flagged) if suspect is None else suspect & ~flagged
     correct = int(np.sum(flagged & contaminated))
     n_flagged, n_contaminated = int(flagged.sum()), int(contaminated.sum())
     return DetectionScores(
@@ -125,6 +134,8 @@ def detection_scores(flagged: np.ndarray, contaminated: np.ndarray) -> Detection
         false_alarms=n_flagged - correct,
         missed=n_contaminated - correct,
         exact=correct == n_flagged == n_contaminated,
+        suspects=int(doubt.sum()),
+        poisoned_suspects=int(np.sum(doubt & contaminated)),
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from clair.detection import FLAGGED, NOT_COMPARABLE, SUSPECT
+from clair.kinds import KINDS, all_evidence, client_margins, ranked
 from clair.metrics import DetectionScores
+from clair.pipeline import ClairFit
 from clair.scenario import ScenarioResult
 
 #: Two errors closer than this, relative, are told as equal.
@@ -54,20 +57,46 @@ def amount(value: float) -> str:
 
 
 def detection_sentence(scores: DetectionScores, n_clients: int) -> str:
-    """Who was flagged, against the truth."""
+    """Who was flagged and who is suspect, against the truth."""
+    return _flagged(scores, n_clients) + suspects_clause(scores)
+
+
+def _flagged(scores: DetectionScores, n_clients: int) -> str:
     n, right, wrong = scores.n_contaminated, scores.n_correct, scores.false_alarms
     honest = n_clients - n
     if n == 0:
         if wrong == 0:
             return "Nobody is poisoned, and CLAIR flagged nobody"
         return f"Nobody is poisoned, yet CLAIR flagged {wrong} of {honest} honest clients"
+    if right == 0 and scores.poisoned_suspects:
+        none = f"none of the {n} poisoned clients" if n > 1 else "not the one poisoned client"
+        return (
+            f"CLAIR flagged {none} and {count(wrong, 'honest one') if wrong else 'no honest one'}"
+        )
     if right == 0:
-        missed = _all_of(n)
-        return f"CLAIR missed {missed} and flagged " + (
+        return f"CLAIR missed {_all_of(n)} and flagged " + (
             f"{count(wrong, 'honest one')} instead" if wrong else "nobody"
         )
     found = _all_of(n) if right == n else f"only {right} of {n} poisoned clients"
     return f"CLAIR flagged {found} and {count(wrong, 'honest one') if wrong else 'no honest one'}"
+
+
+def suspects_clause(scores: DetectionScores) -> str:
+    """Who is suspect and what that means, to follow a verdict; empty if nobody is."""
+    if not scores.suspects:
+        return ""
+    bad, honest = scores.poisoned_suspects, scores.suspects - scores.poisoned_suspects
+    if scores.n_contaminated == 0:
+        who = count(honest, "client")
+    else:
+        told = [
+            f"{count(number, kind)}"
+            for number, kind in ((bad, "poisoned one"), (honest, "honest one"))
+            if number
+        ]
+        who = " and ".join(told)
+    verb = "is" if scores.suspects == 1 else "are"
+    return f"; {who} {verb} suspect: refined, but with little or no weight in what the others learn"
 
 
 def _all_of(n: int) -> str:
@@ -121,6 +150,45 @@ def scenario_sentence(result: ScenarioResult) -> str:
         result.error_of("fedavg").mean,
     )
     return f"{who}; {what}."
+
+
+def verdict_caveats(scores: DetectionScores) -> list[str]:
+    """What a verdict got wrong, a sentence each."""
+    notes = []
+    if scores.missed:
+        held = scores.poisoned_suspects
+        also = f", of whom {held} {'is' if held == 1 else 'are'} suspect" if held else ""
+        notes.append(f"Here CLAIR did not flag {count(scores.missed, 'poisoned client')}{also}.")
+    if scores.false_alarms:
+        notes.append(
+            f"Here CLAIR flagged {count(scores.false_alarms, 'honest client')}; a flagged client "
+            "keeps its own update and loses the help of the others."
+        )
+    if honest := scores.suspects - scores.poisoned_suspects:
+        notes.append(
+            f"Here {count(honest, 'honest client')} {'is' if honest == 1 else 'are'} suspect, so "
+            "the others learn little or nothing from what was learned there."
+        )
+    return notes
+
+
+def verdict_lines(fit: ClairFit, contaminated: np.ndarray) -> list[str]:
+    """Who is poisoned, flagged and suspect and why, in lines of plain text."""
+    degrees = np.array(fit.degrees)
+    first = f"poisoned: {clients_list(contaminated)}"
+    for degree in (FLAGGED, SUSPECT, NOT_COMPARABLE):
+        if degree != NOT_COMPARABLE or (degrees == degree).any():
+            first += f"; {degree}: {clients_list(degrees == degree)}"
+    lines = [first]
+    margins = client_margins(fit.evidence)
+    for degree in (FLAGGED, SUSPECT):
+        for k in ranked(fit.degrees, fit.scores, degree):
+            line = "" if margins[k] is None else f" ({margins[k]:.2f} times the line)"
+            lines.append(f"  client {k + 1} is {degree}{line}: {fit.reasons[k]}")
+    kinds = "; ".join(
+        f"{KINDS[kind.kind].name}: {clients_list(kind.flagged)}" for kind in all_evidence(fit)
+    )
+    return [*lines, f"above the line, by kind of evidence: {kinds}"]
 
 
 def clients_list(mask: np.ndarray) -> str:

@@ -161,7 +161,7 @@ def _found(result: ScenarioResult) -> str:
     text = f"{scores.n_correct} of {scores.n_contaminated}"
     if scores.false_alarms:
         text += f" with {scores.false_alarms} false alarm{'s' * (scores.false_alarms > 1)}"
-    return text
+    return text + (f" ({scores.suspects} suspect)" if scores.suspects else "")
 
 
 def _gain(result: ScenarioResult) -> float | None:

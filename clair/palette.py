@@ -79,6 +79,7 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "clair": ("#00805d", "#2fc49a", "star-open", "solid", "/"),
     "clair_eb": ("#00805d", "#2fc49a", "star", "solid", ""),
     "clair_own": ("#00805d", "#2fc49a", "star-diamond", "dashdot", "x"),
+    "clair_published": ("#5f7d2e", "#a3c76a", "star-triangle-up", "dot", "."),
     "fedavg_benign": ("#12171c", "#e9e6df", "square-open", "dash", "/"),
     "pooled_benign": ("#12171c", "#e9e6df", "pentagon-open", "dot", "."),
     "clair_oracle": ("#12171c", "#e9e6df", "star-open", "dash", "/"),

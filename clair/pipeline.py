@@ -13,7 +13,7 @@ from clair._threads import single_blas_thread
 from clair._validation import check_automatic, check_integer
 from clair.certificate import Certificate
 from clair.core_fit import FitOptions, check_rank, fit_cores
-from clair.detection import reasons
+from clair.detection import SUSPECT, reasons
 from clair.evidence import Evidence, Shape, shape_of
 from clair.refinement import refine
 from clair.solvers import IterationRecord, Progress
@@ -108,6 +108,11 @@ class ClairFit:
     def flagged(self) -> np.ndarray:
         """The clients judged contaminated, ndarray of bool, shape (n_clients,)."""
         return ~self.benign
+
+    @property
+    def suspect(self) -> np.ndarray:
+        """Refined clients from whom the others learn little or nothing, as `flagged`."""
+        return np.array([degree == SUSPECT for degree in self.degrees], dtype=bool)
 
 
 def fit(

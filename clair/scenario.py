@@ -122,7 +122,7 @@ def _judged(scenario: Scenario, problem: Problem) -> ScenarioResult:
         problem=problem,
         fit=fitted,
         errors=compare(problem, result=fitted),
-        detection=detection_scores(fitted.flagged, problem.contaminated),
+        detection=detection_scores(fitted.flagged, problem.contaminated, fitted.suspect),
         angles=principal_angles(fitted.subspace, problem.subspace) if same_side else None,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from clair.attacks import ATTACKS
 from clair.core_fit import DETECTORS, POOLINGS, SIDES, SOLVERS
-from clair.narrative import clients_list, scenario_sentence
+from clair.narrative import scenario_sentence, verdict_lines
 from clair.reports.scenario import (
     CLAIR_OPTIONS,
     HONEST_LEAVE,
@@ -102,7 +102,7 @@ def _automatic(name: str) -> dict[str, Any]:
     kind: type = int if name == "rank" else float
     words = {
         "rank": "number of directions CLAIR looks for (default: auto)",
-        "threshold": "flag scores above this (default: auto, the widest gap)",
+        "threshold": "flag scores above this (default: auto, by gaps between scores)",
     }
 
     def parse(text: str) -> Any:
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def report(result: ScenarioResult) -> str:
-    """The sentence, who was flagged, and a table of methods."""
+    """The sentence, who was flagged or is suspect and why, and a table of methods."""
     width = max(len(row.label) for row in result.errors)
     rows = [
         f"  {row.label:<{width}}  {row.mean:.6f} ± {row.sd:.6f}" + "  (oracle)" * row.oracle
@@ -145,8 +145,7 @@ def report(result: ScenarioResult) -> str:
         [
             scenario_sentence(result),
             "",
-            f"poisoned: {clients_list(result.problem.contaminated)}; "
-            f"flagged: {clients_list(result.fit.flagged)}",
+            *verdict_lines(result.fit, result.problem.contaminated),
             "",
             "error of the honest clients (mean ± standard deviation):",
             *rows,

@@ -36,8 +36,9 @@ split what it receives (**M**) into what all share (**L**) and what single clien
 """
 SOURCE = """
 The split and the refinement are the paper's: He, Chen, Feng, *Federated LoRA Fine-Tuning for LLMs
-via Collaborative Alignment*, arXiv 2605.21217. The detector that draws the line, the automatic
-rank, pooling and the coefficient screen are ours, and marked so wherever they appear.
+via Collaborative Alignment*, arXiv 2605.21217. All evidence but the contamination norms, the rule
+that draws the line, the degrees of the verdict, the automatic rank, pooling and the coefficient
+screen are ours, and marked so wherever they appear.
 """
 
 

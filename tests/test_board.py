@@ -153,15 +153,6 @@ def test_limits_follow_the_runs(story: Story) -> None:
     assert "neither" in dict(limit_texts(unseen))["See a perfect imitator"]
 
 
-@pytest.mark.parametrize("draw", [20, 42])
-def test_an_innocent_flagged_beside_the_imitator_is_named(draw: int) -> None:
-    story = tell(draw)
-    text = imitator(story)
-    for run in (story.reversed, story.screened):
-        (innocent,) = np.flatnonzero(run.flagged & ~run.contaminated)
-        assert text.count(f"flags hospital {innocent + 1}, which is honest") == 2
-
-
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("screened", [False, True])
 def test_every_verdict_on_the_imitator_names_all_innocents(
@@ -191,6 +182,7 @@ def test_the_last_slide_counts_what_the_record_holds(story: Story) -> None:
         load_record(),
         missed=(5001, 5002),
         behind_alone=(5002,),
+        behind_average=(),
         accused_clean=(),
         reversed_missed=tuple(SEEDS[10:]),
         reversed_accused=(5000, 5001, 5049),
@@ -210,8 +202,7 @@ def test_the_record_can_be_made_again() -> None:
     record = load_record()
     assert record.seeds == tuple(SEEDS)
     assert record.n_draws == 50
-    unusual = {*record.accused_clean[:1], *record.reversed_accused, *record.screened_accused}
-    assert unusual
+    unusual = {*record.missed[:1], *record.two_missed[:1], *record.reversed_accused}
     for seed in {*SEEDS[:3], *unusual, 5020}:
         assert failures(seed) == {name for name in FAILURES if seed in getattr(record, name)}
 
@@ -333,14 +324,14 @@ def test_tables_hold_the_numbers_of_the_story(story: Story) -> None:
     hospitals = hospital_table(story).rows
     assert [row[1] == "poisoned" for row in hospitals] == list(story.main.contaminated)
     assert hospitals[story.poisoned][-2:] == (None, None)
-    assert np.nanmean([row[5] or np.nan for row in hospitals]) == pytest.approx(100)
+    assert np.nanmean([row[6] or np.nan for row in hospitals]) == pytest.approx(100)
     errors = {row[0]: row[3] for row in method_table(story).rows}
     assert errors["local"] == pytest.approx(100)
     assert errors["clair"] == story.percent("clair")
     runs = {row[0]: row for row in run_table(story).rows}
-    assert runs["apart"][5] == story.percent("clair", story.apart)
+    assert runs["apart"][6] == story.percent("clair", story.apart)
     assert runs["main"][2] == str(story.poisoned + 1)
-    assert runs["reversed"][3] == 1
+    assert runs["reversed"][4] == 1
     wrong = board_report(with_flags(story, {k for k in range(5) if k != story.poisoned}))
-    assert "missed the poisoned hospital" in wrong.limits[0]
+    assert "does not flag the poisoned hospital" in wrong.limits[0]
     assert "four honest hospitals" in wrong.limits[1]

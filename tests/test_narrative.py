@@ -48,6 +48,30 @@ def test_detection(flagged: tuple[int, ...], truth: tuple[int, ...], sentence: s
 
 
 @pytest.mark.parametrize(
+    ("flagged", "suspect", "truth", "begins", "told"),
+    [
+        ((), (1, 2, 3), (1, 2, 3), "CLAIR flagged none of the 3", "; three poisoned ones are"),
+        ((1, 2), (1, 5, 6), (1, 2), "CLAIR flagged both", "; two honest ones are"),
+        (
+            (1,),
+            (2, 5),
+            (1, 2),
+            "CLAIR flagged only 1 of 2",
+            "; one poisoned one and one honest one",
+        ),
+        ((), (4,), (), "Nobody is poisoned, and CLAIR flagged nobody", "; one client is suspect"),
+    ],
+)
+def test_suspects_are_told_apart(flagged, suspect, truth, begins, told) -> None:
+    scores = detection_scores(mask(*flagged), mask(*truth), mask(*suspect))
+    sentence = detection_sentence(scores, 10)
+    assert sentence.startswith(begins)
+    assert told in sentence
+    plain = detection_scores(mask(*flagged), mask(*truth))
+    assert (plain.f1, plain.suspects) == (scores.f1, 0)
+
+
+@pytest.mark.parametrize(
     ("clair", "local", "fedavg", "parts"),
     [
         (

@@ -102,12 +102,11 @@ def test_paired_charts_share_their_axes(plain, noisy, view):
 
 
 def test_linking_stretches_the_band_over_the_threshold_and_nothing_else(plain):
-    flagged = np.array([False, False, True])
     low, high = (
         client_verdict(
             np.array([0.1, 0.2, top]),
             "light",
-            flagged=flagged,
+            degrees=["kept", "kept", "flagged"],
             threshold=0.3,
             axis_title="score",
             caption="",

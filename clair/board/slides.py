@@ -123,15 +123,28 @@ def verdict(story: Story) -> Slide:
     else:
         headline = f"CLAIR flags the wrong one: {names(flagged)}"
     drawn = story.main.threshold is not None
+    suspect = story.main.fit.suspect
+    if suspect.any() and (suspect & bad).any() and not flagged.any():
+        headline = f"CLAIR flags nobody, but suspects {names(suspect)}"
+    elif suspect.any():
+        headline += f"; {names(suspect)} {'is' if suspect.sum() == 1 else 'are'} suspect"
     return Slide(
         "verdict",
         "Who is flagged",
         headline,
         (
             "Each hospital gets a score: how far it stands outside of what the others share.",
-            "The line lies in the widest gap between the scores."
+            "The line lies in the gap between the scores, wide enough not to be chance among five."
             if drawn
             else "No gap between the scores is wide enough to draw a line, so nobody is flagged.",
+            *(
+                (
+                    "A suspect stands out too little to be accused: it is helped like the others, "
+                    "but they learn little or nothing from it.",
+                )
+                if suspect.any()
+                else ()
+            ),
             "Nobody had said how many were poisoned, or that anybody was. A flag is a reason to "
             "ask, not a proof of guilt.",
         ),

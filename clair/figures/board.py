@@ -10,6 +10,7 @@ from collections.abc import Callable
 from clair.board.limits import limit_texts
 from clair.board.story import HOSPITALS, Story
 from clair.board.words import Slide, hospital, pct
+from clair.detection import FLAGGED, KEPT, SUSPECT
 from clair.figures import board_bars
 from clair.figures import board_parts as parts
 from clair.figures.board_style import stylesheet
@@ -95,26 +96,26 @@ def _idea(story: Story, slide: Slide, theme: ThemeName) -> str:
     return _beside(slide, picture, f"Share of each change that sticks out: {read}.")
 
 
+_FILLS = {FLAGGED: "outside", SUSPECT: "suspect"}
+_STATES = {
+    FLAGGED: '<span class="state bad">✕ flagged</span>',
+    SUSPECT: '<span class="state doubt">? suspect</span>',
+    KEPT: '<span class="state good">✓ kept</span>',
+}
+
+
 def _verdict(story: Story, slide: Slide, theme: ThemeName) -> str:
-    scores, line, flagged = story.main.scores, story.main.threshold, story.main.flagged
+    scores, line, degrees = story.main.scores, story.main.threshold, story.main.degrees
     top = 1.25 * max(*scores, line or 0.0)
     fills = [
-        [parts.Fill(0, float(score) / top, "outside" if flag else "benign")]
-        for score, flag in zip(scores, flagged, strict=True)
+        [parts.Fill(0, float(score) / top, _FILLS.get(degree, "benign"))]
+        for score, degree in zip(scores, degrees, strict=True)
     ]
-    state = [
-        '<span class="state bad">✕ flagged</span>'
-        if flag
-        else '<span class="state good">✓ kept</span>'
-        for flag in flagged
-    ]
+    state = [_STATES.get(degree, _STATES[KEPT]) for degree in degrees]
     rule = parts.rule(line / top, "the line", int(scores.argmin())) if line is not None else ""
     labels = [f"{score:.2f}" for score in scores]
     picture = parts.five(story, theme, parts.columns(fills, labels), state, rule)
-    read = ", ".join(
-        f"{hospital(k)} {labels[k]}, {'flagged' if flagged[k] else 'kept'}"
-        for k in range(HOSPITALS)
-    )
+    read = ", ".join(f"{hospital(k)} {labels[k]}, {degrees[k]}" for k in range(HOSPITALS))
     return _beside(slide, picture, f"Score of each hospital: {read}.")
 
 

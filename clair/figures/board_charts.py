@@ -15,8 +15,15 @@ from clair.figures.board_style import colors
 from clair.palette import PAPERS, ThemeName
 
 _ROW = 34  # pixels of a bar
-_COLOR = {"honest": "fedavg", "outside": "bad", "shared": "clair", "benign": "good"}
-_HATCHED = ("honest", "outside")
+_VERDICT_FILL = {"flagged": "outside", "suspect": "suspect"}
+_COLOR = {
+    "honest": "fedavg",
+    "outside": "bad",
+    "shared": "clair",
+    "benign": "good",
+    "suspect": "doubt",
+}
+_HATCHED = ("honest", "outside", "suspect")
 _OPEN = ("base",)
 _ERROR = "error, training alone = 100 %"
 _CAPTION = (
@@ -92,12 +99,12 @@ def _idea(story: Story, theme: ThemeName) -> tuple[Chart, ...]:
 
 
 def _verdict(story: Story, theme: ThemeName) -> tuple[Chart, ...]:
-    flagged, line = story.main.flagged, story.main.threshold
+    degrees, line = story.main.degrees, story.main.threshold
     rows = [
-        Bar(hospital(k), float(score), "outside" if flagged[k] else "benign")
+        Bar(hospital(k), float(score), _VERDICT_FILL.get(degrees[k], "benign"))
         for k, score in enumerate(story.main.scores)
     ]
-    labels = [f"{b.value:.2f}, {'flagged' if flagged[k] else 'kept'}" for k, b in enumerate(rows)]
+    labels = [f"{b.value:.2f}, {degrees[k]}" for k, b in enumerate(rows)]
     read = ", ".join(f"{bar.label} {text}" for bar, text in zip(rows, labels, strict=True))
     drawn = "there is no line" if line is None else f"the line is at {line:.2f}"
     return (

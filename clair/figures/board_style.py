@@ -34,6 +34,7 @@ _CSS = """
 .name { font-size: .85em; margin-top: .35em; }
 .state { font-size: .82em; min-height: 1.5em; color: var(--muted); }
 .state.bad { color: var(--bad); font-weight: 600; }
+.state.doubt { color: var(--doubt); font-weight: 600; }
 .state.good { color: var(--good); font-weight: 600; }
 .wide-only { display: inline; }
 .column { height: var(--tall); width: 100%; position: relative; margin-bottom: .6em;
@@ -78,6 +79,8 @@ _CSS = """
 .robust { background: var(--robust); }
 .clair { background: var(--clair); }
 .benign { background: var(--good); }
+.suspect { background: repeating-linear-gradient(-45deg, var(--doubt) 0 .22em, transparent 0 .5em);
+  outline: 2px solid var(--doubt); outline-offset: -2px; }
 .three { grid-column: 1 / -1; display: grid; grid-template-columns: repeat(3, 1fr); gap: 2.4em;
   align-self: center; }
 .three > div { border-top: 2px solid var(--ink); padding-top: .9em; display: grid; gap: .7em;
@@ -136,6 +139,7 @@ def colors(theme: ThemeName) -> dict[str, str]:
         "surface": paper.surface,
         "good": role_style("benign", theme).color,
         "bad": bad,
+        "doubt": role_style("suspect", theme).color,
         "bad-pale": with_alpha(bad, 0.18),
         "base": method_style("base", theme).color,
         "local": method_style("local", theme).color,

@@ -122,7 +122,8 @@ def verdict_curve(curves: SampleCurves, theme: ThemeName, height: int = 300) -> 
         title = f"From {start} samples a client on, CLAIR identifies whom to trust"
     caption = (
         f"F1 joins the share of poisoned clients found and the share of flagged ones that are "
-        f"poisoned; identified means at least {IDENTIFIED:g}. Mean of {curves.draws} draws."
+        f"poisoned; identified means at least {IDENTIFIED:g}. Suspects count as not "
+        f"flagged. Mean of {curves.draws} draws."
     )
     return Chart(figure, title, caption, _words("F1", curves, {"clair": curves.f1}))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
-from clair.evidence import GAP
+from clair.detection import FLAGGED, SUSPECT
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.pixels import MAX_CELLS, data_uri, strip, thin
 from clair.narrative import clients_list
@@ -31,6 +33,7 @@ _PARTS: dict[str, tuple[float, str, dict[ThemeName, tuple[str, str]]]] = {
     ),
 }
 _HEIGHT = 0.72  # of a strip, in the units of the vertical axis
+_APART = 1.15  # norms this many times larger are seen as standing out
 _CENTRE = 0.475  # of a tile, whose right end is the gap
 
 
@@ -93,13 +96,13 @@ def split_strips(
         ],
     )
     _truth_marks(figure, result, theme)
-    _verdict_marks(figure, fitted.flagged, theme)
+    _verdict_marks(figure, fitted.degrees, theme)
     figure.update_layout(
         margin={"l": 4, "r": 4, "t": 4, "b": 8}, legend={"y": -0.02, "yanchor": "top"}
     )
     figure.update_xaxes(visible=False, range=[0, len(truth)], fixedrange=True)
     figure.update_yaxes(visible=False, range=[-0.2, 3.45], fixedrange=True)
-    return Chart(figure, _title(result), _caption(result), _alt(fitted.flagged, truth))
+    return Chart(figure, _title(result), _caption(result), _alt(result))
 
 
 def _row_order(low_rank: np.ndarray) -> np.ndarray:
@@ -130,26 +133,35 @@ def _truth_marks(figure: go.Figure, result: ScenarioResult, theme: ThemeName) ->
         )
 
 
-def _verdict_marks(figure: go.Figure, flagged: np.ndarray, theme: ThemeName) -> None:
-    clients = np.flatnonzero(flagged)
-    figure.add_scatter(
-        x=clients + _CENTRE,
-        y=np.full(len(clients), _PARTS["S"][0] - _HEIGHT - 0.12),
-        mode="markers",
-        name="flagged by CLAIR",
-        marker={"color": PAPERS[theme].ink, "symbol": "triangle-up", "size": 11},
-        customdata=clients + 1,
-        hovertemplate="client %{customdata} is flagged<extra></extra>",
-    )
+def _verdict_marks(figure: go.Figure, degrees: Sequence[str], theme: ThemeName) -> None:
+    for degree, name, color, symbol in (
+        (FLAGGED, "flagged by CLAIR", PAPERS[theme].ink, "triangle-up"),
+        (SUSPECT, "suspect", role_style("suspect", theme).color, "triangle-up-open"),
+    ):
+        clients = np.flatnonzero([given == degree for given in degrees])
+        if degree == SUSPECT and not clients.size:
+            continue
+        figure.add_scatter(
+            x=clients + _CENTRE,
+            y=np.full(len(clients), _PARTS["S"][0] - _HEIGHT - 0.12),
+            mode="markers",
+            name=name,
+            marker={"color": color, "symbol": symbol, "size": 11, "line": {"width": 2}},
+            customdata=clients + 1,
+            hovertemplate=f"client %{{customdata}} is {degree}<extra></extra>",
+        )
 
 
 def _title(result: ScenarioResult) -> str:
-    flagged, truth = result.fit.flagged, result.problem.contaminated
+    fitted, truth = result.fit, result.problem.contaminated
+    flagged = fitted.flagged
     norms = result.fit.contamination_norms
     if flagged.all():
         return "Every client is flagged, so there is nobody left to trust"
     if not flagged.any():
-        shown = truth.any() and norms[truth].min() > GAP[0] * norms[~truth].max()
+        shown = truth.any() and norms[truth].min() > _APART * norms[~truth].max()
+        if shown and fitted.suspect[truth].all():
+            return "The tiles that stand out in S are suspect, but nobody is flagged"
         return f"Nobody is flagged{', though the poisoned tiles stand out in S' * bool(shown)}"
     if norms[flagged].min() <= norms[~flagged].max():
         return "The flagged clients do not stand out in S: something else gave them away"
@@ -170,8 +182,10 @@ def _caption(result: ScenarioResult) -> str:
     )
 
 
-def _alt(flagged: np.ndarray, truth: np.ndarray) -> str:
+def _alt(result: ScenarioResult) -> str:
+    fitted, truth = result.fit, result.problem.contaminated
     return (
         f"Updates of {len(truth)} clients split into a shared and a client-wise part. "
-        f"Poisoned: {clients_list(truth)}. Flagged: {clients_list(flagged)}."
+        f"Poisoned: {clients_list(truth)}. Flagged: {clients_list(fitted.flagged)}. "
+        f"Suspect: {clients_list(fitted.suspect)}."
     )

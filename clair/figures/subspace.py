@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.evidence import GAP
 from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.narrative import ROUNDING, amount
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
 
 _SHOWN = 16
+_APART = 1.15  # heights this many times larger are seen as standing apart
 
 
 def scree(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
@@ -183,9 +183,9 @@ def _plane_title(points: np.ndarray, result: ScenarioResult) -> str:
     gap = max(points[truth, 1].min(), rounding) / max(points[~truth, 1].max(), rounding)
     if gap > 100:
         return "Every attacker is far off the subspace, every honest client on it"
-    if gap >= GAP[0]:
+    if gap >= _APART:
         return f"Even the mildest attacker is {gap:.1f}× as far off as the farthest honest client"
-    if points[truth, 1].max() <= GAP[0] * max(points[~truth, 1].max(), rounding):
+    if points[truth, 1].max() <= _APART * max(points[~truth, 1].max(), rounding):
         if drowned:
             return "Noise lifts everybody off the subspace: the attackers' height says nothing"
         return "The attackers lie on the subspace like honest clients: their height says nothing"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
@@ -15,14 +18,17 @@ def client_verdict(
     values: np.ndarray,
     theme: ThemeName,
     *,
-    flagged: np.ndarray,
+    degrees: Sequence[str],
     axis_title: str,
     caption: str,
+    reasons: Sequence[str] | None = None,
     threshold: float | None = None,
     contaminated: np.ndarray | None = None,
     height: int = 330,
 ) -> Chart:
-    """A stem for every client; flagged ones carry a triangle, the truth is in marker and colour.
+    """A stem for every client; the truth is in marker and colour, the verdict in what is above it.
+
+    Flagged clients carry a full triangle, suspect ones a hollow one in another colour.
 
     Parameters
     ----------
@@ -30,10 +36,12 @@ def client_verdict(
         Suspicion, e.g. residual scores or contamination norms; non-negative.
     theme : {"light", "dark"}
         Which paper.
-    flagged : ndarray of shape (n_clients,) of bool
-        CLAIR's verdict.
+    degrees : sequence of str
+        CLAIR's verdict, one of `clair.detection.DEGREES` for each client.
     axis_title, caption : str
         What `values` are, in short and in words.
+    reasons : sequence of str, optional
+        Of the verdict, shown under the pointer; empty for kept clients.
     threshold : float, optional
         Where the line is drawn, if these values decided.
     contaminated : ndarray of shape (n_clients,) of bool, optional
@@ -43,7 +51,8 @@ def client_verdict(
     paper = PAPERS[theme]
     clients = np.arange(1, values.size + 1)
     highest = float(values.max())
-    title = _title(values, threshold, flagged, contaminated)
+    title = _title(values, threshold, degrees, contaminated)
+    said = _under_pointer(degrees, reasons)
     if threshold is not None and threshold > OUT_OF_SIGHT * highest > 0:
         # drawn to scale it would squeeze all clients together at the bottom
         caption = f"{caption} The line, at {threshold:.3g}, lies above the chart."
@@ -85,18 +94,25 @@ def client_verdict(
             mode="markers",
             name=name,
             marker=marker(Style(color, symbol), theme, 11),
-            customdata=np.where(flagged[at], "flagged", "kept"),
+            customdata=said[at],
             hovertemplate=f"client %{{x}} ({name}): %{{y:.3f}}, %{{customdata}}<extra></extra>",
             showlegend=contaminated is not None,
         )
-    if flagged.any():
+    for degree, color, symbol in (
+        (FLAGGED, paper.ink, "triangle-down"),
+        (SUSPECT, role_style("suspect", theme).color, "triangle-down-open"),
+        (NOT_COMPARABLE, paper.muted, "circle-open"),
+    ):
+        chosen = np.array([given == degree for given in degrees], dtype=bool)
+        if not chosen.any():
+            continue
         # above the client's own mark, and never in its neighbour's place as words would be
         figure.add_scatter(
-            x=clients[flagged],
-            y=values[flagged] + 0.075 * top,
+            x=clients[chosen],
+            y=values[chosen] + 0.075 * top,
             mode="markers",
-            name="flagged by CLAIR",
-            marker={"color": paper.ink, "symbol": "triangle-down", "size": 9},
+            name=degree,
+            marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": 2}},
             hoverinfo="skip",
         )
     figure.update_yaxes(title_text=axis_title, range=[0, top * 1.18])
@@ -108,24 +124,46 @@ def client_verdict(
         tick0=1,
         dtick=1 if values.size <= 16 else (2 if values.size <= 32 else 4),
     )
-    return Chart(figure, title, caption, _words(values, flagged))
+    return Chart(figure, title, caption, _words(values, degrees))
+
+
+def _under_pointer(degrees: Sequence[str], reasons: Sequence[str] | None) -> np.ndarray:
+    """Verdict and reason of each client."""
+    why = reasons or [""] * len(degrees)
+    return np.array(
+        [
+            f"{degree}<br>{text}" if text else degree
+            for degree, text in zip(degrees, why, strict=True)
+        ]
+    )
+
+
+def listed(degrees: Sequence[str], degree: str) -> str:
+    """The clients of a degree as words, or how many where they are many; empty if there are none.
+
+    Examples
+    --------
+    >>> listed(["flagged", "kept", "flagged"], "flagged"), listed(["kept"], "flagged")
+    ('clients 1 and 3', '')
+    """
+    names = [str(k + 1) for k, given in enumerate(degrees) if given == degree]
+    if len(names) > 8:
+        return f"{len(names)} clients"
+    told = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    return f"client{'s' * (len(names) > 1)} {told}" if names else ""
 
 
 def _title(
     values: np.ndarray,
     threshold: float | None,
-    flagged: np.ndarray,
+    degrees: Sequence[str],
     contaminated: np.ndarray | None,
 ) -> str:
-    """What the stems say; without the truth, only who was flagged."""
+    """What the stems say; without the truth, only who was flagged or is suspect."""
     if threshold is not None or contaminated is None:
-        names = [str(k + 1) for k in np.flatnonzero(flagged)]
-        if not names:
-            return "Nobody was flagged"
-        if len(names) > 8:
-            return f"{len(names)} clients were flagged"
-        listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-        return f"Flagged: client{'s' * (len(names) > 1)} {listed}"
+        flagged, suspect = listed(degrees, FLAGGED), listed(degrees, SUSPECT)
+        told = f"Flagged: {flagged}" if flagged else "Nobody was flagged"
+        return f"{told}; suspect: {suspect}" if suspect else told
     if not contaminated.any():
         return "Nobody is poisoned: what is left over is ordinary difference"
     if values[contaminated].min() > values[~contaminated].max():
@@ -133,12 +171,12 @@ def _title(
     return "This alone does not separate poisoned from honest here"
 
 
-def _words(values: np.ndarray, flagged: np.ndarray) -> str:
-    listed = ", ".join(
-        f"client {k + 1} {v:.2f}{' flagged' * bool(f)}"
-        for k, (v, f) in enumerate(zip(values, flagged, strict=True))
+def _words(values: np.ndarray, degrees: Sequence[str]) -> str:
+    each = ", ".join(
+        f"client {k + 1} {value:.2f}{'' if degree == KEPT else f' {degree}'}"
+        for k, (value, degree) in enumerate(zip(values, degrees, strict=True))
     )
-    return f"By client: {listed}"
+    return f"By client: {each}"
 
 
 def _groups(

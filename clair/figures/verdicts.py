@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from clair.evidence import Evidence
 from clair.figures.base import Chart
 from clair.figures.verdict import client_verdict
 from clair.palette import ThemeName
@@ -21,7 +22,7 @@ _RESIDUAL_SIZE = (
 )
 _SUSPICION = (
     "Suspicion score: how much of a client's update lies outside the directions that the *other* "
-    "clients share, measured against a typical update. This score decides"
+    "clients share, measured against a typical update. This score decides first"
 )
 _NORM = (
     "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
@@ -38,6 +39,12 @@ class Judged(Protocol):
     @property
     def flagged(self) -> np.ndarray: ...
     @property
+    def degrees(self) -> tuple[str, ...]: ...
+    @property
+    def reasons(self) -> tuple[str, ...]: ...
+    @property
+    def evidence(self) -> tuple[Evidence, ...]: ...
+    @property
     def scores(self) -> np.ndarray: ...
     @property
     def threshold(self) -> float | None: ...
@@ -49,15 +56,16 @@ def task_verdicts(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> 
     """Suspicion and contamination norm by client of a trained task, the truth only if wanted."""
     truth = outcome.contaminated if reveal else None
     line = (
-        ", and no gap is wide enough to draw a line."
+        ", and no gap between the scores is wide enough to draw a line."
         if outcome.threshold is None
-        else "; the threshold lies in its widest gap."
+        else "; the line lies in a gap that is wide for how far the scores below it spread."
     )
     return (
         client_verdict(
             outcome.scores,
             theme,
-            flagged=outcome.flagged,
+            degrees=outcome.degrees,
+            reasons=outcome.reasons,
             threshold=outcome.threshold,
             contaminated=truth,
             axis_title="suspicion score",
@@ -66,7 +74,8 @@ def task_verdicts(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> 
         client_verdict(
             outcome.norms,
             theme,
-            flagged=outcome.flagged,
+            degrees=outcome.degrees,
+            reasons=outcome.reasons,
             contaminated=truth,
             axis_title=_NORM_AXIS,
             caption=_NORM,
@@ -90,7 +99,8 @@ def scenario_verdicts(result: ScenarioResult, theme: ThemeName) -> tuple[tuple[s
             client_verdict(
                 values[key],
                 theme,
-                flagged=fitted.flagged,
+                degrees=fitted.degrees,
+                reasons=fitted.reasons,
                 threshold=threshold if key == decides else None,
                 contaminated=result.problem.contaminated,
                 axis_title=panels[key][0],
@@ -116,5 +126,10 @@ def _line(result: ScenarioResult) -> str:
     if result.scenario.threshold != "auto":
         return "This decides; the threshold is the one you set."
     if np.isfinite(result.fit.threshold):
-        return "This decides; the threshold lies in the widest gap."
-    return "This decides, and no gap is wide enough to draw a line."
+        if result.scenario.detector == "norms":
+            return "This decides; the line lies in the widest gap, as published."
+        return (
+            "This decides first; the line lies in a gap that is wide for how far the scores below "
+            "it spread."
+        )
+    return "This decides first, and no gap between the scores is wide enough to draw a line."

@@ -70,14 +70,15 @@ def _method(story: Story) -> tuple[str, ...]:
         f"**The hospitals.** {HOSPITALS} simulated hospitals with {config.samples} patients each; "
         f"{config.d_out} values are predicted from {config.d_in - 1} measurements and a constant "
         f"by linear regression. What honest hospitals learn lies in {config.true_rank} shared "
-        "directions, each using them in its own way. The poisoned one has its results permuted. "
-        f"Everything is drawn with seed {story.seed}.",
+        "directions, each using them in its own way. Every value that the poisoned one files is "
+        f"off by a constant of its own. Everything is drawn with seed {story.seed}.",
         f"**The error.** Squared distance of the predictions from the right values on "
         f"{config.n_test} new patients of each honest hospital, as a share of the common model's; "
         "per cent are of the mean error of training alone. Nobody has trained on these patients.",
         "**The verdict.** CLAIR sees the changes and nothing else. It scores each by what the "
         "directions that the *other* hospitals share leave unexplained of it (ours), and flags "
-        "those above the widest gap between scores, if one is wide enough.",
+        "those above a gap between scores that is wide enough; among five clients it must be wider "
+        "than among many. Who stands out too little for that is suspect at most.",
         "**The record.** The counts on the last slide are of other draws, run beforehand; "
         "everything else was computed for this draw.",
     )
@@ -86,7 +87,8 @@ def _method(story: Story) -> tuple[str, ...]:
 def _limits(story: Story) -> tuple[str, ...]:
     scores, notes = story.main.detection, []
     if scores.missed:
-        notes.append("In this draw CLAIR missed the poisoned hospital.")
+        held = ", but suspects it" if scores.poisoned_suspects else ""
+        notes.append(f"In this draw CLAIR does not flag the poisoned hospital{held}.")
     if scores.false_alarms:
         notes.append(
             f"In this draw CLAIR flagged {count(scores.false_alarms, 'honest hospital')}; a "

@@ -8,26 +8,29 @@ from clair.attacks import ATTACKS
 from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.strips import split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_verdicts
-from clair.narrative import amount, clients_list, count, scenario_sentence
+from clair.kinds import all_evidence
+from clair.narrative import TIE, amount, clients_list, count, scenario_sentence, verdict_caveats
 from clair.reports.document import Fact, Report, Screen, Section
 from clair.reports.provenance import made_with
 from clair.reports.scenario import client_table, method_table, scenario_recipe
+from clair.reports.tables import evidence_table
 from clair.scenario import ScenarioResult
 
 SOURCE = (
     "The split and the refinement follow our reading of He, Chen, Feng, *Federated LoRA "
     "Fine-Tuning for LLMs via Collaborative Alignment*, arXiv 2605.21217, of which only the "
-    "abstract was available. The leave-one-out detector, the automatic rank, pooling and the "
-    "coefficient screen are ours."
+    "abstract was available. All evidence but the contamination norms, the line between kept and "
+    "flagged, the automatic rank, pooling and the coefficient screen are ours."
 )
 
 
 def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
-    """Everything the five views of the lab show, on one page.
+    """Everything the views of the lab show, on one page.
 
     Parameters
     ----------
@@ -36,7 +39,9 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
         The settings in words and the link that opens them.
     """
     errors = {entry.method: entry.per_client for entry in result.errors}
-    verdicts = tuple(chart for _, chart in scenario_verdicts(result, "light"))
+    found, truth = all_evidence(result.fit), result.problem.contaminated
+    kinds = evidence_kinds(found, "light", degrees=result.fit.degrees, contaminated=truth)
+    verdicts = (*(chart for _, chart in scenario_verdicts(result, "light")), kinds)
     split = split_strips(result, "light")
     return Report(
         page="Subspace lab",
@@ -51,7 +56,7 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
                 "Whom CLAIR flagged",
                 _screened(result),
                 charts=verdicts,
-                tables=(client_table(result),),
+                tables=(client_table(result), evidence_table(found)),
             ),
             Section(
                 "What it is worth to the honest clients",
@@ -74,8 +79,10 @@ def _facts(result: ScenarioResult) -> tuple[Fact, ...]:
         result.error_of("local"),
     )
     found = f"{scores.n_correct} of {scores.n_contaminated}"
+    beside = count(scores.false_alarms, "false alarm")
+    beside += f", {count(scores.suspects, 'suspect')}" * bool(scores.suspects)
     facts = [
-        Fact(found, "poisoned clients found", count(scores.false_alarms, "false alarm")),
+        Fact(found, "poisoned clients found", beside),
         Fact(amount(chosen.mean), f"error with {chosen.label}", "honest clients, mean"),
         Fact(amount(local.mean), "error when training alone", "honest clients, mean"),
     ]
@@ -148,12 +155,21 @@ def method_of(result: ScenarioResult) -> tuple[str, ...]:
     if asked.threshold != "auto":
         line = "the line is set by hand"
     elif np.isfinite(fitted.threshold):
-        line = "the line is in the widest gap between scores"
+        line = (
+            "the line is in the widest gap between scores"
+            if asked.detector == "norms"
+            else "the line is in a gap that is wide for how far the scores below it spread, looked "
+            "for again among those kept"
+        )
     else:
         line = "no gap between scores was wide enough to draw a line"
     verdict = (
         f"**The verdict.** It rests on {rule}, with rank {fitted.rank} ({rank}), on the "
         f"{asked.side} side; {line}."
+        + " A client's few strongest directions are looked at besides. Clients above a line that "
+        "look like noise alone, and clients that stand a little apart, are suspect: refined, but "
+        "with little or no weight in what the others learn."
+        * (asked.detector == "residual")
         + (" The coefficient screen (ours) was on." if asked.screen_coefficients else "")
         + ("" if asked.polish else " The subspace was not refitted on the kept clients.")
     )
@@ -170,15 +186,9 @@ def method_of(result: ScenarioResult) -> tuple[str, ...]:
 
 def limits_of(result: ScenarioResult) -> tuple[str, ...]:
     """What these numbers show against CLAIR, then what is always true."""
-    scores, chosen = result.detection, result.error_of(result.chosen)
+    chosen = result.error_of(result.chosen)
     notes = [f"Note of the solver: {note}" for note in result.fit.notes]
-    if scores.missed:
-        notes.append(f"Here CLAIR missed {count(scores.missed, 'poisoned client')}.")
-    if scores.false_alarms:
-        notes.append(
-            f"Here CLAIR flagged {count(scores.false_alarms, 'honest client')}; a flagged client "
-            "keeps its own update and loses the help of the others."
-        )
+    notes += verdict_caveats(result.detection)
     better = [
         f"{METHODS[row.method].label} ({amount(row.mean)})"
         for row in result.errors
@@ -189,7 +199,15 @@ def limits_of(result: ScenarioResult) -> tuple[str, ...]:
             f"Here other methods are at least as good as {chosen.label} ({amount(chosen.mean)}): "
             f"{', '.join(better)}."
         )
+    published = result.error_of("clair_published").mean
+    if published < chosen.mean * (1 - TIE):
+        notes.append(
+            f"Here the verdict as published would have served the honest clients better: "
+            f"{amount(published)} instead of {amount(chosen.mean)}."
+        )
     notes += [
+        "Clients that send dense noise only are suspect instead of flagged as long as their "
+        "residual is below ten times a typical one: the same as honest clients with few data.",
         "From one half of the clients on no method can tell poisoned from honest: the liars are "
         "the majority.",
         "Poison that stays inside the shared subspace, such as a sign flip, is invisible to the "

@@ -9,9 +9,10 @@ import numpy as np
 
 import clair
 from clair.baselines import METHODS
+from clair.kinds import verdict_json
 from clair.narrative import scenario_sentence
 from clair.reports.recipe import Recipe, call, command, differing
-from clair.reports.tables import Table, table
+from clair.reports.tables import Table, table, verdict_columns
 from clair.scenario import Scenario, ScenarioResult
 
 FORMAT = 1
@@ -53,17 +54,16 @@ def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
     shell = {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
     shell |= {HONEST_LEAVE: honest_leave} if honest_leave else {}
     shell |= {CLAIR_OPTIONS[name]: value for name, value in options.items()}
-    # `clair.fit` asks for the rank; all else has the scenario's defaults
-    fit_options = {"rank": scenario.rank, **options}
     lines = [
         "import clair",
         "",
         call("spec = clair.ProblemSpec", **problem),
         "problem = clair.sample_problem(spec)",
-        call("fit = clair.fit", "problem.updates", **fit_options),
+        call("fit = clair.fit", "problem.updates", **options),
         "errors = clair.compare(problem, result=fit)",
         "",
-        'print("flagged:", [int(k) + 1 for k in fit.flagged.nonzero()[0]])',
+        "for k, (degree, reason) in enumerate(zip(fit.degrees, fit.reasons), 1):",
+        '    print(f"client {k}: {degree}" + f", {reason}" * bool(reason))',
         "for row in errors:",
         '    print(f"{row.label:<26} {row.mean:.6g}")',
     ]
@@ -76,15 +76,17 @@ def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
 
 
 def client_table(result: ScenarioResult) -> Table:
-    """A row a client: the truth, the verdict and what it rests on."""
+    """A row a client: the truth, the verdict, its reason and what it rests on."""
     fitted, truth = result.fit, result.problem.contaminated
+    (verdict, *why), said = verdict_columns(fitted.degrees, fitted.reasons, fitted.evidence)
     rows = [
         (
             k + 1,
             "poisoned" if truth[k] else "honest",
-            "flagged" if fitted.flagged[k] else "kept",
+            said[k][0],
             fitted.scores[k],
             fitted.contamination_norms[k],
+            *said[k][1:],
             bool(fitted.screened[k]),
         )
         for k in range(truth.size)
@@ -92,9 +94,10 @@ def client_table(result: ScenarioResult) -> Table:
     columns = (
         ("client", "client"),
         ("truth", "truth"),
-        ("verdict", "verdict"),
+        verdict,
         ("score", "score"),
         ("contamination_norm", "‖S‖"),
+        *why,
         ("flagged_by_screen", "by the screen alone"),
     )
     return table(
@@ -165,6 +168,7 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
         "recall": scores.recall,
         "f1": scores.f1,
         "false_alarms": scores.false_alarms,
+        **verdict_json(fitted),
         "rank": int(fitted.rank),
         "lambda": float(fitted.lam),
         "threshold": _finite(fitted.threshold),

@@ -18,12 +18,12 @@ from clair.reports.recipe import Recipe, command
 from clair.reports.tables import Table, table
 from clair.tasks.regression import RegressionResult
 
-FORMAT = 1
+FORMAT = 2  # 1 counted the hospitals of the runs from 0
 _RUNS: Mapping[str, str] = {
-    "main": "results filed under wrong names",
+    "main": "results off by constants",
     "reversed": "honest change sent reversed",
     "screened": "the same, with the extra check",
-    "apart": "wrong names; half of what a hospital learns is its own",
+    "apart": "off by constants; half of what a hospital learns is its own",
 }
 
 
@@ -56,7 +56,7 @@ def words_of(story: Story, slide: Slide) -> tuple[str, ...]:
 
 
 def hospital_table(story: Story) -> Table:
-    """A row a hospital: the truth, the verdict and what it rests on."""
+    """A row a hospital: the truth, the verdict, its reason and what it rests on."""
     main, own, change = story.main, story.alone, story.changes
     return table(
         "hospitals",
@@ -65,6 +65,7 @@ def hospital_table(story: Story) -> Table:
             ("hospital", "hospital"),
             ("truth", "truth"),
             ("verdict", "verdict"),
+            ("reason", "why"),
             ("score", "score"),
             ("sticks_out_percent", "sticks out, %"),
             ("error_alone_percent", "error alone, %"),
@@ -74,7 +75,8 @@ def hospital_table(story: Story) -> Table:
             (
                 k + 1,
                 "poisoned" if main.contaminated[k] else "honest",
-                "flagged" if main.flagged[k] else "kept",
+                main.degrees[k],
+                main.reasons[k],
                 main.scores[k],
                 story.outside[k],
                 own[k],
@@ -116,6 +118,7 @@ def run_table(story: Story) -> Table:
             ("run", "run"),
             ("poison", "what differs"),
             ("flagged", "flagged"),
+            ("suspect", "suspect"),
             ("missed", "missed"),
             ("false_alarms", "false alarms"),
             ("clair_percent", "error with CLAIR, %"),
@@ -125,6 +128,7 @@ def run_table(story: Story) -> Table:
                 key,
                 words,
                 " ".join(str(k + 1) for k in np.flatnonzero(run.flagged)) or "nobody",
+                " ".join(str(k + 1) for k in np.flatnonzero(run.fit.suspect)) or "nobody",
                 run.detection.missed,
                 run.detection.false_alarms,
                 story.percent("clair", run),
@@ -138,7 +142,7 @@ def run_table(story: Story) -> Table:
 
 
 def board_json(story: Story) -> dict[str, Any]:
-    """Every number of the story as JSON values; hospitals of the runs are counted from 0."""
+    """Every number of the story as JSON values; hospitals are counted from 1."""
     return {
         "format": FORMAT,
         "kind": "board",

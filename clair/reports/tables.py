@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clair.evidence import Evidence
+from clair.kinds import KINDS, client_margins, deciding
+
 Cell = str | int | float | bool | None
 
 # What spreadsheets take for the start of a formula; full-width signs count for some of them.
@@ -65,6 +68,44 @@ def table(
         tuple(tuple(_plain(cell) for cell in row) for row in rows),
         caption,
     )
+
+
+def evidence_table(evidence: Sequence[Evidence]) -> Table:
+    """A row a kind of evidence: whose it is, whom it flags and where its line is."""
+    return table(
+        "evidence",
+        "Kinds of evidence",
+        (
+            ("kind", "kind"),
+            ("from", "from"),
+            ("flagged", "above the line"),
+            ("line", "line"),
+            ("margin", "margin"),
+            ("about", "what it measures"),
+        ),
+        [
+            (
+                KINDS[kind.kind].name,
+                "the paper" if KINDS[kind.kind].paper else "ours",
+                " ".join(str(k + 1) for k in np.flatnonzero(kind.flagged)) or "nobody",
+                kind.threshold,
+                kind.margin,
+                KINDS[kind.kind].about,
+            )
+            for kind in evidence
+        ],
+        "Margin: lowest score above the line over highest below, or the widest gap where there is "
+        "no line. Clients above a line that look like noise alone are suspect and not flagged.",
+    )
+
+
+def verdict_columns(
+    degrees: Sequence[str], reasons: Sequence[str], evidence: Sequence[Evidence]
+) -> tuple[tuple[tuple[str, str], ...], list[tuple[object, ...]]]:
+    """Columns of a client table that say its verdict, and their cells by client."""
+    margins = client_margins(deciding(evidence))
+    heads = (("verdict", "verdict"), ("times_line", "score / line"), ("reason", "why"))
+    return heads, list(zip(degrees, margins, reasons, strict=True))
 
 
 def _plain(cell: object) -> Cell:

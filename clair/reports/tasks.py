@@ -10,8 +10,10 @@ import numpy as np
 
 import clair
 from clair.baselines import METHODS
+from clair.detection import SUSPECT
 from clair.figures.base import Chart
 from clair.figures.comparison import Measure, method_comparison
+from clair.figures.kinds import evidence_kinds
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import Judged, task_verdicts
 from clair.narrative import count
@@ -19,12 +21,12 @@ from clair.reports.document import Fact, Report, Screen, Section
 from clair.reports.lab import SOURCE
 from clair.reports.provenance import made_with
 from clair.reports.recipe import Recipe, call, command, differing
-from clair.reports.tables import Table, table
+from clair.reports.tables import Table, evidence_table, table, verdict_columns
 from clair.tasks import Sample
 from clair.tasks.commands import option_name
 from clair.tasks.copytask.command import OPTIONS as COPYTASK_OPTIONS
 
-FORMAT = 1
+FORMAT = 2  # 1 counted clients from 0
 _COPYTASK = "copytask"
 
 
@@ -75,7 +77,11 @@ def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen)
         for name, measure in story.measures.items()
     )
     sections = [
-        Section("Whom CLAIR flagged", charts=task_verdicts(run, "light"), tables=(clients(run),)),
+        Section(
+            "Whom CLAIR flagged",
+            charts=(*task_verdicts(run, "light"), _kinds(run)),
+            tables=(clients(run), evidence_table(run.evidence)),
+        ),
         Section(
             "What it is worth to the honest clients",
             charts=worth,
@@ -103,8 +109,12 @@ def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen)
 
 _VERDICT = (
     "**The verdict.** CLAIR sees the clients' updates and nothing else. It scores each by what the "
-    "directions that the *other* clients share leave unexplained of it (ours), and flags those "
-    "above the widest gap between scores, if one is wide enough."
+    "directions that the *other* clients share leave unexplained of it (ours), looks at its "
+    "strongest directions, at single modules and at the shape of its entries besides (all ours), "
+    "and flags those above a gap between scores that is wide for how far the scores below it "
+    "spread. A client above the line that looks like noise alone, or just apart from the others, "
+    "is suspect: it is refined, but has little or no weight in what the others learn. The rule "
+    "as published, the widest gap between contamination norms, is shown beside ours."
 )
 _REFINED = (
     "**The refinement.** A kept client gets the kept clients' average outside the shared "
@@ -115,6 +125,10 @@ _REFINED = (
 )
 
 
+def _kinds(run: Judged) -> Chart:
+    return evidence_kinds(run.evidence, "light", degrees=run.degrees, contaminated=run.contaminated)
+
+
 def _losses(losses: np.ndarray, contaminated: np.ndarray) -> Chart:
     return loss_curves(losses, "light", total_steps=len(losses), contaminated=contaminated)
 
@@ -123,7 +137,9 @@ def _facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
     right = int((run.flagged & run.contaminated).sum())
     wrong = int((run.flagged & ~run.contaminated).sum())
     found = f"{right} of {int(run.contaminated.sum())}"
-    facts = [Fact(found, "poisoned clients found", count(wrong, "false alarm"))]
+    suspects = run.degrees.count(SUSPECT)
+    beside = count(wrong, "false alarm") + f", {count(suspects, 'suspect')}" * bool(suspects)
+    facts = [Fact(found, "poisoned clients found", beside)]
     name, measure = next(iter(measures.items()))
     shown = [key for key in ("clair", "clair_eb", "clair_own") if key in run.accuracy][-2:]
     for key in (*shown, "local"):
@@ -133,24 +149,27 @@ def _facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
 
 
 def clients(run: Judged) -> Table:
-    """A row a client: the truth, the verdict and what it rests on."""
+    """A row a client: the truth, the verdict, its reason and what it rests on."""
+    (verdict, *why), said = verdict_columns(run.degrees, run.reasons, run.evidence)
     return table(
         "clients",
         "Every client",
         (
             ("client", "client"),
             ("truth", "truth"),
-            ("verdict", "verdict"),
+            verdict,
             ("score", "score"),
             ("contamination_norm", "‖S‖"),
+            *why,
         ),
         [
             (
                 k + 1,
                 "poisoned" if run.contaminated[k] else "honest",
-                "flagged" if run.flagged[k] else "kept",
+                said[k][0],
                 run.scores[k],
                 run.norms[k],
+                *said[k][1:],
             )
             for k in range(run.contaminated.size)
         ],
@@ -198,7 +217,7 @@ def scores(run: Finished, measures: Mapping[str, Measure]) -> Table:
 
 
 def task_json(kind: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's own JSON with what says which version wrote it; clients are counted from 0."""
+    """The task's own JSON with what says which version wrote it; clients are counted from 1."""
     return {"format": FORMAT, "kind": kind, "version": clair.__version__, **numbers}
 
 

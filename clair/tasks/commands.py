@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, get_type_hints
 
 from clair.baselines import METHODS
+from clair.narrative import verdict_lines
 from clair.tasks.digits import ATTACKS as DIGITS_ATTACKS
 from clair.tasks.digits import LAYERS, DigitsConfig, run_digits
 from clair.tasks.regression import ATTACKS as REGRESSION_ATTACKS
@@ -27,6 +28,7 @@ SHORT = {
     "n_clients": "clients",
     "poisoned_fraction": "poisoned",
     "screen_coefficients": "screen",
+    "compare_shape": "shape",
 }
 Run = Callable[..., Any]
 
@@ -178,11 +180,14 @@ def option_name(name: str) -> str:
 
 
 def _report(result: Any, measure: str) -> str:
-    """The sentence and a table of methods."""
+    """The sentence, who was flagged or is suspect and why, and a table of methods."""
     means = means_of(result.accuracy, measure)
     width = max(len(METHODS[key].label) for key in means)
     rows = [
         f"  {METHODS[key].label:<{width}}  {value:.3f}" + "  (oracle)" * METHODS[key].oracle
         for key, value in means.items()
     ]
-    return "\n".join([result.summary(), "", f"{measure} of the honest clients:", *rows])
+    verdict = verdict_lines(result.fit, result.contaminated)
+    return "\n".join(
+        [result.summary(), "", *verdict, "", f"{measure} of the honest clients:", *rows]
+    )

@@ -129,7 +129,7 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
         task.scores,
         on_method=lambda done, _: clock.step("evaluate", done, total),
     )
-    verdict = detection_scores(found.flagged, task.contaminated)
+    verdict = detection_scores(found.flagged, task.contaminated, found.suspect)
     return Round(found, verdict, history, ordered, accuracy)
 
 

@@ -12,6 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from clair.detection import SUSPECT
+from clair.evidence import Evidence
+from clair.kinds import evidence_of
+from clair.metrics import DetectionScores, detection_scores
 from clair.tasks.results import MethodAccuracy, Sample
 
 
@@ -58,6 +62,10 @@ class Outcome:
         Suspicion of each client; flagged if above `threshold`.
     threshold : float or None
         None if the detector drew no line because nobody stood out.
+    degrees, reasons : tuple of str
+        Kept, suspect, flagged or not comparable, for each client, and why in words.
+    evidence : tuple of Evidence
+        Every kind, the deciding one first and the published rule among them.
     norms : ndarray of shape (n_clients,)
         ||S_k||, the size of what the convex program calls contamination.
     losses : ndarray of shape (n_steps, n_clients)
@@ -81,6 +89,9 @@ class Outcome:
     flagged: np.ndarray
     scores: np.ndarray
     threshold: float | None
+    degrees: tuple[str, ...]
+    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
     norms: np.ndarray
     losses: np.ndarray
     accuracy: dict[str, Any]
@@ -92,6 +103,12 @@ class Outcome:
     def n_clients(self) -> int:
         """Clients in the federation."""
         return int(self.contaminated.size)
+
+    @property
+    def detection(self) -> DetectionScores:
+        """The verdict against the truth."""
+        suspect = np.array([degree == SUSPECT for degree in self.degrees], dtype=bool)
+        return detection_scores(self.flagged, self.contaminated, suspect)
 
     @classmethod
     def of(cls, result: TrainedResult) -> Outcome:
@@ -132,13 +149,18 @@ class Outcome:
             flagged=_mask(payload["flagged"], n_clients),
             scores=np.asarray(payload["scores"], dtype=float),
             threshold=payload["threshold"],
+            degrees=tuple(payload["degrees"]),
+            reasons=tuple(payload["reasons"]),
+            evidence=evidence_of(payload["evidence"]),
             norms=np.asarray(payload["contamination_norms"], dtype=float),
             losses=np.asarray(shown["losses"], dtype=float).reshape(-1, n_clients),
             accuracy={
                 key: scores(**{name: np.asarray(v, dtype=float) for name, v in value.items()})
                 for key, value in shown["accuracy_by_client"].items()
             },
-            samples=tuple(sample(**one) for one in payload["samples"]),
+            samples=tuple(
+                sample(**{**one, "client": one["client"] - 1}) for one in payload["samples"]
+            ),
             notes=tuple(shown["notes"]),
             numbers=dict(payload),
         )
@@ -164,7 +186,8 @@ def outcome_json(result: TrainedResult) -> dict[str, Any]:
     return {**result.to_json(), "shown": shown}
 
 
-def _mask(indices: list[int], n_clients: int) -> np.ndarray:
+def _mask(clients: list[int], n_clients: int) -> np.ndarray:
+    """Clients counted from 1 as a mask."""
     mask = np.zeros(n_clients, dtype=bool)
-    mask[np.asarray(indices, dtype=int)] = True
+    mask[np.asarray(clients, dtype=int) - 1] = True
     return mask

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
+from clair.evidence import Evidence
+from clair.kinds import all_evidence, verdict_json
 from clair.metrics import DetectionScores
 from clair.pipeline import ClairFit
 from clair.tasks.results import MethodScores
 
-__all__ = ["MethodScores", "TaskConfig", "TaskResult", "finite_or_none", "means_of"]
+__all__ = ["MethodScores", "TaskConfig", "TaskResult", "finite_or_none", "means_of", "samples_json"]
 
 
 class TaskConfig(Protocol):
@@ -78,6 +80,21 @@ class TaskResult:
         return self.fit.contamination_norms
 
     @property
+    def degrees(self) -> tuple[str, ...]:
+        """Kept, suspect, flagged or not comparable, for each client."""
+        return self.fit.degrees
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, in words; empty for kept clients."""
+        return self.fit.reasons
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Every kind of evidence, the deciding one first and the published rule among them."""
+        return all_evidence(self.fit)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Warnings of the fit in plain language."""
         return self.fit.notes
@@ -91,13 +108,16 @@ class TaskResult:
         raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
-        """The run as plain JSON values; standard deviations are over benign clients."""
+        """The run as plain JSON values; clients are counted from 1.
+
+        Standard deviations are over benign clients.
+        """
         return {
             "config": self.config.to_json(),
             "device": self.device,
             "seconds": {stage: round(value, 4) for stage, value in self.seconds.items()},
-            "contaminated": np.flatnonzero(self.contaminated).tolist(),
-            "flagged": np.flatnonzero(self.flagged).tolist(),
+            "contaminated": (np.flatnonzero(self.contaminated) + 1).tolist(),
+            "flagged": (np.flatnonzero(self.flagged) + 1).tolist(),
             "precision": self.detection.precision,
             "recall": self.detection.recall,
             "f1": self.detection.f1,
@@ -107,8 +127,14 @@ class TaskResult:
             "scores": [float(v) for v in self.scores],
             "threshold": self.threshold,
             "margin": finite_or_none(self.fit.margin),
+            **verdict_json(self.fit),
             "accuracy": {key: value.to_json() for key, value in self.accuracy.items()},
         }
+
+
+def samples_json(samples: Sequence[Any]) -> list[dict[str, Any]]:
+    """Held-out examples as JSON values; their clients are counted from 1."""
+    return [{**asdict(sample), "client": sample.client + 1} for sample in samples]
 
 
 def finite_or_none(value: float | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clair.baselines import METHODS
-from clair.narrative import count
+from clair.narrative import count, verdict_caveats
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
 from clair.tasks.copytask.data import CAPITALISED, VOWELS
 from clair.tasks.outcome import Outcome
@@ -19,6 +19,8 @@ GLOSSARY = """
 * **FedAvg**: the plain average of all updates, the usual way to combine them.
 * **Pooling**: honest clients also borrow strength from each other inside the shared directions, as
   far as they are alike.
+* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
+  but has little or no weight in what the others learn.
 * **Coefficient screen**: a second look at *how* a client uses the shared directions.
 * **Exact copies**: share of unseen texts written without a single mistake. **Characters**: share of
   single characters that are right.
@@ -52,16 +54,7 @@ def caveats(outcome: Outcome) -> list[str]:
     means = {key: float(value.exact_match.mean()) for key, value in outcome.accuracy.items()}
     best = max(means["clair"], means["clair_eb"])
     config = outcome.config
-    notes = []
-    missed = int((outcome.contaminated & ~outcome.flagged).sum())
-    wrong = int((outcome.flagged & ~outcome.contaminated).sum())
-    if missed:
-        notes.append(f"Here CLAIR missed {missed} poisoned client{'s' * (missed > 1)}.")
-    if wrong:
-        notes.append(
-            f"Here CLAIR flagged {wrong} honest client{'s' * (wrong > 1)}; a flagged client keeps "
-            "its own adapter, so it loses the help of the others, not its own work."
-        )
+    notes = verdict_caveats(outcome.detection)
     for key, mean in means.items():
         method = METHODS[key]
         if not method.oracle and method.family != "clair" and mean >= best:

@@ -13,6 +13,7 @@ from clair.baselines import METHODS
 from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
+from clair.narrative import verdict_caveats
 from clair.palette import ThemeName, role_style
 from clair.reports.document import Section
 from clair.tasks.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
@@ -128,6 +129,14 @@ CONTROLS: tuple[Control, ...] = (
         "Also look at how a client uses the shared directions, which finds sign flips.",
     ),
     Control(
+        "dig_shape",
+        "Compare the shape (ours)",
+        "flag",
+        DEFAULTS.compare_shape,
+        "Also compare how heavy-tailed the entries of the updates are. It needs three modules, so "
+        "it has an effect only where all three layers are adapted.",
+    ),
+    Control(
         "dig_seed",
         "Seed",
         "number",
@@ -160,7 +169,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "unboosted",
         "Poison without boost",
-        "how little it hurts, and that some of it goes unseen.",
+        "how little it hurts; the poisoned are suspect, too close to noise to be flagged.",
         {"dig_boost": 1.0},
     ),
     Preset(
@@ -184,7 +193,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "flip",
         "Sign flip, not boosted",
-        "nobody flagged and hardly any harm; the screen finds the flips, and honest clients too.",
+        "nobody flagged and hardly any harm; the coefficient screen finds most of the flips.",
         {"dig_attack": "sign_flip", "dig_boost": 1.0},
     ),
 )
@@ -200,6 +209,7 @@ FIELDS = {
     "dig_layers": "layers",
     "dig_rank": "rank",
     "dig_screen": "screen_coefficients",
+    "dig_shape": "compare_shape",
     "dig_seed": "seed",
 }
 
@@ -216,6 +226,8 @@ GLOSSARY = """
 * **Backdoor**: a small square in the corner of an image that makes a poisoned model read 0.
 * **Shared directions** (subspace): honest updates move the network's answers for the disputed
   digits only, each client's in its own way. CLAIR finds these directions and flags who leaves them.
+* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
+  but has little or no weight in what the others learn.
 * **FedAvg**: the plain average of all updates. *Then fine-tuned*: each client trains on from
   there, with twice the local computation of every other method.
 * **Pooling** (ours): clients also borrow from each other inside the shared directions.
@@ -262,12 +274,7 @@ def caveats(outcome: Outcome) -> list[str]:
     means = means_of(outcome.accuracy, "accuracy")
     best = max(means["clair"], means["clair_eb"])
     config, notes = outcome.config, []
-    missed = int((outcome.contaminated & ~outcome.flagged).sum())
-    wrong = int((outcome.flagged & ~outcome.contaminated).sum())
-    if missed:
-        notes.append(f"Here CLAIR missed {missed} poisoned client{'s' * (missed > 1)}.")
-    if wrong:
-        notes.append(f"Here CLAIR flagged {wrong} honest client{'s' * (wrong > 1)}.")
+    notes += verdict_caveats(outcome.detection)
     rivals = {
         key: mean
         for key, mean in means.items()

@@ -79,6 +79,13 @@ TERMS: tuple[Term, ...] = (
         r"poisoned",
     ),
     Term(
+        "Flagged, suspect, kept",
+        "The degrees of the verdict. A flagged client keeps its own update and is left out. A "
+        "suspect stands out too little, or only by noise: it is refined, with little or no weight "
+        "in what the others learn. Everybody else is kept.",
+        r"suspects?",
+    ),
+    Term(
         "False alarm",
         "An honest client that was flagged as poisoned.",
         r"false alarms?",
@@ -104,6 +111,12 @@ TERMS: tuple[Term, ...] = (
         "A second check, ours: flags clients whose update points against the majority inside the "
         "shared subspace.",
         r"coefficient screen",
+    ),
+    Term(
+        "Shape, kurtosis",
+        "How heavy-tailed the entries of an update are: a few large ones among many small. Quiet "
+        "backdoors in language models show there and nowhere else. Ours.",
+        r"kurtosis|heavy-tailed",
     ),
     Term(
         "Singular values",

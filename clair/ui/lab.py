@@ -52,7 +52,9 @@ SCENARIO: tuple[Control, ...] = (
         "choice",
         "low_rank",
         "What the poisoned clients do:\n"
-        + "\n".join(f"- **{info.label}**: {info.description}" for info in ATTACKS.values()),
+        + "\n".join(f"- **{info.label}**: {info.description}" for info in ATTACKS.values())
+        + "\n\nClients that send dense noise are suspect, not flagged, as long as their residual "
+        "is below ten times a typical one: they look like honest clients with few data.",
         options=tuple((key, info.label) for key, info in ATTACKS.items()),
         group="people",
     ),
@@ -188,9 +190,10 @@ OPTIONS: tuple[Control, ...] = (
         "Score that decides",
         "segment",
         "residual",
-        "Residual (ours): what the other clients' subspace cannot explain. Norm (the paper's): "
-        "size of the client's block of S.",
-        options=(("residual", "Residual"), ("norms", "Norm")),
+        "Residual (ours): what the other clients' subspace cannot explain, with all other kinds "
+        "of evidence. Norm: the detector as published, the widest gap between the sizes of the "
+        "clients' blocks of S, looked for once and with nothing beside it.",
+        options=(("residual", "Residual"), ("norms", "Norm, as published")),
         group="clair",
     ),
     Control(
@@ -198,7 +201,8 @@ OPTIONS: tuple[Control, ...] = (
         "Threshold",
         "optional_float",
         None,
-        "Clients with a higher score are flagged. Empty: the widest gap between the scores.",
+        "Clients with a higher score are flagged, and nothing else is looked at. Empty: where the "
+        "gaps between the scores say.",
         low=0.0,
         high=50.0,
         step=0.05,
@@ -294,6 +298,18 @@ PRESETS: tuple[Preset, ...] = (
         "The blind spot closed",
         "sign flips too are found, by the direction of their coefficients.",
         {"attack": "sign_flip", "screen": True, "view": "subspace"},
+    ),
+    Preset(
+        "dense",
+        "Noise instead of an update",
+        "clients that are suspect and not flagged: they look like honest ones with few data.",
+        {"attack": "random", "view": "verdict"},
+    ),
+    Preset(
+        "few",
+        "Three clients",
+        "the note: they are too few to tell who differs from the others, so nobody is judged.",
+        {"clients": 3, "poisoned": 0.0, "view": "verdict"},
     ),
     Preset(
         "partial",

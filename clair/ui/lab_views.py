@@ -8,17 +8,19 @@ import streamlit as st
 
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.steps import solver_steps
 from clair.figures.strips import split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_verdicts
+from clair.kinds import all_evidence
 from clair.narrative import amount, clients_list, times
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
 from clair.ui.chart import charts_of
 from clair.ui.present import presenting
-from clair.ui.results import found_metric, show_chart
+from clair.ui.results import found_metric, reasons_panel, show_chart
 from clair.ui.stepper import stepper
 
 View = Callable[[ScenarioResult, ThemeName], None]
@@ -66,7 +68,7 @@ def split(result: ScenarioResult, theme: ThemeName) -> None:
 
 
 def verdict(result: ScenarioResult, theme: ThemeName) -> None:
-    """Both scores of every client, the one that decides first."""
+    """Both scores of every client, then all kinds of evidence beside each other, and reasons."""
     screened = result.fit.screened
     if screened.any():
         st.info(
@@ -79,6 +81,17 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
     for column, (key, chart) in zip(st.columns(2, gap="large"), panels, strict=True):
         with column:
             show_chart(chart, f"lab_{key}")
+    if presenting():
+        return
+    found, fitted = all_evidence(result.fit), result.fit
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        chart = evidence_kinds(
+            found, theme, degrees=fitted.degrees, contaminated=result.problem.contaminated
+        )
+        show_chart(chart, "lab_kinds")
+    with right:
+        reasons_panel(fitted.degrees, fitted.reasons, fitted.scores, found)
 
 
 def errors(result: ScenarioResult, theme: ThemeName) -> None:

@@ -93,6 +93,20 @@ LIMITS: tuple[Limit, ...] = (
         "blind",
     ),
     Limit(
+        "It does not convict noise.",
+        "A client that sends dense noise looks like an honest one with few data. Up to ten times a "
+        "typical residual such a client is suspect, not flagged: it is refined, and the others "
+        "learn nothing from it.",
+        "dense",
+    ),
+    Limit(
+        "It needs a few clients to compare.",
+        "With three clients nobody is judged, and with four to seven only wide gaps count. In a "
+        "model of many layers, a layer that only three clients changed is not compared: poison "
+        "there goes unseen.",
+        "few",
+    ),
+    Limit(
         "It costs where clients share little.",
         "Whatever an honest client holds outside the shared directions is averaged away. If that "
         "is more than the noise, training alone is better.",
@@ -113,8 +127,12 @@ LIMITS: tuple[Limit, ...] = (
 )
 MAJORITY = (
     "**It needs an honest majority.** With half of the clients or more poisoned, no method can "
-    "tell which group is the honest one. Attackers who agree with each other and send updates much "
-    "larger than honest ones sometimes win a little earlier, from 45 % on."
+    "tell which group is the honest one. Below that the verdict holds against people who know it: "
+    "attackers who agree, decoys a hundred times as loud that would hide the others, whispers the "
+    "size of one honest update, copies of an honest client. With four in ten poisoned, none of the "
+    "attacks we know cost the honest more than 2 % over a CLAIR that is told the truth. What "
+    "remains is below; and the shape of an update, our evidence against quiet backdoors in "
+    "language models, can be trained away by an attacker who knows of it."
 )
 
 

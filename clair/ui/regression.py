@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clair.figures.comparison import Measure
+from clair.narrative import verdict_caveats
 from clair.tasks.regression import ATTACKS, RegressionConfig, RegressionResult, run_regression
 from clair.tasks.regression.curves import SampleCurves, sample_curves
 from clair.tasks.task_result import means_of
@@ -299,6 +300,8 @@ GLOSSARY = """
 * **Poisoned**: a client whose data or estimate were tampered with. The others are *honest*.
 * **Error on new data**: squared distance of the predictions from the truth on samples never seen,
   divided by that of the common model. 0 is perfect, 1 is as good as not adapting.
+* **Suspect**: a client that stands out too little, or only by noise, as one with few samples does.
+  It is refined like the kept, but has little or no weight in what the others learn.
 * **FedAvg**: the plain average of all updates. *Then fine-tuned*: each client goes on from there.
 * **Pooling** (ours): clients also borrow from each other inside the shared directions.
 * **Own data** (ours): after CLAIR a client goes back to its own data, by the refit and by keeping a
@@ -349,12 +352,7 @@ def setting_words(config: RegressionConfig) -> str:
 def caveats(result: RegressionResult) -> list[str]:
     """Where it does not hold: what these numbers show against CLAIR, then what is always true."""
     means = means_of(result.accuracy, "excess")
-    notes = []
-    missed, wrong = result.detection.missed, result.detection.false_alarms
-    if missed:
-        notes.append(f"Here CLAIR missed {missed} poisoned client{'s' * (missed > 1)}.")
-    if wrong:
-        notes.append(f"Here CLAIR flagged {wrong} honest client{'s' * (wrong > 1)}.")
+    notes = verdict_caveats(result.detection)
     best = means[result.best_clair]
     if means["local"] <= means["clair"]:
         notes.append(

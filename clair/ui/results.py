@@ -11,10 +11,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from clair.baselines import METHODS
+from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
+from clair.evidence import Evidence
 from clair.figures.base import Chart
 from clair.figures.comparison import Measure, method_comparison
+from clair.figures.kinds import evidence_kinds
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import task_verdicts
+from clair.kinds import client_margins, deciding, ranked
 from clair.metrics import DetectionScores
 from clair.palette import ThemeName, role_style
 from clair.reports.tasks import Finished
@@ -44,20 +48,27 @@ def show_chart(
 
 
 def found_metric(place: DeltaGenerator, scores: DetectionScores) -> None:
-    """How many of the poisoned clients were found, and how many honest ones flagged."""
+    """How many of the poisoned clients were found, and how many honest ones flagged or suspect."""
+    below = f"{scores.false_alarms} false alarms"
+    if scores.suspects:  # short: the place is narrow
+        below = f"{scores.false_alarms} false, {scores.suspects} suspect"
     place.metric(
         "Poisoned found",
         f"{scores.n_correct} of {scores.n_contaminated}",
-        f"{scores.false_alarms} false alarms",
+        below,
         delta_color="off",
         delta_arrow="off",
-        help="A false alarm is an honest client that was flagged.",
+        help="A false alarm is an honest client that was flagged. A suspect is refined, but has "
+        "little or no weight in what the others learn. Clients that send nothing but noise are "
+        "suspects, up to ten times a typical residual, and do not count as found.",
     )
 
 
 def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: bool) -> None:
-    """Suspicion and contamination norm by client, the line drawn and, if wanted, the truth."""
+    """Suspicion and contamination norm by client, all kinds of evidence and the reasons."""
     scores, norms = charts_of(task_verdicts, outcome, theme, reveal=reveal)
+    truth = outcome.contaminated if reveal else None
+    kinds = evidence_kinds(outcome.evidence, theme, degrees=outcome.degrees, contaminated=truth)
     left, right = st.columns(2, gap="large")
     with left:
         show_chart(scores, f"{kind}_scores")
@@ -65,6 +76,54 @@ def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: boo
         show_chart(norms, f"{kind}_norms")
         for note in outcome.notes:
             st.caption(f"Note of the solver: {note}")
+    if presenting():
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        show_chart(kinds, f"{kind}_kinds")
+    with right:
+        reasons_panel(outcome.degrees, outcome.reasons, outcome.scores, outcome.evidence)
+
+
+def reasons_panel(
+    degrees: Sequence[str],
+    reasons: Sequence[str],
+    scores: np.ndarray,
+    evidence: Sequence[Evidence],
+) -> None:
+    """Why clients are flagged or suspect, in words, the most suspicious first.
+
+    Parameters
+    ----------
+    degrees, reasons : sequence of str
+        Of every client.
+    scores : ndarray of shape (n_clients,)
+        The deciding one.
+    evidence : sequence of Evidence
+        All kinds, the published rule last where it does not decide.
+    """
+    margins = client_margins(deciding(evidence))
+    for degree, heading in _DEGREE_WORDS.items():
+        clients = ranked(degrees, scores, degree)
+        if not clients:
+            continue
+        lines = [f"**{heading}**"]
+        for k in clients[:_LISTED]:
+            line = "" if margins[k] is None else f" ({margins[k]:.2f}× the line)"
+            lines.append(f"* client {k + 1}{line}: {reasons[k]}")
+        if len(clients) > _LISTED:
+            lines.append(f"* and {len(clients) - _LISTED} more")
+        st.markdown(marked("\n".join(lines)), unsafe_allow_html=True)
+    if all(degree == KEPT for degree in degrees):
+        st.markdown("Nobody is flagged or suspect: everybody is kept.")
+
+
+_LISTED = 8  # clients of a degree
+_DEGREE_WORDS = {
+    FLAGGED: "Flagged: keep their own update, and nobody learns from them",
+    SUSPECT: "Suspect: refined, with little or no weight in what the others learn",
+    NOT_COMPARABLE: "Not comparable: too few others changed what they changed",
+}
 
 
 def loss_panel(

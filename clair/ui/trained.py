@@ -16,7 +16,9 @@ from typing import Any, Literal
 import numpy as np
 import streamlit as st
 
+from clair.detection import FLAGGED, SUSPECT
 from clair.figures.comparison import Measure
+from clair.figures.verdict import listed
 from clair.jobs import JobState, JobView, Report
 from clair.palette import ThemeName
 from clair.reports.document import Section
@@ -318,14 +320,10 @@ def _read_default(asset: Path, scores: Callable[..., Any], sample: Callable[...,
 
 def guess_words(outcome: Outcome) -> str:
     """The sentence of a result whose truth is still hidden."""
-    names = [str(k + 1) for k in range(outcome.n_clients) if outcome.flagged[k]]
-    if not names:
-        return "CLAIR flagged nobody. Is anybody poisoned? Guess, then reveal it."
-    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-    return (
-        f"CLAIR flagged client{'s' * (len(names) > 1)} {listed}. "
-        "Who is truly poisoned? Guess, then reveal it."
-    )
+    flagged, suspect = listed(outcome.degrees, FLAGGED), listed(outcome.degrees, SUSPECT)
+    told = f"CLAIR flagged {flagged or 'nobody'}" + f" and suspects {suspect}" * bool(suspect)
+    ask = "Who is truly poisoned?" if flagged else "Is anybody poisoned?"
+    return f"{told}. {ask} Guess, then reveal it."
 
 
 def running_words(job: JobView) -> str:

@@ -12,6 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import clair.tasks.copytask as copytask
+from clair.evidence import gap_rule
 from clair.jobs import JobPool, JobState
 from clair.metrics import detection_scores
 from clair.tasks import Cancelled, MethodAccuracy, Sample, TrainingProgress
@@ -43,6 +44,13 @@ def made_up_result(config: CopyTaskConfig) -> CopyTaskResult:
         margin=1.6,
         benign=~truth,
         flagged=truth,
+        degrees=tuple(np.where(truth, "flagged", "kept").tolist()),
+        reasons=tuple(np.where(truth, "it stands out", "").tolist()),
+        influence=(~truth).astype(float),
+        evidence=(
+            gap_rule("outside", np.where(truth, 1.5, 0.9)),
+            gap_rule("norms", np.where(truth, 16.0, 12.0)),
+        ),
         rank=4,
         notes=(),
     )
@@ -129,7 +137,7 @@ def test_first_paint_shows_the_precomputed_run(trainer):
     outcome = copying.PAGE.default_outcome()
     assert outcome.sentence in prose(at)
     assert "made beforehand" in prose(at)
-    assert len(charts(at)) == 4
+    assert len(charts(at)) == 5
     assert not at.button(key="copying_run").disabled
     assert trainer.configs == []
     assert "job" not in at.query_params
@@ -152,9 +160,9 @@ def test_run_to_the_result_and_back_by_link(pool, trainer):
     trainer.go_on.set()
     pool.wait(job_id, timeout=PATIENCE)
     at.run()
-    assert "CLAIR flagged 3 of 3 poisoned clients and no honest one" in prose(at)
+    assert "CLAIR flagged all 3 poisoned clients and no honest one" in prose(at)
     assert "Below: your run" in prose(at)
-    assert len(charts(at)) == 4
+    assert len(charts(at)) == 5
     assert not at.button(key="copying_run").disabled
     later = open_page(job=job_id)
     assert "Below: your run" in prose(later)

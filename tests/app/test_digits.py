@@ -76,7 +76,7 @@ def test_first_paint_shows_the_precomputed_run(trainer: Trainer) -> None:
     outcome = PAGE.default_outcome()
     assert outcome.sentence in prose(app)
     assert "made beforehand" in prose(app)
-    assert len(charts(app)) == 5
+    assert len(charts(app)) == 6
     assert sum(element.proto.body.count("<figure") for element in app.get("html")) == 12
     assert trainer.configs == []
     assert "5 of the 16 are poisoned" in prose(app)

@@ -145,9 +145,10 @@ def test_the_verdict_says_what_decided() -> None:
         app = lab(view="verdict", **options)
         return " ".join(str(e.value) for e in [*app.caption, *app.info, *app.metric])
 
-    assert "the threshold lies in the widest gap" in words()
+    assert "the line lies in the widest gap" in words(detector="norms")
+    assert "the line lies in the widest gap" not in words()
     assert "the threshold is the one you set" in words(threshold="0.5")
-    assert "no gap is wide enough" in words(poisoned="0.0")
+    assert "no gap between the scores is wide enough" in words(poisoned="0.0")
     screened = words(attack="sign_flip", screen="true")
     assert "Flagged by the coefficient screen alone: 2, 7, 10, 13, 16" in screened
     assert "1.0×" not in screened

@@ -26,7 +26,7 @@ def test_first_paint_is_a_real_result() -> None:
     assert app.title[0].value == "Regression"
     assert numbers(app)[FOUND] == "6 of 6"
     assert "flagged all 6 poisoned clients and no honest one" in sentence(app)
-    assert len(charts(app)) == 2
+    assert len(charts(app)) == 3
     assert dict(app.query_params) == {}
 
 
@@ -59,7 +59,7 @@ def test_only_the_view_looked_at_is_drawn(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(charts(app)) == 4
     assert any("samples a client" in m.value for m in app.markdown)
     app.segmented_control(key="reg_view").set_value("verdict").run()
-    assert len(charts(app)) == 2
+    assert len(charts(app)) == 3
     assert len(asked) == 1
 
 

@@ -91,7 +91,7 @@ def test_files_of_the_lab_hold_the_numbers_of_the_page() -> None:
         assert len(parcel.csv(title).splitlines()) > 10
     page = parcel.html()
     assert "/lab?attack=Colluding&amp;d_in=20&amp;seed=5&amp;pooling=On" in page
-    assert page.count("<div class='plot'") == 10
+    assert page.count("<div class='plot'") == 11
 
 
 def test_a_link_opens_the_screen_it_was_made_of() -> None:

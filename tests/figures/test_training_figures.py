@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clair.detection import DEGREES
+from clair.evidence import Evidence, gap_rule
 from clair.figures.comparison import Measure, method_comparison
+from clair.figures.kinds import evidence_kinds
 from clair.figures.training import MAX_POINTS, loss_curves
 from clair.figures.verdict import client_verdict
 from clair.palette import role_style
@@ -61,28 +64,31 @@ def test_loss_curves_check_their_shapes():
 
 def verdict(**options):
     scores = np.array([0.9, 1.6, 0.8, 1.0, 1.5])
+    degrees = ["flagged" if flag else "kept" for flag in scores > 1.2]
+    degrees[0] = "suspect"
     return client_verdict(
-        scores, "light", flagged=scores > 1.2, axis_title="score", caption="", **options
+        scores, "light", degrees=degrees, axis_title="score", caption="", **options
     )
 
 
 def test_verdict_names_the_flagged_and_hides_the_truth():
     hidden = verdict(threshold=1.2)
-    assert hidden.title == "Flagged: clients 2 and 5"
+    assert hidden.title == "Flagged: clients 2 and 5; suspect: client 1"
     assert role_style("benign", "light").color not in hidden.figure.to_json()
     told = verdict(contaminated=TRUTH)
     assert told.title == "Every poisoned client stands above every honest one"
     assert "client 2 1.60 flagged" in told.alt
-    mark = next(trace for trace in told.figure.data if trace.name == "flagged by CLAIR")
-    assert list(mark.x) == [2, 5]
+    marks = {trace.name: trace for trace in told.figure.data}
+    assert list(marks["flagged"].x) == [2, 5]
+    assert list(marks["suspect"].x) == [1]
+    looks = {(mark.marker.color, mark.marker.symbol) for mark in map(marks.get, DEGREES) if mark}
+    assert len(looks) == len({symbol for _, symbol in looks}) == 2
     mixed = verdict(contaminated=~TRUTH)
     assert mixed.title == "This alone does not separate poisoned from honest here"
 
 
 def test_nobody_flagged_needs_no_threshold():
-    chart = client_verdict(
-        np.ones(4), "dark", flagged=np.zeros(4, dtype=bool), axis_title="score", caption=""
-    )
+    chart = client_verdict(np.ones(4), "dark", degrees=["kept"] * 4, axis_title="score", caption="")
     assert chart.title == "Nobody was flagged"
 
 
@@ -93,6 +99,20 @@ def test_a_line_far_above_every_client_is_told_instead_of_drawn(threshold, drawn
     assert len(chart.figure.layout.shapes) == 2 * drawn
     assert top < 4
     assert (f"{threshold:g}, lies above the chart" in chart.caption) is not drawn
+
+
+def test_every_kind_of_evidence_has_a_row_and_the_published_rule_is_told():
+    ours = gap_rule("outside", np.array([1.0, 5.0, 0.9, 1.1, 1.0]))
+    yes_or_no = Evidence("inside", np.eye(5)[3], np.eye(5)[3] > 0, 0.5, 1.0)
+    published = gap_rule("norms", np.array([1.0, 1.1, 1.0, 1.0, 1.05]))
+    degrees = ["kept", "flagged", "suspect", "flagged", "kept"]
+    chart = evidence_kinds((ours, yes_or_no, published), "light", degrees=degrees)
+    assert chart.title == "Flagged: clients 2 and 4; the rule as published would flag nobody"
+    lines = next(trace for trace in chart.figure.data if trace.mode == "lines")
+    assert sorted({round(-y) for y in lines.y if y is not None}) == [0, 1]
+    dots = next(trace for trace in chart.figure.data if trace.mode == "markers")
+    assert len(dots.x) == 15
+    assert role_style("contaminated", "light").color not in chart.figure.to_json()
 
 
 VALUES = {

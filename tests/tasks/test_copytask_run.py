@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clair.baselines import METHODS
+from clair.narrative import detection_sentence
 from clair.tasks import Cancelled
 from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask import model as copytask_model
@@ -138,7 +139,7 @@ def test_json_holds_what_scripts_rely_on(small_run: Watched) -> None:
         "contamination_norms", "accuracy",
     } <= set(numbers)  # fmt: skip
     assert {"train", "evaluate", "clair"} <= set(numbers["seconds"])
-    assert numbers["contaminated"] == np.flatnonzero(result.contaminated).tolist()
+    assert numbers["contaminated"] == (np.flatnonzero(result.contaminated) + 1).tolist()
     assert len(numbers["contamination_norms"]) == 8
     for key, value in numbers["accuracy"].items():
         assert {"token", "exact_match", "exact_match_sd"} <= set(value)
@@ -150,8 +151,7 @@ def test_json_holds_what_scripts_rely_on(small_run: Watched) -> None:
 def test_the_sentence_says_the_numbers(small_run: Watched) -> None:
     result = small_run.result
     sentence = result.summary()
-    found = int((result.flagged & result.contaminated).sum())
-    assert f"flagged {found} of 2 poisoned clients" in sentence
+    assert sentence.startswith(detection_sentence(result.detection, SMALL.n_clients))
     for key in ("clair", "clair_eb", "local", "fedavg"):
         assert f"{result.accuracy[key].exact_match.mean():.0%}" in sentence
 

@@ -10,6 +10,8 @@ import json
 import numpy as np
 import pytest
 
+from clair.kinds import evidence_json
+from clair.narrative import detection_sentence
 from clair.tasks.copytask import CopyTaskConfig
 from clair.tasks.copytask.data import make_federation
 from clair.tasks.copytask.precompute import RESULT
@@ -39,11 +41,13 @@ def test_its_clients_and_samples_are_those_of_the_settings(outcome):
 
 def test_its_verdict_follows_from_its_scores(outcome):
     np.testing.assert_array_equal(outcome.scores > outcome.threshold, outcome.flagged)
-    found, bad = (
-        int((outcome.flagged & outcome.contaminated).sum()),
-        int(outcome.contaminated.sum()),
-    )
-    assert f"{found} of {bad} poisoned clients" in outcome.sentence
+    assert outcome.sentence.startswith(detection_sentence(outcome.detection, outcome.n_clients))
+    assert [degree == "flagged" for degree in outcome.degrees] == outcome.flagged.tolist()
+
+
+def test_what_is_written_is_read_again(outcome):
+    assert outcome.numbers["evidence"] == evidence_json(outcome.evidence)
+    assert outcome.evidence[-1].kind == "norms"
 
 
 def test_its_means_are_those_of_its_clients(outcome):

@@ -144,7 +144,8 @@ def test_the_default_run_finds_the_poisoned_and_serves_the_honest(default):
 def test_the_page_opens_with_exactly_the_default_run(default):
     payload = json.loads(RESULT.read_text())
     assert DigitsConfig(**payload["config"]) == DigitsConfig()
-    assert payload["flagged"] == np.flatnonzero(default.flagged).tolist()
+    assert payload["flagged"] == (np.flatnonzero(default.flagged) + 1).tolist()
+    assert tuple(payload["degrees"]) == default.degrees
     for method, numbers in payload["accuracy"].items():
         assert default.mean(method, "accuracy") == pytest.approx(numbers["accuracy"], abs=0.02)
 

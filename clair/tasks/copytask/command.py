@@ -6,9 +6,8 @@ import argparse
 import sys
 from typing import Any
 
-import numpy as np
-
 from clair.baselines import METHODS
+from clair.narrative import verdict_lines
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
 from clair.tasks.terminal import ProgressBar, options_named, perform
@@ -106,7 +105,7 @@ def report(result: CopyTaskResult) -> str:
         [
             *lines,
             "",
-            f"poisoned {_clients(result.contaminated)}; flagged {_clients(result.flagged)}; "
+            *verdict_lines(result.fit, result.contaminated),
             f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
             f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
             f"{result.device}; seconds: {seconds}",
@@ -124,7 +123,3 @@ def _rank(text: str) -> int | str:
         raise argparse.ArgumentTypeError(
             f'must be a whole number or "auto", got {text!r}'
         ) from None
-
-
-def _clients(mask: np.ndarray) -> str:
-    return ", ".join(str(k) for k in np.flatnonzero(mask)) or "nobody"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from clair.tasks.task_result import TaskResult, means_of
+from clair.narrative import detection_sentence
+from clair.tasks.task_result import TaskResult, means_of, samples_json
 
 
 @dataclass(frozen=True)
@@ -16,20 +17,13 @@ class CopyTaskResult(TaskResult):
         """The run as plain JSON values."""
         return {
             **super().to_json(),
-            "samples": [asdict(sample) for sample in self.samples],
+            "samples": samples_json(self.samples),
             "final_loss": [float(v) for v in self.loss_history[-1]],
         }
 
     def summary(self) -> str:
         """One plain sentence about what happened, computed from the numbers."""
-        n_bad = int(self.contaminated.sum())
-        found = int((self.flagged & self.contaminated).sum())
-        alarms = self.detection.false_alarms
-        honest = "no honest one" if alarms == 0 else f"{alarms} honest one{'s' * (alarms > 1)}"
-        if n_bad:
-            verdict = f"CLAIR flagged {found} of {n_bad} poisoned clients and {honest}"
-        else:
-            verdict = f"Nobody was poisoned and CLAIR flagged {honest}"
+        verdict = detection_sentence(self.detection, len(self.contaminated))
         shares = means_of(self.accuracy, "exact_match")
         return (
             f"{verdict}; the honest clients copy {shares['clair']:.0%} of unseen texts without a "

@@ -96,6 +96,8 @@ class DigitsConfig:
         Rank of the shared subspace CLAIR looks for.
     screen_coefficients : bool
         As in `clair.fit`.
+    compare_shape : bool
+        As in `clair.fit`; needs three layers.
     steps : int
         Full-batch training steps of every client, 1 to 1000.
     learning_rate : float
@@ -126,6 +128,7 @@ class DigitsConfig:
     layers: str = "head"
     rank: int | Literal["auto"] = "auto"
     screen_coefficients: bool = False
+    compare_shape: bool = True
     steps: int = 100
     learning_rate: float = 5e-3
     lora_rank: int = 8
@@ -148,10 +151,9 @@ class DigitsConfig:
         check_choice("layers", self.layers, LAYERS)
         if self.rank != "auto":
             check_integer("rank", self.rank, minimum=1, maximum=MAX_RANK)
-        if not isinstance(self.screen_coefficients, bool):
-            raise ValueError(
-                f"screen_coefficients must be True or False, got {self.screen_coefficients!r}"
-            )
+        for name in ("screen_coefficients", "compare_shape"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         check_integer("steps", self.steps, minimum=1, maximum=1000)
         check_real("learning_rate", self.learning_rate, minimum=0, maximum=1, open_minimum=True)
         check_integer("lora_rank", self.lora_rank, minimum=1, maximum=32)

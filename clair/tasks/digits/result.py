@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clair.narrative import detection_sentence
-from clair.tasks.task_result import MethodScores, TaskResult, means_of
+from clair.tasks.task_result import MethodScores, TaskResult, means_of, samples_json
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class DigitsResult(TaskResult):
             **super().to_json(),
             "backdoor_success": means_of(self.accuracy, "backdoor"),
             "flips_to_clair": {key: asdict(value) for key, value in self.flips.items()},
-            "samples": [asdict(sample) for sample in self.samples],
+            "samples": samples_json(self.samples),
             "final_loss": [float(v) for v in self.loss_history[-1]],
         }
 

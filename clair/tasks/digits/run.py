@@ -114,7 +114,10 @@ def run(
             finetune_steps=config.steps,
             seed=config.seed,
             rank=config.rank,
-            fit_options={"screen_coefficients": config.screen_coefficients},
+            fit_options={
+                "screen_coefficients": config.screen_coefficients,
+                "compare_shape": config.compare_shape,
+            },
         )
         done = federate(task, plan, clock, afterwards=1)
         readings = task.readings({key: done.estimates[key] for key in SHOWN})

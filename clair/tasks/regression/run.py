@@ -159,7 +159,7 @@ def run_regression(
         },
         contaminated=data.contaminated,
         fit=found,
-        detection=detection_scores(found.flagged, data.contaminated),
+        detection=detection_scores(found.flagged, data.contaminated, found.suspect),
         accuracy=accuracy,
         loss_history=np.zeros((0, config.n_clients)),
         sizes=data.sizes,
