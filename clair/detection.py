@@ -342,9 +342,9 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
         beyond += (1 - float(profile.sum())) / tail / len(scatters) if tail > 0 else 0.0
     if not energy.any():
         return 1
-    if energy[top] <= 2 * max(beyond, energy[0] * 1e-12):
-        # A minority's strong direction leaves a hole in the medians, which are therefore sorted.
-        usual = np.sort(usual)[::-1]
+    # A minority's strong direction leaves a hole in the medians, which are therefore sorted.
+    usual = np.sort(usual)[::-1]
+    if energy[top] <= 2 * max(beyond, energy[0] * 1e-12) or usual[top] <= usual[0] * 1e-9:
         drops = usual[:top] / np.maximum(usual[1:], energy[0] * 1e-12)
         return int(np.argmax(drops)) + 1
     reached = int(np.sum(np.cumsum(energy) < AUTO_SHARE)) + 1  # beyond `top` if never reached
