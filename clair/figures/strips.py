@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.figures.pixels import MAX_CELLS, data_uri, strip, thin
 from clair.narrative import clients_list
 from clair.palette import PAPERS, ThemeName, role_style
@@ -111,7 +111,7 @@ def _row_order(low_rank: np.ndarray) -> np.ndarray:
     return np.argsort(vectors[:, -1])
 
 
-def _truth_marks(figure: go.Figure, result: ScenarioResult, theme: ThemeName) -> None:
+def _truth_marks(figure: Figure, result: ScenarioResult, theme: ThemeName) -> None:
     truth, norms = result.problem.contaminated, result.fit.contamination_norms
     for name, role, mask in (
         ("honest client", "benign", ~truth),
@@ -130,7 +130,7 @@ def _truth_marks(figure: go.Figure, result: ScenarioResult, theme: ThemeName) ->
         )
 
 
-def _verdict_marks(figure: go.Figure, flagged: np.ndarray, theme: ThemeName) -> None:
+def _verdict_marks(figure: Figure, flagged: np.ndarray, theme: ThemeName) -> None:
     clients = np.flatnonzero(flagged)
     figure.add_scatter(
         x=clients + _CENTRE,
