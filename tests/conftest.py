@@ -1,6 +1,6 @@
 """What holds for all tests."""
 
-from clair.figures import base
+from clair.figures.drawing import Figure
 
 # Every figure that any test draws is checked entry by entry.
-base.VALIDATE = True
+Figure.validate = True

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
 #: Verdicts in the order in which they are drawn, with their role in the palette.
@@ -100,8 +101,8 @@ def deviation_map(audit: Audit, theme: ThemeName) -> Chart:
     values = np.array([module.deviation for module in audit.modules]).T[order]
     names = [module.name for module in audit.modules]
     figure = new_figure(theme, 150 + 20 * len(clients))
-    figure.add_trace(
-        _heat(
+    figure.add_heatmap(
+        **_heat(
             values,
             x=list(range(1, len(names) + 1)),
             y=_unique_labels([clients[k].name for k in order]),
@@ -128,7 +129,7 @@ def deviation_map(audit: Audit, theme: ThemeName) -> Chart:
     return Chart(figure, title, caption, f"{title}.")
 
 
-def _module_axis(figure: go.Figure, n: int) -> None:
+def _module_axis(figure: Figure, n: int) -> None:
     figure.update_xaxes(
         title_text="module, in the order of the model",
         showgrid=False,
@@ -152,8 +153,8 @@ def layer_map(audit: Audit, client: int, theme: ThemeName) -> Chart:
     report = audit.judged_clients[client]
     grid, layers, kinds = layer_grid(audit, client)
     figure = new_figure(theme, max(220, 130 + 16 * len(layers)))
-    figure.add_trace(
-        _heat(
+    figure.add_heatmap(
+        **_heat(
             grid,
             x=_unique_labels(kinds),
             y=layers,
@@ -195,23 +196,23 @@ def _heat(
     theme: ThemeName,
     text: list[list[str]] | None,
     hover: str,
-) -> go.Heatmap:
+) -> dict[str, Any]:
     paper, style = PAPERS[theme], role_style("contaminated", theme)
     shown = np.log10(np.clip(values, 0.1, CEILING))
     top = max(1.0, float(np.nanmax(shown, initial=0.0)))
     ticks = [t for t in (-0.30103, 0.0, 0.30103, 0.69897, 1.0, 2.0, 3.0) if t <= top + 1e-9]
-    return go.Heatmap(
-        z=shown.astype(np.float32),
-        x=x,
-        y=y,
-        text=text,
-        customdata=np.minimum(values, CEILING).astype(np.float32),
-        hovertemplate=hover,
-        hoverongaps=False,
-        zmin=-0.30103,
-        zmax=top,
-        colorscale=[[0.0, paper.surface], [0.3 / (top + 0.3), paper.grid], [1.0, style.color]],
-        colorbar={
+    return {
+        "z": shown.astype(np.float32),
+        "x": x,
+        "y": y,
+        "text": text,
+        "customdata": np.minimum(values, CEILING).astype(np.float32),
+        "hovertemplate": hover,
+        "hoverongaps": False,
+        "zmin": -0.30103,
+        "zmax": top,
+        "colorscale": [[0.0, paper.surface], [0.3 / (top + 0.3), paper.grid], [1.0, style.color]],
+        "colorbar": {
             "title": {"text": "× typical", "side": "right", "font": {"color": paper.ink}},
             "tickvals": ticks,
             "ticktext": [f"{10**t:.2g}" for t in ticks],
@@ -219,9 +220,9 @@ def _heat(
             "thickness": 12,
             "outlinewidth": 0,
         },
-        xgap=1,
-        ygap=1,
-    )
+        "xgap": 1,
+        "ygap": 1,
+    }
 
 
 def shared_energy(audit: Audit, theme: ThemeName) -> Chart:

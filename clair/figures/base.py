@@ -6,13 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import plotly.graph_objects as go
-
+from clair.figures.drawing import Figure
 from clair.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style
 
-#: Whether plotly checks what is put into a figure. It costs a quarter of the time that a chart
-#: takes, so only the tests do it.
-VALIDATE = False
 FONT = "Inter, 'Source Sans', sans-serif"
 
 
@@ -22,7 +18,7 @@ class Chart:
 
     Attributes
     ----------
-    figure : plotly.graph_objects.Figure
+    figure : Figure
     title : str
         The takeaway as a short sentence, computed from the data.
     caption : str
@@ -31,7 +27,7 @@ class Chart:
         What a reader who cannot see the chart should know.
     """
 
-    figure: go.Figure
+    figure: Figure
     title: str
     caption: str
     alt: str
@@ -39,10 +35,7 @@ class Chart:
 
 @cache
 def template(theme: ThemeName) -> dict[str, Any]:
-    """Plotly template of a theme; complete, so that exports look as on the page.
-
-    Made once: plotly checks every entry, which costs more than drawing a small chart.
-    """
+    """Plotly template of a theme; complete, so that exports look as on the page."""
     paper = PAPERS[theme]
     axis: dict[str, Any] = {
         "gridcolor": paper.grid,
@@ -57,20 +50,20 @@ def template(theme: ThemeName) -> dict[str, Any]:
         "title": {"font": {"size": 13, "color": paper.ink}, "standoff": 8},
         "automargin": True,
     }
-    layout = go.Layout(
-        font={"family": FONT, "size": 13, "color": paper.ink},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        colorway=[method_style(key, theme).color for key in METHOD_ORDER],
-        xaxis=axis,
-        yaxis=axis,
-        margin={"l": 8, "r": 12, "t": 28, "b": 8},
-        hoverlabel={
+    layout = {
+        "font": {"family": FONT, "size": 13, "color": paper.ink},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": [method_style(key, theme).color for key in METHOD_ORDER],
+        "xaxis": axis,
+        "yaxis": axis,
+        "margin": {"l": 8, "r": 12, "t": 28, "b": 8},
+        "hoverlabel": {
             "bgcolor": paper.surface,
             "bordercolor": paper.muted,
             "font": {"family": FONT, "size": 13, "color": paper.ink},
         },
-        legend={
+        "legend": {
             "orientation": "h",
             "x": 0,
             "y": 1.02,
@@ -79,14 +72,13 @@ def template(theme: ThemeName) -> dict[str, Any]:
             "font": {"size": 12.5, "color": paper.ink},
             "bgcolor": "rgba(0,0,0,0)",
         },
-        dragmode=False,
-        hovermode="closest",
-    )
-    plain: dict[str, Any] = go.layout.Template(layout=layout).to_plotly_json()
-    return plain
+        "dragmode": False,
+        "hovermode": "closest",
+    }
+    return {"layout": layout}
 
 
-def new_figure(theme: ThemeName, height: int, **layout: Any) -> go.Figure:
+def new_figure(theme: ThemeName, height: int, **layout: Any) -> Figure:
     """Empty figure with the template of `theme`.
 
     Parameters
@@ -97,8 +89,7 @@ def new_figure(theme: ThemeName, height: int, **layout: Any) -> go.Figure:
     **layout
         Further layout settings; they win over the template.
     """
-    start = {"template": template(theme), "height": height, "uirevision": "kept", **layout}
-    return go.Figure(layout=start, _validate=VALIDATE)
+    return Figure(template=template(theme), height=height, uirevision="kept", **layout)
 
 
 def level(y: float, **line: Any) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.drawing import Figure
 from clair.figures.strips import ink_limit, split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_verdicts
@@ -26,7 +26,7 @@ def linked(first: Chart, second: Chart) -> Pair:
     Bands that reached the end of an axis still do, and both have the same legend, or one of them
     would lose height to it. Titles say whose chart it is.
     """
-    figures = go.Figure(first.figure), go.Figure(second.figure)
+    figures = first.figure.copy(), second.figure.copy()
     for name in ("x", "y"):
         low, high = (
             function(values)
@@ -39,9 +39,10 @@ def linked(first: Chart, second: Chart) -> Pair:
         for figure in figures:
             _stretch(figure, name, low, high)
     for figure, other in (figures, figures[::-1]):
-        known = {trace.name for trace in figure.data}
-        missing = [t for t in other.data if t.showlegend is not False and t.name not in known]
-        figure.add_traces([go.Scatter(t).update(x=[None], y=[None]) for t in missing])
+        known = {trace.get("name") for trace in figure.traces}
+        for trace in list(other.traces):
+            if trace.get("showlegend", True) and trace.get("name") not in known:
+                figure.add_trace(**{**trace, "x": [None], "y": [None]})
     return _named(first, figures[0], "A"), _named(second, figures[1], "B")
 
 
@@ -116,12 +117,12 @@ def _subspace(
     return tuple(pairs)
 
 
-def _range(figure: go.Figure, name: str) -> tuple[float, float]:
+def _range(figure: Figure, name: str) -> tuple[float, float]:
     """Range of an axis as set, or of the data and zero."""
-    given = figure.layout[f"{name}axis"].range
+    given = figure.settings.get(f"{name}axis", {}).get("range")
     if given is not None:
         return float(given[0]), float(given[1])
-    values = np.array([v for trace in figure.data for v in _numbers(trace[name])])
+    values = np.array([v for trace in figure.traces for v in _numbers(trace.get(name))])
     low, high = float(values.min(initial=0.0)), float(values.max(initial=0.0))
     room = 0.05 * (high - low)
     return low - (room if low < 0 else 0.0), high + room
@@ -131,15 +132,15 @@ def _numbers(values: Any) -> Iterable[float]:
     return (float(v) for v in ([] if values is None else values) if v is not None)
 
 
-def _stretch(figure: go.Figure, name: str, low: float, high: float) -> None:
+def _stretch(figure: Figure, name: str, low: float, high: float) -> None:
     before = _range(figure, name)
     end = f"{name}1"
-    for shape in figure.layout.shapes:
+    for shape in figure.settings.get("shapes", ()):
         reaches = isinstance(shape[end], (int, float)) and np.isclose(shape[end], before[1])
-        if reaches and "domain" not in (shape[f"{name}ref"] or ""):
+        if reaches and "domain" not in shape.get(f"{name}ref", ""):
             shape[end] = high
-    figure.layout[f"{name}axis"].range = (low, high)
+    figure.update_layout(**{f"{name}axis": {"range": [low, high]}})
 
 
-def _named(chart: Chart, figure: go.Figure, side: str) -> Chart:
+def _named(chart: Chart, figure: Figure, side: str) -> Chart:
     return replace(chart, figure=figure, title=f"{side}: {chart.title}", alt=f"{side}. {chart.alt}")

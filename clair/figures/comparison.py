@@ -197,14 +197,13 @@ def _spread(points: np.ndarray, width: float) -> np.ndarray:
     """Move dots that would hide each other up and down, the same way every time."""
     shifts = np.zeros(points.size)
     placed: list[tuple[float, float]] = []
-    for i in np.argsort(points, kind="stable"):
+    values = points.tolist()  # plain numbers: a dozen times as fast one by one
+    for i in np.argsort(points, kind="stable").tolist():
+        near = [shift for x, shift in placed[-8:] if abs(values[i] - x) <= 0.012 * width]
         for step in range(2 * points.size + 1):
             shift = 0.13 * ((step + 1) // 2) * (1 if step % 2 else -1)
-            free = all(
-                abs(points[i] - x) > 0.012 * width or abs(shift - y) > 0.1 for x, y in placed[-8:]
-            )
-            if free or abs(shift) > 0.36:
+            if abs(shift) > 0.36 or all(abs(shift - y) > 0.1 for y in near):
                 break
-        shifts[i] = np.clip(shift, -0.36, 0.36)
-        placed.append((float(points[i]), float(shifts[i])))
+        shifts[i] = min(max(shift, -0.36), 0.36)
+        placed.append((values[i], float(shifts[i])))
     return shifts

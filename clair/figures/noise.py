@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.narrative import amount, times
 from clair.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
 from clair.sweeps.grid import AXIS_TITLES
@@ -117,7 +117,7 @@ def _stability_title(curves: Stability) -> str:
     return words
 
 
-def _set_axis(figure: go.Figure, name: str) -> None:
+def _set_axis(figure: Figure, name: str) -> None:
     """Axis of the setting that is varied; strengths differ by factors."""
     figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
     if name == "attack_scale":
@@ -381,7 +381,7 @@ def remedy_words(remedies: Mapping[str, Remedy], names: Mapping[str, str]) -> st
     )
 
 
-def _log_axis(figure: go.Figure, axis: str, title: str) -> None:
+def _log_axis(figure: Figure, axis: str, title: str) -> None:
     ticks = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0]
     settings = {
         "title_text": title,

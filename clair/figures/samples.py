@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.baselines import METHODS
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, role_style
 from clair.tasks.regression.curves import IDENTIFIED, SampleCurves
 
@@ -221,7 +221,7 @@ def client_gains(
 
 
 def _line(
-    figure: go.Figure, x: Sequence[float] | np.ndarray, y: np.ndarray, key: str, theme: ThemeName
+    figure: Figure, x: Sequence[float] | np.ndarray, y: np.ndarray, key: str, theme: ThemeName
 ) -> None:
     style = method_style(key, theme)
     name = METHODS[key].label + (" (oracle)" if METHODS[key].oracle else "")
@@ -236,7 +236,7 @@ def _line(
     )
 
 
-def _mark(figure: go.Figure, x: float, text: str, samples: np.ndarray, theme: ThemeName) -> None:
+def _mark(figure: Figure, x: float, text: str, samples: np.ndarray, theme: ThemeName) -> None:
     """Vertical line with its words on the wider side; the x axis is logarithmic."""
     ink = PAPERS[theme].ink
     late = x > np.sqrt(samples[0] * samples[-1])
@@ -254,9 +254,7 @@ def _mark(figure: go.Figure, x: float, text: str, samples: np.ndarray, theme: Th
     )
 
 
-def _sample_axis(
-    figure: go.Figure, samples: np.ndarray, title: str = "samples of a client"
-) -> None:
+def _sample_axis(figure: Figure, samples: np.ndarray, title: str = "samples of a client") -> None:
     low, high = float(np.min(samples)), float(np.max(samples))
     ticks = [t for t in SHOWN_TICKS if low * 0.9 <= t <= high * 1.1]
     if len(ticks) < 3:

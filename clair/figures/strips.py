@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.detection import FLAGGED, SUSPECT
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.figures.pixels import MAX_CELLS, data_uri, strip, thin
 from clair.narrative import clients_list
 from clair.palette import PAPERS, ThemeName, role_style
@@ -114,7 +114,7 @@ def _row_order(low_rank: np.ndarray) -> np.ndarray:
     return np.argsort(vectors[:, -1])
 
 
-def _truth_marks(figure: go.Figure, result: ScenarioResult, theme: ThemeName) -> None:
+def _truth_marks(figure: Figure, result: ScenarioResult, theme: ThemeName) -> None:
     truth, norms = result.problem.contaminated, result.fit.contamination_norms
     for name, role, mask in (
         ("honest client", "benign", ~truth),
@@ -133,7 +133,7 @@ def _truth_marks(figure: go.Figure, result: ScenarioResult, theme: ThemeName) ->
         )
 
 
-def _verdict_marks(figure: go.Figure, degrees: Sequence[str], theme: ThemeName) -> None:
+def _verdict_marks(figure: Figure, degrees: Sequence[str], theme: ThemeName) -> None:
     for degree, name, color, symbol in (
         (FLAGGED, "flagged by CLAIR", PAPERS[theme].ink, "triangle-up"),
         (SUSPECT, "suspect", role_style("suspect", theme).color, "triangle-up-open"),

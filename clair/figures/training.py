@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.figures.base import Chart, new_figure
+from clair.figures.drawing import Figure
 from clair.palette import PAPERS, ThemeName, role_style
 
 MAX_POINTS = 60  # of a curve: what is sent twice a second should stay small
@@ -114,7 +114,7 @@ def _groups(
 
 
 def _label_ends(
-    figure: go.Figure,
+    figure: Figure,
     last: np.ndarray,
     ends: tuple[float, float],
     limits: tuple[float, float],

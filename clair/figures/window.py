@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import plotly.graph_objects as go
 
 from clair.certificate import Certificate
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.linalg import hstack_blocks
 from clair.narrative import count
 from clair.palette import PAPERS, ThemeName, role_style, with_alpha
@@ -123,7 +123,7 @@ def lam_window_chart(
 
 
 def _bars(
-    figure: go.Figure,
+    figure: Figure,
     rows: list[tuple[str, tuple[float, float] | None, bool]],
     span: tuple[float, float],
     theme: ThemeName,

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-import plotly.io as pio
 from plotly.offline import get_plotlyjs
 
 from clair.adapters.result import FLAGGED, KEPT
@@ -102,7 +101,7 @@ def _hash(script: str) -> str:
 
 
 def _charts_json(charts: Sequence[Chart]) -> str:
-    text = "[" + ",".join(str(pio.to_json(chart.figure)) for chart in charts) + "]"
+    text = "[" + ",".join(chart.figure.to_json() for chart in charts) + "]"
     # inside a script element only "<" could end it early; JSON knows the escaped form
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 

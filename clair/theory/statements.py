@@ -267,7 +267,7 @@ STATEMENTS: tuple[Statement, ...] = (
         "A contaminated update inside the shared subspace has no residual and fits L: while it is "
         "no larger than an honest one, no method that looks only at subspaces tells them apart. "
         "Under noise a larger one gives itself away, ten times too large in most draws: a fitted "
-        "subspace, off by the angles $\\theta_i$, leaks in proportion to size.",
+        "subspace, off by its principal angles θ, leaks in proportion to size.",
         r"D_k = (I - UU^\top)\,\Delta_k = 0, \qquad \mathbb{E}\,\|R_k\|_F^2 \approx "
         r"(p-r)\,q\sigma^2 + \tfrac1r\textstyle\sum_i \sin^2\theta_i\ \|\Delta_k\|_F^2",
         "ours",

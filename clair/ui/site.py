@@ -47,6 +47,10 @@ def preload() -> None:
         importlib.import_module(name)
     for module in pkgutil.iter_modules(clair.ui.__path__):
         importlib.import_module(f"clair.ui.{module.name}")
+    # What is loaded stays: Python's collector need not look at it again after every few repaints,
+    # which holds up all pages for as long as it takes.
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager
