@@ -82,27 +82,21 @@ def test_leaving_by_link_and_coming_back_by_the_browser_keeps_the_screen(
     page = visitor.go("/lab?noise=0.1&clients=12&view=errors")
     before, wanted = sentence(page), address(page)
     for step in ("link", "back", "forward", "back"):
-        if step == "link":
-            page.get_by_role("link", name="Overview", exact=True).click()
-        else:
-            page.go_back() if step == "back" else page.go_forward()
-        page.wait_for_function(
-            "(lab) => location.pathname.endsWith('/lab') === lab", arg=step == "back"
-        )
-        page.wait_for_timeout(500)
-        visitor.idle()
+        with visitor.rerun():
+            if step == "link":
+                page.get_by_role("link", name="Overview", exact=True).click()
+            else:
+                page.go_back() if step == "back" else page.go_forward()
+        assert page.url.split("?")[0].endswith("/lab") == (step == "back")
         if step == "back":
             assert sentence(page) == before
             assert address(page) == wanted
     page.get_by_test_id("stButton").get_by_role("button", name="Reset").click()
     after = wait_for_new(page, before)
-    page.get_by_role("link", name="Overview", exact=True).click()
-    page.wait_for_function("() => !location.pathname.endsWith('/lab')")
-    visitor.idle()
-    page.go_back()
-    page.wait_for_function("() => location.pathname.endsWith('/lab')")
-    page.wait_for_timeout(500)
-    visitor.idle()
+    with visitor.rerun():
+        page.get_by_role("link", name="Overview", exact=True).click()
+    with visitor.rerun():
+        page.go_back()
     assert sentence(page) == after
     assert address(page) == {}
 

@@ -77,7 +77,7 @@ def test_tiles_can_be_told_apart_on_a_phone(server: Any, visit: Callable[..., An
     for n, scrolls in ((8, False), (20, True), (40, True)):
         page = visitor.go(f"/?demo_clients={n}")
         page.wait_for_function("() => document.querySelectorAll('.main-svg image').length === 3")
-        page.wait_for_timeout(300)
+        visitor.idle()
         seen = page.evaluate(TILES)
         assert seen["strip"] / n > 30, n
         assert seen["wide"] == 0, n
