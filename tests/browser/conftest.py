@@ -32,7 +32,7 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: Whether the run asked for last has ended and all it brought is drawn: for some frames in a row
+#: Whether the run asked for last has ended and all it brought is drawn: for three frames in a row
 #: nothing on the page changes or moves.
 IDLE = """async () => {
   const app = document.querySelector('[data-testid=stApp]')
@@ -46,7 +46,7 @@ IDLE = """async () => {
   let changes = 0
   const watch = new MutationObserver(() => { changes += 1 })
   watch.observe(app, { childList: true, characterData: true, subtree: true })
-  for (let frame = 0; frame < 5 && !changes && rests(); frame += 1) {
+  for (let frame = 0; frame < 3 && !changes && rests(); frame += 1) {
     await new Promise(requestAnimationFrame)
   }
   watch.disconnect()

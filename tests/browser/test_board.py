@@ -237,11 +237,8 @@ def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., A
     assert address(page) == {}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_slide_on_stage_needs_no_scrolling(
-    server: Any, visit: Callable[..., Any], theme: str
-) -> None:
-    visitor = visit(server, viewport=FULL_HD, color_scheme=theme)
+def test_a_slide_on_stage_needs_no_scrolling(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport=FULL_HD)
     # In draw 20 an honest hospital is flagged beside the imitator, which takes the most words.
     for slide, draw in (*((k, k) for k in range(1, len(SLIDES) + 1)), (8, 20)):
         page = visitor.go(f"/board?slide={slide}&draw={draw}&present=1")

@@ -30,9 +30,9 @@ def press(visitor: Any, key: str, course: str, step: int) -> None:
 
 
 def test_a_lesson_by_keyboard_and_its_place_in_the_address(
-    cold_server: Any, visit: Callable[..., Any]
+    server: Any, visit: Callable[..., Any]
 ) -> None:
-    visitor = visit(cold_server)
+    visitor = visit(server)
     page = visitor.go("/lessons?course=averaging&step=2")
     assert title(page) == "When everybody is different"
     press(visitor, "ArrowLeft", "averaging", 1)

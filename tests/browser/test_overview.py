@@ -25,8 +25,8 @@ def test_first_visit_shows_a_result_without_a_click(
     assert {"Inter", "SourceSerifFour"} <= set(fonts)
 
 
-def test_the_page_answers_to_its_own_name_too(cold_server: Any, visit: Callable[..., Any]) -> None:
-    visitor = visit(cold_server)
+def test_the_page_answers_to_its_own_name_too(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
     for path in ("/overview?demo_clients=8", "/?demo_clients=8"):
         page = visitor.go(path)
         assert "both poisoned clients" in sentence(page)
