@@ -62,7 +62,7 @@ class Visitor:
         self._dice, self._parcel, self._look = random.Random(seed), parcel, look
 
     async def stay(self, arrives: float, until: float) -> None:
-        """Arrive, go from page to page, leave.
+        """Arrive, go from page to page, leave, but not before having done one thing.
 
         Parameters
         ----------
@@ -72,9 +72,11 @@ class Visitor:
         await asyncio.sleep(max(0.0, arrives - time.monotonic()))
         await self.tab.connect()
         try:
-            while time.monotonic() < until:
+            while True:
                 (page,) = self._dice.choices(list(PAGES), list(PAGES.values()))
                 await self.visit(page, self._dice.randint(4, 8), until)
+                if time.monotonic() > until:
+                    break
         finally:
             await self.tab.close()
 
@@ -83,7 +85,7 @@ class Visitor:
         await self.tab.open(page)
         for number in range(moves):
             await asyncio.sleep(self._dice.uniform(*self._look))
-            if time.monotonic() > until:
+            if number and time.monotonic() > until:
                 return
             if page == "copying" and number == 1:
                 await self._run(until)

@@ -296,6 +296,12 @@ class ClientBlocks:
             overlaps.append(squares.reshape(len(own), own.shape[2], len(parts), parts.shape[2]))
         return overlaps
 
+    def level(self, residuals: np.ndarray | None = None) -> float:
+        """Squared score of the worst client of the agreeing half, by default of whole updates."""
+        if residuals is None:
+            residuals = np.array([scatter.energy for scatter in self.scatters])
+        return float(self._median(self.joint(residuals))) ** 2
+
     def _median(self, scores: np.ndarray) -> np.ndarray:
         """The ``h``-th smallest of the last axis, h the size of a half."""
         middle = int(self._anywhere.sum()) // 2
@@ -312,6 +318,11 @@ class Agreement:
     halves : ndarray of bool, shape (n_modules, n_clients)
     strongest, everything : ndarray of shape (n_modules, n_clients)
         Squared leave-one-out residuals of each client's strongest directions, and of all it sends.
+
+    Attributes
+    ----------
+    level : float
+        Squared score of the worst client of the half.
     """
 
     def __init__(
@@ -325,6 +336,7 @@ class Agreement:
         self.halves = halves
         self._strongest, self._everything = strongest, everything
         self._energy = np.array([scatter.energy for scatter in blocks.scatters])
+        self.level = blocks.level(everything)
 
     def scores(self, *, strongest: bool = False, squares: bool = False) -> np.ndarray:
         """Deviation of each client, joint over modules.

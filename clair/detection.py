@@ -289,32 +289,35 @@ def automatic_rank(
 
     Notes
     -----
-    Clients that are flagged, or repeat others, take no part. Who that is depends on the rank, and
-    a rank that is too low accuses honest clients while one that is too high accuses nobody in
-    vain. So the ranks are gone through from 6 downwards, no further than the rank that those left
-    suggest. With e_i their held-out energy along the i-th principal direction: where a noise floor
-    is reached the rank is at the steepest drop of its median over clients (a direction of a
-    minority is not shared), otherwise the smallest rank holding a fixed share of its mean.
+    Which clients take part is found at a rank of its own: the one after which the score of the
+    worst client of the agreeing half falls least, among ranks 1 to 6. No minority can move that, as
+    the half holds honest clients, and at a rank too low or too high it is accused in vain or takes
+    colluders in. Clients that are flagged there, or repeat others, take no part. With e_i the
+    held-out energy of the others along the i-th principal direction: where a noise floor is reached
+    the rank is at the steepest drop of its median over clients (a direction of a minority is not
+    shared), otherwise the smallest rank holding a fixed share of its mean.
     """
     limit = max(min(scatter.d for scatter in blocks.scatters) // 2, 1)
     limit = limit if max_rank is None else min(limit, max_rank)
     comparable = blocks.comparable.any(axis=0)
-    tried = min(AUTO_RANK, limit)
-    found: list[Evidence] = []
-    suggested, repeating = 1, np.zeros_like(comparable)
-    for rank, agreement in blocks.survey(tried):
-        if rank < min(suggested, tried):
-            break
-        found += _evidence(agreement, gap, None, int(comparable.sum()))
-        kept = comparable & ~_together(found, comparable)
-        if rank == tried:
-            bases = _subspaces(blocks.scatters, kept, rank)
-            repeating = influence_of(blocks.scatters, bases, kept) < REPEATS
-        teachers = kept & ~repeating
-        if 2 * int(teachers.sum()) <= int(kept.sum()):
-            teachers = kept
-        suggested = predictive_rank(blocks.scatters, teachers, limit)
-    return suggested
+    agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
+    rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
+    found = _evidence(agreements[rank], gap, None, int(comparable.sum()))
+    kept = comparable & ~_together(found, comparable)
+    bases = _subspaces(blocks.scatters, kept, rank)
+    teachers = kept & (influence_of(blocks.scatters, bases, kept) >= REPEATS)
+    if 2 * int(teachers.sum()) <= int(kept.sum()):
+        teachers = kept
+    return predictive_rank(blocks.scatters, teachers, limit)
+
+
+def _majority_rank(blocks: ClientBlocks, agreements: Sequence[Agreement]) -> int:
+    """Rank at the steepest drop of what each further direction explains of the agreeing half."""
+    levels = np.array([blocks.level(), *(agreement.level for agreement in agreements)])
+    left = min(scatter.d for scatter in blocks.scatters) - len(agreements)
+    noise = max(levels[-1] / max(left, 1), levels[0] * 1e-12, np.finfo(float).tiny)
+    steps = np.maximum(levels[:-1] - levels[1:], noise)
+    return int(np.argmax(steps / np.append(steps[1:], noise))) + 1
 
 
 def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -> int:

@@ -19,6 +19,7 @@ from clair.adapters.progress import STAGE_LABELS
 from clair.adapters.simulate import SimulatedSet, write_simulated
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 180.0  # seconds until a test that would hang fails instead
 SITES = ROOT / "assets" / "adapters" / "sites"
 
 
@@ -135,7 +136,7 @@ def test_written_rank_and_energy_are_as_asked(site, tmp_path, capsys):
 
 def wait_for(shown, process, words):
     """Read a terminal until it shows some words."""
-    seen, end = b"", time.monotonic() + 60
+    seen, end = b"", time.monotonic() + PATIENCE
     while words.encode() not in seen:
         assert process.poll() is None, "the command ended by itself"
         assert time.monotonic() < end, f"no {words!r} in {seen[-200:]!r}"
@@ -165,7 +166,7 @@ def test_interruption_is_clean(tmp_path, stage):
     try:
         wait_for(shown, process, STAGE_LABELS[stage])
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
+        assert process.wait(PATIENCE) == 130
     finally:
         process.kill()
         process.wait()

@@ -1,7 +1,8 @@
-"""Fixtures of the pages that run jobs.
+"""What holds for tests of pages.
 
-What the server loads before its first visitor is loaded before the first test: a page that warms up
-a task would otherwise import it beside the tests that come next, whose charts look for it.
+plotly looks for pandas among the loaded modules and takes a half-loaded one for whole. What the
+server loads before its first visitor is therefore loaded before the first test, and no page warms
+up a task: that would import its libraries in a thread beside the tests that come next.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from clair.ui.site import preload
 preload()
 
 
+@pytest.fixture(autouse=True)
+def _no_warming_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the training libraries for loaded."""
+    monkeypatch.setattr(jobs, "warm_up", lambda kind, load: threading.current_thread())
+
+
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobPool]:
-    """A pool of jobs of this test's own, with the training libraries taken for loaded."""
+    """A pool of jobs of this test's own."""
     fresh = JobPool(Limits(queued=2))
     monkeypatch.setattr(jobs, "pool", lambda: fresh)
-    monkeypatch.setattr(jobs, "warm_up", lambda kind, load: threading.current_thread())
     yield fresh
     fresh.close()

@@ -6,15 +6,20 @@ they fail instead, so that continuous integration cannot pass without them.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ClientState_pb2 import ClientState
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.serving import PATIENCE, Server
 
@@ -27,14 +32,34 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-IDLE = """() => {
-  const app = document.querySelector('[data-testid=stApp]');
-  const main = document.querySelector('[data-testid=stMain]');
-  return app && app.dataset.testConnectionState === 'CONNECTED'
-    && app.dataset.testScriptState === 'notRunning'
-    && !document.querySelector('[data-testid=stSkeleton]')
-    && main && main.innerText.trim().length > 0;
+#: Whether the run asked for last has ended and all it brought is drawn: for three frames in a row
+#: nothing on the page changes or moves.
+IDLE = """async () => {
+  const app = document.querySelector('[data-testid=stApp]')
+  const main = document.querySelector('[data-testid=stMain]')
+  const rests = () => window.wire.rest && app.dataset.testConnectionState === 'CONNECTED'
+    && app.dataset.testScriptState === 'notRunning' && document.fonts.status === 'loaded'
+    && !document.querySelector('[data-testid=stSkeleton]') && main.innerText.trim() !== ''
+  const moves = (one) => one.playState === 'running' && one.effect.getTiming().iterations < Infinity
+    && one.effect.target?.getRootNode() === document
+  if (!app || !main) return false
+  let changes = 0
+  const watch = new MutationObserver(() => { changes += 1 })
+  watch.observe(app, { childList: true, characterData: true, subtree: true })
+  for (let frame = 0; frame < 3 && !changes && rests(); frame += 1) {
+    await new Promise(requestAnimationFrame)
+  }
+  watch.disconnect()
+  return !changes && rests() && !document.getAnimations().some(moves)
 }"""
+FIELDS = {
+    "rerun": BackMsg.RERUN_SCRIPT_FIELD_NUMBER,
+    "clock": ClientState.IS_AUTO_RERUN_FIELD_NUMBER,
+    "begun": ForwardMsg.NEW_SESSION_FIELD_NUMBER,
+    "ended": ForwardMsg.SCRIPT_FINISHED_FIELD_NUMBER,
+    "early": ForwardMsg.FINISHED_EARLY_FOR_RERUN,
+}
+WIRE = Path(__file__).with_name("wire.js").read_text("utf-8").replace("FIELDS", json.dumps(FIELDS))
 
 
 def _unavailable() -> str | None:
@@ -67,6 +92,7 @@ class Visitor:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.page.add_init_script(WIRE)
         self.page.on("request", self._note_request)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
@@ -81,14 +107,44 @@ class Visitor:
         self.idle()
         return self.page
 
-    def idle(self, seconds: float = 120) -> None:
-        """Wait until the script has stopped, has shown something and stays calm."""
-        calm, end = 0, time.monotonic() + seconds
-        while calm < 3:
-            calm = calm + 1 if self.page.evaluate(IDLE) else 0
-            if time.monotonic() > end:
-                raise TimeoutError("the page never came to rest")
-            self.page.wait_for_timeout(100)
+    def idle(self) -> None:
+        """Wait until the last run that the page asked for has ended and is drawn."""
+        self.until(lambda: self.page.evaluate(IDLE), "the page to come to rest")
+
+    def until(self, holds: Callable[[], object], what: str) -> None:
+        """Wait until something holds, for which the browser itself cannot wait."""
+        end = time.monotonic() + PATIENCE
+        while not self._now(holds):
+            assert time.monotonic() < end, f"waited in vain for {what}"
+            self.page.wait_for_timeout(20)  # the browser goes on between two looks
+
+    @staticmethod
+    def _now(holds: Callable[[], object]) -> object:
+        from playwright.sync_api import Error
+
+        try:
+            return holds()
+        except Error as error:  # looked while one document gave way to the next
+            if "context was destroyed" in str(error) or "navigati" in str(error):
+                return False
+            raise
+
+    def asked(self) -> float:
+        """How many runs the page has asked for; also another number in another document."""
+        return float(self.page.evaluate("() => window.wire.asked"))
+
+    @contextmanager
+    def rerun(self) -> Iterator[None]:
+        """Something done inside makes the page ask for a run: wait until that has ended."""
+        before = self.asked()
+        yield
+        self.until(lambda: self.asked() != before, "the page to ask for a run")
+        self.idle()
+
+    def press(self, key: str) -> None:
+        """One key that the page answers with a run, whether or not anything comes of it."""
+        with self.rerun():
+            self.page.keyboard.press(key)
 
     def check(self) -> None:
         """Assert that nothing was fetched from outside, raised or logged as an error."""
@@ -129,21 +185,28 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[..., Visitor]]:
+@contextmanager
+def visitors(chromium: Any) -> Iterator[Callable[..., Visitor]]:
     """Factory of visitors, each with a browser profile of its own; checks them at the end."""
-    contexts, visitors = [], []
+    contexts, opened = [], []
 
     def open_tab(server: Server, **options: Any) -> Visitor:
         options = {"viewport": {"width": 1280, "height": 1600}, **options}
         context = chromium.new_context(**options)
         context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
-        visitors.append(Visitor(context.new_page(), server.url))
-        return visitors[-1]
+        opened.append(Visitor(context.new_page(), server.url))
+        return opened[-1]
 
     yield open_tab
-    for visitor in visitors:
+    for visitor in opened:
         visitor.check()
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def visit(chromium: Any) -> Iterator[Callable[..., Visitor]]:
+    """The factory of visitors for one test."""
+    with visitors(chromium) as open_tab:
+        yield open_tab

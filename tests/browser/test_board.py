@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from clair.board import SLIDES
+from tests.browser.conftest import WIRE
 
 FULL_HD = {"width": 1920, "height": 1080}
 # What sticks out of the window, and text that is cut off inside its own box.
@@ -48,9 +51,7 @@ def headline(page: Any) -> str:
 
 def press(visitor: Any, key: str) -> str:
     """One key, and the headline it leads to."""
-    visitor.page.keyboard.press(key)
-    visitor.page.wait_for_timeout(300)
-    visitor.idle()
+    visitor.press(key)
     return headline(visitor.page)
 
 
@@ -72,10 +73,9 @@ def test_keys_of_keyboard_and_clicker_turn_the_slides(
     assert press(visitor, "Home") == seen[0]
     assert press(visitor, "ArrowLeft") == seen[0]
     assert address(page) == {}
-    page.get_by_role("button", name="Next").click()
-    page.wait_for_function("(text) => document.querySelector('.headline').innerText !== text",
-                           arg=seen[0])  # fmt: skip
-    visitor.idle()
+    with visitor.rerun():
+        page.get_by_role("button", name="Next").click()
+    assert headline(page) == seen[1]
     # The space bar still presses the button that has the focus, once.
     assert press(visitor, " ") == seen[2]
 
@@ -83,9 +83,12 @@ def test_keys_of_keyboard_and_clicker_turn_the_slides(
 class SlowLine:
     """A connection on which what the server says can be held back for a while."""
 
-    def __init__(self, page: Any) -> None:
+    def __init__(self, visitor: Any) -> None:
+        self._visitor = visitor
         self._held: list[Any] | None = None
-        page.route_web_socket("**/_stcore/stream", self._connect)
+        self._begun = self._ended = False
+        visitor.page.route_web_socket("**/_stcore/stream", self._connect)
+        visitor.page.add_init_script(WIRE)  # what counts is when the browser hears it
 
     def _connect(self, socket: Any) -> None:
         self._socket = socket
@@ -94,34 +97,40 @@ class SlowLine:
     def _hear(self, message: Any) -> None:
         if self._held is None:
             self._socket.send(message)
-        else:
-            self._held.append(message)
+            return
+        self._held.append(message)
+        said = ForwardMsg.FromString(message)
+        kind = said.WhichOneof("type")
+        if kind == "new_session":
+            self._begun, self._ended = True, False
+        elif kind == "script_finished":
+            self._ended = self._begun and said.script_finished != said.FINISHED_EARLY_FOR_RERUN
 
-    def hold(self) -> None:
-        """From now on the browser hears nothing."""
-        self._held = []
-
-    def release(self) -> None:
-        """The browser hears all that was said in the meantime."""
-        held, self._held = self._held or [], None
+    def quick(self, *acts: Callable[[], None]) -> None:
+        """Do things that the server has answered to before the browser hears of any of them."""
+        page = self._visitor.page
+        heard, self._held = page.evaluate("() => window.wire.heard"), []
+        for act in acts:
+            self._begun = self._ended = False
+            before = self._visitor.asked()
+            act()
+            self._visitor.until(lambda at=before: self._visitor.asked() != at, "a run asked for")
+            self._visitor.until(lambda: self._ended, "the server to have answered")
+        held, self._held = self._held, None
         for message in held:
             self._socket.send(message)
+        page.wait_for_function("(n) => window.wire.heard >= n", arg=heard + len(held))
+        self._visitor.idle()
 
 
 def test_quick_presses_all_count(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server)
-    line = SlowLine(visitor.page)
+    line = SlowLine(visitor)
     page = visitor.go("/board")
     seen = [headline(page)]
 
     def quick(*keys: str) -> None:
-        line.hold()
-        for key in keys:
-            page.keyboard.press(key)
-            page.wait_for_timeout(400)
-        line.release()
-        page.wait_for_timeout(300)
-        visitor.idle()
+        line.quick(*(partial(page.keyboard.press, key) for key in keys))
         seen.append(headline(page))
 
     quick("ArrowRight", "ArrowRight")
@@ -132,9 +141,8 @@ def test_quick_presses_all_count(server: Any, visit: Callable[..., Any]) -> None
     assert seen[1] == seen[2] != seen[0]
     # The browser's Back leads through the slides to the first.
     for _ in range(10):
-        page.go_back()
-        page.wait_for_timeout(300)
-        visitor.idle()
+        with visitor.rerun():
+            page.go_back()
         if address(page) == {}:
             break
     assert headline(page) == seen[0]
@@ -144,17 +152,8 @@ def test_other_presses_on_a_slow_line_leave_the_slide_as_it_is(
     server: Any, visit: Callable[..., Any]
 ) -> None:
     visitor = visit(server, viewport=FULL_HD)
-    line = SlowLine(visitor.page)
+    line = SlowLine(visitor)
     page = visitor.go("/board?slide=3")
-
-    def quick(*presses: Callable[[], None]) -> None:
-        line.hold()
-        for one in presses:
-            one()
-            page.wait_for_timeout(400)
-        line.release()
-        page.wait_for_timeout(300)
-        visitor.idle()
 
     def key(name: str) -> Callable[[], None]:
         return lambda: page.keyboard.press(name)
@@ -162,16 +161,16 @@ def test_other_presses_on_a_slow_line_leave_the_slide_as_it_is(
     def button(name: str) -> Callable[[], None]:
         return lambda: page.get_by_role("button", name=name, exact=True).click()
 
-    quick(key("ArrowRight"), key("p"))
+    line.quick(key("ArrowRight"), key("p"))
     assert page.locator(".slide").get_attribute("data-slide") == "robust"
     assert address(page) == {"slide": "4", "present": "1"}
-    quick(key("ArrowRight"), button("Leave"))
+    line.quick(key("ArrowRight"), button("Leave"))
     assert page.locator(".slide").get_attribute("data-slide") == "idea"
     assert address(page) == {"slide": "5"}
-    quick(button("Draw other hospitals"), key("ArrowRight"), button("Present"))
+    line.quick(button("Draw other hospitals"), key("ArrowRight"), button("Present"))
     assert page.locator(".slide").get_attribute("data-slide") == "verdict"
     assert address(page) == {"slide": "6", "draw": "1", "present": "1"}
-    quick(key("End"), key("ArrowRight"))
+    line.quick(key("End"), key("ArrowRight"))
     assert page.locator(".slide").get_attribute("data-slide") == "remember"
     assert address(page) == {"slide": "9", "draw": "1", "present": "1"}
     # A reload is where the address says.
@@ -190,12 +189,10 @@ def reach(page: Any, label: str) -> None:
         if label in page.evaluate(focused):
             break
     assert label in page.evaluate(focused)
-    page.wait_for_timeout(300)
-    style = page.evaluate(
+    page.wait_for_function(
         "() => { const s = getComputedStyle(document.activeElement);"
-        " return [s.outlineStyle, s.boxShadow] }"
+        " return s.outlineStyle !== 'none' || s.boxShadow !== 'none' }"
     )
-    assert style != ["none", "none"]
 
 
 def test_the_story_is_told_by_keyboard_alone(
@@ -240,11 +237,8 @@ def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., A
     assert address(page) == {}
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_slide_on_stage_needs_no_scrolling(
-    server: Any, visit: Callable[..., Any], theme: str
-) -> None:
-    visitor = visit(server, viewport=FULL_HD, color_scheme=theme)
+def test_a_slide_on_stage_needs_no_scrolling(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server, viewport=FULL_HD)
     # In draw 20 an honest hospital is flagged beside the imitator, which takes the most words.
     for slide, draw in (*((k, k) for k in range(1, len(SLIDES) + 1)), (8, 20)):
         page = visitor.go(f"/board?slide={slide}&draw={draw}&present=1")
@@ -272,25 +266,24 @@ def test_presenter_mode_goes_along_to_the_next_page_and_back(
     frame = page.get_by_test_id("stHeader")
     assert frame.is_visible()
     before = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
-    page.keyboard.press("p")
+    visitor.press("p")
     frame.wait_for(state="hidden")
-    visitor.idle()
     after = page.evaluate("parseFloat(getComputedStyle(document.documentElement).fontSize)")
     assert after > 1.4 * before
     assert address(page) == {"present": "1"}
-    page.get_by_role("button", name="Open in the lab").first.click()
-    page.wait_for_function("() => location.pathname.endsWith('/lab')")
-    page.wait_for_timeout(500)
-    visitor.idle()
+    with visitor.rerun():
+        page.get_by_role("button", name="Open in the lab").first.click()
+    assert urlsplit(page.url).path == "/lab"
     assert address(page) == {"present": "1"}
     assert not frame.is_visible()
     assert page.get_by_test_id("stSidebar").is_visible() is False
     # The browser's Back leads out of the app at last, though the address is written anew.
     for _ in range(10):
+        before = visitor.asked()
         page.go_back()
         if page.url == "about:blank":
             return
-        page.wait_for_timeout(500)
+        visitor.until(lambda at=before: visitor.asked() != at, "the page to ask for a run")
         visitor.idle()
     pytest.fail(f"still at {page.url}")
 
@@ -311,11 +304,12 @@ def test_the_lab_on_stage(server: Any, visit: Callable[..., Any]) -> None:
     changed = page.locator(".clair-sentence").inner_text()
     assert address(page) == {"present": "1", "noise": "0.04"}
     # The first Escape closes the settings, the second leaves the stage.
-    for expected in ({"present": "1", "noise": "0.04"}, {"noise": "0.04"}):
-        page.keyboard.press("Escape")
-        page.wait_for_timeout(500)
-        visitor.idle()
-        assert address(page) == expected
+    page.keyboard.press("Escape")
+    page.get_by_role("group", name="Noise", exact=True).wait_for(state="hidden")
+    visitor.idle()
+    assert address(page) == {"present": "1", "noise": "0.04"}
+    visitor.press("Escape")
+    assert address(page) == {"noise": "0.04"}
     assert page.get_by_test_id("stSidebar").is_visible()
     assert page.locator(".clair-sentence").inner_text() == changed
 

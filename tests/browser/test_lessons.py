@@ -30,9 +30,9 @@ def press(visitor: Any, key: str, course: str, step: int) -> None:
 
 
 def test_a_lesson_by_keyboard_and_its_place_in_the_address(
-    cold_server: Any, visit: Callable[..., Any]
+    server: Any, visit: Callable[..., Any]
 ) -> None:
-    visitor = visit(cold_server)
+    visitor = visit(server)
     page = visitor.go("/lessons?course=averaging&step=2")
     assert title(page) == "When everybody is different"
     press(visitor, "ArrowLeft", "averaging", 1)
@@ -43,8 +43,7 @@ def test_a_lesson_by_keyboard_and_its_place_in_the_address(
     slider = page.get_by_role("slider")
     before = slider.input_value()
     slider.focus()
-    page.keyboard.press("ArrowRight")
-    visitor.idle()
+    visitor.press("ArrowRight")
     assert slider.input_value() != before
     assert "course=averaging&step=3&" in page.url
     page.get_by_role("button", name="Check my prediction").click()
@@ -96,15 +95,14 @@ def test_explore_and_return_with_the_prediction_kept(
 ) -> None:
     visitor = visit(server)
     page = visitor.go("/lessons?course=liars&step=3")
-    page.get_by_text("More than twice as large").click()
-    visitor.idle()
+    with visitor.rerun():
+        page.get_by_text("More than twice as large").click()
     page.get_by_role("button", name="Explore freely").click()
     page.wait_for_url("**/lab?*lesson=liars.3*")
     visitor.idle()
     assert "missed all 5 poisoned clients" in page.locator(".clair-sentence").inner_text()
     page.get_by_role("group", name="Heterogeneity", exact=True).get_by_role("slider").focus()
-    page.keyboard.press("ArrowLeft")
-    visitor.idle()
+    visitor.press("ArrowLeft")
     page.get_by_role("link", name="Back to the lesson").click()
     page.wait_for_url("**/lessons?course=liars&step=3*")
     visitor.idle()
@@ -126,19 +124,17 @@ def test_a_choice_by_mouse_leaves_the_arrows_to_the_steps_and_one_by_key_keeps_t
 ) -> None:
     visitor = visit(server)
     page = visitor.go("/lessons?course=averaging&step=1")
-    page.get_by_text("The two are about equal").click()
-    visitor.idle()
+    with visitor.rerun():
+        page.get_by_text("The two are about equal").click()
     assert page.get_by_role("radio").nth(1).is_checked()
     press(visitor, "ArrowRight", "averaging", 2)
     press(visitor, "ArrowLeft", "averaging", 1)
     radios = page.get_by_role("radio")
     assert radios.nth(1).is_checked()
     radios.nth(1).focus()
-    page.keyboard.press("ArrowDown")
-    visitor.idle()
+    visitor.press("ArrowDown")
     assert radios.nth(2).is_checked()
-    page.keyboard.press("ArrowRight")  # on to the first one
-    visitor.idle()
+    visitor.press("ArrowRight")  # on to the first one
     assert radios.nth(0).is_checked()
     assert "step=1&said=averaging.1-0" in page.url
     assert radios.nth(0).evaluate("radio => radio === document.activeElement")
@@ -179,8 +175,8 @@ def test_on_stage_every_step_fits_the_screen_before_and_after_the_reveal(
         assert over <= 0 and lowest <= 1080, (word, "asked", over, lowest)  # noqa: PT018
         # the longest form of the answer: with a prediction
         if page.get_by_role("radio").count():
-            page.locator("[role=radiogroup] label").last.click()
-            visitor.idle()
+            with visitor.rerun():
+                page.locator("[role=radiogroup] label").last.click()
             page.get_by_role("button", name="Check my prediction").click()
         else:
             page.keyboard.press("Enter")

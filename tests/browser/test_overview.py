@@ -25,8 +25,8 @@ def test_first_visit_shows_a_result_without_a_click(
     assert {"Inter", "SourceSerifFour"} <= set(fonts)
 
 
-def test_the_page_answers_to_its_own_name_too(cold_server: Any, visit: Callable[..., Any]) -> None:
-    visitor = visit(cold_server)
+def test_the_page_answers_to_its_own_name_too(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
     for path in ("/overview?demo_clients=8", "/?demo_clients=8"):
         page = visitor.go(path)
         assert "both poisoned clients" in sentence(page)
@@ -77,7 +77,7 @@ def test_tiles_can_be_told_apart_on_a_phone(server: Any, visit: Callable[..., An
     for n, scrolls in ((8, False), (20, True), (40, True)):
         page = visitor.go(f"/?demo_clients={n}")
         page.wait_for_function("() => document.querySelectorAll('.main-svg image').length === 3")
-        page.wait_for_timeout(300)
+        visitor.idle()
         seen = page.evaluate(TILES)
         assert seen["strip"] / n > 30, n
         assert seen["wide"] == 0, n

@@ -27,9 +27,10 @@ HEIGHTS = """() => [...document.querySelectorAll('.clair-chart .plot')]
 def in_sight(visitor: Any) -> str:
     """Assert that nothing has to be scrolled and charts are large; return what is chosen."""
     page = visitor.page
+    visitor.idle()
     page.wait_for_function(DRAWN)
+    visitor.idle()
     chosen = str(page.evaluate(CHOSEN))
-    page.wait_for_timeout(200)
     assert page.evaluate(OVER) <= TOLERANCE, chosen
     heights = page.evaluate(HEIGHTS)
     assert all(height >= LEAST_CHART for height in heights), (chosen, heights)
@@ -41,7 +42,6 @@ def turn(visitor: Any, key: str) -> None:
     before = visitor.page.evaluate(CHOSEN)
     visitor.page.keyboard.press(key)
     visitor.page.wait_for_function(f"(old) => ({CHOSEN})() !== old", arg=before)
-    visitor.idle()
 
 
 @pytest.mark.parametrize(

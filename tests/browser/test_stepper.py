@@ -10,18 +10,9 @@ import pytest
 from clair.scenario import Scenario, run_scenario
 from clair.synthetic import ProblemSpec
 
-
-class Wire:
-    """Counts what the page sends through its connection."""
-
-    def __init__(self, page: Any) -> None:
-        self.sent = 0
-        page.on("websocket", lambda socket: socket.on("framesent", self._count))
-
-    def _count(self, _: Any) -> None:
-        self.sent += 1
-
-
+SENT = "() => window.wire.sent"
+# Milliseconds of the page's own clock: longer than one step of the player, and than all of them.
+LONG, WHOLE = 5_000, 60_000
 LAST = run_scenario(Scenario()).fit.n_iter
 
 
@@ -43,11 +34,10 @@ def test_stepping_shows_the_history_and_sends_nothing(
     history = result.fit.history
     zero = 1e-9 * max(history[0].singular_values)  # rounding
     visitor = visit(server, reduced_motion="reduce")
-    wire = Wire(visitor.page)
     page = visitor.go(f"/lab?view=steps&clients=12&noise=0&seed=2&solver={solver}")
     until(page, f"iteration {len(history)} of {len(history)}")
-    page.wait_for_timeout(500)
-    before = wire.sent
+    visitor.idle()
+    before = page.evaluate(SENT)
     assert before > 0
     page.get_by_role("slider", name="Iteration").focus()
     page.keyboard.press("Home")
@@ -75,11 +65,13 @@ def test_stepping_shows_the_history_and_sends_nothing(
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Pause").wait_for()
     page.locator(".stepper [data-is=words]").get_by_text("Finished").wait_for()
-    assert wire.sent == before
+    assert page.evaluate(SENT) == before
 
 
 def test_keys_play_pause_and_step(server: Any, visit: Callable[..., Any]) -> None:
-    page = visit(server, reduced_motion="reduce").go("/lab?view=steps")
+    visitor = visit(server, reduced_motion="reduce")
+    visitor.page.clock.install()
+    page = visitor.go("/lab?view=steps")
     until(page, f"iteration {LAST} of {LAST}")
     assert page.get_by_role("button", name="Step forward").is_disabled()
     page.get_by_role("slider", name="Iteration").focus()
@@ -94,14 +86,17 @@ def test_keys_play_pause_and_step(server: Any, visit: Callable[..., Any]) -> Non
     page.keyboard.press("Space")
     page.get_by_role("button", name="Play").wait_for()
     at = shown(page, "where")
-    page.wait_for_timeout(1500)
+    page.clock.run_for(LONG)
     assert shown(page, "where") == at
 
 
 def test_it_plays_by_itself_once_unless_motion_is_unwanted(
     server: Any, visit: Callable[..., Any]
 ) -> None:
-    moving = visit(server, reduced_motion="no-preference").go("/lab?view=steps")
+    visitor = visit(server, reduced_motion="no-preference")
+    visitor.page.clock.install()
+    moving = visitor.go("/lab?view=steps")
+    moving.clock.run_for(WHOLE)
     until(moving, f"iteration {LAST} of {LAST}")
     assert (
         moving.locator(".stepper .flag").evaluate_all(
@@ -109,7 +104,10 @@ def test_it_plays_by_itself_once_unless_motion_is_unwanted(
         )
         == 5
     )
-    still = visit(server, reduced_motion="reduce").go("/lab?view=steps")
+    visitor = visit(server, reduced_motion="reduce")
+    visitor.page.clock.install()
+    still = visitor.go("/lab?view=steps")
+    still.clock.run_for(LONG)
     until(still, f"iteration {LAST} of {LAST}")
     assert still.get_by_role("button", name="Pause").count() == 0
 
@@ -119,14 +117,17 @@ def test_a_run_before_it_is_seen_does_not_take_its_playing_away(
 ) -> None:
     low = {"width": 1280, "height": 300}
     visitor = visit(server, reduced_motion="no-preference", viewport=low, color_scheme="light")
+    visitor.page.clock.install()
     page = visitor.go("/lab?view=steps")
     until(page, "start")
     # Another theme: the same iterations come again, in other colours.
-    page.emulate_media(color_scheme="dark")
-    page.wait_for_timeout(1500)
-    visitor.idle()
+    with visitor.rerun():
+        page.emulate_media(color_scheme="dark")
+    page.clock.run_for(LONG)
     assert shown(page, "where") == "start"
     page.locator(".stepper [data-is=play]").scroll_into_view_if_needed()
+    page.locator(".stepper [data-is=play]").get_by_text("Pause").wait_for()
+    page.clock.run_for(WHOLE)
     until(page, f"iteration {LAST} of {LAST}")
 
 

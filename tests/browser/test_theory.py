@@ -19,8 +19,8 @@ def test_deep_link_to_a_section(server, visit):
     page = visitor.go("/theory?section=certificate&th_lam=0.6")
     assert page.get_by_text("No certificate").count() == 1
     page.locator(".js-plotly-plot .main-svg").nth(1).wait_for()
-    page.get_by_role("radio", name="Gain").click()
-    visitor.idle()
+    with visitor.rerun():
+        page.get_by_role("radio", name="Gain").click()
     assert "section=Gain" in page.url
     assert page.get_by_text("Collaboration pays here").count() == 1
 
