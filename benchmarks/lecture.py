@@ -256,13 +256,14 @@ def ratio(now: Outcome, before: Outcome) -> str:
     """How much faster a move has become."""
     rows = []
     for page in ("lab", None):
-        medians = [
-            statistics.median(r.seconds for w in o.waves for r in sliders(w.log, page))
-            for o in (before, now)
-        ]
+        moves = [[r.seconds for w in o.waves for r in sliders(w.log, page)] for o in (before, now)]
+        name = page or "all pages"
+        if not all(moves):  # nobody got as far as a slider
+            rows.append(f"{name}: {len(moves[0])} moves before, {len(moves[1])} now")
+            continue
+        first, second = map(statistics.median, moves)
         rows.append(
-            f"{page or 'all pages'}: {medians[0]:.2f} s before, {medians[1]:.2f} s now, "
-            f"{medians[0] / medians[1]:.1f} times faster"
+            f"{name}: {first:.2f} s before, {second:.2f} s now, {first / second:.1f} times faster"
         )
     return "A slider in the crowd, median. " + "; ".join(rows) + "."
 
