@@ -134,11 +134,17 @@ class Visitor:
         return float(self.page.evaluate("() => window.wire.asked"))
 
     @contextmanager
-    def rerun(self) -> Iterator[None]:
-        """Something done inside makes the page ask for a run: wait until that has ended."""
+    def asks(self) -> Iterator[None]:
+        """Something done inside makes the page ask for a run: wait until it has."""
         before = self.asked()
         yield
         self.until(lambda: self.asked() != before, "the page to ask for a run")
+
+    @contextmanager
+    def rerun(self) -> Iterator[None]:
+        """Something done inside makes the page ask for a run: wait until that has ended."""
+        with self.asks():
+            yield
         self.idle()
 
     def press(self, key: str) -> None:

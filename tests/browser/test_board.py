@@ -112,9 +112,8 @@ class SlowLine:
         heard, self._held = page.evaluate("() => window.wire.heard"), []
         for act in acts:
             self._begun = self._ended = False
-            before = self._visitor.asked()
-            act()
-            self._visitor.until(lambda at=before: self._visitor.asked() != at, "a run asked for")
+            with self._visitor.asks():
+                act()
             self._visitor.until(lambda: self._ended, "the server to have answered")
         held, self._held = self._held, None
         for message in held:

@@ -52,9 +52,8 @@ def test_a_chart_outlives_a_quick_hand_on_the_slider(
     page.wait_for_function(DRAWN, arg=1)
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
     for _ in range(6):
-        before = visitor.asked()
-        page.keyboard.press("ArrowRight")
-        visitor.until(lambda at=before: visitor.asked() != at, "the page to ask for a run")
+        with visitor.asks():
+            page.keyboard.press("ArrowRight")
     page.wait_for_function("location.search.includes('noise=0.09')")
     visitor.idle()
     page.wait_for_function(DRAWN, arg=1)

@@ -1,5 +1,5 @@
 // What goes over the connection between page and server: runs asked for, begun and ended.
-// `FIELDS` holds the numbers of the fields in Streamlit's messages.
+// The numbers of the fields in Streamlit's messages are put in by conftest.py.
 (() => {
   // Counts begin somewhere else in every document, so that a reload is a change, too.
   const wire = window.wire = { sent: 0, heard: 0, asked: performance.timeOrigin, rest: true }
