@@ -300,6 +300,8 @@ def automatic_rank(
     limit = max(min(scatter.d for scatter in blocks.scatters) // 2, 1)
     limit = limit if max_rank is None else min(limit, max_rank)
     comparable = blocks.comparable.any(axis=0)
+    if not comparable.any():
+        return 1
     agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
     rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
     found = _evidence(agreements[rank], gap, None, int(comparable.sum()))

@@ -75,7 +75,9 @@ class Plan:
                 module = audit.judged.modules[name].select(having)
                 blocks, basis = plan.oriented(module, influence)
                 if basis.shape[1] == plan.rank:
-                    variances.append(directions(blocks[influence > 0], basis)[1])
+                    heard = influence > 0
+                    found = directions(blocks[heard], basis, influence[heard])
+                    variances.append(found[1])
         weights = pooling_weights(variances, plan.rank) if variances else None
         return cls(audit.judged, audit.side, audit.rank, weights)
 

@@ -27,6 +27,7 @@ from clair.evidence import (
     GAP,
     MIN_CLIENTS,
     NOISE_SLACK,
+    SIGNAL_SHARE,
     SPREAD_FEW,
     stricter,
 )
@@ -297,10 +298,18 @@ def _like_noise(
     edge = whole**2 / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2
     width = model.peak_sd / max(model.peak, _TINY)
     like = model.peak * np.exp(width * normals - width**2 / 2) <= NOISE_SLACK * edge
-    like &= not model.aligned
+    like &= not model.aligned and speaks(spec)
     like |= np.arange(spec.n_clients) >= spec.n_contaminated
     usual = np.nanmedian(np.where(flagged, np.nan, whole), axis=1, keepdims=True)
     return like & (whole <= NOISE_LIMIT * usual)
+
+
+def speaks(spec: ProblemSpec) -> bool:
+    """Whether attackers show an honest client's signal inside the subspace, as noisy ones do."""
+    if spec.attack in ("replace", "sign_flip"):
+        return False
+    tactics = PLANS[spec.attack].tactics if spec.attack in PLANS else ()
+    return all(tactic.own + tactic.copy >= np.sqrt(SIGNAL_SHARE) for tactic in tactics)
 
 
 def above_gap(
@@ -353,7 +362,7 @@ def stands_out(spec: ProblemSpec) -> bool:
     if model.separation < GAP[1] and model.strongest.separation < DIRECTIONS_GAP[1]:
         return False
     edge = model.whole.contaminated / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2
-    structured = model.aligned or model.peak > NOISE_SLACK * edge
+    structured = model.aligned or not speaks(spec) or model.peak > NOISE_SLACK * edge
     return structured or model.separation > NOISE_LIMIT
 
 

@@ -274,7 +274,7 @@ STATEMENTS: tuple[Statement, ...] = (
         "elementary; the abstract makes no claim about such attacks",
         "test_in_subspace_attacks_leave_no_residual",
         "typical scores within 15 % at sizes 1, 3 and 10; at size 1 nobody is flagged, as on clean "
-        "data, at size 10 most; 24 problems each",
+        "data, at size 3 fewer than half, at size 10 most; 24 problems each",
     ),
 )
 

@@ -81,8 +81,8 @@ TERMS: tuple[Term, ...] = (
     Term(
         "Flagged, suspect, kept",
         "The degrees of the verdict. A flagged client keeps its own update and is left out. A "
-        "suspect stands out too little, or only by noise: it is refined, with little or no weight "
-        "in what the others learn. Everybody else is kept.",
+        "suspect stands out too little to convict: it is refined, but the others learn little or "
+        "nothing from it.",
         r"suspects?",
     ),
     Term(

