@@ -55,6 +55,8 @@ class Server:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         command = [sys.executable, "-m", "streamlit", "run", "app.py"]
         command += ["--server.port", str(self.port)]
+        # Two minutes by default, in which a closed tab's session waits to be taken up again.
+        command += ["--server.disconnectedSessionTTL", "5"]
         self._process = subprocess.Popen(
             command, cwd=tree, stdout=self._log, stderr=subprocess.STDOUT
         )
@@ -167,7 +169,7 @@ async def wave(
     return log, peak
 
 
-async def settled(server: Server, patience: float = 20.0) -> float:
+async def settled(server: Server, patience: float = 40.0) -> float:
     """Memory once it has not fallen for some seconds; sessions are let go in that time."""
     least, since = server.memory(), time.monotonic()
     while time.monotonic() - since < patience:

@@ -9,6 +9,7 @@ and the first page is painted sooner.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import importlib
 import ipaddress
@@ -31,6 +32,7 @@ from clair.ui.jobs import VISITOR_COOKIE, pool
 PRELOADED = ("pandas", "scipy.stats", "plotly.graph_objects", "torch")
 #: Seconds between two looks for what visitors who left have left behind.
 TIDY_SECONDS = 15.0
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 #: Paths that are not served, whatever stands before them: counts of sessions and of memory.
 CLOSED = ("/_stcore/metrics",)
 
@@ -51,6 +53,17 @@ def preload() -> None:
     # which holds up all pages for as long as it takes.
     gc.collect()
     gc.freeze()
+    if (setting := _of_libc("mallopt")) is not None:
+        # Every repaint is a thread, and memory that threads keep apart is never given back.
+        setting(_M_ARENA_MAX, 2)
+
+
+def _of_libc(name: str) -> Any:
+    """A function of the C library, or None where that is not glibc."""
+    try:
+        return getattr(ctypes.CDLL("libc.so.6"), name)
+    except (OSError, AttributeError):
+        return None
 
 
 @asynccontextmanager
@@ -95,6 +108,8 @@ def forget_left_sessions() -> None:
             # Streamlit's own loop holds on to the session until the next visitor comes.
             left.session.session_state.clear()
     gc.collect()
+    if (trim := _of_libc("malloc_trim")) is not None:
+        trim(0)  # freed memory goes back to the system, where the C library can
 
 
 class Door:
