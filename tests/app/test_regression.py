@@ -26,7 +26,7 @@ def test_first_paint_is_a_real_result() -> None:
     assert app.title[0].value == "Regression"
     assert numbers(app)[FOUND] == "6 of 6"
     assert "flagged all 6 poisoned clients and no honest one" in sentence(app)
-    assert len(charts(app)) == 3
+    assert len(charts(app)) == 2
     assert dict(app.query_params) == {}
 
 

@@ -86,7 +86,7 @@ def test_the_labs_report_goes_out_and_opens_anywhere(
 
     for width in (1280, 390):
         one = reader(width)
-        report = one.open(file, 10)
+        report = one.open(file, 11)
         assert report.locator(".lead").inner_text() == said
         link = report.get_by_role("link").get_attribute("href")
         assert link.startswith(f"{server.url}/lab?")
