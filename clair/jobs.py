@@ -226,10 +226,12 @@ class JobPool:
             if job is not None and not job.state.live:
                 del self._jobs[job_id]
 
-    def tidy(self) -> None:
-        """Drop what nobody has looked at and what is too old; call now and then."""
+    def tidy(self) -> bool:
+        """Drop what nobody has looked at and what is too old; whether there was any."""
         with self._changed:
+            before = len(self._jobs)
             self._prune()
+            return len(self._jobs) < before
 
     def live_of(self, owner: str) -> tuple[JobView, ...]:
         """The owner's waiting and running jobs, oldest first."""

@@ -81,13 +81,24 @@ async def _tidy_forever() -> None:
     while True:
         await asyncio.sleep(TIDY_SECONDS)
         try:
-            pool().tidy()
-            forget_left_sessions()
+            dropped = pool().tidy()
+            if forget_left_sessions() or dropped:
+                release_memory()
         except Exception:
             logger.exception("what visitors left behind could not be tidied up")
 
 
-def forget_left_sessions() -> None:
+def release_memory() -> None:
+    """Collect what is left in cycles, and give freed memory back where the C library can.
+
+    A server without visitors allocates nothing, and so never collects by itself.
+    """
+    gc.collect()
+    if (trim := _of_libc("malloc_trim")) is not None:
+        trim(0)
+
+
+def forget_left_sessions() -> bool:
     """Free what visitors who left had in memory, uploads above all.
 
     Streamlit keeps the session of a closed tab for two minutes, in case its connection comes back
@@ -95,21 +106,19 @@ def forget_left_sessions() -> None:
     server for days.
     """
     if not runtime.exists():
-        return
+        return False
     # There is no public way to this; a later Streamlit without these names frees late, as before.
     storage = getattr(getattr(runtime.get_instance(), "_session_mgr", None), "_session_storage", {})
     kept = getattr(storage, "_cache", {})
     before = dict(getattr(kept, "_data", {}))
     if len(before) == len(kept):  # counting them drops the expired ones
-        return
+        return False
     for session_id, left in before.items():
         if session_id not in kept:
             left.session.shutdown()
             # Streamlit's own loop holds on to the session until the next visitor comes.
             left.session.session_state.clear()
-    gc.collect()
-    if (trim := _of_libc("malloc_trim")) is not None:
-        trim(0)  # freed memory goes back to the system, where the C library can
+    return True
 
 
 class Door:
