@@ -141,7 +141,8 @@ def test_uploads_leave_memory_when_their_visitor_has_left(server: Server) -> Non
         most = resident(server)
         assert most > before + 100
     end = time.monotonic() + PATIENCE
-    while resident(server) > most - 100:  # what computing needed may stay
+    # What was sent goes; a copy that was read of it has been seen to stay, for a reason not found.
+    while resident(server) > most - 100:
         assert time.monotonic() < end, "the uploads are still there"
         time.sleep(0.2)  # nothing tells when memory is freed
 
