@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 
 from clair.linalg import hstack_blocks
-from clair.scatter import USUAL_RANKS, Scatter
+from clair.scatter import Scatter
 from clair.solvers import median_subspace
 
 #: Scores below this share of a typical update's norm are rounding, not evidence.
@@ -43,6 +43,8 @@ class ClientBlocks:
     ----------
     scatters : sequence of Scatter
         One a module, normalised (`clair.scatter.normalised`).
+    top : int
+        Largest rank that is asked for, >= 1; larger ones cost more.
 
     Attributes
     ----------
@@ -50,8 +52,9 @@ class ClientBlocks:
         Where a client has a module and enough others have it too.
     """
 
-    def __init__(self, scatters: Sequence[Scatter]) -> None:
+    def __init__(self, scatters: Sequence[Scatter], top: int) -> None:
         self.scatters = list(scatters)
+        self.top = top
         self.n_clients = scatters[0].n_clients
         self.present = np.array([scatter.present for scatter in scatters])
         needed = min(MIN_OTHERS, self.n_clients - 1)
@@ -286,7 +289,7 @@ class ClientBlocks:
         """
         overlaps = []
         for scatter in self.scatters:
-            parts = scatter.leading(USUAL_RANKS)
+            parts = scatter.leading(self.top)
             own = parts[self._starters]
             lengths = np.sqrt(np.einsum("kij,kij->kj", own, own))
             lengths[lengths <= SCORE_FLOOR * lengths[:, :1]] = np.inf

@@ -114,9 +114,10 @@ _LARGEST_RATIO = 9999.0
 def reasons(verdict: Verdict) -> tuple[str, ...]:
     """Why a client is not simply kept, one sentence without full stop a client; empty if it is."""
     said = []
+    usual = {kind.kind: _usual(kind.scores, verdict.benign) for kind in verdict.evidence}
     for k, degree in enumerate(verdict.degrees):
         if degree == FLAGGED:
-            said.append(_accusation(verdict, k))
+            said.append(_accusation(verdict, k, usual))
         elif degree == NOT_COMPARABLE:
             said.append("too few other clients changed the modules that it changed")
         elif degree == SUSPECT and verdict.noisy[k]:
@@ -130,11 +131,15 @@ def reasons(verdict: Verdict) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _accusation(verdict: Verdict, k: int) -> str:
+def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
     found = next(kind for kind in verdict.evidence if kind.flagged[k])
-    usual = float(np.median(found.scores[verdict.benign])) if verdict.benign.any() else 0.0
-    ratio = found.scores[k] / max(usual, SCORE_FLOOR)
+    ratio = found.scores[k] / max(usual[found.kind], SCORE_FLOOR)
     return _WORDS[found.kind].format(ratio=min(float(ratio), _LARGEST_RATIO))
+
+
+def _usual(scores: np.ndarray, clients: np.ndarray) -> float:
+    """Median score of some clients, 0 if there are none."""
+    return float(np.median(scores[clients])) if clients.any() else 0.0
 
 
 def simple_verdict(evidence: Evidence) -> Verdict:
@@ -168,7 +173,7 @@ def detect(
     Verdict
         With fewer than 4 clients nobody is flagged: they are too few to tell.
     """
-    agreement = ClientBlocks(scatters).concentrate(rank)
+    agreement = ClientBlocks(scatters, rank).concentrate(rank)
     return judge(scatters, agreement, rank, gap, shape=shape)
 
 
@@ -193,7 +198,7 @@ def judge(
     benign = ~flagged
     learn = benign & comparable
     bases = _subspaces(scatters, learn, rank)
-    usual = float(np.median(evidence[0].scores[learn])) if learn.any() else 0.0
+    usual = _usual(evidence[0].scores, learn)
     loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
     noisy = noise_only(scatters, bases, flagged & ~loud, learn)
     if shape is not None:
@@ -262,7 +267,7 @@ def detect_cores(
 ) -> tuple[int, Verdict]:
     """Rank, chosen if "auto", and verdict of the residual detector on compressed updates."""
     scatters = normalised([core.scatter for core in modules])
-    blocks = ClientBlocks(scatters)
+    blocks = ClientBlocks(scatters, AUTO_RANK if rank == "auto" else int(rank))
     if rank == "auto":
         limit = min(min(*core.shape, core.rows) for core in modules)
         rank = automatic_rank(blocks, gap, limit)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair.concentration import SCORE_FLOOR
+from clair.linalg import block_grams
 from clair.scatter import Scatter
 from clair.updates import LoraFactors, Updates
 
@@ -188,24 +189,27 @@ def noise_only(
     for scatter, basis in zip(scatters, bases, strict=True):
         rank = basis.shape[1]
         d_out, d_in = scatter.noise_shape
-        for k in np.flatnonzero(found & scatter.present):
-            block = scatter.thin[k]
-            rest = block - basis @ (basis.T @ block)
-            variance = float(np.sum(rest**2)) / (max(d_out - rank, 1) * d_in)
-            edge = variance * (np.sqrt(max(d_out - rank, 1)) + np.sqrt(d_in)) ** 2
-            gram = rest.T @ rest if rest.shape[1] <= rest.shape[0] else rest @ rest.T
-            # The largest eigenvalue is at least the energy-weighted mean of all.
-            largest = float(np.sum(gram**2) / max(np.trace(gram), np.finfo(float).tiny))
-            if largest <= NOISE_SLACK * edge:
-                largest = float(np.linalg.eigvalsh(gram)[-1])
-            if largest > NOISE_SLACK * edge:
+        asked = np.flatnonzero(found & scatter.present)
+        blocks = scatter.thin[asked]
+        own = basis.T @ blocks
+        rest = blocks - basis @ own
+        variances = np.einsum("kij,kij->k", rest, rest) / (max(d_out - rank, 1) * d_in)
+        edges = variances * (np.sqrt(max(d_out - rank, 1)) + np.sqrt(d_in)) ** 2
+        grams = block_grams(rest if scatter.d <= scatter.c else rest.transpose(0, 2, 1))
+        # The largest eigenvalue is at least the energy-weighted mean of all.
+        traces = np.maximum(np.trace(grams, axis1=1, axis2=2), np.finfo(float).tiny)
+        largest = np.einsum("kij,kij->k", grams, grams) / traces
+        for i, k in enumerate(asked):
+            if largest[i] <= NOISE_SLACK * edges[i]:
+                largest[i] = np.linalg.eigvalsh(grams[i])[-1]
+            if largest[i] > NOISE_SLACK * edges[i]:
                 found[k] = False
                 continue
             # Along the rows in which the client speaks, noise has the energy of as many rows.
-            _, strength, rows = np.linalg.svd(basis.T @ block, full_matrices=False)
-            rows = rows[strength**2 > 2 * NOISE_SLACK * edge]
-            expected = variance * (d_out - rank) * len(rows)
-            if len(rows) and np.sum((rest @ rows.T) ** 2) > 2 * NOISE_SLACK * expected:
+            _, strength, rows = np.linalg.svd(own[i], full_matrices=False)
+            rows = rows[strength**2 > 2 * NOISE_SLACK * edges[i]]
+            expected = variances[i] * (d_out - rank) * len(rows)
+            if len(rows) and np.sum((rest[i] @ rows.T) ** 2) > 2 * NOISE_SLACK * expected:
                 found[k] = False
     return found
 

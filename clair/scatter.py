@@ -28,8 +28,6 @@ from clair.linalg import block_grams, hstack_blocks, split_blocks
 RANK_TOLERANCE = 1e-12
 # Principal directions come from the Gram matrix of the columns where these are so many fewer.
 _NARROW = 0.7
-#: So many directions of a block are computed at once, for all ranks that are usually tried.
-USUAL_RANKS = 6
 
 
 class Scatter:
@@ -83,15 +81,17 @@ class Scatter:
         ndarray of shape (n_clients, d, size)
             Largest first; the Gram matrices are those of the truncated blocks.
         """
-        most = min(self.d, self.c)
-        size = min(size, most)
+        size = min(size, self.d, self.c)
         if self._leading is None or self._leading.shape[2] < size:
-            self._leading = leading_parts(self.thin, min(max(size, USUAL_RANKS), most))
+            self._leading = leading_parts(self.thin, size)
         return self._leading[:, :, :size]
 
     def capped(self, factors: np.ndarray) -> Scatter:
         """The same clients with their blocks multiplied by `factors`, of shape (n_clients,)."""
-        return Scatter(self.thin * factors[:, None, None], self.scale)
+        other = Scatter(self.thin * factors[:, None, None], self.scale)
+        if self._in_grams:
+            other._grams.append(self._client_grams() * (factors**2)[:, None, None])
+        return other
 
     @classmethod
     def from_grams(cls, grams: np.ndarray) -> Scatter:

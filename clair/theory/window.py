@@ -67,9 +67,7 @@ def lam_window(
         return lam_min, float("inf")
     norms = np.sqrt(sum(np.einsum("kij,kij->k", part, part) for part in outside))
     norms = np.where(norms > 0, norms, 1.0)
-    largest = max(
-        float(np.linalg.norm(hstack_blocks(part / norms[:, None, None]), 2)) for part in outside
-    )
+    largest = max(_spectral_norm(part / norms[:, None, None]) for part in outside)
     return lam_min, 1 / largest if largest > 0 else float("inf")
 
 
@@ -135,7 +133,12 @@ def collapse_lam(modules: Sequence[np.ndarray]) -> float:
     """
     norms = np.sqrt(sum(np.einsum("kij,kij->k", blocks, blocks) for blocks in modules))
     norms = np.where(norms > 0, norms, 1.0)
-    largest = max(
-        float(np.linalg.norm(hstack_blocks(blocks / norms[:, None, None]), 2)) for blocks in modules
-    )
+    largest = max(_spectral_norm(blocks / norms[:, None, None]) for blocks in modules)
     return 1 / largest if largest > 0 else float("inf")
+
+
+def _spectral_norm(blocks: np.ndarray) -> float:
+    """Largest singular value of blocks side by side."""
+    wide = hstack_blocks(blocks)
+    gram = wide @ wide.T if wide.shape[0] <= wide.shape[1] else wide.T @ wide
+    return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))

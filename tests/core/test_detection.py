@@ -92,7 +92,7 @@ def test_scores_by_refitting_each_client_of_the_half_away():
     updates = sample_problem(ProblemSpec(n_clients=7, d_out=6, d_in=4, rank=2)).updates
     energy = np.sum(updates**2, axis=(1, 2))
     typical = np.median(energy)
-    agreement = ClientBlocks(normalised([Scatter(updates)])).concentrate(2)
+    agreement = ClientBlocks(normalised([Scatter(updates)]), 6).concentrate(2)
     capped = updates * np.minimum(1, np.sqrt(typical / energy))[:, None, None]
     for k in range(7):
         others = agreement.halves[0].copy()
@@ -241,7 +241,7 @@ def test_one_client_moves_the_agreeing_half_no_further_however_loud():
     for size in (10.0, 1e3, 1e6):
         sent = true + errors
         sent[bad] = size * lie
-        blocks = ClientBlocks(normalised([Scatter(sent)]))
+        blocks = ClientBlocks(normalised([Scatter(sent)]), 6)
         assert (blocks.whole[0].energy <= 1 + 1e-9).sum() == 12
         halves.append(blocks.concentrate(3).halves)
     assert (halves[0] == halves[1]).all()
@@ -356,7 +356,7 @@ def test_norms_alone_decide_as_published():
 
 
 def blocks_of(spec):
-    return ClientBlocks(normalised([dense_core(sample_problem(spec).updates).scatter]))
+    return ClientBlocks(normalised([dense_core(sample_problem(spec).updates).scatter]), 6)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.03, 0.1])

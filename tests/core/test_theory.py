@@ -429,7 +429,7 @@ def test_no_client_moves_the_search_by_more_than_an_honest_one(seed, n_bad, magn
         * rng.standard_normal((n_bad, 1, 1))
         * rng.standard_normal((n_bad, *honest.shape[1:]))
     )
-    blocks = ClientBlocks([Scatter(sent)])
+    blocks = ClientBlocks([Scatter(sent)], 6)
     capped = blocks.whole[0].thin
     most = (block_norms(honest) ** 2)[n_bad:].max()
     traces = block_norms(capped) ** 2
