@@ -113,6 +113,8 @@ class ModuleState:
         self._shrink = Shrinkage()
         self._gram = self.rows.T @ self.rows
         self._fresh = True
+        step = max(1, _PIECE // max(self.c * self.d, 1))
+        self._cuts = [slice(start, start + step) for start in range(0, self.n_clients, step)]
 
     @property
     def exact(self) -> bool:
@@ -133,11 +135,12 @@ class ModuleState:
 
     def _pieces(self, *arrays: np.ndarray) -> Iterator[tuple[slice, list[np.ndarray]]]:
         """Clients of each piece, and its part of every array, one row a client."""
-        size = self.c * self.d
-        step = max(1, _PIECE // size)
-        for start in range(0, self.n_clients, step):
-            clients = slice(start, min(start + step, self.n_clients))
-            yield clients, [array.reshape(self.n_clients, size)[clients] for array in arrays]
+        flat = [array.reshape(self.n_clients, -1) for array in arrays]
+        if len(self._cuts) == 1:
+            yield self._cuts[0], flat
+            return
+        for clients in self._cuts:
+            yield clients, [array[clients] for array in flat]
 
     def step(self, factors: np.ndarray, share: np.ndarray, tau: float) -> np.ndarray:
         """One step of ADMM short of the block soft threshold.

@@ -18,7 +18,7 @@ from functools import cached_property
 
 import numpy as np
 
-from clair.linalg import hstack_blocks
+from clair.linalg import hstack_blocks, median
 from clair.scatter import Scatter
 from clair.solvers import median_subspace
 
@@ -32,8 +32,8 @@ MAX_STEPS = 4
 MAX_ROUNDS = 5
 #: A later start replaces an earlier one only if its median score is below this share of it.
 BETTER = 0.97
-# The pilot only picks the half of the clients to start from.
-_PILOT_TOL = 1e-3
+# The median subspace is only where the competition starts; more steps found no better half.
+_PILOT_STEPS = 2
 
 
 class ClientBlocks:
@@ -217,8 +217,8 @@ class ClientBlocks:
         if before is None:
             leading = self.leading(rank)
             size = min(rank, *(scatter.d for scatter in leading))
-            median = median_subspace(leading, size, tol=_PILOT_TOL, coarse=True)[0]
-            found, best = self._improved(rank, self.outside(leading, median), known)
+            pilot = median_subspace(leading, size, max_iter=_PILOT_STEPS, coarse=True)[0]
+            found, best = self._improved(rank, self.outside(leading, pilot), known)
         else:
             found, best = before, self._step(rank, before, known)[1]
         for scores in self._own_starts(rank):
@@ -253,7 +253,8 @@ class ClientBlocks:
         if key not in known:
             leading = self.leading(rank)
             bases = [
-                s.principal(half, min(rank, s.d)) for s, half in zip(leading, halves, strict=True)
+                s.principal(half, min(rank, s.d))[1]
+                for s, half in zip(leading, halves, strict=True)
             ]
             scores = self.outside(leading, bases)
             known[key] = self.halves(scores), float(self._median(scores))
@@ -380,7 +381,7 @@ class Agreement:
 def _caps(scatter: Scatter) -> np.ndarray:
     """Factors that bring every client's energy down to the median of those with the module."""
     energy = scatter.energy
-    typical = float(np.median(energy[scatter.present])) if scatter.present.any() else 0.0
+    typical = median(energy[scatter.present]) if scatter.present.any() else 0.0
     factors = np.ones(len(energy))
     loud = energy > typical
     factors[loud] = np.sqrt(typical / energy[loud])

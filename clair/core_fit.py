@@ -14,7 +14,7 @@ from clair.concentration import SCORE_FLOOR
 from clair.detection import Verdict, coefficient_screen, detect_cores, simple_verdict
 from clair.eigen import leading_eigenpairs
 from clair.evidence import GAP, MIN_CLIENTS, Evidence, Shape, gap_rule, threshold_rule
-from clair.linalg import stack_rows
+from clair.linalg import median, stack_rows
 from clair.solvers import (
     Decomposition,
     Progress,
@@ -180,7 +180,7 @@ def fit_cores(
             "contamination norms say nothing; the subspace is that of the kept clients."
         )
 
-    typical = float(np.median(joint_norms([core.thin for core in modules])))
+    typical = median(joint_norms([core.thin for core in modules]))
     verdict = _judge(verdict, norms, typical, options)
     before_screen = verdict.benign
     if options.screen_coefficients:
@@ -248,7 +248,7 @@ def _kept_subspaces(
     """
     subspaces, exact = [], True
     for core in modules:
-        values, basis = leading_eigenpairs(core.scatter.weighted(weights.astype(float)), rank)
+        values, basis = core.scatter.principal(weights, rank)
         subspaces.append(basis)
         energy = float(core.scatter.energy @ weights)
         exact &= energy - float(values.sum()) <= SCORE_FLOOR**2 * energy

@@ -30,6 +30,7 @@ from clair.evidence import (
     noise_only,
     stricter,
 )
+from clair.linalg import median
 from clair.scatter import Scatter, normalised
 from clair.updates import Core, dense_core
 
@@ -139,7 +140,7 @@ def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
 
 def _usual(scores: np.ndarray, clients: np.ndarray) -> float:
     """Median score of some clients, 0 if there are none."""
-    return float(np.median(scores[clients])) if clients.any() else 0.0
+    return median(scores[clients]) if clients.any() else 0.0
 
 
 def simple_verdict(evidence: Evidence) -> Verdict:
@@ -256,7 +257,7 @@ def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarra
 
 
 def _subspaces(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> list[np.ndarray]:
-    return [s.principal(kept, min(rank, s.d)) for s in scatters]
+    return [s.principal(kept, min(rank, s.d))[1] for s in scatters]
 
 
 def detect_cores(

@@ -225,7 +225,8 @@ def similar_eigenpairs(
     image = grams @ basis
     found, inner = top_eigenpairs(basis.transpose(0, 2, 1) @ image, size)
     basis = basis @ inner
-    residuals = np.linalg.norm(image @ inner - basis * found[:, None, :], axis=1).max(axis=1)
+    rest = image @ inner - basis * found[:, None, :]
+    residuals = np.sqrt(np.einsum("kij,kij->kj", rest, rest).max(axis=1))
     open_ = ~((residuals <= _TOLERANCE * largest) & (found[:, -1] > behind))
     if open_.any():
         found, basis = found.copy(), basis.copy()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair.concentration import SCORE_FLOOR
-from clair.linalg import block_grams
+from clair.linalg import block_grams, median
 from clair.scatter import Scatter
 from clair.updates import LoraFactors, Updates
 
@@ -133,7 +133,7 @@ def gap_rule(
 
 def _upward_spread(ordered: np.ndarray) -> float:
     """Root mean square of the logarithms of the upper half about the median."""
-    upper = np.log(ordered[len(ordered) // 2 :] / np.median(ordered))
+    upper = np.log(ordered[len(ordered) // 2 :] / median(ordered))
     return float(np.sqrt(np.mean(upper**2)))
 
 
@@ -227,7 +227,7 @@ def _with_signal(
         outside = scatter.energy - np.diag(inside)
         signal += np.diag(inside) - rank / max(d_out - rank, 1) * outside
         products += inside
-    usual = float(np.median(signal[kept])) if kept.any() else 0.0
+    usual = median(signal[kept]) if kept.any() else 0.0
     lengths = np.sqrt(np.diag(products) * max(float(products[np.ix_(kept, kept)].sum()), 0.0))
     along = products[:, kept].sum(axis=1)
     return (signal > SIGNAL_SHARE * usual) & (along >= -AGAINST * lengths)
@@ -273,7 +273,7 @@ def influence_of(
         gram += scatter.products_outside(basis, clients)
         energy += scatter.energy[clients]
     lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
-    rounding = SCORE_FLOOR * float(np.sqrt(np.median(energy)))
+    rounding = SCORE_FLOOR * median(energy) ** 0.5
     # Whoever sends nothing outside has nothing there to repeat.
     heard = lengths > max(1e-9 * float(lengths.max()), rounding)
     clients, lengths, gram = clients[heard], lengths[heard], gram[np.ix_(heard, heard)]
@@ -282,11 +282,11 @@ def influence_of(
         return weights
     correlation = gram / np.outer(lengths, lengths)
     off = correlation[~np.eye(n, dtype=bool)]
-    freedom = CHI2_MEDIAN / max(float(np.median(off**2)), 1e-12)
+    freedom = CHI2_MEDIAN / max(median(off**2), 1e-12)
     values, vectors = np.linalg.eigh(correlation)
     large = values > (1 + np.sqrt(n / freedom)) ** 2
     inverse = np.eye(n) + (vectors[:, large] * (1 / values[large] - 1)) @ vectors[:, large].T
-    loudness = np.maximum(lengths / np.median(lengths), 1.0)
+    loudness = np.maximum(lengths / median(lengths), 1.0)
     raw = np.maximum(inverse @ (1 / loudness) / loudness, 0.0)
     weights[clients] = raw / raw.max() if raw.max() > 0 else 1.0
     return weights

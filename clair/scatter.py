@@ -22,7 +22,7 @@ from clair.eigen import (
     small_downdates,
     top_eigenpairs,
 )
-from clair.linalg import block_grams, hstack_blocks, split_blocks
+from clair.linalg import block_grams, hstack_blocks, median, split_blocks
 
 # Directions holding less than this share of the largest one's energy are rounding.
 RANK_TOLERANCE = 1e-12
@@ -63,10 +63,11 @@ class Scatter:
         self._wide = hstack_blocks(thin)
         self.energy: np.ndarray = scale * self._per_client(self._wide**2).sum(axis=0)
         self.present: np.ndarray = self.energy > 0
-        # Shared by scaled copies, before scaling: energies by kept clients, and Gram matrices.
+        # Shared by scaled copies, before scaling: energies and subspaces by clients, Gram matrices.
         self._left_out: dict[bytes, np.ndarray] = {}
         self._grams: list[np.ndarray] = []
         self._leading: np.ndarray | None = None
+        self._principal: dict[tuple[bytes, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def leading(self, size: int) -> np.ndarray:
         """Strongest directions of every client, before scaling.
@@ -152,16 +153,40 @@ class Scatter:
         flat = parts.reshape(n, -1)
         return self.scale * (flat @ flat.T)
 
-    def principal(self, kept: np.ndarray, size: int) -> np.ndarray:
-        """Principal subspace of the kept clients, ndarray of shape (d, size)."""
-        width = int(kept.sum()) * self.c
-        if size <= width <= _NARROW * self.d:
+    def principal(self, weights: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Principal subspace of weighted clients, and their energy along its directions.
+
+        Parameters
+        ----------
+        weights : ndarray of shape (n_clients,)
+            >= 0, or a mask.
+        size : int
+            1 <= size <= d.
+
+        Returns
+        -------
+        energy : ndarray of shape (size,)
+            Descending.
+        basis : ndarray of shape (d, size)
+        """
+        weights = weights.astype(float)
+        key = weights.tobytes(), size
+        if key not in self._principal:
+            self._principal[key] = self._find_principal(weights, size)
+        energy, basis = self._principal[key]
+        return self.scale * energy, basis
+
+    def _find_principal(self, weights: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        clients = weights > 0
+        if size <= int(clients.sum()) * self.c <= _NARROW * self.d:
             checkpoint()
-            stacked = self._wide[:, np.repeat(kept, self.c)]
+            stacked = self._wide[:, np.repeat(clients, self.c)]
+            stacked = stacked * np.sqrt(np.repeat(weights[clients], self.c))
             values, right = top_eigenpairs(stacked.T @ stacked, size)
             if values[-1] > RANK_TOLERANCE * values[0]:
-                return stacked @ (right / np.sqrt(values))
-        return leading_eigenpairs(self.weighted(kept.astype(float)), size)[1]
+                return values, stacked @ (right / np.sqrt(values))
+        values, basis = leading_eigenpairs(self.weighted(weights), size)
+        return values / self.scale, basis
 
     def weighted(self, weights: np.ndarray) -> np.ndarray:
         """``sum_k weights_k X_k X_k'``, ndarray of shape (d, d)."""
@@ -267,7 +292,8 @@ class Scatter:
         shares[kept, :n] = (bases.transpose(0, 2, 1) @ parts[kept]) ** 2
         # A direction without the (others') support is no evidence of what they share.
         floor = RANK_TOLERANCE * max(values[0], 0.0)
-        without = np.tile(values[:n] <= floor, (self.n_clients, 1))
+        without = np.empty((self.n_clients, n), dtype=bool)
+        without[:] = values[:n] <= floor
         without[kept] = left <= floor
         energy[:, :n][without] = 0.0
         shares[:, :n][without] = 0.0
@@ -304,6 +330,6 @@ def normalised(scatters: Sequence[Scatter]) -> list[Scatter]:
     scaled = []
     for scatter in scatters:
         energy = scatter.energy[scatter.present] if scatter.present.any() else scatter.energy
-        typical = float(np.median(energy)) or float(energy.mean()) or 1.0
+        typical = median(energy) or float(energy.mean()) or 1.0
         scaled.append(scatter.scaled(1 / typical))
     return scaled

@@ -20,13 +20,13 @@ import numpy as np
 
 from clair.admm import OVER_RELAXATION, ModuleState
 from clair.eigen import leading_eigenpairs
-from clair.linalg import block_norms, block_soft_threshold
+from clair.linalg import block_norms, block_soft_threshold, median
 from clair.scatter import Moments, as_scatters
 
 PENALTY_STEP = 2.0
 BALANCE = 5.0
 # Below this share of what they are the difference of, squares of norms are rounding in part.
-CANCELLATION = 1e-12
+CANCELLATION = 1e-13
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,9 @@ class SplitSolver:
         values = self.singular_values = [
             state.step(previous, self._share, 1 / penalty) for state in self._states
         ]
-        squares = sum((state.squares for state in self._states), start=np.zeros_like(self._squares))
+        squares = self._states[0].squares.copy()
+        for state in self._states[1:]:
+            squares += state.squares
         self._squares = squares
         norms = np.sqrt(squares[2])
         factors = block_soft_threshold(norms, self.lam / penalty)
@@ -226,7 +228,7 @@ class SplitSolver:
         dual = penalty * float(np.sqrt((1 - factors) ** 2 @ squares[2]))
         return IterationRecord(
             len(history) + 1,
-            float(sum(v.sum() for v in values) + self.lam * (factors * norms).sum()),
+            float(sum(v.sum() for v in values) + self.lam * (factors @ norms)),
             gap / self._size,
             penalty * moved / max(dual, np.finfo(float).tiny),
             penalty,
@@ -316,7 +318,7 @@ def median_subspace(
     scatters = as_scatters(grams)
     energy = np.sum([scatter.energy for scatter in scatters], axis=0)
     # A zero update lies in every subspace; the floor keeps its weight finite.
-    floor = 1e-10 * float(np.sqrt(np.median(energy))) + np.finfo(float).tiny
+    floor = 1e-10 * median(energy) ** 0.5 + np.finfo(float).tiny
     weights = np.ones(scatters[0].n_clients)
     history: list[IterationRecord] = []
     previous, status = np.inf, "max_iter"

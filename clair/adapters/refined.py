@@ -95,8 +95,7 @@ class Plan:
         """Blocks with the deciding side in rows, and their principal subspace."""
         checkpoint()
         core: Core = module.core(self.side)
-        total = core.scatter.weighted(influence)
-        return core.blocks, leading_eigenpairs(total, min(self.rank, len(total)))[1]
+        return core.blocks, core.scatter.principal(influence, min(self.rank, core.scatter.d))[1]
 
     def refine(self, module: ModuleCore, clients: np.ndarray) -> np.ndarray:
         """Refined blocks of kept clients, sides in PEFT's order, (n, a, b).

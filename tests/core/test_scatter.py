@@ -69,11 +69,16 @@ def test_products_between_factors_are_those_between_blocks(rho):
 def test_principal_directions_from_few_columns_are_those_of_the_total(noise):
     scatter, kept = Scatter(blocks(6, 40, 3, noise=noise)), np.arange(6) < 5
     for size in (2, 4):
-        basis = scatter.principal(kept, size)
+        energy, basis = scatter.scaled(2.0).principal(kept, size)
         np.testing.assert_allclose(basis.T @ basis, np.eye(size), atol=1e-9)
         total = scatter.weighted(kept.astype(float))
         inside = np.trace(basis.T @ total @ basis)
-        np.testing.assert_allclose(inside, np.linalg.eigvalsh(total)[-size:].sum(), rtol=1e-9)
+        values = np.linalg.eigvalsh(total)[::-1][:size]
+        np.testing.assert_allclose(inside, values.sum(), rtol=1e-9)
+        np.testing.assert_allclose(energy, 2 * values, rtol=1e-9, atol=1e-9)
+        loud = np.array([4.0, 0, 1, 0, 0, 0])
+        values = np.linalg.eigvalsh(scatter.weighted(loud))[::-1][:size]
+        np.testing.assert_allclose(scatter.principal(loud, size)[0], values, rtol=1e-9, atol=1e-9)
 
 
 def test_directions_that_only_the_client_itself_has_count_for_nothing():
