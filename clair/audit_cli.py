@@ -8,10 +8,8 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
 
 from clair.adapters import (
     AdapterError,
@@ -24,10 +22,10 @@ from clair.adapters import (
 )
 from clair.adapters.errors import printable
 from clair.adapters.options import PEFT_SIDES, SOLVERS
-from clair.adapters.progress import AuditProgress
 from clair.adapters.report import evidence_lines, side_lines, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
+from clair.tasks.terminal import ProgressBar
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\
@@ -111,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a name shows its escape
             stream.reconfigure(errors="backslashreplace")
-    bar = ProgressBar(sys.stderr, enabled=not args.quiet)
+    bar = ProgressBar(sys.stderr, enabled=sys.stderr.isatty() and not args.quiet)
     try:
         return _run(args, bar)
     except KeyboardInterrupt:
@@ -200,38 +198,3 @@ def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Name
     for path in (args.out, args.html):
         if path is not None:
             print(f"wrote {printable(path)}")
-
-
-class ProgressBar:
-    """One line on a terminal, redrawn at most ten times a second; silent elsewhere.
-
-    Parameters
-    ----------
-    stream : text file
-    enabled : bool
-    """
-
-    def __init__(self, stream: TextIO, *, enabled: bool = True) -> None:
-        self._stream = stream
-        self._enabled = enabled and stream.isatty()
-        self._drawn = 0.0
-        self._stage = ""
-
-    def show(self, progress: AuditProgress) -> None:
-        """Show how far the present stage has come."""
-        done, total = progress.step, progress.total_steps
-        now = time.monotonic()
-        soon = now - self._drawn < 0.1 and done != total and progress.stage == self._stage
-        if not self._enabled or soon:
-            return
-        self._drawn, self._stage = now, progress.stage
-        filled = round(24 * min(done / max(total, 1), 1.0))
-        bar = "#" * filled + "-" * (24 - filled)
-        self._stream.write(f"\r\x1b[K[{bar}] {progress.label} {done}/{total}")
-        self._stream.flush()
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self._enabled:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()

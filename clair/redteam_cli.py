@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import fields
-from typing import Any, TextIO
+from typing import Any
 
-from clair.redteam import DEFENCES, RedTeamConfig, SearchProgress, search
+from clair.redteam import DEFENCES, RedTeamConfig, search
 from clair.redteam.words import report, result_json
 from clair.reports.scenario import PROBLEM_OPTIONS
 from clair.synthetic import ProblemSpec
-from clair.tasks.terminal import options_named, perform
+from clair.tasks.terminal import ProgressBar, options_named, perform, rank_option
 
 _OPTIONS = {"defence": "--defence", "rank": "--rank", "budget": "--budget"}
 # A plan replaces both.
@@ -41,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--rank",
-        type=_rank,
+        type=rank_option,
         default=usual.rank,
         metavar="N|auto",
         help="number of directions CLAIR looks for (default: %(default)s)",
@@ -66,45 +66,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=_run)
 
 
-def _rank(text: str) -> int | str:
-    if text == "auto":
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'must be a whole number or "auto", got {text!r}'
-        ) from None
-
-
-class _Line:
-    """Progress on one line of a terminal; elsewhere a line a quarter of the budget."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream, self._terminal, self._shown = stream, stream.isatty(), -1
-
-    def show(self, progress: SearchProgress) -> None:
-        steps = 100 if self._terminal else 4
-        step = steps * progress.done // progress.budget
-        if step == self._shown:
-            return
-        self._shown = step
-        filled = 24 * progress.done // progress.budget
-        text = (
-            f"[{'#' * filled}{'-' * (24 - filled)}] {progress.done}/{progress.budget} runs, worst "
-            f"so far {progress.worst:.2f} times the oracle's error, unflagged {progress.hidden:.2f}"
-        )
-        self._stream.write(f"\r\x1b[K{text}" if self._terminal else f"{text}\n")
-        self._stream.flush()
-
-    def clear(self) -> None:
-        if self._terminal:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
-
-
 def _run(args: argparse.Namespace) -> int:
-    line = _Line(sys.stderr)
+    bar = ProgressBar(sys.stderr, enabled=not args.quiet)
 
     def compute() -> tuple[dict[str, Any], str]:
         with options_named(PROBLEM_OPTIONS):
@@ -116,7 +79,7 @@ def _run(args: argparse.Namespace) -> int:
             spec = ProblemSpec(**given)
         with options_named(_OPTIONS | {"contaminated_fraction": "--poisoned"}):
             config = RedTeamConfig(spec, args.defence, args.rank, args.budget)
-        result = search(config, None if args.quiet else line.show)
+        result = search(config, bar.show)
         return result_json(result), report(result)
 
-    return perform("redteam", args.json, compute, line.clear)
+    return perform("redteam", args.json, compute, bar.clear)

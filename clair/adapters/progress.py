@@ -47,6 +47,11 @@ class AuditProgress:
         """The stage in words."""
         return STAGE_LABELS[self.stage]
 
+    @property
+    def note(self) -> str:
+        """Nothing more to say."""
+        return ""
+
 
 #: Told of the progress; may raise to stop.
 Progress: TypeAlias = Callable[[AuditProgress], None]

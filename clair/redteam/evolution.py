@@ -139,16 +139,30 @@ class SearchProgress:
 
     Attributes
     ----------
-    done, budget : int
-        Runs of the defence.
+    step, total_steps : int
+        Runs of the defence, and how many there will be.
     worst, hidden : float
         Harm of the best plans so far, 0 where there is none.
     """
 
-    done: int
-    budget: int
+    step: int
+    total_steps: int
     worst: float
     hidden: float
+    stage: str = "search"
+    label: str = "Searching"
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent, in [0, 1]."""
+        return self.step / self.total_steps
+
+    @property
+    def note(self) -> str:
+        """The worst plans in words."""
+        return (
+            f", worst so far {self.worst:.2f} times the oracle's error, unflagged {self.hidden:.2f}"
+        )
 
 
 def search(

@@ -10,7 +10,7 @@ from clair.adapters.options import AuditOptions
 from clair.adapters.report import KINDS, side_lines
 from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit, ModuleReport
 from clair.adapters.writer import WrittenAdapter
-from clair.evidence import GAP, WEAK_GAP, Evidence
+from clair.evidence import AGAIN, GAP, WEAK_GAP, Evidence
 from clair.figures.adapters import (
     client_scores,
     deviation_map,
@@ -113,9 +113,11 @@ def _method(audit: Audit) -> tuple[str, ...]:
         "**The verdict.** Each adapter's effect on a module is a low-rank matrix. All modules are "
         "judged together: the score of a client is what the directions that the *other* clients "
         "share leave unexplained of its updates, relative to a typical update (ours). Clients "
-        "above the widest gap between scores are flagged, if its far side is at least "
-        f"{GAP[0]:g} times its near side and {GAP[1]:g} times the typical score, and the gap is "
-        "wide for how much the scores below it differ; with fewer than 8 clients it must be wider, "
+        "above the widest gap between scores are flagged, and those above the widest gap among "
+        "the scores below it, until no gap has a far side that is at least "
+        f"{GAP[0]:g} times its near side and {GAP[1]:g} times the typical score ({AGAIN[0]:g} "
+        f"and {AGAIN[1]:g} times when repeated), and is wide for how much the scores below it "
+        "differ; with fewer than 8 clients it must be wider, "
         "and with fewer than 4 nobody is judged. The same is done for every kind of evidence "
         f"({kinds}). The rank in each module is {rank}; what decides is {side}.",
         "**Suspects.** Above a smaller gap "

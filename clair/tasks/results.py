@@ -49,6 +49,13 @@ class TrainingProgress:
         """The stage in words."""
         return STAGE_LABELS[self.stage]
 
+    @property
+    def note(self) -> str:
+        """Mean loss and time left, as far as they are known."""
+        loss = "" if self.losses is None else f", mean loss {self.losses.mean():.2f}"
+        left = "" if self.seconds_left is None else f", {self.seconds_left:.0f} s left"
+        return loss + left
+
 
 @dataclass(frozen=True)
 class MethodScores:

@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
-
-from clair.tasks.results import TrainingProgress
+from typing import Any, Protocol, TextIO
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 STANDARD_OUTPUT = "-"
+
+
+class Progress(Protocol):
+    """What every report of a running job says; attributes are read, never written."""
+
+    @property
+    def stage(self) -> str:
+        """What the job is doing."""
+
+    @property
+    def label(self) -> str:
+        """The stage in words."""
+
+    @property
+    def step(self) -> int:
+        """Position inside the stage."""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the stage."""
+
+    @property
+    def fraction(self) -> float:
+        """Share of the bar that is filled, in [0, 1]."""
+
+    @property
+    def note(self) -> str:
+        """What follows the numbers; empty, or beginning with a comma."""
 
 
 class ProgressBar:
@@ -33,7 +60,7 @@ class ProgressBar:
         self._drawn = 0.0
         self._stage = ""
 
-    def show(self, progress: TrainingProgress) -> None:
+    def show(self, progress: Progress) -> None:
         """Draw the state of the job, at most ten times a second."""
         if not self._enabled:
             return
@@ -42,16 +69,14 @@ class ProgressBar:
                 print(f"{progress.label} ...", file=self._stream, flush=True)
             self._stage = progress.stage
             return
-        now = time.monotonic()
-        if now - self._drawn < 0.1 and progress.stage == self._stage:
+        now, done = time.monotonic(), progress.step == progress.total_steps
+        if now - self._drawn < 0.1 and not done and progress.stage == self._stage:
             return
         self._drawn, self._stage = now, progress.stage
         filled = round(24 * progress.fraction)
-        left = f", {progress.seconds_left:.0f} s left" if progress.seconds_left is not None else ""
-        loss = "" if progress.losses is None else f", mean loss {progress.losses.mean():.2f}"
         self._stream.write(
             f"\r\x1b[K[{'#' * filled}{'-' * (24 - filled)}] {progress.label} "
-            f"{progress.step}/{progress.total_steps}{loss}{left}"
+            f"{progress.step}/{progress.total_steps}{progress.note}"
         )
         self._stream.flush()
 
@@ -69,6 +94,24 @@ def _check_target(target: str | None) -> None:
     path = Path(str(target))
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
+
+
+def rank_option(text: str) -> int | str:
+    """Value of ``--rank``: a whole number or "auto".
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        For anything else.
+    """
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'must be a whole number or "auto", got {text!r}'
+        ) from None
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def test_progress_never_falls_and_cancelling_keeps_what_was_found():
     assert not result.complete
     assert result.worst.trials
     assert result.n_fits < CONFIG.budget
-    assert all(a.done < b.done and a.worst <= b.worst for a, b in pairwise(reports))
+    assert all(a.step < b.step and a.worst <= b.worst for a, b in pairwise(reports))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from clair.baselines import METHODS
 from clair.narrative import verdict_lines
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
-from clair.tasks.terminal import ProgressBar, options_named, perform
+from clair.tasks.terminal import ProgressBar, options_named, perform, rank_option
 
 #: Option of each setting.
 OPTIONS = {
@@ -45,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("--poisoned", type=float, default=default.poisoned_fraction, help="share, below 0.5")
     add("--heterogeneity", type=float, default=default.heterogeneity, help="0 to 1")
     add("--attack", choices=tuple(ATTACKS), default=default.attack, help="see below")
-    add("--rank", type=_rank, default=default.rank, help='of the shared subspace, or "auto"')
+    add("--rank", type=rank_option, default=default.rank, help='of the shared subspace, or "auto"')
     add("--screen", action="store_true", help="also look for sign flips inside the subspace")
     add("--steps", type=int, default=default.steps, help="of local training")
     add("--sentences", type=int, default=default.n_local, help="training sentences of a client")
@@ -112,14 +112,3 @@ def report(result: CopyTaskResult) -> str:
             *(f"note: {note}" for note in result.fit.notes),
         ]
     )
-
-
-def _rank(text: str) -> int | str:
-    if text == "auto":
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'must be a whole number or "auto", got {text!r}'
-        ) from None
