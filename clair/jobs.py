@@ -276,27 +276,36 @@ class JobPool:
     # -- workers -------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        """Body of a worker thread: take the next job, run it, until the pool closes."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(self._something_to_do)
-                if self._closed:
-                    return
-                job = self._queue()[0]
-                self._turn = job.turn
-                if self._reuse(job):
-                    continue
-                job.started = self._clock()
-                job.state = JobState.RUNNING
-                work = job.work
-                self._changed.notify_all()
-            assert work is not None
-            state, result, message = self._run(job, work)
-            with self._changed:
-                job.result = result
-                if state is not JobState.CANCELLED:
-                    job.message = message
-                self._end(job, state)
+        """Body of a worker thread: run one job after the other, until the pool closes."""
+        while self._serve_next():
+            pass
+
+    def _serve_next(self) -> bool:
+        """Wait for the next job and run it; False once the pool has closed.
+
+        A function of its own, because an idle worker's local variables would keep the last job's
+        work and result alive, and with them whatever was uploaded for it.
+        """
+        with self._changed:
+            self._changed.wait_for(self._something_to_do)
+            if self._closed:
+                return False
+            job = self._queue()[0]
+            self._turn = job.turn
+            if self._reuse(job):
+                return True
+            job.started = self._clock()
+            job.state = JobState.RUNNING
+            work = job.work
+            self._changed.notify_all()
+        assert work is not None
+        state, result, message = self._run(job, work)
+        with self._changed:
+            job.result = result
+            if state is not JobState.CANCELLED:
+                job.message = message
+            self._end(job, state)
+        return True
 
     def _run(self, job: _Job, work: Work) -> tuple[JobState, Any, str]:
         """Run one job outside the lock; whatever it raises becomes a state and a message."""

@@ -6,6 +6,7 @@ import itertools
 import logging
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -508,6 +509,19 @@ def test_a_private_result_is_kept_while_somebody_looks_and_given_to_nobody_else(
     with pytest.raises(UnknownJob):
         pool.get(mine)
     release(pool, gate, running)
+
+
+def test_an_idle_worker_holds_nothing_of_its_last_job(make_pool):
+    pool = make_pool()
+    gate, job_id = busy(pool)
+    gate.result = Seen(1)
+    freed = [threading.Event(), threading.Event()]
+    for held, event in zip((gate, gate.result), freed, strict=True):
+        weakref.finalize(held, event.set)
+    release(pool, gate, job_id)
+    pool.forget(job_id)
+    del gate, held
+    assert all(event.wait(PATIENCE) for event in freed)
 
 
 def test_a_result_is_forgotten_when_asked(make_pool):

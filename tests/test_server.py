@@ -138,11 +138,9 @@ def test_uploads_leave_memory_when_their_visitor_has_left(server: Server) -> Non
             info.file_urls.upload_url = f"/_stcore/upload_file/{tab.session}/{info.file_id}"
             put(server, info.file_urls.upload_url, b"PK" + b"\1" * (size // 4 - 2))
         tab.run(state)
-        most = resident(server)
-        assert most > before + 100
+        assert resident(server) > before + 100
     end = time.monotonic() + PATIENCE
-    # What was sent goes; a copy that was read of it has been seen to stay, for a reason not found.
-    while resident(server) > most - 100:
+    while resident(server) > before + 60:  # what computing needed may stay
         assert time.monotonic() < end, "the uploads are still there"
         time.sleep(0.2)  # nothing tells when memory is freed
 
