@@ -67,9 +67,7 @@ def refine(
     """
     if not benign.any():
         return tuple(blocks.copy() for blocks in modules)
-    if influence is None or not influence.any():
-        influence = benign.astype(float)
-    heard = influence > 0
+    heard, influence = voices(benign, influence)
     weights = None
     if pooling == "eb" and int(heard.sum()) >= 2:
         spread = [
@@ -90,6 +88,13 @@ def refine(
         result[benign], result[~benign] = estimate, blocks[~benign]
         refined.append(result)
     return tuple(refined)
+
+
+def voices(benign: np.ndarray, influence: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Who is learned from, as a mask, and with which weights: the kept alike where none is told."""
+    if influence is None or not influence.any():
+        influence = benign.astype(float)
+    return influence > 0, influence
 
 
 def refine_module(
