@@ -260,7 +260,7 @@ def estimate_all(
     Raises
     ------
     ValueError
-        For an unknown method, one whose halves or truth are missing, or a mask of the wrong shape.
+        For an unknown method, an oracle without truth, or a mask of the wrong shape.
     """
     if methods is not None and (unknown := [m for m in methods if m not in METHODS]):
         raise ValueError(f"methods must be among {', '.join(METHODS)}, got {unknown[0]!r}")
@@ -279,8 +279,6 @@ def estimate_all(
         run["clair_halves"] = partial(
             _refined, updates, fit.benign, fit, "halves", found, fit.influence, halves
         )
-    elif methods is not None and "clair_halves" in methods:
-        raise ValueError("halves must be given for the method 'clair_halves', got None")
     run["clair_published"] = lambda: _refined(
         updates, ~published_evidence(fit).flagged, fit, "none", None
     )
