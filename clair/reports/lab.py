@@ -8,6 +8,7 @@ from clair.attacks import ATTACKS
 from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.halves import direction_weights
 from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.strips import split_strips
@@ -70,7 +71,7 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
             ),
             Section(
                 "What it is worth to the honest clients",
-                charts=(method_comparison(errors, DISTANCE, "light"),),
+                charts=(method_comparison(errors, DISTANCE, "light"), *_weights(result)),
                 tables=(method_table(result),),
             ),
             Section("The subspace", charts=_subspace(result)),
@@ -109,6 +110,10 @@ def _screened(result: ScenarioResult) -> tuple[str, ...]:
         f"Flagged by the coefficient screen alone: {clients_list(result.fit.screened)}. Neither "
         "size below shows them; they point against the majority inside the subspace.",
     )
+
+
+def _weights(result: ScenarioResult) -> tuple[Chart, ...]:
+    return () if result.fit.direction_weights is None else (direction_weights(result, "light"),)
 
 
 def _subspace(result: ScenarioResult) -> tuple[Chart, ...]:
