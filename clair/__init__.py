@@ -7,7 +7,7 @@ clients and refines the benign ones.
 
 from clair.baselines import MethodError, compare
 from clair.pipeline import ClairFit, fit
-from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.synthetic import Problem, ProblemSpec, sample_halves, sample_problem
 from clair.updates import FactoredUpdates, LoraFactors
 
 __version__ = "0.1.0"
@@ -21,5 +21,6 @@ __all__ = [
     "ProblemSpec",
     "compare",
     "fit",
+    "sample_halves",
     "sample_problem",
 ]

@@ -16,6 +16,12 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_mask
 from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
+from clair.halves import (
+    check_halves,
+    direction_weights,
+    half_differences,
+    refine_by_directions,
+)
 from clair.inputs import float_array
 from clair.kinds import published_evidence
 from clair.linalg import block_grams
@@ -23,7 +29,7 @@ from clair.metrics import client_errors
 from clair.pipeline import ClairFit, fit
 from clair.refinement import principal_subspace, refine
 from clair.synthetic import Problem
-from clair.updates import SINGLE, LoraFactors, Updates, to_cores
+from clair.updates import SINGLE, LoraFactors, Updates, checked_updates, to_cores
 
 
 class MethodInfo(NamedTuple):
@@ -109,6 +115,14 @@ METHODS: dict[str, MethodInfo] = {
             "CLAIR with clients also shrunk towards each other inside the subspace.",
         ),
         MethodInfo(
+            "clair_halves",
+            "CLAIR + halves",
+            "clair",
+            False,
+            "Each kept client pulled to the mean, direction by direction, by the share of error "
+            "that its two half-data updates tell.",
+        ),
+        MethodInfo(
             "clair_own",
             "CLAIR + own data",
             "clair",
@@ -177,6 +191,7 @@ def _refined(
     pooling: str,
     true_subspace: Any,
     influence: np.ndarray | None = None,
+    halves: Any = None,
 ) -> dict[str, np.ndarray]:
     """CLAIR's refinement with a given set (and possibly subspace), at the fit's rank and side."""
     cores = to_cores(updates, like.side)
@@ -189,10 +204,15 @@ def _refined(
             given[name] if core.left is None else core.left.T @ given[name]
             for name, core in cores.items()
         ]
-    shapes = [core.noise_shape for core in cores.values()]
-    refined = refine(
-        blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes, influence=influence
-    )
+    if halves is not None:
+        apart = half_differences(check_halves(checked_updates(updates), halves), cores, like.side)
+        shares = direction_weights(blocks, subspaces, benign, apart, influence)
+        refined = refine_by_directions(blocks, benign, shares, influence)
+    else:
+        shapes = [core.noise_shape for core in cores.values()]
+        refined = refine(
+            blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes, influence=influence
+        )
     result = {}
     for (name, core), part in zip(cores.items(), refined, strict=True):
         restored = core.restore(part)
@@ -205,6 +225,7 @@ def estimate_all(
     updates: Updates,
     *,
     fit: ClairFit,
+    halves: tuple[Updates, Updates] | None = None,
     contaminated: np.ndarray | None = None,
     true_subspace: Any = None,
     methods: Collection[str] | None = None,
@@ -219,6 +240,8 @@ def estimate_all(
         CLAIR's result on the same updates; its subspace, verdict, rank and side are used for
         "clair" and "clair_eb", so that they differ in pooling alone. "clair_published" judges by
         its contamination norms instead.
+    halves : pair of updates, optional
+        As in `clair.fit`; without them "clair_halves" is left out.
     contaminated : ndarray of bool, shape (n_clients,), optional
         The truth, used by oracles only; without it they are left out.
     true_subspace : ndarray of shape (d, rank) or mapping, optional
@@ -252,6 +275,10 @@ def estimate_all(
     found = fit.subspace if fit.benign.any() else None
     run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found, fit.influence)
     run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found, fit.influence)
+    if halves is not None:
+        run["clair_halves"] = partial(
+            _refined, updates, fit.benign, fit, "halves", found, fit.influence, halves
+        )
     run["clair_published"] = lambda: _refined(
         updates, ~published_evidence(fit).flagged, fit, "none", None
     )
@@ -308,6 +335,7 @@ def compare(
     methods: Collection[str] | None = None,
     *,
     result: ClairFit | None = None,
+    halves: tuple[np.ndarray, np.ndarray] | None = None,
     **fit_options: Any,
 ) -> tuple[MethodError, ...]:
     """Error over benign clients by method on a synthetic problem.
@@ -319,6 +347,8 @@ def compare(
         Keys of `METHODS`; all that apply to the matrix model by default.
     result : ClairFit, optional
         A fit of the same problem to reuse.
+    halves : pair of ndarray of shape (n_clients, d_out, d_in), optional
+        From `clair.synthetic.sample_halves`; adds "clair_halves".
     **fit_options
         Passed to `clair.fit`; ``rank`` is the true one by default.
 
@@ -345,6 +375,7 @@ def compare(
     estimates = estimate_all(
         problem.updates,
         fit=result,
+        halves=halves,
         contaminated=problem.contaminated,
         true_subspace=problem.subspace if same_side else None,
         methods=methods,

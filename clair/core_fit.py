@@ -28,7 +28,7 @@ from clair.updates import Core
 
 SIDES = ("output", "input")
 SOLVERS = ("convex", "irls")
-POOLINGS = ("none", "eb")
+POOLINGS = ("none", "eb", "halves")
 DETECTORS = ("residual", "norms")
 LAM_FACTOR = 1.2
 LAM_RAISES = 8

@@ -81,11 +81,15 @@ def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) 
         else f"B differs from A in {len(changes)} settings"
     )
     clair, average = _moved(rows["clair"]), _moved(rows["fedavg"])
-    pooled = {
-        ("clair", "clair_eb"): " (with pooling in B)",
-        ("clair_eb", "clair"): " (with pooling in A)",
-    }
-    note = pooled.get((a.chosen, b.chosen), "")
+    extra = {"clair": "without more", "clair_eb": "with pooling", "clair_halves": "with halves"}
+    plain = [result.chosen == "clair" for result in (a, b)]
+    if a.chosen == b.chosen:
+        note = ""
+    elif any(plain):
+        side, chosen = ("B", b.chosen) if plain[0] else ("A", a.chosen)
+        note = f" ({extra[chosen]} in {side})"
+    else:
+        note = f" ({extra[a.chosen]} in A, {extra[b.chosen]} in B)"
     return f"{told}: CLAIR's error{note} {clair}, and that of plain averaging {average}."
 
 

@@ -78,6 +78,7 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "pca": ("#7a6a4f", "#c7b48e", "hexagon", "solid", "-"),
     "clair": ("#00805d", "#2fc49a", "star-open", "solid", "/"),
     "clair_eb": ("#00805d", "#2fc49a", "star", "solid", ""),
+    "clair_halves": ("#00805d", "#2fc49a", "star-square", "longdash", "\\"),
     "clair_own": ("#00805d", "#2fc49a", "star-diamond", "dashdot", "x"),
     "clair_published": ("#5f7d2e", "#a3c76a", "star-triangle-up", "dot", "."),
     "fedavg_benign": ("#12171c", "#e9e6df", "square-open", "dash", "/"),

@@ -15,6 +15,13 @@ from clair.certificate import Certificate
 from clair.core_fit import FitOptions, check_rank, fit_cores
 from clair.detection import SUSPECT, reasons
 from clair.evidence import Evidence, Shape, shape_of
+from clair.halves import (
+    DirectionWeights,
+    check_halves,
+    direction_weights,
+    half_differences,
+    refine_by_directions,
+)
 from clair.refinement import refine
 from clair.solvers import IterationRecord, Progress
 from clair.updates import (
@@ -33,8 +40,9 @@ from clair.updates import (
 class ClairFit:
     """Result of `fit`.
 
-    For a mapping of modules, `subspace`, `low_rank`, `contamination` and `refined` are dicts with
-    the same keys; the others stay single. From `LoraFactors` the matrices are `FactoredUpdates`.
+    For a mapping of modules, `subspace`, `low_rank`, `contamination`, `refined` and
+    `direction_weights` are dicts with the same keys; the others stay single. From `LoraFactors` the
+    matrices are `FactoredUpdates`.
 
     Attributes
     ----------
@@ -65,6 +73,9 @@ class ClairFit:
         Scores and lines of every kind, the deciding one first.
     refined : ndarray of shape (n_clients, d_out, d_in)
         Refined updates; flagged clients keep their own.
+    direction_weights : DirectionWeights or None
+        With ``pooling="halves"``: how much of its own each client keeps along each direction, and
+        the variances that this follows from.
     lam : float
     lam_window : tuple of float
         Estimated (lam_min, lam_max) of exact recovery for the flagged set.
@@ -94,6 +105,7 @@ class ClairFit:
     influence: np.ndarray
     evidence: tuple[Evidence, ...]
     refined: Any
+    direction_weights: Any
     lam: float
     lam_window: tuple[float, float]
     objective: float
@@ -123,6 +135,7 @@ def fit(
     lam: float | str = "auto",
     solver: str = "convex",
     pooling: str = "none",
+    halves: tuple[Updates, Updates] | None = None,
     detector: str = "residual",
     threshold: float | str = "auto",
     gap: tuple[float, float] | str = "auto",
@@ -151,8 +164,15 @@ def fit(
     solver : {"convex", "irls"}
         The convex program, or the fast median subspace (its split is the projection on and off the
         subspace, without certificate).
-    pooling : {"none", "eb"}
-        Plain CLAIR as in the paper, or with empirical-Bayes pooling (ours).
+    pooling : {"none", "eb", "halves"}
+        Plain CLAIR as in the paper; with empirical-Bayes pooling (ours); or each client pulled to
+        the mean along every direction by the share of the differences that is estimation error, as
+        `halves` tell (ours). The last is the only one that no heterogeneity makes worse than the
+        clients' own updates.
+    halves : pair of updates, optional
+        For ``pooling="halves"``: what each client's training gives on the one half of its data and
+        on the other, in the form of `updates`, with the same clients and modules. Nobody is judged
+        by them, and liars among the kept clients cannot move the weights unless they are many.
     detector : {"residual", "norms"}
         Leave-one-out residuals (ours) or the paper's contamination norms.
     threshold : float or "auto"
@@ -211,16 +231,22 @@ def fit(
         tol=tol,
         max_iter=max_iter,
     )
+    if (halves is not None) != (pooling == "halves"):
+        given = "None" if halves is None else f"halves with pooling {pooling!r}"
+        raise ValueError(f'halves must be given with pooling "halves" and only then, got {given}')
     check_automatic("rank", rank)
     if rank != "auto":
         rank = check_integer("rank", rank, minimum=1)
     with single_blas_thread():
-        modules, exponent = ordinary_sized(checked_updates(updates))
+        checked = checked_updates(updates)
+        pair = None if halves is None else check_halves(checked, halves)
+        modules, exponent = ordinary_sized(checked)
         cores = to_cores(modules, side)
         check_rank(cores, rank)
         shape = shape_of(modules) if compare_shape else None
         many = isinstance(updates, Mapping)
-        return _fit(cores, rank, options, many, progress, shape, exponent)
+        apart = None if pair is None else half_differences(pair, cores, side, exponent)
+        return _fit(cores, rank, options, many, progress, shape, exponent, apart)
 
 
 def _fit(
@@ -231,6 +257,7 @@ def _fit(
     progress: Progress | None,
     shape: Shape | None,
     exponent: int,
+    apart: list[np.ndarray] | None,
 ) -> ClairFit:
     modules = list(cores.values())
     unit = 2.0**exponent  # of what is worked on
@@ -245,10 +272,20 @@ def _fit(
     split, verdict = found.split, found.verdict
     scores_unit = unit if options.detector == "norms" else 1.0
 
+    shares = None
+    if apart is not None:
+        blocks = [core.blocks for core in modules]
+        shares = direction_weights(
+            blocks, found.subspaces, verdict.benign, apart, verdict.influence
+        )
+
     @cache
     def refined() -> tuple[np.ndarray, ...]:
+        blocks = [core.blocks for core in modules]
+        if shares is not None:
+            return refine_by_directions(blocks, verdict.benign, shares, verdict.influence)
         return refine(
-            [core.blocks for core in modules],
+            blocks,
             found.subspaces,
             verdict.benign,
             pooling=options.pooling,
@@ -270,6 +307,13 @@ def _fit(
         name: core.subspace(basis)
         for (name, core), basis in zip(cores.items(), found.subspaces, strict=True)
     }
+    told_weights = None
+    if shares is not None:
+        by_name = {
+            name: _in_module(one, core, unit)
+            for (name, core), one in zip(cores.items(), shares, strict=True)
+        }
+        told_weights = by_name if many else by_name[SINGLE]
     return ClairFit(
         subspace=bases if many else bases[SINGLE],
         rank=found.rank,
@@ -289,6 +333,7 @@ def _fit(
             for kind in verdict.evidence
         ),
         refined=gather(lambda i, core: refined()[i]),
+        direction_weights=told_weights,
         lam=split.lam,
         lam_window=found.lam_window,
         objective=unit * split.objective,
@@ -298,6 +343,16 @@ def _fit(
         certificate=found.certificate,
         side=options.side,
         notes=found.notes,
+    )
+
+
+def _in_module(found: DirectionWeights, core: Core, unit: float) -> DirectionWeights:
+    """In the module's coordinates and units."""
+    return replace(
+        found,
+        directions=core.subspace(found.directions),
+        between=unit * found.between,
+        noise=unit * found.noise,
     )
 
 

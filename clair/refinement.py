@@ -14,6 +14,11 @@ from clair.linalg import leading_eigenvectors
 
 NEIGHBOURS = 3
 PRETEST_SIGMAS = 3.0
+#: A direction varying this much more among clients than those next to it is no noise.
+SPIKE = 2.5
+#: Smaller shares of the largest variance are rounding.
+EMPTY = 1e-12
+TINY = np.finfo(float).tiny
 
 
 def principal_subspace(grams: np.ndarray, rank: int) -> np.ndarray:
@@ -49,7 +54,8 @@ def refine(
     pooling : {"none", "eb"}
         "none": ``U U' Delta_k + (I - U U') mean_j Delta_j`` over kept clients j. "eb": in addition
         shrink in-subspace deviations towards their mean, one weight a direction, and drop the
-        off-subspace mean where it cannot be told from noise.
+        off-subspace mean where it cannot be told from noise. Directions next to the subspace in
+        which the clients plainly differ count as inside.
     noise_shapes : sequence of (int, int), optional
         Shape of the space estimation errors live in, per module; that of the blocks by default.
     influence : ndarray of shape (n_clients,), optional
@@ -61,9 +67,7 @@ def refine(
     """
     if not benign.any():
         return tuple(blocks.copy() for blocks in modules)
-    if influence is None or not influence.any():
-        influence = benign.astype(float)
-    heard = influence > 0
+    heard, influence = voices(benign, influence)
     weights = None
     if pooling == "eb" and int(heard.sum()) >= 2:
         spread = [
@@ -86,6 +90,13 @@ def refine(
     return tuple(refined)
 
 
+def voices(benign: np.ndarray, influence: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Who is learned from, as a mask, and with which weights: the kept alike where none is told."""
+    if influence is None or not influence.any():
+        influence = benign.astype(float)
+    return influence > 0, influence
+
+
 def refine_module(
     kept: np.ndarray,
     basis: np.ndarray,
@@ -101,8 +112,8 @@ def refine_module(
     kept : ndarray of shape (n_kept, d, b)
     basis : ndarray of shape (d, rank)
         Orthonormal columns.
-    weights : ndarray of shape (rank,), optional
-        From `pooling_weights`; without it the paper's refinement.
+    weights : ndarray of shape (n,), optional
+        From `pooling_weights`, n >= rank; without it the paper's refinement.
     noise_shape : (int, int), optional
         Shape of the space estimation errors live in; (d, b) by default. Used with weights only.
     heard : ndarray of shape (n_heard, d, b), optional
@@ -122,7 +133,7 @@ def refine_module(
         refined += mean - basis @ (basis.T @ mean)
         return refined
     full, variance = directions(heard, basis, influence)
-    n, rank = _votes(heard, influence), basis.shape[1]
+    n, rank = _votes(heard, influence), len(weights)
     shape = noise_shape or (kept.shape[1], kept.shape[2])
     basis, rest = full[:, :rank], full[:, rank:]
     tail = float(np.sum((rest.T @ mean) ** 2))
@@ -138,7 +149,9 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
     """Weight of the clients' own deviations along each direction, joint over modules.
 
     The noise of trained updates falls off over directions, so it is estimated on the directions
-    next to the subspace rather than on the whole tail.
+    next to the subspace rather than on the whole tail. If the rank is too low, what the clients do
+    not share is next to the subspace too and would pass for noise: the rank is raised while the
+    first direction outside stands out from those after it.
 
     Parameters
     ----------
@@ -148,19 +161,27 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
 
     Returns
     -------
-    ndarray of shape (rank,)
-        In [0, 1].
+    ndarray of shape (n,)
+        In [0, 1]; n >= rank, the rank or what it was raised to.
 
     References
     ----------
     Efron, Morris, Stein's estimation rule and its competitors, JASA 1973.
     """
+    # Compressed updates lack the directions in which nobody has anything, so those do not count.
+    lengths = [int(np.sum(variance > EMPTY * variance.max())) for variance in variances]
+    common = max(rank, min(lengths))
+    joint = np.sum([variance[:common] for variance in variances], axis=0)
+    while rank < common - 1:
+        after = joint[rank + 1 : NEIGHBOURS * rank + 1]
+        if joint[rank] <= SPIKE * after.mean():
+            break
+        rank += 1
     noise = 0.0
-    for variance in variances:
-        beside = variance[rank : NEIGHBOURS * rank]
+    for variance, length in zip(variances, lengths, strict=True):
+        beside = variance[rank : min(NEIGHBOURS * rank, length)]
         noise += float(beside.mean()) if len(beside) else 0.0
-    spread = np.sum([variance[:rank] for variance in variances], axis=0)
-    weights: np.ndarray = np.maximum(0.0, 1 - noise / np.maximum(spread, np.finfo(float).tiny))
+    weights: np.ndarray = np.maximum(0.0, 1 - noise / np.maximum(joint[:rank], TINY))
     return weights
 
 

@@ -14,7 +14,10 @@ from clair._validation import check_integer
 from clair.baselines import MethodError, compare
 from clair.metrics import DetectionScores, detection_scores, principal_angles
 from clair.pipeline import ClairFit, fit
-from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.synthetic import Problem, ProblemSpec, sample_halves, sample_problem
+
+#: Method by pooling.
+CHOSEN = {"none": "clair", "eb": "clair_eb", "halves": "clair_halves"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Scenario:
     spec : ProblemSpec
         What is drawn, seed included.
     rank, solver, side, pooling, detector, polish, screen_coefficients
-        As in `clair.fit`.
+        As in `clair.fit`; with pooling "halves" every client also sends two half-data updates.
     threshold : float or "auto"
         As in `clair.fit`.
     """
@@ -98,8 +101,8 @@ class ScenarioResult:
 
     @property
     def chosen(self) -> str:
-        """Key of the CLAIR variant the options ask for, "clair" or "clair_eb"."""
-        return "clair_eb" if self.scenario.pooling == "eb" else "clair"
+        """Key of the CLAIR variant the options ask for."""
+        return CHOSEN[self.scenario.pooling]
 
 
 def run_scenario(scenario: Scenario) -> ScenarioResult:
@@ -111,17 +114,24 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     >>> result.detection.exact
     True
     """
-    return _judged(scenario, sample_problem(scenario.spec))
+    problem = sample_problem(scenario.spec)
+    return _judged(scenario, problem, _halves(scenario, problem))
 
 
-def _judged(scenario: Scenario, problem: Problem) -> ScenarioResult:
-    fitted = fit(problem.updates, **scenario.fit_options)
+def _halves(scenario: Scenario, problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
+    return sample_halves(problem) if scenario.pooling == "halves" else None
+
+
+def _judged(
+    scenario: Scenario, problem: Problem, halves: tuple[np.ndarray, np.ndarray] | None
+) -> ScenarioResult:
+    fitted = fit(problem.updates, halves=halves, **scenario.fit_options)
     same_side = scenario.side == "output"
     return ScenarioResult(
         scenario=scenario,
         problem=problem,
         fit=fitted,
-        errors=compare(problem, result=fitted),
+        errors=compare(problem, result=fitted, halves=halves),
         detection=detection_scores(fitted.flagged, problem.contaminated, fitted.suspect),
         angles=principal_angles(fitted.subspace, problem.subspace) if same_side else None,
     )
@@ -161,4 +171,7 @@ def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
         true_updates=full.true_updates[stays],
         contaminated=full.contaminated[stays],
     )
-    return replace(_judged(result.scenario, problem), honest_left=leave)
+    halves = _halves(result.scenario, full)
+    if halves is not None:
+        halves = halves[0][stays], halves[1][stays]
+    return replace(_judged(result.scenario, problem, halves), honest_left=leave)

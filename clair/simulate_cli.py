@@ -36,7 +36,8 @@ _HELP = {
 _METHOD_HELP: dict[str, dict[str, Any]] = {
     "pooling": {
         "choices": POOLINGS,
-        "help": "eb (ours) also shrinks clients towards each other (default: none)",
+        "help": "eb (ours) also shrinks clients towards each other; halves (ours) lets each client "
+        "send two half-data updates as well and weighs every direction by them (default: none)",
     },
     "screen_coefficients": {
         "help": "also look for sign flips inside the subspace (ours, default: off)"
@@ -91,6 +92,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         if isinstance(usual, bool):
             settings = {**settings, "action": argparse.BooleanOptionalAction}
         method.add_argument(option, dest=f"clair_{name}", default=usual, **settings)
+    method.add_argument(
+        "--halves",
+        dest="clair_pooling",
+        action="store_const",
+        const="halves",
+        help="the same as --pooling halves",
+    )
     parser.add_argument(
         "--json", metavar="FILE", help='write all numbers; "-" writes them to the output'
     )

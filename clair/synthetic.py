@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair._validation import check_choice, check_integer, check_real
+from clair._validation import check_choice, check_integer, check_mask, check_real
 from clair.attack_plan import AttackContext, AttackPlan, follow
 from clair.attacks import ATTACKS
 from clair.linalg import block_norms, orthonormal
+
+#: Random streams of a problem; those drawn later take the numbers after.
+STREAMS = 7
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
     ((8, 6, 5), 2)
     """
     shape = (spec.n_clients, spec.d_out, spec.d_in)
-    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(spec.seed).spawn(7)]
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(spec.seed).spawn(STREAMS)]
     subspace_rng, shared_rng, own_rng, off_rng, noise_rng, choice_rng, attack_rng = streams
 
     subspace = orthonormal(subspace_rng.standard_normal((spec.d_out, spec.rank)))
@@ -180,3 +183,38 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
         else:
             sent[contaminated] = follow(plan, honest, context, attack_rng)
     return Problem(spec, sent + errors, true_updates, subspace, contaminated)
+
+
+def sample_halves(
+    problem: Problem, *, inflated: np.ndarray | None = None, factor: float = 10.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the clients of a problem would have sent after training on either half of their data.
+
+    The full update is the mean of the two. Each half has an estimation error of its own, larger by
+    the square root of two; poisoned clients send the same attack twice.
+
+    Parameters
+    ----------
+    problem : Problem
+    inflated : ndarray of bool, shape (n_clients,), optional
+        Clients that lie about their halves: these differ `factor` times as much as they should.
+    factor : float
+        > 0.
+
+    Returns
+    -------
+    pair of ndarray of shape (n_clients, d_out, d_in)
+
+    Examples
+    --------
+    >>> problem = sample_problem(ProblemSpec(n_clients=8))
+    >>> first, second = sample_halves(problem)
+    >>> np.allclose((first + second) / 2, problem.updates)
+    True
+    """
+    factor = check_real("factor", factor, minimum=0, open_minimum=True)
+    stream = np.random.default_rng(np.random.SeedSequence(problem.spec.seed, spawn_key=(STREAMS,)))
+    apart = problem.spec.noise * stream.standard_normal(problem.updates.shape)
+    if inflated is not None:
+        apart[check_mask("inflated", inflated, len(apart))] *= factor
+    return problem.updates + apart, problem.updates - apart

@@ -244,12 +244,14 @@ def thin_product(B: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray |
 SINGLE = ""
 
 
-def checked_updates(updates: Updates) -> dict[str, ModuleUpdates]:
+def checked_updates(updates: Updates, called: str = "updates") -> dict[str, ModuleUpdates]:
     """Check updates and convert them to arrays, one entry a module.
 
     Parameters
     ----------
     updates : ndarray, LoraFactors, or mapping from module name to either
+    called : str
+        What to call them in messages.
 
     Returns
     -------
@@ -264,11 +266,11 @@ def checked_updates(updates: Updates) -> dict[str, ModuleUpdates]:
     """
     modules = dict(updates) if isinstance(updates, Mapping) else {SINGLE: updates}
     if not modules:
-        raise ValueError("updates must hold at least one module, got an empty mapping")
+        raise ValueError(f"{called} must hold at least one module, got an empty mapping")
     checked: dict[str, ModuleUpdates] = {}
     for name, value in modules.items():
         if not isinstance(value, LoraFactors):
-            value = float_array(f"updates[{name!r}]" if name else "updates", value)
+            value = float_array(f"{called}[{name!r}]" if name else called, value)
         checked[name] = value
     counts = {
         name: len(value.B if isinstance(value, LoraFactors) else value)
@@ -276,11 +278,11 @@ def checked_updates(updates: Updates) -> dict[str, ModuleUpdates]:
     }
     if len(set(counts.values())) > 1:
         raise ValueError(
-            f"updates must hold the same number of clients in every module, got {counts}"
+            f"{called} must hold the same number of clients in every module, got {counts}"
         )
     n_clients = next(iter(counts.values()))
     if n_clients < 3:
-        raise ValueError(f"updates must hold at least 3 clients, got {n_clients}")
+        raise ValueError(f"{called} must hold at least 3 clients, got {n_clients}")
     return checked
 
 

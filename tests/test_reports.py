@@ -66,6 +66,9 @@ SCENARIOS = {
         rank=5,
         pooling="eb",
     ),
+    "halves, off the subspace": Scenario(
+        ProblemSpec(d_out=14, d_in=22, n_clients=12, off_subspace=0.7, seed=5), pooling="halves"
+    ),
     "sign flip, screened": Scenario(
         ProblemSpec(attack="sign_flip", contaminated_fraction=0.4, heterogeneity=0.3, d_in=24),
         screen_coefficients=True,

@@ -8,6 +8,7 @@ from clair.attacks import ATTACKS
 from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.halves import direction_weights
 from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.strips import split_strips
@@ -26,6 +27,16 @@ SOURCE = (
     "Fine-Tuning for LLMs via Collaborative Alignment*, arXiv 2605.21217, of which only the "
     "abstract was available. All evidence but the contamination norms, the line between kept and "
     "flagged, the automatic rank, pooling and the coefficient screen are ours."
+)
+OUTSIDE = (
+    "What honest clients hold outside the shared subspace is averaged away. Where they share "
+    "little, training alone is better, and one update per client cannot tell when that is so."
+)
+HALVES = (
+    "**The refinement.** Every client also sends what it gets from either half of its data (ours). "
+    "Along each direction a kept client is pulled to the kept clients' mean by the share of the "
+    "differences between clients that is estimation error, as the distance of the halves tells; "
+    "the median over clients is taken. A flagged client keeps its own update."
 )
 
 
@@ -60,7 +71,7 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
             ),
             Section(
                 "What it is worth to the honest clients",
-                charts=(method_comparison(errors, DISTANCE, "light"),),
+                charts=(method_comparison(errors, DISTANCE, "light"), *_weights(result)),
                 tables=(method_table(result),),
             ),
             Section("The subspace", charts=_subspace(result)),
@@ -99,6 +110,10 @@ def _screened(result: ScenarioResult) -> tuple[str, ...]:
         f"Flagged by the coefficient screen alone: {clients_list(result.fit.screened)}. Neither "
         "size below shows them; they point against the majority inside the subspace.",
     )
+
+
+def _weights(result: ScenarioResult) -> tuple[Chart, ...]:
+    return () if result.fit.direction_weights is None else (direction_weights(result, "light"),)
 
 
 def _subspace(result: ScenarioResult) -> tuple[Chart, ...]:
@@ -174,6 +189,8 @@ def method_of(result: ScenarioResult) -> tuple[str, ...]:
         + ("" if asked.polish else " The subspace was not refitted on the kept clients.")
     )
     pooled = asked.pooling == "eb"
+    if asked.pooling == "halves":
+        return drawn, split, verdict, HALVES
     refined = (
         "**The refinement.** A kept client gets the kept clients' average outside the shared "
         "subspace and its own part inside it"
@@ -212,8 +229,7 @@ def limits_of(result: ScenarioResult) -> tuple[str, ...]:
         "the majority.",
         "Poison that stays inside the shared subspace, such as a sign flip, is invisible to the "
         "size of what is left over; only the coefficient screen looks there.",
-        "What honest clients hold outside the shared subspace is averaged away. Where they share "
-        "little, training alone is better.",
+        *[OUTSIDE] * (result.scenario.pooling != "halves"),
         "The updates were drawn from the model that CLAIR assumes, with its violations as "
         "settings. They show what follows from it, not how often it holds.",
     ]

@@ -54,13 +54,16 @@ def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
     shell = {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
     shell |= {HONEST_LEAVE: honest_leave} if honest_leave else {}
     shell |= {CLAIR_OPTIONS[name]: value for name, value in options.items()}
+    halved = scenario.pooling == "halves"
+    more = ("halves=halves",) if halved else ()
     lines = [
         "import clair",
         "",
         call("spec = clair.ProblemSpec", **problem),
         "problem = clair.sample_problem(spec)",
-        call("fit = clair.fit", "problem.updates", **options),
-        "errors = clair.compare(problem, result=fit)",
+        *["halves = clair.sample_halves(problem)"] * halved,
+        call("fit = clair.fit", "problem.updates", *more, **options),
+        call("errors = clair.compare", "problem", "result=fit", *more),
         "",
         "for k, (degree, reason) in enumerate(zip(fit.degrees, fit.reasons), 1):",
         '    print(f"client {k}: {degree}" + f", {reason}" * bool(reason))',
@@ -202,6 +205,21 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
             for row in result.errors
         },
         "notes": list(fitted.notes),
+        **_directions(result),
+    }
+
+
+def _directions(result: ScenarioResult) -> dict[str, Any]:
+    """What two halves told of each direction, if clients sent any."""
+    found = result.fit.direction_weights
+    if found is None:
+        return {}
+    return {
+        "directions": {
+            "weights": [float(v) for v in found.weights],
+            "between_clients": [float(v) for v in found.between],
+            "estimation_error": [_finite(v) for v in found.noise],
+        }
     }
 
 

@@ -85,6 +85,14 @@ PRESETS: tuple[Preset, ...] = (
         both={"heterogeneity": 0.0},
     ),
     _pair(
+        "worlds",
+        "All noise or all difference",
+        "two worlds whose updates scatter outside the subspace by the same amount: in A averaging "
+        "it away is right, in B training alone is exact. The server cannot know which it is in.",
+        {"noise": 0.0, "off_subspace": 0.7},
+        both={"poisoned": 0.0, "noise": 0.04},
+    ),
+    _pair(
         "score",
         "Residual or norm decides",
         "attackers who stay within the spread of the honest: one score sees them, one does not.",

@@ -177,6 +177,16 @@ OPTIONS: tuple[Control, ...] = (
         group="clair",
     ),
     Control(
+        "halves",
+        "Clients also send two halves",
+        "flag",
+        False,
+        "Ours, in place of the pooling: every client also sends what it gets from either half of "
+        "its data. The two differ by estimation error alone, so the server learns how much of the "
+        "clients' differences is error, direction by direction, and averages just that away.",
+        group="clair",
+    ),
+    Control(
         "screen",
         "Coefficient screen",
         "flag",
@@ -319,6 +329,27 @@ PRESETS: tuple[Preset, ...] = (
         {"off_subspace": 1.0, "view": "errors"},
     ),
     Preset(
+        "even",
+        "Break-even",
+        "CLAIR level with training alone: what clients hold outside the subspace weighs as much "
+        "as the noise that averaging saves them.",
+        {"poisoned": 0.0, "off_subspace": 0.5, "view": "errors"},
+    ),
+    Preset(
+        "worlds",
+        "The other world",
+        "updates that scatter as at break-even, but now every difference is real: training alone "
+        "is exact. Nothing the server sees tells the two worlds apart.",
+        {"poisoned": 0.0, "off_subspace": 0.5, "noise": 0.0, "view": "errors"},
+    ),
+    Preset(
+        "halves",
+        "What two halves buy",
+        "CLAIR + halves ahead of training alone, where CLAIR is behind it; and the weights that "
+        "the halves give each direction, near the best ones.",
+        {"off_subspace": 0.8, "halves": True, "view": "errors"},
+    ),
+    Preset(
         "drowned",
         "Noise above the signal",
         "a verdict of nobody, and a subspace tens of degrees off.",
@@ -382,7 +413,7 @@ def scenario_of(values: Mapping[str, Any]) -> Scenario:
         rank=values["use_rank"],
         solver=values["solver"],
         side=values["side"],
-        pooling=values["pooling"],
+        pooling="halves" if values["halves"] else values["pooling"],
         detector=values["detector"],
         threshold="auto" if threshold is None else threshold,
         polish=values["polish"],

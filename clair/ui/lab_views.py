@@ -8,6 +8,7 @@ import streamlit as st
 
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.halves import direction_weights
 from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.steps import solver_steps
@@ -95,8 +96,15 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
 
 
 def errors(result: ScenarioResult, theme: ThemeName) -> None:
-    """Every method's error of the honest clients."""
-    show_chart(charts_of(_errors, result, theme), "lab_errors")
+    """Every method's error of the honest clients; with halves, what they tell by direction."""
+    if result.fit.direction_weights is None:
+        show_chart(charts_of(_errors, result, theme), "lab_errors")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        show_chart(charts_of(_errors, result, theme), "lab_errors")
+    with right:
+        show_chart(charts_of(direction_weights, result, theme), "lab_directions")
 
 
 def _errors(result: ScenarioResult, theme: ThemeName) -> Chart:

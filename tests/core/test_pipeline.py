@@ -309,7 +309,7 @@ def test_degenerate_updates_do_not_break_it(solver):
         ({"rank": "best"}, r"rank must be .auto. or a number, got 'best'"),
         ({"side": "left"}, "side must be one of 'output', 'input', got 'left'"),
         ({"solver": "sgd"}, "solver must be one of 'convex', 'irls', got 'sgd'"),
-        ({"pooling": "max"}, "pooling must be one of 'none', 'eb', got 'max'"),
+        ({"pooling": "max"}, "pooling must be one of 'none', 'eb', 'halves', got 'max'"),
         ({"detector": "eye"}, "detector must be one of 'residual', 'norms', got 'eye'"),
         ({"lam": 0.0}, "lam must be greater than 0, got 0"),
         ({"lam": "big"}, r"lam must be .auto. or a number, got 'big'"),

@@ -5,7 +5,7 @@ import pytest
 
 from clair import ProblemSpec, compare, sample_problem
 from clair.linalg import orthonormal
-from clair.refinement import refine
+from clair.refinement import pooling_weights, refine
 
 
 def random_case(seed=0):
@@ -94,3 +94,23 @@ def test_pooling_is_never_worse_than_plain_by_more_than_two_percent(n_clients, n
         contaminated_fraction=0.3,
     )
     assert found["clair_eb"] <= 1.02 * found["clair"]
+
+
+def test_a_direction_that_stands_out_beside_the_subspace_counts_as_inside():
+    noise = np.ones(6)
+    two_modules = [np.array([9.0, 8, 5, *noise]), np.array([3.0, 4, 1, *noise, 1])]
+    weights = pooling_weights(two_modules, 2)
+    np.testing.assert_allclose(weights, [1 - 2 / 12, 1 - 2 / 12, 1 - 2 / 6])
+    level = [np.array([9.0, 8, 2, *noise])]  # the four beside two directions: 2, 1, 1, 1
+    np.testing.assert_allclose(pooling_weights(level, 2), [1 - 1.25 / 9, 1 - 1.25 / 8])
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (18, 45)])
+def test_pooling_survives_a_rank_one_too_low(shape):
+    right, low = [], []
+    for seed in range(4):
+        spec = ProblemSpec(d_out=shape[0], d_in=shape[1], rank=4, seed=seed)
+        problem = sample_problem(spec)
+        for rank, errors in ((4, right), (3, low)):
+            errors.append(compare(problem, methods=["clair_eb"], rank=rank)[0].rmse)
+    assert np.mean(low) < 1.05 * np.mean(right)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from clair.figures.base import Chart
+from clair.figures.halves import direction_weights
 from clair.figures.pixels import MAX_CELLS, png, strip, thin
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.strips import split_strips
@@ -233,3 +234,16 @@ def test_colours_mean_the_same_everywhere(result: ScenarioResult) -> None:
     for draw in (split_strips, plane, certificate):
         mark = trace(draw(result, "light"), "poisoned").marker
         assert mark.color == role_style("contaminated", "light").color
+
+
+def test_weights_by_direction_are_near_the_best_and_need_halves(result: ScenarioResult) -> None:
+    with pytest.raises(ValueError, match='need pooling "halves"'):
+        direction_weights(result, "light")
+    spec = ProblemSpec(n_clients=20, d_out=24, d_in=18, off_subspace=0.8, seed=3)
+    for side in ("output", "input"):
+        halved = run_scenario(Scenario(spec, rank=3, side=side, pooling="halves"))
+        chart = direction_weights(halved, "dark")
+        shown, best = trace(chart, "kept"), trace(chart, "best")
+        assert len(shown.y) == (24 if side == "output" else 18)
+        np.testing.assert_array_equal(shown.y, halved.fit.direction_weights.weights)
+        assert np.abs(np.asarray(shown.y) - np.asarray(best.y)).mean() < 0.1

@@ -27,7 +27,8 @@ from clair.tasks.results import STAGE_LABELS, TrainingProgress
 CPU = torch.device("cpu")
 SMALL = CopyTaskConfig(n_clients=8, steps=40, n_test=8, n_samples=2, device="cpu")
 
-ELSEWHERE = {"clair_own", "pooled_benign"}  # need a client's own data in matrix form
+# Need a client's own data in matrix form, or on halves of it.
+ELSEWHERE = {"clair_halves", "clair_own", "pooled_benign"}
 METHODS_HERE = [key for key in METHODS if key not in ELSEWHERE]
 
 
