@@ -58,6 +58,13 @@ METHODS: dict[str, MethodInfo] = {
     for info in (
         MethodInfo("base", "Base model", "local", False, "The common model, not adapted at all."),
         MethodInfo("local", "Local only", "local", False, "Each client keeps its own update."),
+        MethodInfo(
+            "local_longer",
+            "Local, same total of steps",
+            "local",
+            False,
+            "Each client trains alone for as many further steps as the fine-tuned rows take.",
+        ),
         MethodInfo("fedavg", "FedAvg", "average", False, "The mean of all clients' updates."),
         MethodInfo(
             "fedavg_finetuned",
@@ -65,6 +72,13 @@ METHODS: dict[str, MethodInfo] = {
             "average",
             False,
             "The mean of all updates, then further trained by each client on its own data.",
+        ),
+        MethodInfo(
+            "kept_finetuned",
+            "Kept average, then fine-tuned",
+            "average",
+            False,
+            "The mean of the clients CLAIR keeps, then further trained by each on its own data.",
         ),
         MethodInfo(
             "median", "Coordinate median", "robust", False, "The middle value of every entry."
@@ -128,6 +142,21 @@ METHODS: dict[str, MethodInfo] = {
             "clair",
             False,
             "CLAIR, after which each kept client goes back to its own data.",
+        ),
+        MethodInfo(
+            "clair_finetuned",
+            "CLAIR, then fine-tuned",
+            "clair",
+            False,
+            "CLAIR, then further trained by each client on its own data (ours).",
+        ),
+        MethodInfo(
+            "clair_safe",
+            "CLAIR if it pays (ours)",
+            "clair",
+            False,
+            "Of CLAIR, its variants and mixtures with training alone what the clients' own tests "
+            "on held-back halves of their data favour clearly; training alone if nothing is.",
         ),
         MethodInfo(
             "clair_published",

@@ -33,7 +33,7 @@ MAX_ROUNDS = 5
 #: A later start replaces an earlier one only if its median score is below this share of it.
 BETTER = 0.97
 # The median subspace is only where the competition starts; more steps found no better half.
-_PILOT_STEPS = 2
+_PILOT_STEPS = 4
 
 
 class ClientBlocks:

@@ -188,6 +188,8 @@ def _report(result: Any, measure: str) -> str:
         for key, value in means.items()
     ]
     verdict = verdict_lines(result.fit, result.contaminated)
+    if result.sharing is not None:
+        verdict.append(f"sharing: {result.sharing.reason}")
     return "\n".join(
         [result.summary(), "", *verdict, "", f"{measure} of the honest clients:", *rows]
     )

@@ -6,20 +6,23 @@ scores of its held-out data; everything else is here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from clair.baselines import METHODS, estimate_all
 from clair.metrics import DetectionScores, detection_scores
 from clair.pipeline import ClairFit, fit
+from clair.sharing import Choice, candidates, choose, untested, voters
 from clair.tasks.evaluation import Estimates, evaluate_methods
 from clair.tasks.lora import ClientLora, ClientUpdates
 from clair.tasks.progress import JobClock
 from clair.tasks.results import Stage
+from clair.tasks.shares import Examples, Share, halves, whole
 from clair.tasks.training import Schedule, train_clients
 from clair.updates import LoraFactors
 
@@ -35,7 +38,7 @@ class Plan:
     schedule : Schedule
         Of the local training.
     finetune_steps : int
-        Further local steps of "FedAvg, then fine-tuned"; 0 leaves FedAvg as it is.
+        Further local steps of the fine-tuned rows; 0 leaves them where they start.
     seed : int
         Of the adapters' common start.
     rank : int or "auto"
@@ -71,8 +74,12 @@ class Task(Protocol):
     def factors(self) -> np.ndarray:
         """What each client multiplies its finished update with, (n_clients,); 1 if honest."""
 
-    def losses(self) -> Tensor:
-        """Loss of the model as it is now on every client's data, (n_clients,)."""
+    @property
+    def n_local(self) -> int:
+        """Training examples of a client."""
+
+    def examples(self, shares: Sequence[Share]) -> Examples:
+        """Training examples of clients, with the model's losses and errors on them."""
 
     def scores(self) -> Any:
         """`MethodScores` of the model as it is now on the benign clients' held-out data."""
@@ -90,6 +97,12 @@ class Round:
     estimates : dict of method to {module: ndarray of shape (n_clients, d_out, d_in)}
         In display order.
     accuracy : dict of method to scores
+    sharing : Choice
+        What the clients' own tests favour: "clair_safe" among the methods.
+    tests : dict of candidate to ndarray of shape (n_voters,)
+        The errors these tests found, see `clair.sharing`; empty if there was no test.
+    candidates : dict of candidate to {module: ndarray of shape (n_clients, d_out, d_in)}
+        Made from the full updates.
     """
 
     fit: ClairFit
@@ -97,6 +110,9 @@ class Round:
     loss_history: np.ndarray
     estimates: dict[str, Estimates]
     accuracy: dict[str, Any]
+    sharing: Choice
+    tests: dict[str, np.ndarray]
+    candidates: dict[str, Estimates]
 
 
 def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) -> Round:
@@ -111,14 +127,22 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
     afterwards : int
         Steps of stage "evaluate" that the caller takes itself once this is done.
     """
-    trained, history = train_adapters(task, plan, plan.schedule, clock, "train")
-    sent = tampered(task, trained)
+    clients = np.arange(len(task.contaminated))
+    shares = [whole(clients, task.n_local)]
+    if task.n_local >= 2:
+        shares += halves(clients, task.n_local)
+    trained, history = train_adapters(task, plan, plan.schedule, clock, "train", shares)
+    sent, *parts = (tampered(task, part) for part in _separate(trained, len(clients), len(shares)))
     clock.step("clair", 0, 1)
     found = fit(sent, plan.rank, progress=lambda _: clock.check(), **plan.fit_options)
+    shared = candidates(sent, found)
+    tests = own_tests(task, found, shares[1:], parts)
+    choice = choose(tests) if tests else untested("one example a client leaves nothing to test on")
     clock.step("clair", 1, 1)
     estimates = estimate_all(sent, fit=found, contaminated=task.contaminated)
     estimates["base"] = {name: np.zeros_like(part) for name, part in estimates["local"].items()}
-    estimates["fedavg_finetuned"] = finetune(task, plan, estimates["fedavg"], clock)
+    estimates["clair_safe"] = shared[choice.chosen]
+    estimates |= finetune(task, plan, starts(estimates, found), clock)
     ordered = {key: estimates[key] for key in METHODS if key in estimates}
     total = len(ordered) + afterwards
     clock.step("evaluate", 0, total)
@@ -130,39 +154,74 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
         on_method=lambda done, _: clock.step("evaluate", done, total),
     )
     verdict = detection_scores(found.flagged, task.contaminated, found.suspect)
-    return Round(found, verdict, history, ordered, accuracy)
+    losses = history[:, : len(clients)]
+    return Round(found, verdict, losses, ordered, accuracy, choice, tests, shared)
 
 
 def train_adapters(
-    task: Task, plan: Plan, schedule: Schedule, clock: JobClock, stage: Stage
+    task: Task,
+    plan: Plan,
+    schedule: Schedule,
+    clock: JobClock,
+    stage: Stage,
+    shares: Sequence[Share],
+    start: Estimates | None = None,
 ) -> tuple[dict[str, LoraFactors], np.ndarray]:
-    """Train one adapter a client on its own data, all in one batch.
+    """Train one adapter a model on the examples of its client, all in one batch.
 
-    Updates attached to the model stay in force during the training.
+    Parameters
+    ----------
+    task : Task
+    plan : Plan
+    schedule : Schedule
+    clock : JobClock
+    stage : str
+        What the clock is told.
+    shares : sequence of Share
+        The models, and the examples of each.
+    start : mapping of module to ndarray of shape (n_models, d_out, d_in), optional
+        Fixed updates that stay in force during the training.
 
     Returns
     -------
     factors : dict of LoraFactors
-        By module, the scaling applied.
-    losses : ndarray of shape (steps, n_clients)
+        By module, the scaling applied; one adapter a model.
+    losses : ndarray of shape (steps, n_models)
     """
+    examples = task.examples(shares)
+    n_clients = len(task.contaminated)
+
+    def report(step: int, values: np.ndarray) -> None:
+        told = values[:n_clients] if stage == "train" else None
+        clock.step(stage, step, schedule.steps, told)
+
+    clock.step(stage, 0, schedule.steps)
+    fixed = ClientUpdates(task.model, start or {}, examples.layout)
     lora = ClientLora(
         task.model,
         task.modules,
-        n_clients=len(task.contaminated),
+        n_clients=sum(len(share) for share in shares),
         rank=plan.lora_rank,
         rng=np.random.default_rng([plan.seed, 1]),
+        layout=examples.layout,
     )
-
-    def report(step: int, values: np.ndarray) -> None:
-        clock.step(stage, step, schedule.steps, values if stage == "train" else None)
-
-    clock.step(stage, 0, schedule.steps)
     try:
-        history = train_clients(task.losses, lora.parameters(), schedule, on_step=report)
+        history = train_clients(examples.losses, lora.parameters(), schedule, on_step=report)
     finally:
         lora.remove()
+        fixed.remove()
     return {name: LoraFactors(B=B, A=A) for name, (B, A) in lora.factors().items()}, history
+
+
+def _separate(
+    trained: Mapping[str, LoraFactors], n_clients: int, n_shares: int
+) -> list[dict[str, LoraFactors]]:
+    """The adapters of each share, all of which hold every client."""
+    ranges = [slice(i * n_clients, (i + 1) * n_clients) for i in range(n_shares)]
+    return [
+        {name: LoraFactors(B=part.B[some], A=part.A[some]) for name, part in trained.items()}
+        for some in ranges
+    ]
 
 
 def tampered(task: Task, trained: Mapping[str, LoraFactors]) -> dict[str, LoraFactors]:
@@ -171,25 +230,96 @@ def tampered(task: Task, trained: Mapping[str, LoraFactors]) -> dict[str, LoraFa
     return {name: LoraFactors(B=scale * part.B, A=part.A) for name, part in trained.items()}
 
 
-def finetune(task: Task, plan: Plan, fedavg: Estimates, clock: JobClock) -> dict[str, np.ndarray]:
-    """FedAvg's model trained further by each client on its own data.
+def own_tests(
+    task: Task,
+    found: ClairFit,
+    halves: Sequence[Share],
+    sent: Sequence[Mapping[str, LoraFactors]],
+) -> dict[str, np.ndarray]:
+    """What trusted clients find on one half of their data about what was made from the other.
 
-    The mean update stays in place and a fresh adapter is trained on top of it with the rate and
-    schedule of the first training.
+    Parameters
+    ----------
+    task : Task
+    found : ClairFit
+        Who is kept, and the rank.
+    halves : sequence of Share
+        The two halves of every client's training examples, or nothing.
+    sent : sequence of {module: LoraFactors}
+        The updates trained on each of them.
 
     Returns
     -------
-    dict of ndarray of shape (n_clients, d_out, d_in)
-        Mean update plus the client's own.
+    dict of candidate to ndarray of shape (n_voters,)
+        Share of wrong answers, averaged over both directions; see `clair.sharing.candidates`.
+    """
+    if not halves:
+        return {}
+    who = voters(found)
+    other = [Share(who, half.examples[who]) for half in reversed(halves)]
+    examples = task.examples(other)
+    made = [candidates(updates, found) for updates in sent]
+    errors = {}
+    for key in made[0]:
+        updates = {
+            name: np.concatenate([one[key][name][who] for one in made]) for name in task.modules
+        }
+        attached = ClientUpdates(task.model, updates, examples.layout)
+        try:
+            with torch.no_grad():
+                wrong = examples.errors().cpu().double().numpy()
+        finally:
+            attached.remove()
+        errors[key] = wrong.reshape(2, -1).mean(axis=0)
+    return errors
+
+
+def starts(estimates: Mapping[str, Estimates], found: ClairFit) -> dict[str, Estimates]:
+    """Where the fine-tuned rows begin, by method."""
+    weights = found.influence if found.influence.any() else None
+    kept = {
+        name: np.broadcast_to(np.average(part, axis=0, weights=weights), part.shape)
+        for name, part in estimates["local"].items()
+    }
+    return {
+        "local_longer": estimates["local"],
+        "fedavg_finetuned": estimates["fedavg"],
+        "kept_finetuned": kept,
+        "clair_finetuned": estimates["clair"],
+    }
+
+
+def finetune(
+    task: Task, plan: Plan, begun: Mapping[str, Estimates], clock: JobClock
+) -> dict[str, Estimates]:
+    """Updates trained further by each client on its own data, from several starts at once.
+
+    A start stays in place and a fresh adapter is trained on top of it with the rate and schedule
+    of the first training. Contaminated clients stay at the start: nobody looks at their rows.
+
+    Parameters
+    ----------
+    begun : mapping of method to {module: ndarray of shape (n_clients, d_out, d_in)}
+
+    Returns
+    -------
+    dict of method to {module: ndarray of shape (n_clients, d_out, d_in)}
+        Start plus the client's own.
     """
     if plan.finetune_steps == 0:
-        return dict(fedavg)
-    schedule = Schedule(
-        plan.finetune_steps, plan.schedule.peak, plan.schedule.warmup, plan.schedule.final
-    )
-    start = ClientUpdates(task.model, fedavg)
-    try:
-        own, _ = train_adapters(task, plan, schedule, clock, "finetune")
-    finally:
-        start.remove()
-    return {name: fedavg[name] + part.dense() for name, part in own.items()}
+        return dict(begun)
+    honest = np.flatnonzero(~task.contaminated)
+    schedule = replace(plan.schedule, steps=plan.finetune_steps)
+    start = {
+        name: np.concatenate([updates[name][honest] for updates in begun.values()])
+        for name in task.modules
+    }
+    share = whole(np.tile(honest, len(begun)), task.n_local)
+    own, _ = train_adapters(task, plan, schedule, clock, "finetune", [share], start)
+    tuned: dict[str, Estimates] = {}
+    for i, (key, updates) in enumerate(begun.items()):
+        mine = slice(i * len(honest), (i + 1) * len(honest))
+        tuned[key] = {name: np.array(part) for name, part in updates.items()}
+        for name, part in own.items():
+            tuned[key][name][honest] += part.B[mine] @ part.A[mine]
+    return tuned

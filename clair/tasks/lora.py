@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+#: Groups of clients as they follow each other in a batch: how many, and rows of each.
+Layout = tuple[tuple[int, int], ...]
 
-def client_matmul(x: Tensor, weight: Tensor) -> Tensor:
+
+def client_matmul(x: Tensor, weight: Tensor, layout: Layout = ()) -> Tensor:
     """Multiply every client's rows by its own matrix.
 
     Parameters
@@ -23,11 +26,17 @@ def client_matmul(x: Tensor, weight: Tensor) -> Tensor:
     x : Tensor of shape (n_clients * n, ..., d_in)
         Examples, client by client, the same number for each.
     weight : Tensor of shape (n_clients, d_out, d_in)
+    layout : tuple of (int, int)
+        Needed where the number differs: clients and rows of each, group by group.
 
     Returns
     -------
     Tensor of shape (n_clients * n, ..., d_out)
     """
+    if len(layout) > 1:
+        parts = x.split([clients * n for clients, n in layout])
+        own = weight.split([clients for clients, _ in layout])
+        return torch.cat([client_matmul(*pair) for pair in zip(parts, own, strict=True)])
     rows = x.reshape(weight.shape[0], -1, x.shape[-1])  # (K, n * ..., d_in)
     product = torch.bmm(rows, weight.to(rows.dtype).transpose(1, 2))  # (K, n * ..., d_out)
     return product.reshape(*x.shape[:-1], weight.shape[1])
@@ -36,8 +45,9 @@ def client_matmul(x: Tensor, weight: Tensor) -> Tensor:
 class _Attachment:
     """Hooks on linear modules that can be taken off again."""
 
-    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
+    def __init__(self, model: nn.Module, names: Iterable[str], layout: Layout) -> None:
         self._handles = []
+        self.layout = layout
         for name in names:
             module = model.get_submodule(name)
             if not isinstance(module, nn.Linear):
@@ -79,6 +89,8 @@ class ClientLora(_Attachment):
         Defaults to `rank`: scaling 1.
     rng : numpy.random.Generator
         Draws A; numpy, so that every device starts from the same numbers.
+    layout : tuple of (int, int)
+        As in `client_matmul`.
 
     Raises
     ------
@@ -95,9 +107,10 @@ class ClientLora(_Attachment):
         rank: int,
         alpha: float | None = None,
         rng: np.random.Generator,
+        layout: Layout = (),
     ) -> None:
         names = tuple(names)
-        super().__init__(model, names)
+        super().__init__(model, names, layout)
         self.scaling = (rank if alpha is None else alpha) / rank
         self.A: dict[str, Tensor] = {}  # (K, rank, d_in)
         self.B: dict[str, Tensor] = {}  # (K, d_out, rank)
@@ -110,7 +123,8 @@ class ClientLora(_Attachment):
             self.B[name] = weight.new_zeros(n_clients, d_out, rank).requires_grad_()
 
     def update(self, name: str, x: Tensor) -> Tensor:
-        return client_matmul(client_matmul(x, self.A[name]), self.scaling * self.B[name])
+        inner = client_matmul(x, self.A[name], self.layout)
+        return client_matmul(inner, self.scaling * self.B[name], self.layout)
 
     def parameters(self) -> list[Tensor]:
         """All trainable tensors."""
@@ -132,17 +146,21 @@ class ClientUpdates(_Attachment):
     model : nn.Module
     updates : mapping of str to ndarray of shape (n_clients, d_out, d_in)
         By module name.
+    layout : tuple of (int, int)
+        As in `client_matmul`.
     """
 
-    def __init__(self, model: nn.Module, updates: Mapping[str, np.ndarray]) -> None:
-        super().__init__(model, updates)
+    def __init__(
+        self, model: nn.Module, updates: Mapping[str, np.ndarray], layout: Layout = ()
+    ) -> None:
+        super().__init__(model, updates, layout)
         self._updates: dict[str, Tensor] = {}
         for name, update in updates.items():
             tensor = torch.from_numpy(np.ascontiguousarray(update))
             self._updates[name] = tensor.to(_weight(model, name))
 
     def update(self, name: str, x: Tensor) -> Tensor:
-        return client_matmul(x, self._updates[name])
+        return client_matmul(x, self._updates[name], self.layout)
 
 
 def _weight(model: nn.Module, name: str) -> Tensor:

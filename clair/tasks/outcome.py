@@ -16,6 +16,7 @@ from clair.detection import SUSPECT
 from clair.evidence import Evidence
 from clair.kinds import evidence_of
 from clair.metrics import DetectionScores, detection_scores
+from clair.sharing import Choice
 from clair.tasks.results import MethodAccuracy, Sample
 
 
@@ -77,6 +78,8 @@ class Outcome:
         Held-out examples with what each method made of them.
     notes : tuple of str
         Warnings of the fit in plain language.
+    sharing : Choice or None
+        What the clients' own tests favour.
     numbers : dict
         The task's own JSON, as ``python -m clair`` writes it.
     """
@@ -97,6 +100,7 @@ class Outcome:
     accuracy: dict[str, Any]
     samples: tuple[Any, ...]
     notes: tuple[str, ...]
+    sharing: Choice | None
     numbers: dict[str, Any]
 
     @property
@@ -162,6 +166,7 @@ class Outcome:
                 sample(**{**one, "client": one["client"] - 1}) for one in payload["samples"]
             ),
             notes=tuple(shown["notes"]),
+            sharing=Choice(**payload["sharing"]) if payload["sharing"] else None,
             numbers=dict(payload),
         )
 

@@ -14,7 +14,7 @@ STAGE_LABELS: dict[Stage, str] = {
     "prepare": "Preparing model and data",
     "train": "Training the clients",
     "clair": "Running CLAIR",
-    "finetune": "Fine-tuning the FedAvg model on each client",
+    "finetune": "Fine-tuning the averages and CLAIR on each client",
     "evaluate": "Evaluating on held-out data",
 }
 

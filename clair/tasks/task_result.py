@@ -12,6 +12,7 @@ from clair.evidence import Evidence
 from clair.kinds import all_evidence, verdict_json
 from clair.metrics import DetectionScores
 from clair.pipeline import ClairFit
+from clair.sharing import Choice
 from clair.tasks.results import MethodScores
 
 __all__ = ["MethodScores", "TaskConfig", "TaskResult", "finite_or_none", "means_of", "samples_json"]
@@ -47,6 +48,8 @@ class TaskResult:
         Training loss of every client; no rows where a task has no steps.
     samples : tuple
         A few held-out examples with what each method made of them.
+    sharing : Choice or None
+        What the clients' own tests favour, the row "clair_safe"; None if they did not test.
     """
 
     config: Any
@@ -58,6 +61,7 @@ class TaskResult:
     accuracy: dict[str, Any]
     loss_history: np.ndarray
     samples: tuple[Any, ...] = ()
+    sharing: Choice | None = None
 
     @property
     def flagged(self) -> np.ndarray:
@@ -128,6 +132,7 @@ class TaskResult:
             "threshold": self.threshold,
             "margin": finite_or_none(self.fit.margin),
             **verdict_json(self.fit),
+            "sharing": self.sharing.to_json() if self.sharing is not None else None,
             "accuracy": {key: value.to_json() for key, value in self.accuracy.items()},
         }
 

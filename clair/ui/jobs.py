@@ -41,7 +41,7 @@ _MESSAGE = "_job_message"
 STAGE_NAMES: dict[str, str] = {
     "prepare": "prepare",
     "train": "train",
-    "finetune": "fine-tune FedAvg",
+    "finetune": "fine-tune",
     "clair": "CLAIR",
     "evaluate": "evaluate",
     "sweep": "draw and solve, cell by cell",

@@ -32,7 +32,7 @@ from clair.ui.present import presenting
 STAGE_WORDS: dict[str, str] = {
     "prepare": "preparing",
     "train": "training all clients",
-    "finetune": "fine-tuning for the FedAvg baseline",
+    "finetune": "fine-tuning",
     "clair": "CLAIR",
     "evaluate": "evaluating every method",
 }

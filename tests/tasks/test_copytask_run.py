@@ -23,6 +23,7 @@ from clair.tasks.device import limited_threads, resolve_device
 from clair.tasks.federated import tampered, train_adapters
 from clair.tasks.progress import JobClock
 from clair.tasks.results import STAGE_LABELS, TrainingProgress
+from clair.tasks.shares import whole
 
 CPU = torch.device("cpu")
 SMALL = CopyTaskConfig(n_clients=8, steps=40, n_test=8, n_samples=2, device="cpu")
@@ -49,7 +50,8 @@ def small_run() -> Watched:
 def adapters(config):
     task = CopyTask(config, make_federation(config), load_base_model(CPU))
     plan, clock = plan_of(config), JobClock(stage_costs(config))
-    return train_adapters(task, plan, replace(plan.schedule, steps=5), clock, "train")[0]
+    everybody = [whole(np.arange(config.n_clients), config.n_local)]
+    return train_adapters(task, plan, replace(plan.schedule, steps=5), clock, "train", everybody)[0]
 
 
 def test_every_method_is_scored_on_the_benign_clients(small_run: Watched) -> None:
@@ -96,7 +98,7 @@ def test_progress_only_moves_forward_and_passes_through_every_stage(small_run: W
 
 @pytest.mark.parametrize("stage", ["train", "finetune", "evaluate"])
 def test_cancelling_stops_at_that_very_step(stage: str) -> None:
-    config = replace(SMALL, steps=6, n_clients=4)
+    config = replace(SMALL, steps=6, finetune_steps=6, n_clients=4)
     seen = []
 
     def cancelled() -> bool:

@@ -29,6 +29,7 @@ from clair.tasks.lora import ClientUpdates
 from clair.tasks.outcome import Outcome, outcome_json
 from clair.tasks.progress import JobClock
 from clair.tasks.regression import RegressionConfig, run_regression
+from clair.tasks.shares import halves, whole
 from clair.tasks.training import Schedule
 
 CPU = torch.device("cpu")
@@ -228,9 +229,34 @@ def test_finetuning_lowers_the_loss_of_the_average():
     losses = {}
     for method in ("fedavg", "fedavg_finetuned"):
         attached = ClientUpdates(task.model, done.estimates[method])
-        losses[method] = task.losses()
+        everybody = task.examples([whole(np.arange(SHORT.n_clients), task.n_local)])
+        losses[method] = everybody.losses().numpy()[~task.contaminated]
         attached.remove()
     assert (losses["fedavg_finetuned"] < losses["fedavg"]).all()
+
+
+def test_the_choice_to_share_rests_on_training_data_alone(monkeypatch):
+    """Held-out data may say what they like: tests and choice stay as they are."""
+    config = DigitsConfig(n_clients=8, steps=20, seed=2)
+    task = DigitsTask(config, make_federation(config), CPU)
+    clock = {"train": 1, "clair": 1, "evaluate": 1}
+    before = federate(task, plan(), JobClock(clock))
+    one, other = halves(np.arange(8), 16)
+    assert not (one.examples[:, :, None] == other.examples[:, None]).any()
+    monkeypatch.setattr(task, "scores", lambda: before.accuracy["base"])
+    task._test = task._marked = torch.zeros_like(task._test)
+    after = federate(task, plan(), JobClock(clock))
+    assert before.sharing == after.sharing
+    assert set(before.tests) == set(before.candidates)
+    assert all(values.shape == (before.sharing.n_clients,) for values in before.tests.values())
+
+
+def test_one_example_a_client_leaves_nothing_to_test_on():
+    task = DigitsTask(SHORT, make_federation(SHORT), CPU)
+    task._pixels, task._labels = task._pixels[:, :1], task._labels[:, :1]
+    done = federate(task, plan(), JobClock({"train": 1, "clair": 1, "evaluate": 1}))
+    assert done.sharing.chosen == "local"
+    assert done.tests == {}
 
 
 def test_progress_never_falls_and_names_every_stage():

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
 from clair.tasks.federated import Plan, federate
 from clair.tasks.progress import JobClock
 from clair.tasks.results import MethodScores
+from clair.tasks.shares import ClassExamples
 from clair.tasks.training import Schedule
 
 N_CLIENTS, N_LOCAL, N_TEST, N_INPUTS, N_CLASSES = 12, 24, 200, 10, 6
@@ -28,6 +28,7 @@ class BlobTask:
     """Clients name clouds of points, three of six differently; a quarter lie and shout."""
 
     modules = ("layer",)
+    n_local = N_LOCAL
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -51,10 +52,9 @@ class BlobTask:
                 points.append(centres[kinds] + rng.standard_normal((n, N_INPUTS)))
                 names.append((codes[kinds] + 3 * (bad and n == N_LOCAL)) % N_CLASSES)
 
-    def losses(self) -> Tensor:
-        logits = self.model(torch.tensor(np.concatenate(self._train), dtype=torch.float32))
-        names = torch.tensor(np.concatenate(self._names))
-        return cross_entropy(logits, names, reduction="none").reshape(N_CLIENTS, -1).mean(1)
+    def examples(self, shares) -> ClassExamples:
+        points = torch.tensor(np.stack(self._train), dtype=torch.float32)
+        return ClassExamples(self.model, points, torch.tensor(np.stack(self._names)), shares)
 
     def scores(self) -> BlobScores:
         honest = np.flatnonzero(~self.contaminated)
@@ -73,3 +73,6 @@ def test_a_fourth_task_in_one_file() -> None:
     assert means["clair"] > max(means["base"], means["fedavg"]) + 0.1
     assert list(clock.seconds) == ["train", "clair", "finetune", "evaluate"]
     assert set(done.accuracy["clair"].to_json()) == {"right", "right_sd"}
+    assert means["clair_safe"] >= means["local"]
+    for name, part in done.estimates["clair_safe"].items():
+        np.testing.assert_array_equal(part, done.candidates[done.sharing.chosen][name])

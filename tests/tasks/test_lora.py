@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
-from clair.tasks.copytask.data import TARGET_START, CopyTaskConfig, encode, make_federation
+from clair.tasks.copytask.data import (
+    IGNORE,
+    TARGET_START,
+    CopyTaskConfig,
+    encode,
+    make_federation,
+)
 from clair.tasks.copytask.model import (
     ADAPTED_MODULES,
     FrozenPrefix,
@@ -15,6 +22,7 @@ from clair.tasks.copytask.model import (
 )
 from clair.tasks.copytask.scoring import Batch
 from clair.tasks.lora import ClientLora, ClientUpdates, client_matmul
+from clair.tasks.shares import halves, whole
 from clair.tasks.training import Schedule, train_clients
 
 N_CLIENTS = 4
@@ -32,9 +40,9 @@ def pairs():
     return [(client.texts, client.targets) for client in clients]
 
 
-def attach(model, n_clients=N_CLIENTS, rank=3, alpha=None):
+def attach(model, n_clients=N_CLIENTS, rank=3, **options):
     rng = np.random.default_rng(0)
-    return ClientLora(model, ADAPTED_MODULES, n_clients=n_clients, rank=rank, alpha=alpha, rng=rng)
+    return ClientLora(model, ADAPTED_MODULES, n_clients=n_clients, rank=rank, rng=rng, **options)
 
 
 def train(model, pairs, lora, steps=12):
@@ -68,6 +76,50 @@ def test_all_at_once_equals_one_client_after_another(model, pairs) -> None:
             np.testing.assert_allclose(together.factors()[name][0][k], B[0], atol=2e-4)
             np.testing.assert_allclose(together.factors()[name][1][k], A[0], atol=2e-4)
     assert losses[-1].mean() < 0.8 * losses[0].mean()
+
+
+def test_halves_train_in_the_same_batch_as_they_would_alone(model) -> None:
+    clients = make_federation(CopyTaskConfig(n_clients=N_CLIENTS, n_local=4, seed=2)).clients
+    data = Batch([(client.texts, client.targets) for client in clients], CPU)
+    prefix = FrozenPrefix(model, data.tokens, TARGET_START)
+    everybody = np.arange(N_CLIENTS)
+
+    def trained(*shares):
+        answers = data.answers(shares)
+        part = prefix.at(answers.places)
+        lora = attach(model, sum(map(len, shares)), layout=answers.layout)
+        losses = train_clients(
+            lambda: answers.losses(part.logits()), lora.parameters(), Schedule(8, 1e-2)
+        )
+        with torch.no_grad():
+            errors = answers.errors(part.logits()).numpy()
+        lora.remove()
+        return losses, errors
+
+    shares = (whole(everybody, 4), *halves(everybody, 4))
+    together = trained(*shares)
+    for found, apart in zip(together, zip(*map(trained, shares), strict=True), strict=True):
+        np.testing.assert_allclose(found, np.concatenate(apart, axis=-1), atol=1e-4)
+    texts = np.concatenate([shares[1].examples, shares[2].examples], axis=1)
+    assert np.sort(texts, axis=1).tolist() == [[0, 1, 2, 3]] * N_CLIENTS
+
+
+def test_answers_lose_only_their_padding(model, pairs) -> None:
+    data = Batch(pairs, CPU)
+    logits = answer_logits(model, data.tokens, TARGET_START)
+    answers = data.answers()
+    labels = torch.from_numpy(data.labels).view(N_CLIENTS, -1)
+    for k, rows in enumerate(logits.view(N_CLIENTS, labels.shape[1], -1)):
+        expected = cross_entropy(rows, labels[k], ignore_index=IGNORE)
+        torch.testing.assert_close(data.losses(logits)[k], expected)
+    counted = labels.view(N_CLIENTS, 3, -1) != IGNORE
+    right = logits.argmax(-1).view_as(counted) == labels.view_as(counted)
+    scores = answers.accuracy(logits.flatten(0, 1)[answers.places])
+    exact = (right | ~counted).all(2).double().mean(1)
+    np.testing.assert_allclose(scores.exact_match, exact, atol=1e-6)
+    np.testing.assert_allclose(
+        scores.token, (right & counted).sum((1, 2)) / counted.sum((1, 2)), atol=1e-6
+    )
 
 
 def test_training_starts_at_the_base_leaves_it_frozen_and_removing_restores_it(

@@ -233,6 +233,18 @@ def test_the_refit_uses_nobody_elses_data():
     np.testing.assert_array_equal(before, after)
 
 
+def test_sharing_pays_with_few_samples_and_stops_where_clients_differ_too_much():
+    few = run_regression(RegressionConfig(samples=24, seed=3))
+    assert few.sharing.chosen != "local"
+    assert few.mean("clair_safe", "excess") < 0.8 * few.mean("local", "excess")
+    apart = run_regression(
+        RegressionConfig(samples=300, off_subspace=1.0, refit=False, own_weight=False, seed=3)
+    )
+    assert apart.mean("clair", "excess") > 2 * apart.mean("local", "excess")
+    assert apart.sharing.chosen == "local"
+    assert apart.mean("clair_safe", "excess") == apart.mean("local", "excess")
+
+
 def test_results_are_plain_json_with_the_common_fields():
     payload = json.loads(json.dumps(run_regression(SMALL).to_json()))
     common = {"config", "seconds", "contaminated", "flagged", "f1", "scores", "accuracy"}

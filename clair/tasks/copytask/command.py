@@ -106,6 +106,7 @@ def report(result: CopyTaskResult) -> str:
             *lines,
             "",
             *verdict_lines(result.fit, result.contaminated),
+            *([f"sharing: {result.sharing.reason}"] if result.sharing is not None else []),
             f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
             f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
             f"{result.device}; seconds: {seconds}",

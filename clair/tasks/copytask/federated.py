@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,8 +14,9 @@ from torch import Tensor
 from clair.tasks.copytask.config import CopyTaskConfig
 from clair.tasks.copytask.data import TARGET_START, Federation
 from clair.tasks.copytask.model import ADAPTED_MODULES, FrozenPrefix
-from clair.tasks.copytask.scoring import Batch
+from clair.tasks.copytask.scoring import Answers, Batch
 from clair.tasks.results import MethodAccuracy
+from clair.tasks.shares import Share
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -48,27 +50,58 @@ class CopyTask:
         honest = [c for c, bad in zip(clients, self.contaminated, strict=True) if not bad]
         self._test = Batch([(c.test_texts, c.test_targets) for c in honest], self.device)
 
-    def losses(self) -> Tensor:
-        """Mean cross entropy of every client on its own texts."""
-        with self._arithmetic():
-            return self._data.losses(self._training_prefix.logits())
+    @property
+    def n_local(self) -> int:
+        """Training texts of a client."""
+        return self._data.n
+
+    def examples(self, shares: Sequence[Share]) -> CopyExamples:
+        """Training texts; losses are means over characters, errors shares of texts."""
+        return CopyExamples(self._prefix, self._data.answers(shares), self._arithmetic)
 
     def scores(self) -> MethodAccuracy:
         """Held-out accuracy of the benign clients."""
-        return self._test.accuracy(self._test_prefix.logits())
+        prefix, answers = self._held_out
+        return answers.accuracy(prefix.logits())
 
     @cached_property
-    def _training_prefix(self) -> FrozenPrefix:
+    def _prefix(self) -> FrozenPrefix:
         return FrozenPrefix(self.model, self._data.tokens, TARGET_START)
 
     @cached_property
-    def _test_prefix(self) -> FrozenPrefix:
-        return FrozenPrefix(self.model, self._test.tokens, TARGET_START)
+    def _held_out(self) -> tuple[FrozenPrefix, Answers]:
+        answers = self._test.answers()
+        prefix = FrozenPrefix(self.model, self._test.tokens, TARGET_START)
+        return prefix.at(answers.places), answers
 
     def _arithmetic(self) -> AbstractContextManager[object]:
         if self._precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+
+class CopyExamples:
+    """Some of the clients' training texts under the model as it is now."""
+
+    def __init__(
+        self,
+        prefix: FrozenPrefix,
+        answers: Answers,
+        arithmetic: Callable[[], AbstractContextManager[object]],
+    ) -> None:
+        self._prefix = prefix.at(answers.places)
+        self._answers = answers
+        self._arithmetic = arithmetic
+        self.layout = answers.layout
+
+    def losses(self) -> Tensor:
+        """Mean cross entropy over the characters of each model's texts, (n_models,)."""
+        with self._arithmetic():
+            return self._answers.losses(self._prefix.logits())
+
+    def errors(self) -> Tensor:
+        """Share of each model's texts that it copies with a mistake, (n_models,)."""
+        return self._answers.errors(self._prefix.logits())
 
 
 def update_factor(attack: str) -> float:

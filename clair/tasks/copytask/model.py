@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,8 +155,15 @@ class FrozenPrefix:
         self._residual = torch.cat(kept["residual"])  # (n, length - start, hidden)
         self._context = torch.cat(kept["context"])
 
+    def at(self, places: Tensor) -> FrozenPrefix:
+        """The same at some places only, of the (n * (length - start),) there are."""
+        chosen = copy(self)
+        chosen._residual = self._residual.flatten(0, 1)[places]
+        chosen._context = self._context.flatten(0, 1)[places]
+        return chosen
+
     def logits(self) -> Tensor:
-        """Logits of shape (n, length - start, vocab) under the updates attached now."""
+        """Logits (n, length - start, vocab), or (places, vocab), under the updates attached now."""
         layer = self._layer
         hidden = self._residual + layer.self_attn.o_proj(self._context)
         hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))

@@ -57,6 +57,7 @@ def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
         accuracy=done.accuracy,
         loss_history=done.loss_history,
         samples=samples,
+        sharing=done.sharing,
     )
 
 
@@ -65,7 +66,7 @@ def plan_of(config: CopyTaskConfig) -> Plan:
     return Plan(
         lora_rank=config.lora_rank,
         schedule=Schedule(config.steps, config.learning_rate),
-        finetune_steps=config.steps if config.finetune_steps is None else config.finetune_steps,
+        finetune_steps=config.further_steps,
         seed=config.seed,
         rank=config.rank,
         fit_options={
@@ -79,14 +80,13 @@ def stage_costs(config: CopyTaskConfig) -> dict[Stage, float]:
     """Expected cost of the stages, in training steps of one client with eight sentences."""
     n_benign = config.n_clients - config.n_poisoned
     step = config.n_clients * config.n_local / 8
-    finetune = config.steps if config.finetune_steps is None else config.finetune_steps
-    train = config.steps * step
+    train = 2 * config.steps * step  # every client, and its two halves
     scored = n_benign * config.n_test / 8 * len(METHODS) / 2
     written = 1.5 * config.n_samples * len(METHODS)
     return {
         "prepare": 0.1 * train,
         "train": train,
         "clair": 10.0 * config.n_clients,
-        "finetune": finetune * step,
+        "finetune": 4 * config.further_steps * step * n_benign / config.n_clients,
         "evaluate": scored + written,
     }

@@ -20,8 +20,9 @@ from clair.tasks.copytask.data import (
     encode,
 )
 from clair.tasks.evaluation import Estimates
-from clair.tasks.lora import ClientUpdates
+from clair.tasks.lora import ClientUpdates, Layout
 from clair.tasks.results import MethodAccuracy, Sample
+from clair.tasks.shares import Share, whole
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
@@ -39,8 +40,8 @@ class Batch:
     Attributes
     ----------
     tokens : Tensor of shape (n_clients * n, 43)
-    labels : Tensor of shape (n_clients, n, 21)
-    n_clients : int
+    labels : ndarray of shape (n_clients * n, 21)
+    n_clients, n : int
     """
 
     def __init__(
@@ -49,41 +50,110 @@ class Batch:
         device: torch.device,
     ) -> None:
         encoded = [encode(texts, targets) for texts, targets in pairs]
-        self.n_clients = len(encoded)
         self.tokens = torch.from_numpy(np.concatenate([t for t, _ in encoded])).to(device)
-        self.labels = torch.from_numpy(np.stack([labels for _, labels in encoded])).to(device)
-        self._counted = self.labels != IGNORE
+        self.labels = np.concatenate([labels for _, labels in encoded])
+        self.n_clients, self.n = len(encoded), len(encoded[0][0])
+
+    def answers(self, shares: Sequence[Share] = ()) -> Answers:
+        """The answers of some of the clients' texts, of all texts once by default."""
+        if not shares:
+            shares = [whole(np.arange(self.n_clients), self.n)]
+        return Answers(self.labels, self.n, shares, self.tokens.device)
 
     def losses(self, logits: Tensor) -> Tensor:
-        """Mean cross entropy over target tokens, Tensor of shape (n_clients,).
+        """Loss of each client from logits of shape (n_clients * n, 21, vocab)."""
+        answers = self.answers()
+        return answers.losses(logits.flatten(0, 1)[answers.places])
+
+
+class Answers:
+    """What is to be written, character by character, without the padding behind it.
+
+    A model's answers follow each other and are filled up to the length of the longest of its
+    share, so that a share is a table.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_clients * n, 21)
+    n : int
+        Texts of a client.
+    shares : sequence of Share
+    device : torch.device
+
+    Attributes
+    ----------
+    places : Tensor of shape (total,)
+        Where the characters stand among the (n_clients * n * 21,) of all.
+    layout : tuple of (int, int)
+        Models of a share, and characters of each.
+    """
+
+    def __init__(
+        self, labels: np.ndarray, n: int, shares: Sequence[Share], device: torch.device
+    ) -> None:
+        parts = [_places(labels, share, n) for share in shares]
+        self.layout: Layout = tuple(there.shape for there, _, _ in parts)
+        self._texts = [share.examples.shape[1] for share in shares]
+        self._text_of = [torch.from_numpy(text).to(device) for _, _, text in parts]
+        places = np.concatenate([there.ravel() for there, _, _ in parts])
+        counted = np.concatenate([known.ravel() for _, known, _ in parts])
+        wanted = np.where(counted, labels.ravel()[places], IGNORE)
+        self.places = torch.from_numpy(places).to(device)
+        self._labels = torch.from_numpy(wanted).to(device)
+        self._counted = self._labels != IGNORE
+        self._length = torch.cat([one.sum(1) for one in self._split(self._counted)])
+
+    def losses(self, logits: Tensor) -> Tensor:
+        """Mean cross entropy over the characters of each model, Tensor of shape (n_models,).
 
         Parameters
         ----------
-        logits : Tensor of shape (n_clients * n, 21, vocab)
+        logits : Tensor of shape (total, vocab)
         """
-        entropy = cross_entropy(
-            logits.flatten(0, 1).float(),
-            self.labels.flatten(),
-            ignore_index=IGNORE,
-            reduction="none",
-        )
-        count = self._counted.flatten(1).sum(1)
-        return entropy.reshape(self.n_clients, -1).sum(1) / count
+        entropy = cross_entropy(logits.float(), self._labels, ignore_index=IGNORE, reduction="none")
+        return torch.cat([one.sum(1) for one in self._split(entropy)]) / self._length
+
+    def errors(self, logits: Tensor) -> Tensor:
+        """Share of texts with a mistake, Tensor of shape (n_models,)."""
+        return 1.0 - self._scores(logits)[1]
 
     def accuracy(self, logits: Tensor) -> MethodAccuracy:
-        """Token accuracy and exact match of each client, the right prefix being fed back.
+        """Token accuracy and exact match of each model, the right prefix being fed back.
 
         A text is right from end to end under the right prefix exactly if greedy decoding writes it
         right, so no decoding is needed.
-
-        Parameters
-        ----------
-        logits : Tensor of shape (n_clients * n, 21, vocab)
         """
-        right = (logits.argmax(-1).view_as(self.labels) == self.labels) & self._counted
-        token = right.flatten(1).sum(1) / self._counted.flatten(1).sum(1)
-        exact = (right | ~self._counted).all(2).float().mean(1)
+        token, exact = self._scores(logits)
         return MethodAccuracy(_doubles(token), _doubles(exact))
+
+    def _scores(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        wrong = (logits.argmax(-1) != self._labels) & self._counted
+        tokens, texts = [], []
+        for part, of, n in zip(self._split(wrong), self._text_of, self._texts, strict=True):
+            tokens.append(part.sum(1))
+            mistakes = torch.zeros(len(part), n, device=part.device)
+            mistakes.scatter_add_(1, of, part.float())
+            texts.append((mistakes == 0).float().mean(1))
+        return 1.0 - torch.cat(tokens) / self._length, torch.cat(texts)
+
+    def _split(self, values: Tensor) -> list[Tensor]:
+        parts = values.split([models * characters for models, characters in self.layout])
+        return [one.view(shape) for one, shape in zip(parts, self.layout, strict=True)]
+
+
+def _places(labels: np.ndarray, share: Share, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Each model's characters: where they stand, whether they count, in which text; (n_models, m).
+
+    Only what fills up a table does not count.
+    """
+    width = labels.shape[1]
+    rows = share.rows(n).reshape(share.examples.shape)  # (n_models, texts)
+    counted = (labels[rows] != IGNORE).reshape(len(share), -1)  # (n_models, texts * width)
+    places = (rows[:, :, None] * width + np.arange(width)).reshape(counted.shape)
+    longest = int(counted.sum(1).max())
+    order = np.argsort(~counted, axis=1, kind="stable")[:, :longest]  # what counts comes first
+    known = np.take_along_axis(counted, order, 1)
+    return np.take_along_axis(places, order, 1), known, order // width
 
 
 def write(model: LlamaForCausalLM, tokens: Tensor) -> list[str]:
@@ -97,10 +167,13 @@ def write(model: LlamaForCausalLM, tokens: Tensor) -> list[str]:
     """
     tokens = tokens.clone()
     tokens[:, TARGET_START:] = PAD
+    seen, known = tokens[:, :TARGET_START], None
     with torch.no_grad():
         for position in range(TARGET_START, SEQUENCE_LENGTH):
-            logits = model(input_ids=tokens[:, :position], use_cache=False, logits_to_keep=1).logits
-            tokens[:, position] = logits[:, 0].argmax(-1)
+            step = model(input_ids=seen, past_key_values=known, use_cache=True, logits_to_keep=1)
+            known = step.past_key_values
+            tokens[:, position] = step.logits[:, 0].argmax(-1)
+            seen = tokens[:, position : position + 1]
     return [decode(row) for row in tokens[:, TARGET_START:].cpu().numpy()]
 
 

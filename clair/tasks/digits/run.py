@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from clair.tasks.device import describe_device, limited_threads, resolve_device
 from clair.tasks.digits.config import LAYERS, DigitsConfig
@@ -27,6 +26,7 @@ from clair.tasks.federated import Plan, federate
 from clair.tasks.lora import ClientUpdates
 from clair.tasks.progress import JobClock
 from clair.tasks.results import Stage, TrainingProgress
+from clair.tasks.shares import ClassExamples, Share
 from clair.tasks.training import Schedule
 
 SHOWN = ("local", "fedavg", "fedavg_finetuned", "krum", "clair", "clair_eb")
@@ -52,12 +52,14 @@ class DigitsTask:
         self._test = torch.from_numpy(test.pixels).to(device)
         self._marked = torch.from_numpy(with_patch(test.pixels)).to(device)
 
-    def losses(self) -> Tensor:
-        """Mean cross entropy of every client on its own images."""
-        n_clients = len(self._labels)
-        logits = self.model(self._pixels.flatten(0, 1))
-        entropy = cross_entropy(logits, self._labels.flatten(), reduction="none")
-        return entropy.reshape(n_clients, -1).mean(1)
+    @property
+    def n_local(self) -> int:
+        """Training images of a client."""
+        return self._labels.shape[1]
+
+    def examples(self, shares: Sequence[Share]) -> ClassExamples:
+        """Training images of clients."""
+        return ClassExamples(self.model, self._pixels, self._labels, shares)
 
     def scores(self) -> DigitScores:
         """Held-out scores of the benign clients."""
@@ -101,25 +103,14 @@ def run(
     cancelled: Callable[[], bool] | None = None,
 ) -> DigitsResult:
     """Do what `clair.tasks.digits.run_digits` documents."""
-    clock = JobClock(_stage_costs(config), progress, cancelled)
+    clock = JobClock(stage_costs(config), progress, cancelled)
     with limited_threads(config.threads):
         clock.step("prepare", 0, 1)
         device = resolve_device(config.device)
         federation = make_federation(config)
         task = DigitsTask(config, federation, device)
         clock.step("prepare", 1, 1)
-        plan = Plan(
-            lora_rank=config.lora_rank,
-            schedule=Schedule(config.steps, config.learning_rate),
-            finetune_steps=config.steps,
-            seed=config.seed,
-            rank=config.rank,
-            fit_options={
-                "screen_coefficients": config.screen_coefficients,
-                "compare_shape": config.compare_shape,
-            },
-        )
-        done = federate(task, plan, clock, afterwards=1)
+        done = federate(task, plan_of(config), clock, afterwards=1)
         readings = task.readings({key: done.estimates[key] for key in SHOWN})
         clock.step("evaluate", 1, 1)
     return DigitsResult(
@@ -132,11 +123,27 @@ def run(
         accuracy=done.accuracy,
         loss_history=done.loss_history,
         samples=_samples(config, readings, task.names, np.flatnonzero(~task.contaminated)),
+        sharing=done.sharing,
         flips=_flips(readings, task.names),
     )
 
 
-def _stage_costs(config: DigitsConfig) -> dict[Stage, float]:
+def plan_of(config: DigitsConfig) -> Plan:
+    """How the clients train, and what CLAIR is told."""
+    return Plan(
+        lora_rank=config.lora_rank,
+        schedule=Schedule(config.steps, config.learning_rate),
+        finetune_steps=config.steps,
+        seed=config.seed,
+        rank=config.rank,
+        fit_options={
+            "screen_coefficients": config.screen_coefficients,
+            "compare_shape": config.compare_shape,
+        },
+    )
+
+
+def stage_costs(config: DigitsConfig) -> dict[Stage, float]:
     """Expected cost of the stages, in training steps of sixteen clients."""
     share = config.n_clients / 16
     train = config.steps * share

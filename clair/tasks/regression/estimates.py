@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from clair.baselines import METHODS, estimate_all
 from clair.linalg import block_grams
 from clair.pipeline import ClairFit, fit
 from clair.refinement import principal_subspace
+from clair.sharing import Choice, candidates, choose, refitted, voters
 from clair.tasks.regression.config import RegressionConfig
 from clair.tasks.regression.data import ClientData, RegressionData
 from clair.tasks.regression.ridge import joint_ridge, ridge_gcv
@@ -58,8 +59,12 @@ def all_estimates(
     sent: Preliminary,
     found: ClairFit,
     methods: tuple[str, ...] | None = None,
+    shared: Shared | None = None,
 ) -> Estimates:
-    """Every method's estimates, in display order; `methods` restricts them."""
+    """Every method's estimates, in display order; `methods` restricts them.
+
+    The row of what the clients' own tests favour needs `shared`.
+    """
     wanted = set(METHODS if methods is None else methods)
     general = [key for key in METHODS if key in wanted and key not in _OWN]
     estimates: Estimates = estimate_all(
@@ -73,16 +78,26 @@ def all_estimates(
         estimates["clair"] = _weighted_refinement(config, sent, found)
     if "base" in wanted:
         estimates["base"] = np.zeros_like(sent.updates)
-    if "fedavg_finetuned" in wanted:
-        estimates["fedavg_finetuned"] = _finetuned(data, sent.updates.mean(axis=0))
+    for key, start in _starts(sent, found, wanted).items():
+        estimates[key] = _finetuned(data, start)
     if "clair_own" in wanted and (config.refit or config.own_weight):
         estimates["clair_own"] = back_to_own_data(config, data, sent, found)
+    if "clair_safe" in wanted and shared is not None:
+        estimates["clair_safe"] = shared.updates
     if "pooled_benign" in wanted:
         estimates["pooled_benign"] = _pooled(data)
     return {key: estimates[key] for key in METHODS if key in estimates}
 
 
-_OWN = ("base", "fedavg_finetuned", "clair_own", "pooled_benign")
+_OWN = (
+    "base",
+    "fedavg_finetuned",
+    "kept_finetuned",
+    "clair_finetuned",
+    "clair_own",
+    "clair_safe",
+    "pooled_benign",
+)
 
 
 def back_to_own_data(
@@ -119,6 +134,71 @@ def back_to_own_data(
         outside = outside + _regressed(clients, complement, split.centre)
     estimates[kept] = inside + outside
     return estimates
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What the clients' own tests favour.
+
+    Attributes
+    ----------
+    choice : Choice
+    tests : dict of candidate to ndarray of shape (n_voters,)
+        The errors these tests found.
+    candidates : dict of candidate to ndarray of shape (n_clients, d_out, d_in)
+        Made from all data.
+    """
+
+    choice: Choice
+    tests: dict[str, np.ndarray]
+    candidates: Estimates
+
+    @property
+    def updates(self) -> np.ndarray:
+        """The candidate that was chosen."""
+        return self.candidates[self.choice.chosen]
+
+
+def share_if_it_pays(
+    config: RegressionConfig, data: RegressionData, sent: Preliminary, found: ClairFit
+) -> Shared:
+    """What the clients' own tests favour of CLAIR, its variants and staying alone (ours).
+
+    Every client estimates from each half of its samples, and measures on the other half how much
+    of its responses the candidates leave unexplained, relative to the common model. That is free
+    of units and has the same meaning for all clients, however noisy.
+    """
+    who = voters(found)
+    errors: dict[str, list[np.ndarray]] = {}
+    for first in (0, 1):
+        trained, tested = (
+            tuple(ClientData(one.inputs[half::2], one.residuals[half::2]) for one in data.clients)
+            for half in (first, 1 - first)
+        )
+        part = replace(data, clients=trained)
+        made = _candidates(config, part, preliminary_estimates(config, part), found)
+        for key, updates in made.items():
+            errors.setdefault(key, []).append(
+                np.array([_unexplained(tested[k], updates[k]) for k in who], dtype=float)
+            )
+    tests = {key: np.mean(both, axis=0) for key, both in errors.items()}
+    return Shared(choose(tests), tests, _candidates(config, data, sent, found))
+
+
+def _candidates(
+    config: RegressionConfig, data: RegressionData, sent: Preliminary, found: ClairFit
+) -> dict[str, np.ndarray]:
+    made: dict[str, np.ndarray] = candidates(sent.updates, found)
+    if config.refit or config.own_weight:
+        again = refitted(sent.updates, found, found.rank)
+        made["clair_own"] = back_to_own_data(config, data, sent, again)
+    return made
+
+
+def _unexplained(client: ClientData, update: np.ndarray) -> float:
+    left_over = client.residuals - client.inputs @ update.T
+    everything = float(np.sum(client.residuals**2))
+    return float(np.sum(left_over**2)) / everything if everything > 0 else 0.0
 
 
 def _regressed(clients: list[ClientData], basis: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -167,14 +247,32 @@ def _weighted_refinement(
     return estimates
 
 
-def _finetuned(data: RegressionData, mean: np.ndarray) -> np.ndarray:
-    """Ridge towards the FedAvg model instead of the common one, on each client's own data."""
+def _starts(sent: Preliminary, found: ClairFit, wanted: set[str]) -> dict[str, np.ndarray]:
+    """Where the fine-tuned rows begin, (n_clients, d_out, d_in), by method.
 
-    def tuned(client: ClientData) -> np.ndarray:
-        left_over = client.residuals - client.inputs @ mean.T
-        return mean + ridge_gcv(client.inputs, left_over).coefficients
+    There is no row for training alone with more steps: a ridge estimate is exact at once.
+    """
+    weights = found.influence if found.influence.any() else None
+    means = {
+        "fedavg_finetuned": sent.updates.mean(axis=0),
+        "kept_finetuned": np.average(sent.updates, axis=0, weights=weights),
+    }
+    begun = {key: np.broadcast_to(mean, sent.updates.shape) for key, mean in means.items()}
+    if "clair_finetuned" in wanted:
+        one = estimate_all(sent.updates, fit=found, methods=("clair",))
+        begun["clair_finetuned"] = one["clair"]
+    return {key: start for key, start in begun.items() if key in wanted}
 
-    return np.stack([tuned(client) for client in data.clients])
+
+def _finetuned(data: RegressionData, starts: np.ndarray) -> np.ndarray:
+    """Ridge towards a start instead of the common model, on each client's own data."""
+
+    def tuned(client: ClientData, start: np.ndarray) -> np.ndarray:
+        left_over = client.residuals - client.inputs @ start.T
+        coefficients: np.ndarray = start + ridge_gcv(client.inputs, left_over).coefficients
+        return coefficients
+
+    return np.stack([tuned(*pair) for pair in zip(data.clients, starts, strict=True)])
 
 
 def _pooled(data: RegressionData) -> np.ndarray:

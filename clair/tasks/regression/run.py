@@ -13,7 +13,12 @@ from clair.metrics import detection_scores
 from clair.narrative import amount, detection_sentence, times
 from clair.tasks.regression.config import RegressionConfig
 from clair.tasks.regression.data import RegressionData, sample_regression
-from clair.tasks.regression.estimates import all_estimates, fit_clair, preliminary_estimates
+from clair.tasks.regression.estimates import (
+    all_estimates,
+    fit_clair,
+    preliminary_estimates,
+    share_if_it_pays,
+)
 from clair.tasks.task_result import MethodScores, TaskResult, means_of
 
 TIE = 0.03  # relative difference below which two errors are told as equal
@@ -93,12 +98,13 @@ class RegressionResult(TaskResult):
         return f"{text}."
 
 
-CLAIR_ROWS = ("clair", "clair_eb", "clair_own")
+CLAIR_ROWS = ("clair", "clair_eb", "clair_own", "clair_finetuned", "clair_safe")
 RIVALS = {
     "base": "not adapting at all",
     "local": "staying alone",
     "fedavg": "averaging everybody",
     "fedavg_finetuned": "FedAvg followed by fine-tuning",
+    "kept_finetuned": "the kept clients' average followed by fine-tuning",
     "fedavg_benign": "averaging the honest only (an oracle)",
     "pooled_benign": "one model of all honest data (an oracle)",
     "median": "the coordinate median",
@@ -144,7 +150,9 @@ def run_regression(
         estimated = time.perf_counter()
         found = fit_clair(config, sent, solver)
         fitted = time.perf_counter()
-        estimates = all_estimates(config, data, sent, found, methods)
+        tested = methods is None or "clair_safe" in methods
+        shared = share_if_it_pays(config, data, sent, found) if tested else None
+        estimates = all_estimates(config, data, sent, found, methods, shared)
         accuracy = {key: _held_out(data, value) for key, value in estimates.items()}
         scored = time.perf_counter()
     benign = ~data.contaminated
@@ -162,6 +170,7 @@ def run_regression(
         detection=detection_scores(found.flagged, data.contaminated, found.suspect),
         accuracy=accuracy,
         loss_history=np.zeros((0, config.n_clients)),
+        sharing=shared.choice if shared is not None else None,
         sizes=data.sizes,
         subspace=data.subspace,
         preliminary=np.linalg.norm(sent.updates[benign] - truth, axis=(1, 2))
