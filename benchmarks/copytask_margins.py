@@ -14,13 +14,17 @@ from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
 SEEDS = range(3000, 3010)
 METHODS = {
     "local": "local",
+    "local_longer": "local, longer",
     "fedavg": "FedAvg",
     "fedavg_finetuned": "FedAvg, fine-tuned",
+    "kept_finetuned": "kept average, fine-tuned",
     "geometric_median": "geometric median",
     "krum": "Krum",
     "pca": "PCA, nobody flagged",
     "clair": "CLAIR",
     "clair_eb": "CLAIR + pooling",
+    "clair_finetuned": "CLAIR, fine-tuned",
+    "clair_safe": "CLAIR if it pays",
     "fedavg_benign": "FedAvg of benign (oracle)",
 }
 HALF = {"poisoned_fraction": 0.4}
@@ -66,9 +70,10 @@ def main() -> None:
     parts = [
         "# Text copying: share of 32 held-out texts the honest clients copy without a mistake",
         "",
-        "12 clients, 6 sentences each, unless a row says otherwise. `FedAvg, fine-tuned` spends "
-        "twice the local computation of the others. The gain is that of the CLAIR row with the "
-        "higher mean; `all others` are all methods shown that need no truth.",
+        "12 clients, 6 sentences each, unless a row says otherwise. The fine-tuned rows and "
+        "`local, longer` spend twice the local computation of the others. The gain is that of "
+        "the CLAIR row with the higher mean; `all others` are all methods shown that need no "
+        "truth.",
         "",
         *table(run, SETTINGS, "exact_match", METHODS, SEEDS, better="more"),
     ]

@@ -14,13 +14,17 @@ from clair.tasks.digits import DigitsConfig, run_digits
 SEEDS = range(5000, 5012)
 METHODS = {
     "local": "local",
+    "local_longer": "local, longer",
     "fedavg": "FedAvg",
     "fedavg_finetuned": "FedAvg, fine-tuned",
+    "kept_finetuned": "kept average, fine-tuned",
     "geometric_median": "geometric median",
     "krum": "Krum",
     "pca": "PCA, nobody flagged",
     "clair": "CLAIR",
     "clair_eb": "CLAIR + pooling",
+    "clair_finetuned": "CLAIR, fine-tuned",
+    "clair_safe": "CLAIR if it pays",
     "fedavg_benign": "FedAvg of benign (oracle)",
 }
 SETTINGS = (
