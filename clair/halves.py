@@ -27,7 +27,7 @@ class DirectionWeights:
     Attributes
     ----------
     directions : ndarray of shape (d, n)
-        Orthonormal; the first columns span the shared subspace, the others follow by energy.
+        Orthonormal; the first columns span the shared subspace, the others follow by variance.
     between : ndarray of shape (n,)
         Standard deviation between the clients along each direction, over all columns together.
     noise : ndarray of shape (n,)
