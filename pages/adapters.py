@@ -71,4 +71,5 @@ for note in result.notes:
 view = show(adapters.VIEW, label=False)
 VIEWS[view](result, current_theme())
 st.header("Refined adapters of those not flagged", anchor=False)
+st.caption(result.caveat or "Averaged just as far as the clients' halves show that it pays.")
 refined_download(source, result, adapters.size_of(values))
