@@ -125,9 +125,23 @@ def read_halves(
     sets = [
         read_folder(root, limits, any_base=any_base, progress=progress) for root in (first, second)
     ]
-    for found in sets:
+    return halves_of(sets[0], sets[1], limits)
+
+
+def halves_of(first: AdapterSet, second: AdapterSet, limits: Limits = DEFAULT) -> Halves:
+    """Halves from two sets.
+
+    Raises
+    ------
+    AdapterError
+        If there are too many to work with.
+    """
+    for found in (first, second):
         audit_work(found).require(limits)
-    return Halves(*({adapter.name: adapter for adapter in found.adapters} for found in sets))
+    return Halves(
+        {adapter.name: adapter for adapter in first.adapters},
+        {adapter.name: adapter for adapter in second.adapters},
+    )
 
 
 def require_enough(halves: Halves, adapters: AdapterSet, heard: np.ndarray) -> list[str]:

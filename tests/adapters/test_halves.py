@@ -1,7 +1,9 @@
 """Half adapters: refined as `clair.fit` does with halves, bounded, and no way to harm others."""
 
+import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ import pytest
 import clair
 from clair.__main__ import main
 from clair.adapters import AuditOptions, audit, read_adapter, read_folder, read_halves
+from clair.adapters.archive import read_uploads
+from clair.adapters.halves import halves_of
 from clair.adapters.writer import write_refined
 
 
@@ -91,3 +95,43 @@ def test_halves_are_offered_and_wrong_ones_refused(three, tmp_path, capsys):
         main(["audit", root, "--pooling", "eb", "--halves", first, second])
     with pytest.raises(ValueError, match='with pooling "halves" and only then, got None'):
         audit(read_folder(three[0]), AuditOptions(pooling="halves"))
+
+
+def zipped(root, prefix=""):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path in root.rglob("*.*"):
+            archive.write(path, prefix + path.relative_to(root).as_posix())
+    buffer.seek(0)
+    return buffer
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_uploads_bring_halves_by_the_names_of_folders_or_zips(three, tmp_path, together):
+    names = ("all", "half-a", "half-b")
+    sent = [(f"{name}.zip", zipped(root)) for name, root in zip(names, three, strict=True)]
+    if together:
+        for name, root in zip(names, three, strict=True):
+            shutil.copytree(root, tmp_path / "one" / name.title())
+        sent = [("set.zip", zipped(tmp_path / "one", "deep/"))]
+    (tmp_path / "in").mkdir()
+    found = read_uploads(sent, tmp_path / "in")
+    assert [adapter.name for adapter in found.adapters] == [f"c{k}" for k in range(6)]
+    options = AuditOptions(rank=2, pooling="halves")
+    mine = audit(found, options, halves=halves_of(*found.halves))
+    theirs = audit(read_folder(three[0]), options, halves=read_halves(*three[1:]))
+    for result, target in ((mine, "mine"), (theirs, "theirs")):
+        write_refined(result, tmp_path / target)
+    same = dense(tmp_path / "mine"), dense(tmp_path / "theirs")
+    for name, value in same[0].items():
+        np.testing.assert_allclose(value, same[1][name], atol=1e-5)
+
+
+def test_one_half_alone_is_not_used(three, tmp_path):
+    (tmp_path / "in").mkdir()
+    sent = [("all.zip", zipped(three[0])), ("half-b.zip", zipped(three[2]))]
+    found = read_uploads(sent, tmp_path / "in")
+    assert found.halves is None
+    assert [str(entry) for entry in found.set_aside] == [
+        "half-b: came without half-a; halves are used together only"
+    ]
