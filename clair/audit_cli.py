@@ -18,6 +18,7 @@ from clair.adapters import (
     audit,
     audit_json,
     read_folder,
+    read_halves,
     write_refined,
 )
 from clair.adapters.errors import printable
@@ -82,11 +83,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     size.add_argument(
         "--write-energy", metavar="SHARE", type=float, help="or the rank that keeps this share"
     )
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
         "--pooling",
         choices=("none", "eb"),
         default="none",
         help="refine as in the paper (none, default) or with empirical-Bayes pooling (eb)",
+    )
+    how.add_argument(
+        "--halves",
+        nargs=2,
+        metavar=("DIR_A", "DIR_B"),
+        type=Path,
+        help="two more adapters of each client, trained on either half of its data, under the same "
+        "names: refine just as far as they show that it pays",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
@@ -132,12 +142,15 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         rank=args.rank,
         side=args.side,
         solver=args.solver,
-        pooling=args.pooling,
+        pooling=args.pooling if args.halves is None else "halves",
         screen_coefficients=args.screen,
         compare_shape=not args.no_shape,
     )
     found = read_folder(args.folder, any_base=args.any_base, progress=bar.show)
-    result = audit(found, options, progress=bar.show)
+    halves = None
+    if args.halves is not None:
+        halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
+    result = audit(found, options, halves=halves, progress=bar.show)
     written: tuple[WrittenAdapter, ...] = ()
     if args.write is not None and result.judged is not None:
         written = write_refined(
@@ -180,7 +193,7 @@ def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Name
     lines = [
         *evidence_lines(result),
         *side_lines(result),
-        *(f"note: {note}" for note in result.notes),
+        *(f"note: {note}" for note in (*result.notes, result.caveat) if note),
     ]
     for client in result.clients:
         lines += [f"note: {client.name}: {note}" for note in client.notes]

@@ -27,7 +27,7 @@ class DirectionWeights:
     Attributes
     ----------
     directions : ndarray of shape (d, n)
-        Orthonormal; the first columns span the shared subspace, the others follow by energy.
+        Orthonormal; the first columns span the shared subspace, the others follow by variance.
     between : ndarray of shape (n,)
         Standard deviation between the clients along each direction, over all columns together.
     noise : ndarray of shape (n,)
@@ -137,6 +137,7 @@ def direction_weights(
     benign: np.ndarray,
     differences: Sequence[np.ndarray],
     influence: np.ndarray | None = None,
+    told: Sequence[np.ndarray] | None = None,
 ) -> tuple[DirectionWeights, ...]:
     """How much of its own each client keeps, by module and direction.
 
@@ -146,12 +147,14 @@ def direction_weights(
         As in `clair.refinement.refine`.
     differences : sequence of ndarray
         From `half_differences`.
+    told : sequence of ndarray of bool, each of shape (n_clients,), optional
+        Whose differences are known in each module; all by default.
 
     Returns
     -------
     tuple of DirectionWeights
         One entry a module, in the coordinates of the blocks. With fewer than two clients to learn
-        from everybody keeps its own.
+        from, or if not even half of them tell their differences, everybody keeps its own.
 
     Notes
     -----
@@ -160,17 +163,18 @@ def direction_weights(
     little noise means more of the client's own.
     """
     heard, influence = voices(benign, influence)
+    told = [np.ones_like(benign)] * len(modules) if told is None else told
     found = []
-    for blocks, basis, apart in zip(modules, subspaces, differences, strict=True):
-        d = blocks.shape[1]
-        if heard.sum() < 2:
+    for blocks, basis, apart, known in zip(modules, subspaces, differences, told, strict=True):
+        d, telling = blocks.shape[1], heard & known
+        if heard.sum() < 2 or 2 * telling.sum() < heard.sum():
             nothing = np.zeros(d)
             found.append(DirectionWeights(np.eye(d), nothing, nothing, np.ones(d)))
             continue
         full, variance = directions(blocks[heard], basis, influence[heard])
         variance = np.maximum(variance, 0.0)
         with np.errstate(over="ignore", invalid="ignore"):
-            energy = np.sum((full.T @ apart[heard]) ** 2, axis=2)
+            energy = np.sum((full.T @ apart[telling]) ** 2, axis=2)
         noise = np.median(np.nan_to_num(energy, nan=np.inf, posinf=np.inf), axis=0)
         told = variance > noise
         weights = np.zeros(d)

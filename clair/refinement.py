@@ -14,8 +14,6 @@ from clair.linalg import leading_eigenvectors
 
 NEIGHBOURS = 3
 PRETEST_SIGMAS = 3.0
-#: A direction varying this much more among clients than those next to it is no noise.
-SPIKE = 2.5
 #: Smaller shares of the largest variance are rounding.
 EMPTY = 1e-12
 TINY = np.finfo(float).tiny
@@ -54,8 +52,8 @@ def refine(
     pooling : {"none", "eb"}
         "none": ``U U' Delta_k + (I - U U') mean_j Delta_j`` over kept clients j. "eb": in addition
         shrink in-subspace deviations towards their mean, one weight a direction, and drop the
-        off-subspace mean where it cannot be told from noise. Directions next to the subspace in
-        which the clients plainly differ count as inside.
+        off-subspace mean where it cannot be told from noise. The direction next to the subspace in
+        which clients differ most counts as inside.
     noise_shapes : sequence of (int, int), optional
         Shape of the space estimation errors live in, per module; that of the blocks by default.
     influence : ndarray of shape (n_clients,), optional
@@ -149,9 +147,9 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
     """Weight of the clients' own deviations along each direction, joint over modules.
 
     The noise of trained updates falls off over directions, so it is estimated on the directions
-    next to the subspace rather than on the whole tail. If the rank is too low, what the clients do
-    not share is next to the subspace too and would pass for noise: the rank is raised while the
-    first direction outside stands out from those after it.
+    next to the subspace rather than on the whole tail. If the rank is one too low, a direction in
+    which clients really differ is the first of those and would pass for noise, so it gets a weight
+    of its own; if the rank is right that weight is near zero.
 
     Parameters
     ----------
@@ -162,7 +160,7 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
     Returns
     -------
     ndarray of shape (n,)
-        In [0, 1]; n >= rank, the rank or what it was raised to.
+        In [0, 1]; n is rank + 1 where there are that many directions, else rank.
 
     References
     ----------
@@ -170,18 +168,13 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
     """
     # Compressed updates lack the directions in which nobody has anything, so those do not count.
     lengths = [int(np.sum(variance > EMPTY * variance.max())) for variance in variances]
-    common = max(rank, min(lengths))
-    joint = np.sum([variance[:common] for variance in variances], axis=0)
-    while rank < common - 1:
-        after = joint[rank + 1 : NEIGHBOURS * rank + 1]
-        if joint[rank] <= SPIKE * after.mean():
-            break
-        rank += 1
+    inside = min(rank + 1, max(rank, min(lengths)))
     noise = 0.0
     for variance, length in zip(variances, lengths, strict=True):
-        beside = variance[rank : min(NEIGHBOURS * rank, length)]
+        beside = variance[inside : min(NEIGHBOURS * rank, length)]
         noise += float(beside.mean()) if len(beside) else 0.0
-    weights: np.ndarray = np.maximum(0.0, 1 - noise / np.maximum(joint[:rank], TINY))
+    spread = sum(variance[:inside] for variance in variances)
+    weights: np.ndarray = np.maximum(0.0, 1 - noise / np.maximum(spread, TINY))
     return weights
 
 
@@ -208,7 +201,7 @@ def directions(
     Returns
     -------
     full : ndarray of shape (d, d)
-        Orthonormal; the first columns span the subspace.
+        Orthonormal; the first columns span the subspace, the others follow by variance.
     variance : ndarray of shape (d,)
     """
     weights = np.ones(len(kept))
@@ -218,8 +211,8 @@ def directions(
     deviation = roots * (kept - np.average(kept, axis=0, weights=weights))
     weighted = roots * kept
     grams = (weighted @ weighted.transpose(0, 2, 1)).sum(axis=0)
-    full = _extend(aligned(basis, grams[None]), grams)
     scatter = (deviation @ deviation.transpose(0, 2, 1)).sum(axis=0)
+    full = _extend(aligned(basis, grams[None]), scatter)
     free = len(kept) - float(np.mean(weights**2))
     variance: np.ndarray = np.einsum("ij,ij->j", full, scatter @ full) / free
     return full, variance

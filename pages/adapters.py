@@ -71,4 +71,9 @@ for note in result.notes:
 view = show(adapters.VIEW, label=False)
 VIEWS[view](result, current_theme())
 st.header("Refined adapters of those not flagged", anchor=False)
+st.caption(
+    f"{result.caveat} Here: in folders or zips named half-a and half-b."
+    if result.caveat
+    else "Averaged just as far as the clients' halves show that it pays."
+)
 refined_download(source, result, adapters.size_of(values))

@@ -7,6 +7,7 @@ refused, and a problem with one adapter is reported by name without losing the o
 from clair.adapters.audit import audit
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet, read_folder
+from clair.adapters.halves import Halves, read_halves
 from clair.adapters.limits import Limits
 from clair.adapters.options import AuditOptions
 from clair.adapters.reader import Adapter, read_adapter
@@ -21,6 +22,7 @@ __all__ = [
     "Audit",
     "AuditOptions",
     "ClientReport",
+    "Halves",
     "Limits",
     "ModuleReport",
     "WrittenAdapter",
@@ -28,5 +30,6 @@ __all__ = [
     "audit_json",
     "read_adapter",
     "read_folder",
+    "read_halves",
     "write_refined",
 ]

@@ -11,7 +11,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -45,6 +45,9 @@ UPLOAD_LIMITS = Limits(
 )
 UPLOAD_BYTES = 64 * MIB
 UNPACKED_BYTES = 256 * MIB
+
+#: Folders, or names of zips, that hold the clients' half adapters.
+HALVES = ("half-a", "half-b")
 
 _CHUNK = 1 << 18
 _DIRECTORY_BYTES = MIB
@@ -111,7 +114,8 @@ def read_uploads(
     ----------
     uploads : sequence of (name, binary file)
         Zips of one or more adapters; or pairs ``X.safetensors`` and ``X.json``; or several
-        ``.safetensors`` with one ``.json`` for all of them.
+        ``.safetensors`` with one ``.json`` for all of them. Adapters in zips or folders named
+        half-a and half-b are halves of the others under the same names.
     target : Path
         Empty folder, owned and deleted by the caller.
     limits : Limits
@@ -144,16 +148,44 @@ def _read_uploads(
         else:
             loose.append((name, file))
     _pair(unpacker, loose)
-    adapters: list[Adapter] = []
-    extra = _folders_of_all(list(unpacker.folders))
+    groups: dict[str, list[str]] = {"": [], **{half: [] for half in HALVES}}
     for path in sorted(unpacker.folders, key=natural_key):
+        groups[_half_of(path)].append(path)
+    first, second = HALVES
+    if bool(groups[first]) != bool(groups[second]):
+        there, missing = (first, second) if groups[first] else (second, first)
+        unpacker.refuse(there, f"came without {missing}; halves are used together only")
+    whole = _read_group(unpacker, groups[""], limits, unpacker.refused, any_base)
+    if not (groups[first] and groups[second]):
+        return whole
+    # What is wrong with a half concerns nobody's verdict: the audit names who has none.
+    halves = [_read_group(unpacker, groups[half], limits, [], any_base) for half in HALVES]
+    return replace(whole, halves=(halves[0], halves[1]))
+
+
+def _half_of(path: str) -> str:
+    """The half that a client's path says it belongs to, or nothing."""
+    folders = [part.casefold() for part in path.split("/")[:-1]]
+    return next((part for part in folders if part in HALVES), "")
+
+
+def _read_group(
+    unpacker: _Unpacker,
+    paths: Sequence[str],
+    limits: Limits,
+    refused: list[SetAside],
+    any_base: bool,
+) -> AdapterSet:
+    adapters: list[Adapter] = []
+    extra = _folders_of_all(paths)
+    for path in paths:
         checkpoint()
         client = "/".join(path.split("/")[extra:])
         try:
             adapters.append(read_adapter(unpacker.folders[path], client, limits))
         except AdapterError as error:
-            unpacker.refused.append(SetAside(printable(client), error.where, error.problem))
-    return assemble(adapters, unpacker.refused, any_base=any_base)
+            refused.append(SetAside(printable(client), error.where, error.problem))
+    return assemble(adapters, refused, any_base=any_base)
 
 
 def _folders_of_all(paths: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from clair._threads import single_blas_thread
 from clair.adapters.compress import Factors, ModuleCore, compress
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.folder import MIN_CLIENTS, AdapterSet, SetAside
+from clair.adapters.halves import Halves, require_enough
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.options import PEFT_SIDES, AuditOptions
 from clair.adapters.progress import AUDIT_SHARES, Progress, Stages
@@ -39,6 +40,7 @@ def audit(
     adapters: AdapterSet,
     options: AuditOptions | None = None,
     *,
+    halves: Halves | None = None,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     limits: Limits = DEFAULT,
@@ -53,6 +55,9 @@ def audit(
     adapters : AdapterSet
         From `clair.adapters.read_folder`.
     options : AuditOptions, optional
+    halves : Halves, optional
+        From `clair.adapters.read_halves`, with pooling "halves" and only then; nobody is judged by
+        them.
     progress : callable, optional
         Receives an `AuditProgress` at every step; may raise to stop.
     cancelled : callable, optional
@@ -66,15 +71,20 @@ def audit(
 
     Raises
     ------
+    ValueError
+        For halves without pooling "halves", or the other way round.
     clair.cancellation.Cancelled
         If `cancelled` answered True.
     """
     options = options or AuditOptions()
+    if (halves is not None) != (options.pooling == "halves"):
+        given = "None" if halves is None else f"halves with pooling {options.pooling!r}"
+        raise ValueError(f'halves must be given with pooling "halves" and only then, got {given}')
     stages = Stages(AUDIT_SHARES, progress)
     aside = list(adapters.set_aside)
     try:
         with single_blas_thread(), cancellable(cancelled):
-            return _audit(adapters, options, stages, limits, aside)
+            return _audit(adapters, options, halves, stages, limits, aside)
     except AdapterError as error:
         remaining = {entry.name for entry in aside}
         listed = [not_judged(entry) for entry in aside]
@@ -96,6 +106,7 @@ def audit(
 def _audit(
     adapters: AdapterSet,
     options: AuditOptions,
+    halves: Halves | None,
     stages: Stages,
     limits: Limits,
     aside: list[SetAside],
@@ -151,7 +162,10 @@ def _audit(
         cores,
         found.verdict.benign,
         found.verdict.influence,
+        halves,
     )
+    if halves is not None:
+        notes.extend(require_enough(halves, adapters, clients[found.verdict.influence > 0]))
     chosen = [adapters.adapters[k] for k in clients]
     reports = client_reports(chosen, found, by_side[side], modules)
     return Audit(

@@ -64,6 +64,9 @@ class AdapterSet:
         "" if the configurations do not say.
     notes : tuple of str
         About the set as a whole.
+    halves : pair of AdapterSet, optional
+        Two more adapters of the same clients, trained on either half of their data; uploads can
+        bring them along.
     """
 
     adapters: tuple[Adapter, ...]
@@ -72,6 +75,7 @@ class AdapterSet:
     set_aside: tuple[SetAside, ...]
     base_model: str
     notes: tuple[str, ...]
+    halves: tuple[AdapterSet, AdapterSet] | None = None
 
 
 def read_folder(

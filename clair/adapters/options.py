@@ -26,8 +26,8 @@ class AuditOptions:
         default. Both are always computed and shown.
     solver : {"convex", "irls"}
         For the split into low rank and contamination.
-    pooling : {"none", "eb"}
-        For refined adapters.
+    pooling : {"none", "eb", "halves"}
+        For refined adapters; "halves" needs two half adapters of each client.
     screen_coefficients : bool
         Whether to look for sign flips inside the shared subspace.
     compare_shape : bool

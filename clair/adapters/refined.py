@@ -11,6 +11,7 @@ from clair.adapters.compress import ModuleCore, compress, gram_root
 from clair.adapters.result import Audit, Judged
 from clair.cancellation import checkpoint
 from clair.eigen import leading_eigenpairs
+from clair.halves import direction_weights, refine_by_directions
 from clair.refinement import directions, pooling_weights, refine_module
 from clair.updates import Core
 
@@ -117,14 +118,36 @@ class Plan:
         )
         return refined if self.side == "output" else refined.transpose(0, 2, 1)
 
+    def _from_disk(
+        self, module: str, clients: np.ndarray
+    ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
+        """Bases of both sides, None for the identity, and the refined blocks in them."""
+        chosen = [self.judged.adapters.adapters[self.judged.clients[k]] for k in clients]
+        pairs = [adapter.factors(module) for adapter in chosen]
+        left = _basis([B for B, _ in pairs])
+        right = _basis([A.T for _, A in pairs])
+        core = compress(pairs, self.judged.modules[module].shape)
+        if self.judged.halves is None:
+            return left, right, self.refine(core, clients)
+        rows = left if self.side == "output" else right
+        apart, told = self.judged.halves.apart(chosen, module, self.side, rows)
+        influence, everybody = self.influence(clients), np.ones(len(clients), dtype=bool)
+        blocks, basis = self.oriented(core, influence)
+        weights = direction_weights([blocks], [basis], everybody, [apart], influence, [told])
+        (refined,) = refine_by_directions([blocks], everybody, weights, influence)
+        return left, right, refined if self.side == "output" else refined.transpose(0, 2, 1)
+
     def spectra(self) -> dict[int, Spectrum]:
-        """Spectrum of every kept client's refined update, from what is in memory."""
+        """Spectrum of every kept client's refined update, from memory where no halves are read."""
         values: dict[int, list[np.ndarray]] = {int(k): [] for k in np.flatnonzero(self.judged.kept)}
         for name, module in self.judged.modules.items():
             having = self.clients_with(name)
             if len(having) == 0:
                 continue
-            blocks = self.refine(module.select(having), having)
+            if self.judged.halves is None:
+                blocks = self.refine(module.select(having), having)
+            else:
+                blocks = self._from_disk(name, having)[2]
             short = blocks if blocks.shape[1] <= blocks.shape[2] else blocks.transpose(0, 2, 1)
             energy = np.linalg.eigvalsh(short @ short.transpose(0, 2, 1))[:, ::-1]
             for k, row in zip(having, energy, strict=True):
@@ -150,11 +173,7 @@ class Plan:
         everybody = self.clients_with(module)
         if not any(int(k) in ranks for k in everybody):
             return {}
-        adapters = self.judged.adapters.adapters
-        pairs = [adapters[self.judged.clients[k]].factors(module) for k in everybody]
-        left = _basis([B for B, _ in pairs])
-        right = _basis([A.T for _, A in pairs])
-        refined = self.refine(compress(pairs, self.judged.modules[module].shape), everybody)
+        left, right, refined = self._from_disk(module, everybody)
         result = {}
         for k, block in zip(map(int, everybody), refined, strict=True):
             checkpoint()

@@ -92,6 +92,7 @@ def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str
         ],
         "seconds": {key: round(value, 3) for key, value in audit.seconds.items()},
         "notes": list(audit.notes),
+        "caveat": audit.caveat,
     }
 
 

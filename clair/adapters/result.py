@@ -10,6 +10,7 @@ import numpy as np
 
 from clair.adapters.compress import ModuleCore
 from clair.adapters.folder import AdapterSet, SetAside
+from clair.adapters.halves import Halves
 from clair.adapters.options import AuditOptions
 from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.evidence import Evidence
@@ -162,6 +163,8 @@ class Judged:
         Everybody who is refined: suspects are, flagged clients are not.
     influence : ndarray of shape (n_judged,)
         Weight of each client in what the others get, in [0, 1].
+    halves : Halves or None
+        Two half adapters of each client, where they decide what is averaged.
     """
 
     adapters: AdapterSet
@@ -169,6 +172,7 @@ class Judged:
     modules: Mapping[str, ModuleCore]
     kept: np.ndarray
     influence: np.ndarray
+    halves: Halves | None = None
 
 
 @dataclass(frozen=True)
@@ -255,6 +259,17 @@ class Audit:
     def threshold(self) -> float:
         """Line on the clients' scores; infinite where none was drawn."""
         return self.sides[self.side].threshold if self.sides else float("inf")
+
+    @property
+    def caveat(self) -> str:
+        """What nobody can know of the refined adapters; empty where halves tell it."""
+        if self.reason or self.options.pooling == "halves":
+            return ""
+        return (
+            "From one adapter per client nobody can know whether averaging outside the shared "
+            "directions makes refined adapters better or worse than the clients' own. Two more of "
+            "each client, trained on either half of its data, tell (--halves DIR_A DIR_B)."
+        )
 
     def sentence(self) -> str:
         """The outcome in plain words."""

@@ -133,6 +133,7 @@ def _limits(audit: Audit) -> tuple[str, ...]:
     notes = [*audit.notes, *(f"{c.name}: {note}" for c in audit.clients for note in c.notes)]
     return (
         *map(Verbatim, notes),
+        *[audit.caveat] * bool(audit.caveat),
         "A flag says that an adapter does not share what the others have in common. That may be "
         "poison, or honest work on something else: look at it before you judge a person by it.",
         "From one half of the clients on no method can tell poisoned from honest: whoever is in "
@@ -284,16 +285,20 @@ def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
         shell["--screen"] = True
     if not options.compare_shape:
         shell["--no-shape"] = True
-    if "pooling" in changed:
+    halved = options.pooling == "halves"
+    if halved:
+        shell["--halves"] = ("DIR_A", "DIR_B")
+    elif "pooling" in changed:
         shell["--pooling"] = changed["pooling"]
     lines = [
         "from pathlib import Path",
         "",
-        "from clair.adapters import AuditOptions, audit, read_folder",
+        f"from clair.adapters import AuditOptions, audit, read_folder{', read_halves' * halved}",
         "",
         f"adapters = read_folder(Path({literal(folder)}))",
+        *['halves = read_halves(Path("DIR_A"), Path("DIR_B"))'] * halved,
         call("options = AuditOptions", **changed),
-        "result = audit(adapters, options)",
+        f"result = audit(adapters, options{', halves=halves' * halved})",
         "",
         "print(result.sentence())",
         "for client in result.clients:",
@@ -303,5 +308,6 @@ def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
         "\n".join(lines),
         command("python", "-m", "clair", "audit", folder, options=shell),
         "`DIR` is a folder that holds the adapters, one folder each. " * (folder == "DIR")
+        + "`DIR_A` and `DIR_B` hold the clients' half adapters under the same names. " * halved
         + "`--out FILE` writes all numbers.",
     )

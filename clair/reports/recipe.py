@@ -80,6 +80,8 @@ def literal(value: Any) -> str:
 def command(*words: str, options: Mapping[str, Any]) -> str:
     """A line for a shell; options that are true stand alone, with ``--no-`` where false.
 
+    Tuples are several values of one option.
+
     Examples
     --------
     >>> command("python", "-m", "clair", "digits", options={"--seed": 3, "--screen": True})
@@ -89,6 +91,8 @@ def command(*words: str, options: Mapping[str, Any]) -> str:
     for name, value in options.items():
         if isinstance(value, bool):
             parts.append(name if value else f"--no-{name.removeprefix('--')}")
+        elif isinstance(value, tuple):
+            parts += [name, *map(str, value)]
         else:
             parts += [name, "none" if value is None else str(value)]
     return shlex.join(parts)

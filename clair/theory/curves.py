@@ -70,10 +70,14 @@ class Found:
 @lru_cache(maxsize=16)  # remedies look at the same problems one after the other
 def find(spec: ProblemSpec, rank: int | None = None) -> Found:
     """Draw a problem and run the detector, told the true rank unless `rank` is given."""
-    problem = sample_problem(spec)
+    return judged(sample_problem(spec), rank)
+
+
+def judged(problem: Problem, rank: int | None = None) -> Found:
+    """Run the detector, told the true rank unless `rank` is given."""
     with single_blas_thread():
         grams = block_grams(problem.updates)
-        return Found(problem, grams, detect_updates(problem.updates, rank or spec.rank))
+        return Found(problem, grams, detect_updates(problem.updates, rank or problem.spec.rank))
 
 
 @dataclass(frozen=True)

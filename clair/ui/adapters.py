@@ -23,6 +23,7 @@ from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_fold
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
 from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
+from clair.adapters.halves import halves_of
 from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.progress import AuditProgress, Progress
 from clair.adapters.work import audit_work
@@ -46,7 +47,9 @@ LIMITS_WORDS = (
 )
 HOW_WORDS = (
     "Zips of one or more PEFT adapters (adapter_config.json and adapter_model.safetensors in a "
-    "folder each), or pairs site1.safetensors and site1.json. Pickles (.bin) are refused."
+    "folder each), or pairs site1.safetensors and site1.json. Pickles (.bin) are refused. "
+    "Optional: what each client gets from either half of its data, under the same names in folders "
+    "or zips named half-a and half-b; refined adapters then follow those halves (ours)."
 )
 
 SETTINGS: tuple[Control, ...] = (
@@ -220,7 +223,12 @@ def _judge(
             progress(TimedProgress(*step, expected=expected))
 
     timed(AuditProgress("folder", 1, 1, 0.0))
-    return audit(found, options, progress=timed, cancelled=cancelled, limits=source.limits)
+    halves = None if found.halves is None else halves_of(*found.halves, source.limits)
+    if halves is not None:
+        options = replace(options, pooling="halves")
+    return audit(
+        found, options, halves=halves, progress=timed, cancelled=cancelled, limits=source.limits
+    )
 
 
 def run(

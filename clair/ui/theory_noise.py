@@ -35,6 +35,7 @@ from clair.ui.layout import sentence
 from clair.ui.results import show_chart
 from clair.ui.shared import shared
 from clair.ui.theory import GAIN_AXIS, SET_AXIS, claims, intro, spec_of, staged, take_of, tools
+from clair.ui.theory_worlds import which_world, world_charts
 
 NOISE_LEVELS = (0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.17, 0.25, 0.4, 0.6)
 LEVELS: dict[str, tuple[float, ...]] = {
@@ -259,10 +260,13 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
         here = float(getattr(spec, name))
         return (gain_chart(curves, name, paper, now=here, crossing=crossing),)
 
+    def all_drawn() -> tuple[Chart, ...]:
+        return (*draw("light"), *world_charts(spec, "light"))
+
     said, study = gain_sentence(curves, now, spec.noise), gain_study(spec, name, curves)
     with head:
         sentence(said)
-        tools(values, take_of(study, said, GAIN_INTRO, values, lambda: draw("light")))
+        tools(values, take_of(study, said, GAIN_INTRO, values, all_drawn))
 
     def picture() -> None:
         (chart,) = kept(("gain", spec, name, theme), lambda: draw(theme))
@@ -271,13 +275,18 @@ def gains(values: dict[str, Any], theme: ThemeName) -> None:
     def formulas() -> None:
         _gain_formulas(spec)
 
-    if staged("gain", GAIN_INTRO, {"The picture": picture, "With your numbers": formulas}):
+    def which() -> None:
+        which_world(spec, theme)
+
+    parts = {"The picture": picture, "Which world": which, "With your numbers": formulas}
+    if staged("gain", GAIN_INTRO, parts):
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
         picture()
     with right:
         formulas()
+    which()
     claims("gain")
 
 

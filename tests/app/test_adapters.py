@@ -236,3 +236,19 @@ def test_sizes_of_refined_adapters(size: str, expected: dict[str, float]) -> Non
 
 def test_names_from_outside_are_no_markdown() -> None:
     assert plain("**a** [b](c) `d` :red[e] $x$") == (r"\*\*a\*\* \[b\]\(c\) \`d\` \:red\[e\] \$x\$")
+
+
+def test_refined_adapters_follow_halves_that_come_along() -> None:
+    names = [path.name for path in sorted(SITES.iterdir())][:6]
+    full = packed(SITES, *names)
+    files = tuple((f"{name}.zip", name, io.BytesIO(full)) for name in ("all", "half-a", "half-b"))
+    source, options = Source(files), AuditOptions(rank=2)
+    result = adapters.run(source, options)
+    assert result.options.pooling == "halves"
+    assert result.caveat == ""
+    made = zipfile.ZipFile(io.BytesIO(adapters.refined_zip(source, result.options, {})))
+    kept = len(result.named("kept")) + len(result.named("suspect"))
+    assert len([n for n in made.namelist() if n.endswith(".safetensors")]) == kept
+    alone = adapters.run(Source(files[:1]), options)
+    assert "nobody can know" in alone.caveat
+    assert any("nobody can know" in c.value for c in opened().caption)

@@ -23,8 +23,9 @@ def by_hand(problem, fit):
     wide = np.hstack(list(np.sqrt(w)[:, None, None] * X))
     U = fit.subspace
     U = U @ np.linalg.svd(U.T @ wide)[0]
-    V = np.linalg.svd(wide - U @ (U.T @ wide))[0][:, : len(U) - U.shape[1]]
     mean = np.tensordot(w / w.sum(), X, axes=1)
+    apart_wide = np.hstack(list(np.sqrt(w)[:, None, None] * (X - mean)))
+    V = np.linalg.svd(apart_wide - U @ (U.T @ apart_wide))[0][:, : len(U) - U.shape[1]]
     refined, weights = problem.updates.copy(), []
     for u in np.hstack([U, V]).T:
         squares = np.sum((u @ (X - mean)) ** 2, axis=1)

@@ -37,6 +37,7 @@ from clair.theory.statements import STATEMENTS, of_section
 from clair.theory.window import collapse_lam, default_lam, ideal_window, incoherence, lam_window
 from clair.theory.witness import witness, witness_window
 from clair.theory.words import certificate_failures, certificate_sentence
+from clair.theory.worlds import outside_scatter, worlds
 
 CLEAN = ProblemSpec(n_clients=18, d_out=28, d_in=22, noise=0.0)
 SMALL = ProblemSpec(n_clients=16, d_out=26, d_in=20)
@@ -477,6 +478,30 @@ def test_break_even_is_where_the_measured_gain_changes_sign():
     free = (SMALL.d_out - SMALL.rank) * SMALL.d_in * SMALL.noise**2
     assert level**2 * SMALL.rank == pytest.approx(free, rel=0.1)
     assert break_even(SMALL, "off_subspace", 0.0, level / 2) is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"off_subspace": 0.4, "noise": 0.05}, {"n_clients": 40, "d_out": 18}]
+)
+def test_one_update_cannot_tell_the_worlds_apart_and_two_halves_can(changes):
+    spec = replace(SMALL, **changes)
+    found = worlds(spec, trials=4)
+    alone, clair, halves = (
+        found.errors[key].mean(axis=1) for key in ("local", "clair", "clair_halves")
+    )
+    free = (spec.d_out - spec.rank) * spec.d_in
+    size = np.sqrt(free) * outside_scatter(spec)
+    np.testing.assert_allclose(alone, size * np.sqrt(1 - found.shares), rtol=0.03)
+    assert clair[0] < 0.5 * alone[0]
+    assert alone[-1] == 0
+    assert clair[-1] > 0.9 * size
+    assert found.break_even == pytest.approx(0.5, abs=0.1)
+    each = found.errors["clair_halves"] / np.maximum(found.errors["local"], 1e-12)
+    assert each[:-1].max() <= 1.01
+    assert halves[-1] < 1e-9
+    assert halves[0] < 0.65 * alone[0]
+    assert found.halves_apart[0].mean() == pytest.approx(1, abs=0.06)
+    assert found.here == pytest.approx(spec.off_subspace**2 * spec.rank / size**2)
 
 
 @pytest.mark.parametrize("size", [1.0, 3.0, 10.0])

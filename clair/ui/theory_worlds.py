@@ -1,0 +1,44 @@
+"""Part of the Theory page's section on the gain: which side of break-even one is on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from clair.figures.base import Chart
+from clair.figures.worlds import worlds_chart
+from clair.palette import ThemeName
+from clair.synthetic import ProblemSpec
+from clair.theory.worlds import Worlds, outside_scatter, worlds
+from clair.ui.chart import kept
+from clair.ui.present import presenting
+from clair.ui.results import show_chart
+from clair.ui.shared import shared
+
+INTRO = """
+**Which side of break-even you are on cannot be seen** from one update per client. What an update
+has outside the subspace is real difference plus estimation error, and the server sees the sum.
+Here one set of updates is drawn and held against the truths it can come from. What tells the worlds
+apart is a second look at the data (ours): **two more updates of each client, from either half of
+its data**, differ by error alone. With them each direction is averaged just as far as it pays.
+"""
+
+
+@shared(most=64)
+def _worlds(spec: ProblemSpec) -> Worlds:
+    return worlds(spec)
+
+
+def world_charts(spec: ProblemSpec, theme: ThemeName) -> tuple[Chart, ...]:
+    """The worlds with this scatter outside the subspace; nothing if there is none."""
+    return () if outside_scatter(spec) == 0 else (worlds_chart(_worlds(spec), theme),)
+
+
+def which_world(spec: ProblemSpec, theme: ThemeName) -> None:
+    """The same updates in worlds with different truths, and what it means."""
+    if not presenting():
+        st.markdown(INTRO)
+    charts = kept(("worlds", spec, theme), lambda: world_charts(spec, theme))
+    for chart in charts:
+        show_chart(chart, "theory_worlds")
+    if not charts:
+        st.info("Nothing lies outside the subspace here: no noise and no difference.")
