@@ -179,7 +179,7 @@ def voters(fit: ClairFit) -> np.ndarray:
     return heard if heard.size else np.flatnonzero(fit.benign)
 
 
-def candidates(updates: Updates, fit: ClairFit) -> dict[str, Any]:
+def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[str, Any]:
     """Everything that could be shared, made from some updates with the verdict of a fit.
 
     Parameters
@@ -188,6 +188,9 @@ def candidates(updates: Updates, fit: ClairFit) -> dict[str, Any]:
         The clients' updates, from all of their data or from a half of it.
     fit : ClairFit
         Of the updates from all data: who is kept, and the rank.
+    half : bool
+        Whether the updates are those from a half of the data; they then have a subspace of their
+        own.
 
     Returns
     -------
@@ -196,10 +199,11 @@ def candidates(updates: Updates, fit: ClairFit) -> dict[str, Any]:
         Flagged clients keep their own update in all of them.
     """
     many = isinstance(updates, Mapping)
+    own = refitted(updates, fit, fit.rank) if half else fit
     found = {
         key: value if many else {SINGLE: value}
         for key, value in estimate_all(
-            updates, fit=refitted(updates, fit, fit.rank), methods=(LOCAL, "clair", "clair_eb")
+            updates, fit=own, methods=(LOCAL, "clair", "clair_eb")
         ).items()
     }
     for key in ("clair", "clair_eb"):

@@ -258,7 +258,7 @@ def own_tests(
         return {}
     other = [Share(who, half.examples[who]) for half in reversed(halves)]
     examples = task.examples(other)
-    made = [candidates(updates, found) for updates in sent]
+    made = [candidates(updates, found, half=True) for updates in sent]
     errors = {}
     for key in made[0]:
         updates = {
