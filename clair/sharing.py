@@ -15,6 +15,7 @@ import numpy as np
 
 from clair.baselines import estimate_all
 from clair.linalg import leading_eigenvectors
+from clair.narrative import count
 from clair.pipeline import ClairFit
 from clair.updates import SINGLE, Updates, to_cores
 
@@ -30,9 +31,10 @@ CANDIDATES: dict[str, str] = {
     "clair_own": "CLAIR + own data",
 }
 WIDER = 2.5  # the larger rank over the one that was found
-TRIMMED = 0.2  # share of the clients disregarded at either end
-SIGMAS = 2.0  # standard errors by which sharing has to be ahead
+CAPPED = 0.2  # share of the clients whose gains count as no larger than the next one's
+SIGMAS = 1.25  # standard errors that are taken off a gain before it counts
 FEWEST = 4  # clients whose tests are worth counting
+TINY = 1e-9  # gains below this are rounding
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Choice:
     errors : dict of str to float
         Mean error of each candidate in the clients' tests.
     gains : dict of str to float
-        By how much each is better than training alone; a trimmed mean over clients.
+        By how much each is better than training alone; a mean over clients, the largest cut.
     uncertainty : dict of str to float
         Standard errors of the gains.
     """
@@ -67,19 +69,24 @@ class Choice:
         return asdict(self)
 
 
-def choose(errors: Mapping[str, np.ndarray], *, trimmed: float = TRIMMED) -> Choice:
+def choose(errors: Mapping[str, np.ndarray], *, capped: float = CAPPED) -> Choice:
     """Choose what the clients share from the errors they measured.
 
-    A candidate is allowed if its gain over training alone is more than two standard errors above
-    zero; of those the largest gain wins, and training alone where there is none. Both are taken
-    from the trimmed mean, so that a fifth of the clients can say what they like without deciding.
+    Of every candidate's gain over training alone 1.25 standard errors are taken off. The largest
+    of what remains wins if it is above zero, else training alone.
+
+    The largest gains are cut to the size of the next largest, losses count in full. So a fifth of
+    the clients can talk the others out of sharing, which leaves them as they are, but hardly into
+    something that harms. A mean that is trimmed on both sides overlooks the few honest clients
+    whom sharing harms much.
 
     Parameters
     ----------
     errors : mapping of str to ndarray of shape (n_clients,)
         Error of each candidate in each trusted client's test, "local" among them; less is better.
-    trimmed : float
-        Share of the clients disregarded at either end, in [0, 0.5).
+    capped : float
+        Share of the clients, those with the largest gains, of whom no more is believed than of the
+        next; in [0, 1).
 
     Returns
     -------
@@ -87,8 +94,8 @@ def choose(errors: Mapping[str, np.ndarray], *, trimmed: float = TRIMMED) -> Cho
 
     References
     ----------
-    Tukey, McLaughlin, Less vulnerable confidence and significance procedures for location,
-    Sankhya A 1963.
+    Winsorised means: Tukey, McLaughlin, Less vulnerable confidence and significance procedures for
+    location 1, Sankhya A 1963; cut on one side only here.
 
     Examples
     --------
@@ -99,22 +106,25 @@ def choose(errors: Mapping[str, np.ndarray], *, trimmed: float = TRIMMED) -> Cho
     'local'
     """
     alone = np.asarray(errors[LOCAL], dtype=float)
+    if alone.size < FEWEST:
+        return untested(
+            f"{count(alone.size, 'trusted client')} can test, too few to tell whether sharing "
+            "pays, so all stay with their own updates"
+        )
     found = {
-        key: trimmed_mean(alone - np.asarray(values, dtype=float), trimmed)
+        key: capped_mean(alone - np.asarray(values, dtype=float), capped)
         for key, values in errors.items()
     }
     gains = {key: gain for key, (gain, _) in found.items()}
     uncertainty = {key: error for key, (_, error) in found.items()}
-    allowed = [key for key in gains if key != LOCAL and gains[key] > SIGMAS * uncertainty[key]]
-    enough = alone.size >= FEWEST
-    chosen = max(allowed, key=gains.__getitem__) if allowed and enough else LOCAL
+    sure = {key: gain - SIGMAS * uncertainty[key] for key, gain in gains.items()}
+    best = max(sure, key=sure.__getitem__)
+    chosen = best if sure[best] > TINY else LOCAL
     return Choice(
         chosen=chosen,
         reason=_reason(chosen, alone.size, gains, uncertainty),
         n_clients=int(alone.size),
-        errors={
-            key: float(np.mean(values)) if alone.size else 0.0 for key, values in errors.items()
-        },
+        errors={key: float(np.mean(values)) for key, values in errors.items()},
         gains=gains,
         uncertainty=uncertainty,
     )
@@ -125,43 +135,33 @@ def untested(reason: str) -> Choice:
     return Choice(LOCAL, reason, 0, {}, {}, {})
 
 
-def trimmed_mean(values: np.ndarray, share: float) -> tuple[float, float]:
-    """Mean without the most extreme values on both sides, and its standard error.
+def capped_mean(values: np.ndarray, share: float) -> tuple[float, float]:
+    """Mean with the largest values cut to the size of the next, and its standard error.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
+        At least two.
     share : float
-        Left out at either end, in [0, 0.5), in whole values; at least two values stay.
+        How many count as largest, in [0, 1), rounded to whole values.
 
     Returns
     -------
     mean, error : float
-        The error is that of the winsorised values, infinite for fewer than two.
     """
     n = values.size
-    if n < 2:
-        return (float(values.mean()) if n else 0.0), float("inf")
-    cut = min(round(share * n), n // 2 - 1)
-    kept = np.sort(values)[cut : n - cut]
-    winsorised = np.clip(values, kept[0], kept[-1])
-    spread = float(winsorised.std(ddof=1))
-    return float(kept.mean()), spread * np.sqrt(n) / kept.size
+    capped = np.minimum(values, np.sort(values)[max(n - round(share * n) - 1, 0)])
+    return float(capped.mean()), float(capped.std(ddof=1) / np.sqrt(n))
 
 
 def _reason(
     chosen: str, n_clients: int, gains: Mapping[str, float], uncertainty: Mapping[str, float]
 ) -> str:
-    if n_clients < FEWEST:
-        return (
-            f"{n_clients} clients can test, too few to tell whether sharing pays, so everybody "
-            "stays with its own update"
-        )
     if chosen != LOCAL:
         return (
             f"{n_clients} trusted clients tested on one half of their data what was made from the "
             f"other: {CANDIDATES[chosen]} lowered their error by {gains[chosen]:.3f} ± "
-            f"{uncertainty[chosen]:.3f} against training alone, the most of all that clearly paid"
+            f"{uncertainty[chosen]:.3f} against training alone, the surest gain of all"
         )
     best = max((key for key in gains if key != LOCAL), key=gains.__getitem__, default=None)
     if best is None:
@@ -179,7 +179,7 @@ def voters(fit: ClairFit) -> np.ndarray:
     return heard if heard.size else np.flatnonzero(fit.benign)
 
 
-def candidates(updates: Updates, fit: ClairFit) -> dict[str, Any]:
+def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[str, Any]:
     """Everything that could be shared, made from some updates with the verdict of a fit.
 
     Parameters
@@ -188,6 +188,9 @@ def candidates(updates: Updates, fit: ClairFit) -> dict[str, Any]:
         The clients' updates, from all of their data or from a half of it.
     fit : ClairFit
         Of the updates from all data: who is kept, and the rank.
+    half : bool
+        Whether the updates are those from a half of the data; they then have a subspace of their
+        own.
 
     Returns
     -------
@@ -196,10 +199,11 @@ def candidates(updates: Updates, fit: ClairFit) -> dict[str, Any]:
         Flagged clients keep their own update in all of them.
     """
     many = isinstance(updates, Mapping)
+    own = refitted(updates, fit, fit.rank) if half else fit
     found = {
         key: value if many else {SINGLE: value}
         for key, value in estimate_all(
-            updates, fit=refitted(updates, fit, fit.rank), methods=(LOCAL, "clair", "clair_eb")
+            updates, fit=own, methods=(LOCAL, "clair", "clair_eb")
         ).items()
     }
     for key in ("clair", "clair_eb"):

@@ -12,6 +12,7 @@ from clair.baselines import METHODS
 from clair.figures.base import Chart, band, level, new_figure
 from clair.narrative import ROUNDING
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.sharing import CANDIDATES, Choice
 
 _ROW = 31  # pixels of a method
 
@@ -177,6 +178,43 @@ def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:
         f"{METHODS[best].label} is ahead here: {measure.text(usable[best])} against "
         f"{measure.text(usable[own])} for {METHODS[own].label}"
     )
+
+
+def which_to_use(values: Mapping[str, np.ndarray], measure: Measure, choice: Choice | None) -> str:
+    """Who wins, and what a client can choose that does not see these numbers, as markdown.
+
+    Parameters
+    ----------
+    values : mapping of method to ndarray of shape (n_benign,)
+    measure : Measure
+    choice : Choice or None
+        What the clients' own tests favour.
+    """
+    means = {key: float(np.mean(v)) for key, v in values.items() if not METHODS[key].oracle}
+    best = (max if measure.more_is_better else min)(means, key=means.__getitem__)
+    level = [
+        METHODS[key].label
+        for key in means
+        if key != best and _level(np.asarray(values[key]), np.asarray(values[best]))
+    ]
+    told = f"**Who wins here:** {METHODS[best].label}, {measure.text(means[best])}"
+    if len(level) > _NAMED:
+        told += f"; {len(level)} others cannot be told from it"
+    elif level:
+        told += f"; {' and '.join(level)} cannot be told from it"
+    if choice is None or "clair_safe" not in means:
+        return f"{told}."
+    safe, alone = measure.text(means["clair_safe"]), measure.text(means["local"])
+    return (
+        f"{told}. **Which to use:** nobody sees these numbers beforehand, and nothing wins "
+        f"everywhere. *{METHODS['clair_safe'].label}* takes what the clients' own tests favour "
+        f"and stays with training alone where nothing clearly pays; here it takes "
+        f"{CANDIDATES[choice.chosen]} and gets {safe}, against {alone} alone. *CLAIR* is the "
+        "method exactly as published; what is ours says so."
+    )
+
+
+_NAMED = 3  # methods
 
 
 def _level(first: np.ndarray, second: np.ndarray) -> bool:

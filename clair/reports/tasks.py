@@ -12,7 +12,7 @@ import clair
 from clair.baselines import METHODS
 from clair.detection import SUSPECT
 from clair.figures.base import Chart
-from clair.figures.comparison import Measure, method_comparison
+from clair.figures.comparison import Measure, method_comparison, which_to_use
 from clair.figures.kinds import evidence_kinds
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import Judged, task_verdicts
@@ -22,6 +22,7 @@ from clair.reports.lab import SOURCE
 from clair.reports.provenance import made_with
 from clair.reports.recipe import Recipe, call, command, differing
 from clair.reports.tables import Table, evidence_table, table, verdict_columns
+from clair.sharing import CANDIDATES, Choice
 from clair.tasks import Sample
 from clair.tasks.commands import option_name
 from clair.tasks.copytask.command import OPTIONS as COPYTASK_OPTIONS
@@ -37,6 +38,8 @@ class Finished(Judged, Protocol):
     def accuracy(self) -> Mapping[str, Any]: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
+    @property
+    def sharing(self) -> Choice | None: ...
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen)
         ),
         Section(
             "What it is worth to the honest clients",
+            words=(_which(run, story.measures),),
             charts=worth,
-            tables=(methods(run, story.measures),),
+            tables=(methods(run, story.measures), *own_tests(run.sharing)),
         ),
         *story.extra,
     ]
@@ -119,10 +123,42 @@ _VERDICT = (
 _REFINED = (
     "**The refinement.** A kept client gets the kept clients' average outside the shared "
     "directions and keeps its own part inside them; rows named pooling also let clients borrow "
-    "from each other there (ours). Every method is judged on data that no client has trained on, "
-    "and only by what it does for the honest clients. Oracles are told who is poisoned, which "
-    "nobody is in practice."
+    "from each other there (ours). *CLAIR if it pays* (ours): every client also trains on two "
+    "halves of its data and measures on one half what the server made from the other; what those "
+    "tests favour clearly is used, else training alone. Every method is judged on data that no "
+    "client has trained on, and only by what it does for the honest clients. Oracles are told who "
+    "is poisoned, which nobody is in practice."
 )
+
+
+def _which(run: Finished, measures: Mapping[str, Measure]) -> str:
+    name, measure = next(iter(measures.items()))
+    values = {key: getattr(value, name) for key, value in run.accuracy.items()}
+    return which_to_use(values, measure, run.sharing)
+
+
+def own_tests(choice: Choice | None) -> tuple[Table, ...]:
+    """What the clients measured, a row a candidate; no table if they did not."""
+    if choice is None or not choice.errors:
+        return ()
+    rows = [
+        (
+            f"{words} (chosen)" if key == choice.chosen else words,
+            choice.errors[key],
+            choice.gains[key],
+            choice.uncertainty[key],
+        )
+        for key, words in CANDIDATES.items()
+        if key in choice.errors
+    ]
+    columns = (
+        ("candidate", "the clients take"),
+        ("error", "mean error in their tests"),
+        ("gain", "gain over their own updates"),
+        ("uncertainty", "± standard error"),
+    )
+    reason = f"{choice.reason[0].upper()}{choice.reason[1:]}."
+    return (table("own_tests", "What the clients' own tests say (ours)", columns, rows, reason),)
 
 
 def _kinds(run: Judged) -> Chart:
@@ -141,7 +177,7 @@ def _facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
     beside = count(wrong, "false alarm") + f", {count(suspects, 'suspect')}" * bool(suspects)
     facts = [Fact(found, "poisoned clients found", beside)]
     name, measure = next(iter(measures.items()))
-    shown = [key for key in ("clair", "clair_eb", "clair_own") if key in run.accuracy][-2:]
+    shown = [key for key in ("clair", "clair_safe") if key in run.accuracy]
     for key in (*shown, "local"):
         mean = float(getattr(run.accuracy[key], name).mean())
         facts.append(Fact(measure.text(mean), METHODS[key].label, measure.title))

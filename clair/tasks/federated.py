@@ -137,7 +137,7 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
     found = fit(sent, plan.rank, progress=lambda _: clock.check(), **plan.fit_options)
     shared = candidates(sent, found)
     tests = own_tests(task, found, shares[1:], parts)
-    choice = choose(tests) if tests else untested("one example a client leaves nothing to test on")
+    choice = choose(tests) if tests else untested("no kept client has two examples to test with")
     clock.step("clair", 1, 1)
     estimates = estimate_all(sent, fit=found, contaminated=task.contaminated)
     estimates["base"] = {name: np.zeros_like(part) for name, part in estimates["local"].items()}
@@ -251,14 +251,14 @@ def own_tests(
     Returns
     -------
     dict of candidate to ndarray of shape (n_voters,)
-        Share of wrong answers, averaged over both directions; see `clair.sharing.candidates`.
+        Errors averaged over both directions; see `clair.sharing.candidates`.
     """
-    if not halves:
-        return {}
     who = voters(found)
+    if not halves or not who.size:
+        return {}
     other = [Share(who, half.examples[who]) for half in reversed(halves)]
     examples = task.examples(other)
-    made = [candidates(updates, found) for updates in sent]
+    made = [candidates(updates, found, half=True) for updates in sent]
     errors = {}
     for key in made[0]:
         updates = {

@@ -63,11 +63,15 @@ class Examples(Protocol):
         """Training loss of every model, (n_models,)."""
 
     def errors(self) -> Tensor:
-        """Share of its examples that each model gets wrong, (n_models,)."""
+        """How often each model is wrong on its examples, in [0, 1], (n_models,)."""
 
 
 class ClassExamples:
-    """Examples of a classifier: mean cross entropy, and the share of wrong answers.
+    """Examples of a classifier: mean cross entropy, and the chance of a wrong answer.
+
+    The chance is that of an answer drawn by the model's own probabilities. With a handful of
+    examples a client it tells models apart that get equally many right, and stays as bounded as the
+    share of wrong answers, which a loss is not.
 
     Parameters
     ----------
@@ -93,9 +97,10 @@ class ClassExamples:
         return means(entropy, self.layout)
 
     def errors(self) -> Tensor:
-        """Share of wrong answers of every model, (n_models,)."""
-        wrong = self._model(self._inputs).argmax(1) != self._labels
-        return means(wrong.float(), self.layout)
+        """Mean chance of a wrong answer of every model, (n_models,)."""
+        chances = torch.softmax(self._model(self._inputs), 1)
+        right = chances.gather(1, self._labels[:, None])[:, 0]
+        return means(1.0 - right, self.layout)
 
 
 def means(values: Tensor, layout: Layout) -> Tensor:

@@ -24,6 +24,9 @@ GLOSSARY = """
 * **Coefficient screen**: a second look at *how* a client uses the shared directions.
 * **Exact copies**: share of unseen texts written without a single mistake. **Characters**: share of
   single characters that are right.
+* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
+  what was made from the other. What clearly lowers their error is used, else all stay alone.
+* **Then fine-tuned**: each client trains on from there on its own data.
 * **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
 """
 

@@ -228,9 +228,12 @@ GLOSSARY = """
   digits only, each client's in its own way. CLAIR finds these directions and flags who leaves them.
 * **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
   but has little or no weight in what the others learn.
-* **FedAvg**: the plain average of all updates. *Then fine-tuned*: each client trains on from
-  there, with twice the local computation of every other method.
+* **FedAvg**: the plain average of all updates.
 * **Pooling** (ours): clients also borrow from each other inside the shared directions.
+* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
+  what was made from the other. What clearly lowers their error is used, else all stay alone.
+* **Then fine-tuned**: each client trains on from there on its own data, with twice the local
+  computation of the others.
 * **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
 """
 

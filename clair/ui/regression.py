@@ -302,10 +302,14 @@ GLOSSARY = """
   divided by that of the common model. 0 is perfect, 1 is as good as not adapting.
 * **Suspect**: a client that stands out too little, or only by noise, as one with few samples does.
   It is refined like the kept, but has little or no weight in what the others learn.
-* **FedAvg**: the plain average of all updates. *Then fine-tuned*: each client goes on from there.
+* **FedAvg**: the plain average of all updates.
 * **Pooling** (ours): clients also borrow from each other inside the shared directions.
 * **Own data** (ours): after CLAIR a client goes back to its own data, by the refit and by keeping a
   share of its own part outside the shared directions. Switch both off and the row goes.
+* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
+  what was made from the other. What clearly lowers their error is used, else all stay alone.
+* **Then fine-tuned**: ridge once more on the client's own data, towards that model instead of the
+  common one. Estimates are exact, so there is nothing to gain from more steps alone.
 * **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
 """
 

@@ -14,14 +14,14 @@ from clair.baselines import METHODS
 from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.evidence import Evidence
 from clair.figures.base import Chart
-from clair.figures.comparison import Measure, method_comparison
+from clair.figures.comparison import Measure, method_comparison, which_to_use
 from clair.figures.kinds import evidence_kinds
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import task_verdicts
 from clair.kinds import client_margins, deciding, ranked
 from clair.metrics import DetectionScores
 from clair.palette import ThemeName, role_style
-from clair.reports.tasks import Finished
+from clair.reports.tasks import Finished, own_tests
 from clair.tasks import Sample
 from clair.tasks.outcome import Outcome
 from clair.ui.chart import Drawn, charts_of, draw
@@ -180,6 +180,22 @@ def comparison_panel(
     )
     chart = charts_of(_by_method, outcome, chosen, measures[chosen], theme)
     show_chart(chart, f"{kind}_comparison")
+    if presenting():
+        return
+    values = {key: getattr(value, chosen) for key, value in outcome.accuracy.items()}
+    st.markdown(which_to_use(values, measures[chosen], outcome.sharing))
+    for tests in own_tests(outcome.sharing):
+        with st.expander(tests.title):
+            st.dataframe(
+                [dict(zip(tests.heads, row, strict=True)) for row in tests.rows],
+                hide_index=True,
+                width="stretch",
+                column_config={
+                    head: st.column_config.NumberColumn(format="%.3f") for head in tests.heads[1:]
+                },
+                key=f"{kind}_own_tests",
+            )
+            st.caption(tests.caption)
 
 
 def _by_method(outcome: Finished, chosen: str, measure: Measure, theme: ThemeName) -> Chart:

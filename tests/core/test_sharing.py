@@ -8,7 +8,7 @@ from scipy import stats
 
 from clair import ProblemSpec, fit, sample_problem
 from clair.baselines import estimate_all
-from clair.sharing import CANDIDATES, TRIMMED, candidates, choose, trimmed_mean, voters
+from clair.sharing import CANDIDATES, CAPPED, candidates, capped_mean, choose, voters
 from clair.updates import LoraFactors
 
 
@@ -23,6 +23,7 @@ def measured(gains, n=20, seed=0, spread=0.05):
 def test_nothing_to_gain_means_nothing_is_shared():
     alone = np.linspace(0.2, 0.6, 9)
     assert choose(dict.fromkeys(CANDIDATES, alone)).chosen == "local"
+    assert choose(dict.fromkeys(CANDIDATES, np.zeros(0))).n_clients == 0
     worse = measured({"clair": -0.1, "clair_eb": -0.02})
     assert choose(worse).chosen == "local"
     assert choose({key: values[:3] for key, values in measured({"clair": 0.2}).items()}).chosen == (
@@ -56,19 +57,26 @@ def test_a_fifth_of_liars_cannot_sell_what_harms(claimed, n):
         assert choose(errors).chosen == "local"
 
 
-def test_liars_can_sell_it_where_nobody_is_disregarded():
+def test_liars_can_sell_it_where_they_are_believed():
     errors = measured({"clair": -0.03}, n=50)
     errors["clair"][:10] = errors["local"][:10] - 0.5
-    assert choose(errors, trimmed=0.0).chosen == "clair"
+    assert choose(errors, capped=0.0).chosen == "clair"
+    assert choose(errors).chosen == "local"
 
 
-def test_the_trimmed_mean_is_scipys_and_its_error_covers():
+def test_a_few_clients_that_lose_much_stop_what_the_others_gain_little_from():
+    errors = measured({"clair": 0.02}, n=12, spread=0.005)
+    assert choose(errors).chosen == "clair"
+    errors["clair"][:2] = errors["local"][:2] + 0.4
+    assert choose(errors).chosen == "local"
+
+
+def test_the_capped_mean_is_winsorised_above_only():
     rng = np.random.default_rng(0)
     values = rng.standard_normal(25)
-    assert trimmed_mean(values, TRIMMED)[0] == pytest.approx(stats.trim_mean(values, TRIMMED))
-    found = np.array([trimmed_mean(rng.standard_t(3, 25), TRIMMED) for _ in range(2000)])
-    assert found[:, 1].mean() == pytest.approx(found[:, 0].std(), rel=0.1)
-    assert trimmed_mean(np.ones(1), TRIMMED) == (1.0, np.inf)
+    expected = np.asarray(stats.mstats.winsorize(values, limits=(0, CAPPED)))
+    assert capped_mean(values, CAPPED) == pytest.approx((expected.mean(), stats.sem(expected)))
+    assert capped_mean(values, 0.0)[0] == pytest.approx(values.mean())
 
 
 @pytest.mark.parametrize("factored", [False, True])

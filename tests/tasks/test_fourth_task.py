@@ -37,6 +37,7 @@ class BlobTask:
         self.model.add_module("layer", nn.Linear(N_INPUTS, N_CLASSES))
         with torch.no_grad():
             self.model.layer.weight.copy_(torch.from_numpy(0.3 * centres))
+            self.model.layer.bias.zero_()
         self.model.requires_grad_(False)
         self.contaminated = np.arange(N_CLIENTS) % 4 == 3
         self.factors = np.where(self.contaminated, 4.0, 1.0)
@@ -67,12 +68,12 @@ class BlobTask:
 def test_a_fourth_task_in_one_file() -> None:
     plan = Plan(lora_rank=4, schedule=Schedule(60, 3e-2), finetune_steps=60, seed=0, rank=3)
     clock = JobClock(dict.fromkeys(("train", "clair", "finetune", "evaluate"), 1.0))
-    done = federate(BlobTask(seed=1), plan, clock)
+    done = federate(BlobTask(seed=4), plan, clock)
     means = {key: float(value.right.mean()) for key, value in done.accuracy.items()}
     assert done.detection.exact
     assert means["clair"] > max(means["base"], means["fedavg"]) + 0.1
     assert list(clock.seconds) == ["train", "clair", "finetune", "evaluate"]
     assert set(done.accuracy["clair"].to_json()) == {"right", "right_sd"}
-    assert means["clair_safe"] >= means["local"]
+    assert means["clair_safe"] > means["local"]
     for name, part in done.estimates["clair_safe"].items():
         np.testing.assert_array_equal(part, done.candidates[done.sharing.chosen][name])

@@ -63,10 +63,12 @@ def all_estimates(
 ) -> Estimates:
     """Every method's estimates, in display order; `methods` restricts them.
 
-    The row of what the clients' own tests favour needs `shared`.
+    The row of what the clients' own tests favour needs `shared`; what that holds is not computed
+    again.
     """
     wanted = set(METHODS if methods is None else methods)
-    general = [key for key in METHODS if key in wanted and key not in _OWN]
+    known = shared.candidates if shared is not None else {}
+    general = [key for key in METHODS if key in wanted - known.keys() and key not in _OWN]
     estimates: Estimates = estimate_all(
         sent.updates,
         fit=found,
@@ -74,13 +76,14 @@ def all_estimates(
         true_subspace=data.subspace,
         methods=general,
     )
+    estimates |= {key: known[key] for key in wanted & known.keys()}
     if config.precision_weights and "clair" in estimates:
         estimates["clair"] = _weighted_refinement(config, sent, found)
     if "base" in wanted:
         estimates["base"] = np.zeros_like(sent.updates)
-    for key, start in _starts(sent, found, wanted).items():
+    for key, start in _starts(sent, found, estimates, wanted).items():
         estimates[key] = _finetuned(data, start)
-    if "clair_own" in wanted and (config.refit or config.own_weight):
+    if "clair_own" in wanted - known.keys() and (config.refit or config.own_weight):
         estimates["clair_own"] = back_to_own_data(config, data, sent, found)
     if "clair_safe" in wanted and shared is not None:
         estimates["clair_safe"] = shared.updates
@@ -176,7 +179,7 @@ def share_if_it_pays(
             for half in (first, 1 - first)
         )
         part = replace(data, clients=trained)
-        made = _candidates(config, part, preliminary_estimates(config, part), found)
+        made = _candidates(config, part, preliminary_estimates(config, part), found, half=True)
         for key, updates in made.items():
             errors.setdefault(key, []).append(
                 np.array([_unexplained(tested[k], updates[k]) for k in who], dtype=float)
@@ -186,12 +189,17 @@ def share_if_it_pays(
 
 
 def _candidates(
-    config: RegressionConfig, data: RegressionData, sent: Preliminary, found: ClairFit
-) -> dict[str, np.ndarray]:
-    made: dict[str, np.ndarray] = candidates(sent.updates, found)
+    config: RegressionConfig,
+    data: RegressionData,
+    sent: Preliminary,
+    found: ClairFit,
+    *,
+    half: bool = False,
+) -> Estimates:
+    made: Estimates = candidates(sent.updates, found, half=half)
     if config.refit or config.own_weight:
-        again = refitted(sent.updates, found, found.rank)
-        made["clair_own"] = back_to_own_data(config, data, sent, again)
+        own = refitted(sent.updates, found, found.rank) if half else found
+        made["clair_own"] = back_to_own_data(config, data, sent, own)
     return made
 
 
@@ -247,7 +255,9 @@ def _weighted_refinement(
     return estimates
 
 
-def _starts(sent: Preliminary, found: ClairFit, wanted: set[str]) -> dict[str, np.ndarray]:
+def _starts(
+    sent: Preliminary, found: ClairFit, estimates: Estimates, wanted: set[str]
+) -> Estimates:
     """Where the fine-tuned rows begin, (n_clients, d_out, d_in), by method.
 
     There is no row for training alone with more steps: a ridge estimate is exact at once.
@@ -258,9 +268,8 @@ def _starts(sent: Preliminary, found: ClairFit, wanted: set[str]) -> dict[str, n
         "kept_finetuned": np.average(sent.updates, axis=0, weights=weights),
     }
     begun = {key: np.broadcast_to(mean, sent.updates.shape) for key, mean in means.items()}
-    if "clair_finetuned" in wanted:
-        one = estimate_all(sent.updates, fit=found, methods=("clair",))
-        begun["clair_finetuned"] = one["clair"]
+    if "clair" in estimates:
+        begun["clair_finetuned"] = estimates["clair"]
     return {key: start for key, start in begun.items() if key in wanted}
 
 

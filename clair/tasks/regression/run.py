@@ -153,7 +153,7 @@ def run_regression(
         tested = methods is None or "clair_safe" in methods
         shared = share_if_it_pays(config, data, sent, found) if tested else None
         estimates = all_estimates(config, data, sent, found, methods, shared)
-        accuracy = {key: _held_out(data, value) for key, value in estimates.items()}
+        accuracy = {key: held_out(data, value) for key, value in estimates.items()}
         scored = time.perf_counter()
     benign = ~data.contaminated
     truth = data.true_updates[benign]
@@ -178,7 +178,7 @@ def run_regression(
     )
 
 
-def _held_out(data: RegressionData, estimates: np.ndarray) -> HeldOutError:
+def held_out(data: RegressionData, estimates: np.ndarray) -> HeldOutError:
     excess, squared = [], []
     for k, test in data.tests.items():
         off = test.inputs @ (estimates[k] - data.true_updates[k]).T
