@@ -8,8 +8,9 @@ import streamlit as st
 
 from clair.ui.catalog import PAGES
 from clair.ui.jobs import job_badge
-from clair.ui.layout import current_theme, dress
+from clair.ui.layout import dress
 from clair.ui.present import settle
+from clair.ui.scheme import current_theme
 from clair.ui.state import say_ignored
 from clair.ui.turns import DRAWING
 

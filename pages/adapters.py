@@ -17,8 +17,9 @@ from clair.ui.adapters_views import (
     take_of,
 )
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.layout import guard, header, sentence, settings, toolbar
 from clair.ui.plain import plain
+from clair.ui.scheme import current_theme
 from clair.ui.state import accept_ids_from_url, read
 
 guard()

@@ -8,9 +8,10 @@ from clair.board import slides_of
 from clair.figures.board import slide_html
 from clair.ui import board
 from clair.ui.chart import kept
-from clair.ui.layout import current_theme, guard, header
+from clair.ui.layout import guard, header
 from clair.ui.parcels import of_story
 from clair.ui.present import presenting
+from clair.ui.scheme import current_theme
 
 guard()
 stage = presenting()

@@ -8,9 +8,10 @@ from clair.pairs import ahead_sentence, pair_sentence
 from clair.ui import compare, lab
 from clair.ui.compare_views import card, charts, moves, settings_table
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.layout import guard, header, sentence, settings, toolbar
 from clair.ui.parcels import of_pair
 from clair.ui.present import presenting, turning
+from clair.ui.scheme import current_theme
 from clair.ui.state import accept_ids_from_url, read
 
 guard()

@@ -8,9 +8,10 @@ from clair.narrative import scenario_sentence
 from clair.ui import lab
 from clair.ui.controls import show, show_all
 from clair.ui.lab_views import VIEWS, headline_numbers
-from clair.ui.layout import blocked, current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.layout import blocked, guard, header, sentence, settings, toolbar
 from clair.ui.parcels import of_lab
 from clair.ui.present import presenting, turning
+from clair.ui.scheme import current_theme
 from clair.ui.state import accept_ids_from_url, read
 
 guard()

@@ -6,13 +6,14 @@ import streamlit as st
 
 from clair.ui import lessons
 from clair.ui.hotkeys import hotkeys
-from clair.ui.layout import column, current_theme, guard, header
+from clair.ui.layout import column, guard, header
 from clair.ui.lesson_answer import hide_button, show_answer, show_on_stage
 from clair.ui.lesson_look import look, prose
 from clair.ui.lesson_map import lesson_map
 from clair.ui.lesson_steps import ask, explore, settings_words
 from clair.ui.lesson_take import parcel
 from clair.ui.present import presenting
+from clair.ui.scheme import current_theme
 from clair.ui.takeaway import take_away
 
 guard()

@@ -15,9 +15,10 @@ from clair.ui.board import open_on_stage
 from clair.ui.chart import charts_of
 from clair.ui.controls import show
 from clair.ui.glossary import TERMS
-from clair.ui.layout import blocked, column, current_theme, guard, header, sentence, toolbar
+from clair.ui.layout import blocked, column, guard, header, sentence, toolbar
 from clair.ui.present import presenting
 from clair.ui.results import show_chart
+from clair.ui.scheme import current_theme
 from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
 
 guard()

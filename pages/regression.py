@@ -6,9 +6,10 @@ import streamlit as st
 
 from clair.ui import regression
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, guard, header, sentence, settings, toolbar
+from clair.ui.layout import guard, header, sentence, settings, toolbar
 from clair.ui.present import presenting, turning
 from clair.ui.regression_views import VIEWS, headline_numbers, take_of
+from clair.ui.scheme import current_theme
 from clair.ui.state import accept_ids_from_url, read
 
 guard()

@@ -8,8 +8,9 @@ from typing import Any
 from clair.palette import ThemeName
 from clair.ui import theory, theory_blind, theory_exact, theory_noise, theory_phase
 from clair.ui.controls import show
-from clair.ui.layout import blocked, current_theme, guard, header
+from clair.ui.layout import blocked, guard, header
 from clair.ui.present import turning
+from clair.ui.scheme import current_theme
 from clair.ui.state import accept_ids_from_url, read
 
 VIEWS: dict[str, Callable[[dict[str, Any], ThemeName], None]] = {

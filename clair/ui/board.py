@@ -15,7 +15,6 @@ import streamlit as st
 from clair.board import SLIDES, Story, tell
 from clair.ui.copy_link import copy_link
 from clair.ui.hotkeys import hotkeys
-from clair.ui.layout import current_theme
 from clair.ui.present import present_button, presenting, set_presenting
 from clair.ui.shared import shared
 from clair.ui.state import Control, keep, open_screen
@@ -189,6 +188,6 @@ def bar(slide: int, draw: int, take: TakeAway) -> None:
         + (", and the story begins at the first slide." if last else " on this slide."),
     )
     if not presenting():
-        copy_link("board_copy_link", current_theme())
+        copy_link("board_copy_link")
         take_away("board", take)
     present_button("board")

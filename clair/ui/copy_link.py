@@ -1,13 +1,11 @@
-"""The button that copies the address of the screen, and the watch over its theme and history.
+"""The button that copies the address of the screen, and the watch over its history.
 
-They live in one small component, because all need the browser; no request leaves the page.
+They live in one small component, because both need the browser; no request leaves the page.
 """
 
 from __future__ import annotations
 
 import streamlit as st
-
-from clair.palette import ThemeName
 
 _HTML = """
 <button type="button"><span class="label"></span></button>
@@ -50,7 +48,7 @@ function oneVisitAPress() {
 # The clipboard interface exists on https and localhost only; a selected text field works on a
 # server in the local network too.
 _JS = r"""
-export default function ({ data, parentElement, setTriggerValue }) {
+export default function ({ data, parentElement }) {
   oneVisitAPress()
   const button = parentElement.querySelector("button")
   const label = parentElement.querySelector(".label")
@@ -81,45 +79,21 @@ export default function ({ data, parentElement, setTriggerValue }) {
     said.textContent = label.textContent
     setTimeout(() => { label.textContent = data.label; said.textContent = "" }, 2000)
   }
-  // Charts are drawn for one theme by the server, which hears of a change at the next run only.
-  let reported = data.theme
-  const probe = document.createElement("span")
-  probe.style.color = "var(--st-background-color)"
-  probe.hidden = true
-  said.after(probe)
-  const watch = setInterval(() => {
-    const [red, green, blue] = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number)
-    const theme = 0.3 * red + 0.59 * green + 0.11 * blue < 128 ? "dark" : "light"
-    if (theme !== reported) {
-      reported = theme
-      setTriggerValue("theme", theme)
-    }
-  }, 400)
-  return () => { clearInterval(watch); probe.remove() }
 }
 """
 
 _COPY = st.components.v2.component("clair_copy_link", html=_HTML, css=_CSS, js=_HISTORY + _JS)
 
 
-def copy_link(key: str, theme: ThemeName) -> None:
-    """Show the button; the link reopens this page with these values, seed included.
-
-    Parameters
-    ----------
-    key : str
-    theme : {"light", "dark"}
-        What this run draws for; the page runs again when the visitor changes it.
-    """
+def copy_link(key: str) -> None:
+    """Show the button; the link reopens this page with these values, seed included."""
     _COPY(
         key=key,
         data={
             "label": "Copy link",
             "done": "Link copied",
             "failed": "Copy it from the address bar",
-            "theme": theme,
         },
-        on_theme_change=lambda: None,
         width="content",
         height="content",
     )

@@ -9,11 +9,12 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clair.palette import PAPERS, ThemeName
+from clair.palette import PAPERS
 from clair.ui.copy_link import copy_link
 from clair.ui.glossary import marked, notes_css
 from clair.ui.lessons import back_to_lesson
 from clair.ui.present import STAGE_CSS, present_button, presenting
+from clair.ui.scheme import current_theme
 from clair.ui.state import Control, Preset, active_preset, assign, follow, recall
 from clair.ui.takeaway import TakeAway, take_away
 
@@ -46,11 +47,6 @@ def guard() -> None:
         st.rerun()
     follow()
     recall()
-
-
-def current_theme() -> ThemeName:
-    """Return "light" or "dark", as the visitor sees the page."""
-    return "dark" if st.context.theme.type == "dark" else "light"
 
 
 @contextmanager
@@ -150,7 +146,7 @@ def _tools(
             args=(controls,),
             help="Back to the values this page opens with.",
         )
-        copy_link(f"{page}_copy_link", current_theme())
+        copy_link(f"{page}_copy_link")
         if take is not None:
             take_away(page, take)
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from clair.ui.controls import show
 from clair.ui.hotkeys import hotkeys
+from clair.ui.scheme import follow_scheme
 from clair.ui.state import Control, assign
 
 #: Name in the address; ``present=1`` opens a page on stage.
@@ -91,6 +92,8 @@ def _button(page: str, on: bool) -> None:
         args=(not on,),
     )
     hotkeys(f"{page}_present_keys", bindings, on_press=_pressed)
+    # here, because no page is without this button
+    follow_scheme(f"{page}_scheme")
 
 
 def turning(view: Control | None = None) -> None:

@@ -116,8 +116,9 @@ def forget_left_sessions() -> bool:
     for session_id, left in before.items():
         if session_id not in kept:
             left.session.shutdown()
-            # Streamlit's own loop holds on to the session until the next visitor comes.
-            left.session.session_state.clear()
+            # Streamlit's own loop holds on to the session until the next visitor comes, and a state
+            # that is only cleared keeps its widgets' callbacks, whose arguments hold the uploads.
+            left.session._session_state = type(left.session.session_state)()
     return True
 
 

@@ -26,9 +26,10 @@ from clair.reports.tasks import TaskStory
 from clair.tasks.outcome import Outcome
 from clair.ui import jobs, results
 from clair.ui.controls import show, show_all
-from clair.ui.layout import current_theme, header, sentence, settings, toolbar
+from clair.ui.layout import header, sentence, settings, toolbar
 from clair.ui.parcels import of_task
 from clair.ui.present import part, presenting, turning
+from clair.ui.scheme import current_theme
 from clair.ui.shared import shared
 from clair.ui.state import Control, Preset, accept_ids_from_url
 from clair.ui.takeaway import TakeAway, screen_of

@@ -1,6 +1,7 @@
 """axe-core on every page in both themes, on stage, and after a lesson's reveal.
 
-The themes differ in colours only, so the second one is asked about contrast alone.
+The themes differ in colours only, so the second one is asked about contrast alone, on the page as
+it is after a visitor has changed the theme.
 """
 
 from __future__ import annotations
@@ -64,8 +65,9 @@ def violations(page: Any, rules: Sequence[str] = RULES) -> list[str]:
 def test_no_violation_of_ours(reader: Visitor, screen: str) -> None:
     reader.page.emulate_media(color_scheme="light")
     assert violations(reader.go(screen)) == []
-    reader.page.emulate_media(color_scheme="dark")
-    assert violations(reader.go(screen), ["color-contrast"]) == []
+    with reader.rerun():  # the visitor changes it on the open page
+        reader.page.emulate_media(color_scheme="dark")
+    assert violations(reader.page, ["color-contrast"]) == []
 
 
 def test_no_violation_after_a_lesson_reveals_its_answer(
