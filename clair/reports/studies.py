@@ -16,6 +16,7 @@ from clair.sweeps.grid import AXIS_TITLES, SweepResult
 from clair.synthetic import Problem, ProblemSpec
 from clair.theory.curves import Gain, Remedy, Separation, Stability
 from clair.theory.lam_path import LamPath, Proof
+from clair.theory.worlds import outside_scatter
 
 _NOTE = (
     "The same seed and settings give the same numbers; another processor or another version of "
@@ -258,6 +259,13 @@ def sets_study(spec: ProblemSpec, name: str, curves: Separation) -> Study:
     )
 
 
+#: The same updates in worlds with different truths.
+WORLDS = (
+    "for method, error in worlds(spec).errors.items():",
+    "    print(method, error.mean(axis=1))",
+)
+
+
 def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
     """Measured and predicted error by method, a row a problem and method."""
     rows = [
@@ -275,6 +283,7 @@ def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
     trials = curves.exact.shape[1]
     whole = name == "n_clients"
     values = tuple(int(v) if whole else float(v) for v in curves.values)
+    scattered = outside_scatter(spec) > 0
     return Study(
         "gain",
         "What joining in is worth, and when it costs",
@@ -292,11 +301,13 @@ def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
             "Root mean squared error over the honest clients.",
         ),
         _recipe(
-            "from clair.theory.curves import gain",
+            "from clair.theory.curves import gain"
+            + "\nfrom clair.theory.worlds import worlds" * scattered,
             _spec(spec),
             call("curves = gain", "spec", literal(name), literal(values), trials=trials),
             "for method, error in curves.measured.items():",
             "    print(method, error.mean(axis=1))",
+            *(WORLDS * scattered),
             shell=_shell("gain", spec, along=name, values=values, trials=trials),
         ),
     )

@@ -272,6 +272,13 @@ PRESETS: tuple[Preset, ...] = (
         {"section": "gain", "th_off_subspace": 1.0},
     ),
     Preset(
+        "worlds",
+        "Which side are you on?",
+        "below, one set of updates: CLAIR is right if what scatters is error, training alone if it "
+        "is real, and only two halves per client can tell.",
+        {"section": "gain", "th_off_subspace": 0.5},
+    ),
+    Preset(
         "dense",
         "Poison like noise",
         "attackers who look like honest clients with few data: suspect, nobody learns from them.",
