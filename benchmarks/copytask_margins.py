@@ -67,8 +67,8 @@ def main() -> None:
         "# Text copying: share of 32 held-out texts the honest clients copy without a mistake",
         "",
         "12 clients, 6 sentences each, unless a row says otherwise. `FedAvg, fine-tuned` spends "
-        "1.25 times the local computation of the others. The gain is that of the CLAIR row with the "
-        "higher mean; `all others` are all methods shown that need no truth.",
+        "1.25 times the local computation of the others. The gain is that of the CLAIR row with "
+        "the higher mean; `all others` are all methods shown that need no truth.",
         "",
         *table(run, SETTINGS, "exact_match", METHODS, SEEDS, better="more"),
     ]
