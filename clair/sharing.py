@@ -25,8 +25,8 @@ CANDIDATES: dict[str, str] = {
     LOCAL: "their own updates",
     "clair": "CLAIR",
     "clair_eb": "CLAIR + pooling",
-    "half_clair": "the mean of their own update and CLAIR's",
-    "half_clair_eb": "the mean of their own update and CLAIR + pooling",
+    "half_clair": "half their own, half CLAIR",
+    "half_clair_eb": "half their own, half CLAIR + pooling",
     "clair_wide": "CLAIR at a larger rank",
     "clair_own": "CLAIR + own data",
 }
