@@ -159,8 +159,8 @@ def own_tests(choice: Choice | None) -> tuple[Table, ...]:
     )
     reason = (
         f"{choice.reason[0].upper()}{choice.reason[1:]}. From a gain {SIGMAS:g} standard errors "
-        "are taken off, and of the largest gains, a fifth of the clients', no more is believed than "
-        "of the next: liars among the kept can stop the sharing, but hardly sell what harms."
+        "are taken off, and of the largest gains, a fifth of the clients', no more is believed "
+        "than of the next: liars among the kept can stop the sharing, but hardly sell what harms."
     )
     return (table("own_tests", "What the clients' own tests say (ours)", columns, rows, reason),)
 
