@@ -25,8 +25,8 @@ CANDIDATES: dict[str, str] = {
     LOCAL: "their own updates",
     "clair": "CLAIR",
     "clair_eb": "CLAIR + pooling",
-    "half_clair": "the mean of their own update and CLAIR's",
-    "half_clair_eb": "the mean of their own update and CLAIR + pooling",
+    "half_clair": "half their own, half CLAIR",
+    "half_clair_eb": "half their own, half CLAIR + pooling",
     "clair_wide": "CLAIR at a larger rank",
     "clair_own": "CLAIR + own data",
 }
@@ -35,6 +35,7 @@ CAPPED = 0.2  # share of the clients whose gains count as no larger than the nex
 SIGMAS = 1.25  # standard errors that are taken off a gain before it counts
 FEWEST = 4  # clients whose tests are worth counting
 TINY = 1e-9  # gains below this are rounding
+VISIBLE = 5e-4  # and below this zero as they are told
 
 
 @dataclass(frozen=True)
@@ -157,19 +158,20 @@ def capped_mean(values: np.ndarray, share: float) -> tuple[float, float]:
 def _reason(
     chosen: str, n_clients: int, gains: Mapping[str, float], uncertainty: Mapping[str, float]
 ) -> str:
+    told = (
+        f"{n_clients} trusted clients tested on one half of their data what was made from the other"
+    )
     if chosen != LOCAL:
         return (
-            f"{n_clients} trusted clients tested on one half of their data what was made from the "
-            f"other: {CANDIDATES[chosen]} lowered their error by {gains[chosen]:.3f} ± "
+            f"{told}: {CANDIDATES[chosen]} lowered their error by {gains[chosen]:.3f} ± "
             f"{uncertainty[chosen]:.3f} against training alone, the surest gain of all"
         )
-    best = max((key for key in gains if key != LOCAL), key=gains.__getitem__, default=None)
-    if best is None:
-        return "there is nothing to share"
+    best = max(gains, key=gains.__getitem__)
+    if gains[best] < VISIBLE:
+        return f"{told}, and nothing was better than training alone"
     return (
-        f"{n_clients} trusted clients tested on one half of their data what was made from the "
-        f"other, and nothing was clearly better than training alone (at best {CANDIDATES[best]}, "
-        f"by {gains[best]:.3f} ± {uncertainty[best]:.3f})"
+        f"{told}, and nothing was clearly better than training alone (at best "
+        f"{CANDIDATES[best]}, by {gains[best]:.3f} ± {uncertainty[best]:.3f})"
     )
 
 

@@ -22,7 +22,7 @@ from clair.reports.lab import SOURCE
 from clair.reports.provenance import made_with
 from clair.reports.recipe import Recipe, call, command, differing
 from clair.reports.tables import Table, evidence_table, table, verdict_columns
-from clair.sharing import CANDIDATES, Choice
+from clair.sharing import CANDIDATES, SIGMAS, Choice
 from clair.tasks import Sample
 from clair.tasks.commands import option_name
 from clair.tasks.copytask.command import OPTIONS as COPYTASK_OPTIONS
@@ -143,7 +143,7 @@ def own_tests(choice: Choice | None) -> tuple[Table, ...]:
         return ()
     rows = [
         (
-            f"{words} (chosen)" if key == choice.chosen else words,
+            f"chosen: {words}" if key == choice.chosen else words,
             choice.errors[key],
             choice.gains[key],
             choice.uncertainty[key],
@@ -157,7 +157,11 @@ def own_tests(choice: Choice | None) -> tuple[Table, ...]:
         ("gain", "gain over their own updates"),
         ("uncertainty", "± standard error"),
     )
-    reason = f"{choice.reason[0].upper()}{choice.reason[1:]}."
+    reason = (
+        f"{choice.reason[0].upper()}{choice.reason[1:]}. From a gain {SIGMAS:g} standard errors "
+        "are taken off, and of the largest gains, a fifth of the clients', no more is believed "
+        "than of the next: liars among the kept can stop the sharing, but hardly sell what harms."
+    )
     return (table("own_tests", "What the clients' own tests say (ours)", columns, rows, reason),)
 
 

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import clair.tasks.digits as digits
 from clair.jobs import JobPool, JobState
+from clair.sharing import CANDIDATES
 from clair.tasks.digits import DigitsConfig
 from clair.ui.digits import CONTROLS, PAGE, PRESETS
 from tests.app.elements import charts, prose, visit
@@ -79,6 +80,8 @@ def test_first_paint_shows_the_precomputed_run(trainer: Trainer) -> None:
     assert len(charts(app)) == 6
     assert sum(element.proto.body.count("<figure") for element in app.get("html")) == 12
     assert trainer.configs == []
+    assert CANDIDATES[outcome.sharing.chosen] in prose(app)
+    assert len(app.dataframe[0].value) == len(outcome.sharing.errors)
     assert "5 of the 16 are poisoned" in prose(app)
 
 

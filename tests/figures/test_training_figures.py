@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from clair.baselines import METHODS
 from clair.detection import DEGREES
 from clair.evidence import Evidence, gap_rule
-from clair.figures.comparison import Measure, method_comparison
+from clair.figures.comparison import Measure, method_comparison, which_to_use
 from clair.figures.kinds import evidence_kinds
 from clair.figures.training import MAX_POINTS, loss_curves
 from clair.figures.verdict import client_verdict
 from clair.palette import role_style
+from clair.sharing import CANDIDATES, choose
 
 TRUTH = np.array([False, True, False, False, True])
 LOSSES = np.geomspace(4.0, 0.1, 7)[:, None] * np.array([1.0, 2.0, 1.1, 1.2, 2.2])
@@ -151,6 +153,20 @@ def test_comparison_calls_what_clients_cannot_tell_apart_level():
 def test_comparison_of_errors_looks_for_the_least():
     chart = method_comparison(VALUES, Measure("error", share=False, more_is_better=False), "light")
     assert chart.title.startswith("FedAvg is ahead here: 0.2 against 0.8")
+
+
+def test_the_words_name_who_wins_and_what_can_be_used_without_knowing():
+    alone = np.linspace(0.3, 0.5, 8)
+    choice = choose({"local": alone, "clair": alone + 0.1, "clair_eb": alone - 0.1})
+    values = VALUES | {"clair_safe": np.array([0.75, 0.7, 0.8])}
+    told = which_to_use(values, Measure("exact copies"), choice)
+    assert f"{METHODS['clair'].label}, 80%" in told
+    assert METHODS["fedavg_benign"].label not in told
+    assert CANDIDATES["clair_eb"] in told
+    assert "75%, against 60% alone" in told
+    errors = which_to_use(VALUES, Measure("error", share=False, more_is_better=False), None)
+    assert f"{METHODS['fedavg'].label}, 0.2" in errors
+    assert METHODS["clair_safe"].label not in errors
 
 
 def test_comparison_draws_every_client_of_every_method():

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from clair.__main__ import main
+from clair.pipeline import fit
+from clair.sharing import voters
 from clair.tasks import Cancelled
 from clair.tasks.digits import ATTACKS, DigitsConfig, DigitsResult, run_digits
 from clair.tasks.digits.data import (
@@ -24,13 +26,14 @@ from clair.tasks.digits.model import load_base_model
 from clair.tasks.digits.precompute import RESULT
 from clair.tasks.digits.pretrain import CONFIG, accuracy
 from clair.tasks.digits.run import DigitsTask
-from clair.tasks.federated import Plan, federate
+from clair.tasks.federated import Plan, federate, own_tests, train_adapters
 from clair.tasks.lora import ClientUpdates
 from clair.tasks.outcome import Outcome, outcome_json
 from clair.tasks.progress import JobClock
 from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.shares import halves, whole
+from clair.tasks.shares import Share, halves, whole
 from clair.tasks.training import Schedule
+from clair.updates import LoraFactors
 
 CPU = torch.device("cpu")
 SHORT = DigitsConfig(n_clients=6, steps=4, seed=2)
@@ -249,6 +252,32 @@ def test_the_choice_to_share_rests_on_training_data_alone(monkeypatch):
     assert before.sharing == after.sharing
     assert set(before.tests) == set(before.candidates)
     assert all(values.shape == (before.sharing.n_clients,) for values in before.tests.values())
+
+
+def test_clients_test_on_the_half_they_did_not_train_on():
+    task = DigitsTask(SHORT, make_federation(SHORT), CPU)
+    shares = halves(np.arange(SHORT.n_clients), task.n_local)
+    schedule, clock = Schedule(60, 1e-2), JobClock({"train": 1})
+    trained = train_adapters(task, plan(), schedule, clock, "train", shares)[0]["head"]
+    one, other = (
+        {"head": LoraFactors(B=trained.B[part], A=trained.A[part])}
+        for part in (slice(0, SHORT.n_clients), slice(SHORT.n_clients, None))
+    )
+    found = fit(one, rank=2)
+    who = voters(found)
+
+    def errors(sent, share):
+        attached = ClientUpdates(task.model, {"head": sent["head"].dense()[who]})
+        with torch.no_grad():
+            found = task.examples([Share(who, share.examples[who])]).errors().numpy()
+        attached.remove()
+        return found
+
+    unseen = (errors(one, shares[1]) + errors(other, shares[0])) / 2
+    seen = (errors(one, shares[0]) + errors(other, shares[1])) / 2
+    tests = own_tests(task, found, shares, (one, other))
+    np.testing.assert_allclose(tests["local"], unseen, atol=1e-6)
+    assert seen.mean() < unseen.mean() - 0.05
 
 
 def test_one_example_a_client_leaves_nothing_to_test_on():
