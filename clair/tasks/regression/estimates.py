@@ -13,7 +13,7 @@ from clair.refinement import principal_subspace
 from clair.sharing import Choice, candidates, choose, refitted, voters
 from clair.tasks.regression.config import RegressionConfig
 from clair.tasks.regression.data import ClientData, RegressionData
-from clair.tasks.regression.ridge import joint_ridge, ridge_gcv
+from clair.tasks.regression.ridge import Design, joint_ridge, ridge_gcv
 
 Estimates = dict[str, np.ndarray]
 
@@ -81,8 +81,7 @@ def all_estimates(
         estimates["clair"] = _weighted_refinement(config, sent, found)
     if "base" in wanted:
         estimates["base"] = np.zeros_like(sent.updates)
-    for key, start in _starts(sent, found, estimates, wanted).items():
-        estimates[key] = _finetuned(data, start)
+    estimates |= _finetuned(data, _starts(sent, found, estimates, wanted))
     if "clair_own" in wanted - known.keys() and (config.refit or config.own_weight):
         estimates["clair_own"] = back_to_own_data(config, data, sent, found)
     if "clair_safe" in wanted and shared is not None:
@@ -273,15 +272,15 @@ def _starts(
     return {key: start for key, start in begun.items() if key in wanted}
 
 
-def _finetuned(data: RegressionData, starts: np.ndarray) -> np.ndarray:
-    """Ridge towards a start instead of the common model, on each client's own data."""
-
-    def tuned(client: ClientData, start: np.ndarray) -> np.ndarray:
-        left_over = client.residuals - client.inputs @ start.T
-        coefficients: np.ndarray = start + ridge_gcv(client.inputs, left_over).coefficients
-        return coefficients
-
-    return np.stack([tuned(*pair) for pair in zip(data.clients, starts, strict=True)])
+def _finetuned(data: RegressionData, begun: Estimates) -> Estimates:
+    """Ridge towards a start instead of the common model, on each client's own data, by method."""
+    tuned = {key: np.array(starts) for key, starts in begun.items()}
+    for k, client in enumerate(data.clients if begun else ()):
+        design = Design.of(client.inputs)
+        for updates in tuned.values():
+            left_over = client.residuals - client.inputs @ updates[k].T
+            updates[k] += ridge_gcv(design, left_over).coefficients
+    return tuned
 
 
 def _pooled(data: RegressionData) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,12 +43,25 @@ class RidgeFit:
     variance: float
 
 
-class _Spectrum:
-    """One client's inputs decomposed once, for any number of penalties."""
+class Design(NamedTuple):
+    """One client's inputs decomposed once, for any responses: ``left @ diag(values) @ right``."""
 
-    def __init__(self, inputs: np.ndarray, responses: np.ndarray) -> None:
+    left: np.ndarray
+    values: np.ndarray
+    right: np.ndarray
+
+    @classmethod
+    def of(cls, inputs: np.ndarray) -> Design:
+        """Decompose inputs of shape (n, d_in)."""
+        return cls(*np.linalg.svd(inputs, full_matrices=False))
+
+
+class _Spectrum:
+    """One client's regression, for any number of penalties."""
+
+    def __init__(self, design: Design, responses: np.ndarray) -> None:
         self.n, self.d_out = responses.shape
-        left, self.values, self.right = np.linalg.svd(inputs, full_matrices=False)
+        left, self.values, self.right = design
         self.projected = left.T @ responses  # (m, d_out)
         self.energy = np.einsum("ij,ij->i", self.projected, self.projected)
         everything = float(np.einsum("ij,ij->", responses, responses))
@@ -73,21 +87,22 @@ class _Spectrum:
         )
 
 
-def ridge_gcv(inputs: np.ndarray, responses: np.ndarray) -> RidgeFit:
+def ridge_gcv(inputs: np.ndarray | Design, responses: np.ndarray) -> RidgeFit:
     """Minimise ``||Y - X D'||^2 + penalty ||D||^2`` with one penalty for all responses.
 
     The penalty minimises ``(||Y - H Y||^2 / n) / (1 - tr(H) / n)^2`` over `PENALTIES`.
 
     Parameters
     ----------
-    inputs : ndarray of shape (n, d_in)
+    inputs : ndarray of shape (n, d_in) or Design
     responses : ndarray of shape (n, d_out)
 
     Returns
     -------
     RidgeFit
     """
-    spectrum = _Spectrum(inputs, responses)
+    design = inputs if isinstance(inputs, Design) else Design.of(inputs)
+    spectrum = _Spectrum(design, responses)
     penalties = spectrum.n * PENALTIES
     left_over, degrees = spectrum.curves(penalties)
     best = int(np.argmin(left_over / (spectrum.n - degrees) ** 2))
@@ -109,7 +124,7 @@ def joint_ridge(clients: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[RidgeF
     -------
     list of RidgeFit
     """
-    spectra = [_Spectrum(inputs, responses) for inputs, responses in clients]
+    spectra = [_Spectrum(Design.of(inputs), responses) for inputs, responses in clients]
     criterion = np.zeros(JOINT_PENALTIES.size)
     for spectrum in spectra:
         left_over, degrees = spectrum.curves(JOINT_PENALTIES)
