@@ -32,7 +32,8 @@ def limit_texts(story: Story) -> tuple[tuple[str, str], ...]:
         (
             "Help those who share little",
             "If half of what a hospital learns is its own, CLAIR averages that half away: here the "
-            f"error is {pct(lonely)} of that of training alone.",
+            f"error is {pct(lonely)} of that of training alone. Hospitals that also train on two "
+            "halves of their data can test beforehand whether sharing pays.",
         ),
     )
 

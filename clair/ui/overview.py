@@ -109,7 +109,9 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "It costs where clients share little.",
         "Whatever an honest client holds outside the shared directions is averaged away. If that "
-        "is more than the noise, training alone is better.",
+        "is more than the noise, training alone is better, and one update per client cannot tell. "
+        "Two more, each from half of a client's data, can: refinement with halves (ours) then "
+        "shares only where it pays.",
         "partial",
     ),
     Limit(
