@@ -84,16 +84,21 @@ def _cell(values: np.ndarray) -> str:
     return f"{values.mean():.3f} ± {values.std(ddof=1):.3f}"
 
 
-def write(name: str, parts: list[str], started: float) -> None:
-    """Write a result with how it was made."""
+BEST_ROW = (
+    "Mean ± standard deviation over seeds that no setting was chosen on. The best row of CLAIR is "
+    "the one with the best mean, so chosen afterwards; every row has its own column."
+)
+
+
+def write(name: str, parts: list[str], started: float, remark: str = BEST_ROW) -> None:
+    """Write a result with how it was made, and a remark on how to read it."""
     import clair
 
     RESULTS.mkdir(exist_ok=True)
     note = (
         f"Made by `python benchmarks/{name}.py` with clair {clair.__version__}, Python "
         f"{platform.python_version()}, numpy {np.__version__}, in {time.time() - started:.0f} s. "
-        "Mean ± standard deviation over seeds that no setting was chosen on. The best row of CLAIR "
-        "is the one with the best mean, so chosen afterwards; every row has its own column."
+        f"{remark}"
     )
     text = "\n".join([*parts, "", note, ""])
     (RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
