@@ -1,7 +1,7 @@
 """Uploaded zips and loose files, unpacked into a folder of our own without trusting them.
 
-Only the two files an adapter consists of are ever written, under names made here; sizes are counted
-while unpacking, whatever the archive announces.
+Only the two files an adapter consists of are written, under names made here. Sizes are counted
+while unpacking, because an archive may announce a wrong size.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ _CHUNK = 1 << 18
 _DIRECTORY_BYTES = MIB
 _END_OF_DIRECTORY, _ZIP64_LOCATOR = b"PK\x05\x06", b"PK\x06\x07"
 _LOCATOR_BYTES, _END_BYTES, _COMMENT_BYTES = 20, 22, (1 << 16) - 1
-# Others inflate a whole block, of any size, before the first byte of it can be counted.
+# Other methods inflate a whole block, of any size, before its first byte can be counted.
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _PATH_LENGTH = 1_000
 _ADAPTER_FILES = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
@@ -158,13 +158,13 @@ def _read_uploads(
     whole = _read_group(unpacker, groups[""], limits, unpacker.refused, any_base)
     if not (groups[first] and groups[second]):
         return whole
-    # What is wrong with a half concerns nobody's verdict: the audit names who has none.
+    # A problem with a half changes no verdict; the audit names the clients without usable halves.
     halves = [_read_group(unpacker, groups[half], limits, [], any_base) for half in HALVES]
     return replace(whole, halves=(halves[0], halves[1]))
 
 
 def _half_of(path: str) -> str:
-    """The half that a client's path says it belongs to, or nothing."""
+    """Name the half folder in a client's path; "" if there is none."""
     folders = [part.casefold() for part in path.split("/")[:-1]]
     return next((part for part in folders if part in HALVES), "")
 
@@ -189,7 +189,7 @@ def _read_group(
 
 
 def _folders_of_all(paths: Sequence[str]) -> int:
-    """Number of folders that all paths begin with and that tell nobody apart."""
+    """Count the leading folders that all paths share, which tell no clients apart."""
     parts = [path.split("/")[:-1] for path in paths]
     together = zip(*parts, strict=False)
     return sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, together))
@@ -202,7 +202,7 @@ def _size(file: BinaryIO) -> int:
 
 
 def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
-    """Unpack one archive; a problem with it costs this archive, not the others."""
+    """Unpack one archive; a problem with it rejects this archive, not the others."""
     shown = printable(name)
     stem = PurePosixPath(name.replace("\\", "/")).stem or "zip"
     before = dict(unpacker.folders)
@@ -259,7 +259,7 @@ def _check_directory(file: BinaryIO, shown: str) -> None:
     at = tail.rfind(_END_OF_DIRECTORY)
     if at < 0 or len(tail) < at + _END_BYTES:
         raise AdapterError(shown, "is damaged, or not a zip file")
-    # A zip64 record would give another length, and name another table, than what is bounded here.
+    # A zip64 record would point to another table, of another length, than the one bounded here.
     if tail[max(0, at - _LOCATOR_BYTES) : at].startswith(_ZIP64_LOCATOR):
         raise AdapterError(
             shown, "is a zip64 archive, a format for more than 4 GB; pack it as an ordinary zip"
@@ -297,7 +297,7 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo], shown: str, limits: Limit
 def _wanted(
     entries: Sequence[zipfile.ZipInfo], stem: str
 ) -> list[tuple[str, PurePosixPath, zipfile.ZipInfo]]:
-    """Entries that belong to an adapter, with the client's name and the path in the archive."""
+    """Find the entries that belong to an adapter, each with client name and path in the archive."""
     found = [(PurePosixPath(info.filename.replace("\\", "/")), info) for info in entries]
     found = [
         (path, info)
@@ -314,7 +314,7 @@ def _wanted(
 
 
 def _pair(unpacker: _Unpacker, loose: Sequence[tuple[str, BinaryIO]]) -> None:
-    """Loose files: tensors and configurations that belong together by name."""
+    """Pair loose tensor files and configurations that belong together by name, and copy them."""
     tensors: dict[str, BinaryIO] = {}
     configs: dict[str, BinaryIO] = {}
     for name, file in loose:

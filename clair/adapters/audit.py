@@ -207,7 +207,7 @@ def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) 
 def _compress_all(
     adapters: AdapterSet, aside: list[SetAside], stages: Stages
 ) -> tuple[dict[str, ModuleCore], np.ndarray, list[ClientReport]]:
-    """Modules that enough clients changed, the clients that changed some of them, and the rest.
+    """Compress modules that enough clients changed; list who changed some of them, and the rest.
 
     Returns
     -------

@@ -56,7 +56,7 @@ class ModuleCore:
         return self.kurtosis if same and np.isfinite(self.kurtosis).all() else None
 
     def core(self, side: str) -> Core:
-        """The core `clair.pipeline.fit_cores` works on, sides in output order."""
+        """Build the core for `clair.core_fit.fit_cores`, with `side` along the rows."""
         first, second, shape = self.output, self.input, self.shape
         if side == "input":
             first, second, shape = second, first, shape[::-1]
@@ -64,7 +64,7 @@ class ModuleCore:
         return Core(thin, expand, None, None, shape, (first.shape[1], second.shape[1]))
 
     def select(self, clients: np.ndarray) -> ModuleCore:
-        """The same module for some of the clients."""
+        """Select some of the clients."""
         return ModuleCore(
             self.output[clients],
             self.input[clients],
@@ -109,7 +109,7 @@ def _kurtosis(pair: Factors) -> float:
 
 
 def side_root(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Coordinates with the inner products of all columns, ndarray of shape (a, n_columns)."""
+    """Compute coordinates with the inner products of all columns, (a, n_columns)."""
     checkpoint()
     stacked = np.concatenate(columns, axis=1)
     if stacked.shape[0] <= stacked.shape[1]:
@@ -118,7 +118,7 @@ def side_root(columns: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def gram_root(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Root and its pseudo-inverse of a positive semidefinite matrix.
+    """Compute a root of a positive semidefinite matrix, and the pseudo-inverse of that root.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def gram_root(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(root: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Columns side by side as one padded block a client."""
+    """Split columns side by side into one zero-padded block per client."""
     blocks = np.zeros((len(ranks), root.shape[0], int(ranks.max())))
     for block, rank, end in zip(blocks, ranks, np.cumsum(ranks), strict=True):
         block[:, :rank] = root[:, end - rank : end]

@@ -85,12 +85,12 @@ class ModuleRules:
             self._rank_problem = str(problem)
 
     def scaling(self, module: str, rank: int) -> float:
-        """Factor of ``B A`` in a module whose tensors have rank `rank`.
+        """Compute the factor of ``B A`` in a module whose tensors have rank `rank`.
 
         Raises
         ------
         AdapterError
-            If that depends on a key of ``alpha_pattern`` that is not evaluated.
+            If the factor depends on a key of ``alpha_pattern`` that is not evaluated.
         """
         assert self._alpha is not None
         try:
@@ -107,7 +107,7 @@ class ModuleRules:
         return alphas.pop() / (math.sqrt(rank) if self._config.rslora else rank)
 
     def expected_rank(self, module: str) -> int | None:
-        """Rank the configuration announces, None if that is not known; the tensors decide."""
+        """Look up the rank the configuration announces, None if unknown; the tensors decide."""
         if self._rank is None:
             return None
         try:
@@ -118,7 +118,7 @@ class ModuleRules:
         return int(ranks.pop()) if len(ranks) == 1 else None
 
     def notes(self) -> list[str]:
-        """Keys of ``rank_pattern`` that are not evaluated, which changes no verdict."""
+        """Say which keys of ``rank_pattern`` are not evaluated, which changes no verdict."""
         problems = [f"rank_pattern {self._rank_problem}"] if self._rank_problem else []
         if self._rank is not None:
             problems += [
@@ -210,7 +210,7 @@ def _pattern(
 
 
 def _left_out(raw: Mapping[str, Any]) -> tuple[str, ...]:
-    """Notes on parts that are neither judged nor written back."""
+    """Say which parts of an adapter are neither judged nor written back."""
     notes = []
     if raw.get("bias", "none") != "none":
         notes.append("trained biases are not judged and are left out of refined adapters")

@@ -257,7 +257,7 @@ class Expression:
         return after
 
     def _closure(self, states: Iterable[int], where: str) -> frozenset[int]:
-        """All states reached without reading; `where` is "begin", "end", both, or neither."""
+        """Find all states reached without reading; `where` is "begin", "end", both, or neither."""
         seen, pending = set(), list(states)
         while pending:
             state = pending.pop()
@@ -269,7 +269,7 @@ class Expression:
         return frozenset(seen)
 
     def matches(self, name: str, spend: Callable[[int], None]) -> bool:
-        r"""Whether ``(.*\.)?(KEY)$`` matches the whole of a name.
+        r"""Tell whether ``(.*\.)?(KEY)$`` matches the whole of a name.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ from clair.adapters.reader import (
 from clair.cancellation import cancellable, checkpoint
 from clair.concentration import MIN_OTHERS
 
-#: With fewer there is nobody to compare with: who differs from the others cannot be told.
+#: With fewer adapters it cannot be told which one differs from the others.
 MIN_CLIENTS = MIN_OTHERS + 1
 _MARKS = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
 
@@ -122,7 +122,7 @@ def read_folder(
 
 
 def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], list[SetAside]]:
-    """Folders below `root` that hold an adapter, and links that look like one."""
+    """Find the folders below `root` that hold an adapter, and links that look like one."""
     shown = printable(root)
     if root.is_symlink() or not root.is_dir():
         raise AdapterError(shown, "is not a folder")
@@ -209,7 +209,7 @@ def assemble(
 
 
 def _base(adapter: Adapter) -> str:
-    """Base model without the folders in front of it, which differ between machines."""
+    """Name the base model without its parent folders, which differ between machines."""
     return adapter.config.base_model.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].casefold()
 
 

@@ -33,7 +33,7 @@ class Halves:
     second: Mapping[str, Adapter]
 
     def complete(self, name: str) -> bool:
-        """Whether there are both of a client."""
+        """Tell whether a client has both halves."""
         return name in self.first and name in self.second
 
     def apart(
@@ -43,14 +43,14 @@ class Halves:
         side: str,
         rows: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Half of what the clients' two halves differ by in a module, in its compressed rows.
+        """Halve the difference between clients' two halves in a module, in its compressed rows.
 
-        Halves that are missing, do not fit or cannot be read are left out.
+        Clients whose halves are missing, do not fit or cannot be read get zeros.
 
         Parameters
         ----------
         clients : sequence of Adapter
-            The full ones.
+            Their full adapters.
         module : str
         side : {"output", "input"}
             Which side's coordinates the rows are.
@@ -61,7 +61,7 @@ class Halves:
         -------
         apart : ndarray of shape (n_clients, a, c)
         told : ndarray of bool, shape (n_clients,)
-            Whose halves are there.
+            Which clients have halves that could be used.
         """
         thin = [self._one(client, module, side, rows) for client in clients]
         told = np.array([one is not None for one in thin])
@@ -113,12 +113,13 @@ def read_halves(
     first, second : Path
         Read as `clair.adapters.read_folder` does, under the same limits.
     limits, any_base, progress
-        As there.
+        As in `clair.adapters.read_folder`.
 
     Raises
     ------
     AdapterError
-        As there, if there are too many to work with, or if the folders are one and the same.
+        As `clair.adapters.read_folder` does; also if there are too many halves to work with, or if
+        both folders are the same.
     """
     if first.resolve() == second.resolve():
         raise AdapterError(printable(second), "holds both halves; give a folder for each")
@@ -129,12 +130,12 @@ def read_halves(
 
 
 def halves_of(first: AdapterSet, second: AdapterSet, limits: Limits = DEFAULT) -> Halves:
-    """Halves from two sets.
+    """Pair the adapters of two sets by client.
 
     Raises
     ------
     AdapterError
-        If there are too many to work with.
+        If there are too many adapters to work with.
     """
     for found in (first, second):
         audit_work(found).require(limits)
@@ -145,20 +146,20 @@ def halves_of(first: AdapterSet, second: AdapterSet, limits: Limits = DEFAULT) -
 
 
 def require_enough(halves: Halves, adapters: AdapterSet, heard: np.ndarray) -> list[str]:
-    """What to say of clients without halves.
+    """Name the clients without usable halves, and refuse if too few have both.
 
     Parameters
     ----------
     halves : Halves
     adapters : AdapterSet
-        The full ones.
+        The full adapters.
     heard : ndarray of int
-        Those that the others learn from.
+        Positions of the clients that the others learn from.
 
     Raises
     ------
     AdapterError
-        If not even half of them have both.
+        If fewer than half of these clients have both halves.
     """
     without = [
         printable(adapters.adapters[k].name)

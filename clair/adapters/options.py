@@ -60,7 +60,7 @@ class AuditOptions:
         self.fit_options("output")
 
     def fit_options(self, side: str) -> FitOptions:
-        """The keywords of `clair.fit` for one side."""
+        """Make the keywords of `clair.fit` for one side."""
         return FitOptions(
             side=side,
             lam="auto",
@@ -77,5 +77,5 @@ class AuditOptions:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON values."""
+        """Convert the settings to JSON values."""
         return asdict(self)

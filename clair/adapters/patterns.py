@@ -2,8 +2,8 @@ r"""Module patterns of a PEFT configuration: which value counts for a module.
 
 PEFT takes the first key of ``rank_pattern`` or ``alpha_pattern`` for which ``(.*\.)?(KEY)$``
 matches a module's name as a regular expression (`peft.utils.other.get_pattern_key`). Here plain
-names, which are nearly all of them, are looked up, the rest is matched by
-`clair.adapters.expressions`, and all of it is bounded.
+names, the usual case, are looked up in a table, and `clair.adapters.expressions` matches the
+other keys. The work of both is bounded.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Patterns:
 
     def __init__(self, entries: Mapping[str, float], max_steps: int) -> None:
         self._values = list(entries.values())
-        # Plain names, by length and by where they have dots, which stand for any character.
+        # Plain names by length and by the positions of their dots, which match any character.
         self._plain: dict[tuple[int, tuple[int, ...]], dict[str, int]] = {}
         self._expressions: list[tuple[int, Expression | None]] = []
         self._left = self._max_steps = max_steps
@@ -67,7 +67,7 @@ class Patterns:
             raise NotUnderstood(f"takes more than {self._max_steps:,} steps to match")
 
     def values(self, module: str, default: float) -> set[float]:
-        """What the entries may say about a module: one value, or several that cannot be told apart.
+        """Look up the values a module may have: one, or several if a key could not be evaluated.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Patterns:
         Raises
         ------
         NotUnderstood
-            If that takes more work than is left.
+            If the look-up takes more work than is left.
         """
         checkpoint()
         plain = self._first_plain(module)

@@ -80,7 +80,7 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time a block as a stage."""
+        """Report a stage, and time the block of code that runs it."""
         start = time.perf_counter()
         self.step(name, 0, 1)
         yield

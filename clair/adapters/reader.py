@@ -82,7 +82,7 @@ class Adapter:
         return max(module.rank for module in self.modules.values())
 
     def factors(self, module: str) -> tuple[np.ndarray, np.ndarray]:
-        """Factors of a module's update with the scaling applied to the first.
+        """Read the factors of a module's update, with the scaling applied to the first.
 
         Returns
         -------
@@ -219,7 +219,7 @@ def _surprises(modules: Mapping[str, LoraModule], rules: ModuleRules) -> list[st
 
 
 def _ignored(keys: list[str], config: AdapterConfig) -> list[str]:
-    """Tensors that are not LoRA factors and that the configuration did not announce."""
+    """Say which tensors are not LoRA factors although the configuration announced none."""
     if not keys or config.notes:
         return []
     listed = ", ".join(printable(key, 60) for key in keys[:3])
@@ -231,7 +231,7 @@ def _ignored(keys: list[str], config: AdapterConfig) -> list[str]:
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Sorting key that puts layer 2 before layer 10."""
+    """Make a sorting key that puts layer 2 before layer 10."""
     return tuple(
         (0, int(part), "") if part.isascii() and part.isdigit() and len(part) < 10 else (1, 0, part)
         for part in re.split(r"(\d+)", name)

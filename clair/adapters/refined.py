@@ -29,12 +29,12 @@ class Spectrum:
     energy: np.ndarray
 
     def rank_for(self, share: float) -> int:
-        """Smallest rank that keeps `share` of the energy, summed over modules."""
+        """Find the smallest rank that keeps `share` of the energy, summed over modules."""
         kept = np.cumsum(self.energy.sum(axis=0))
         return int(np.searchsorted(kept, share * kept[-1] * (1 - 1e-12))) + 1
 
     def truncation_error(self, rank: int) -> float:
-        """``||X - X_rank||_F / ||X||_F`` over all modules."""
+        """Compute ``||X - X_rank||_F / ||X||_F`` over all modules."""
         total = float(self.energy.sum())
         return float(np.sqrt(self.energy[:, rank:].sum() / total)) if total > 0 else 0.0
 
@@ -62,7 +62,7 @@ class Plan:
 
     @classmethod
     def of(cls, audit: Audit) -> Plan:
-        """The plan an audit leads to."""
+        """Make the plan for the refined adapters of an audit."""
         if audit.judged is None:
             raise ValueError("only an audit with a verdict has refined adapters, got none")
         plan = cls(audit.judged, audit.side, audit.rank, None)
@@ -83,23 +83,23 @@ class Plan:
         return cls(audit.judged, audit.side, audit.rank, weights)
 
     def clients_with(self, module: str) -> np.ndarray:
-        """Positions, among the judged clients, of kept ones that have a module."""
+        """Find the kept clients that have a module, as positions among the judged clients."""
         present = self.judged.modules[module].ranks > 0
         return np.flatnonzero(self.judged.kept & present)
 
     def influence(self, clients: np.ndarray) -> np.ndarray:
-        """Weights of some of the clients in what these share; equal if none of them has any."""
+        """Look up the weights of some clients in their means; equal weights if all are 0."""
         influence = self.judged.influence[clients]
         return influence if influence.any() else np.ones(len(clients))
 
     def oriented(self, module: ModuleCore, influence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Blocks with the deciding side in rows, and their principal subspace."""
+        """Compute blocks with the deciding side along the rows, and their principal subspace."""
         checkpoint()
         core: Core = module.core(self.side)
         return core.blocks, core.scatter.principal(influence, min(self.rank, core.scatter.d))[1]
 
     def refine(self, module: ModuleCore, clients: np.ndarray) -> np.ndarray:
-        """Refined blocks of kept clients, sides in PEFT's order, (n, a, b).
+        """Refine the blocks of kept clients, (n, a, b) with the output side first.
 
         Parameters
         ----------
@@ -121,7 +121,7 @@ class Plan:
     def _from_disk(
         self, module: str, clients: np.ndarray
     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray]:
-        """Bases of both sides, None for the identity, and the refined blocks in them."""
+        """Read and refine a module; return both sides' bases (None: identity) and the blocks."""
         chosen = [self.judged.adapters.adapters[self.judged.clients[k]] for k in clients]
         pairs = [adapter.factors(module) for adapter in chosen]
         left = _basis([B for B, _ in pairs])
@@ -138,7 +138,7 @@ class Plan:
         return left, right, refined if self.side == "output" else refined.transpose(0, 2, 1)
 
     def spectra(self) -> dict[int, Spectrum]:
-        """Spectrum of every kept client's refined update, from memory where no halves are read."""
+        """Compute the spectrum of each kept client's refined update; read files only for halves."""
         values: dict[int, list[np.ndarray]] = {int(k): [] for k in np.flatnonzero(self.judged.kept)}
         for name, module in self.judged.modules.items():
             having = self.clients_with(name)
@@ -157,7 +157,7 @@ class Plan:
     def factors(
         self, module: str, ranks: Mapping[int, int]
     ) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Factors of the refined updates of one module, read again from disk.
+        """Compute factors of one module's refined updates, from adapters read again from disk.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class Plan:
 
 
 def truncate(block: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Best approximation of a rank as factors (a, rank) and (rank, b) of equal size."""
+    """Compute the best approximation of a rank as factors (a, rank), (rank, b) of equal norm."""
     a, b = block.shape
     if a > b:
         v, u = truncate(block.T, rank)
@@ -202,7 +202,7 @@ def truncate(block: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _basis(columns: list[np.ndarray]) -> np.ndarray | None:
-    """Orthonormal basis belonging to `compress`'s coordinates; None for the identity."""
+    """Compute the orthonormal basis of `compress`'s coordinates; None for the identity."""
     stacked = np.concatenate(columns, axis=1)
     if stacked.shape[0] <= stacked.shape[1]:
         return None

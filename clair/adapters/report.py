@@ -42,7 +42,7 @@ KINDS = {
 
 
 def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str, Any]:
-    """Every number of an audit as JSON values; what is not a number there is null.
+    """Convert every number of an audit to JSON values; NaN and infinity become null.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def _numbers(values: np.ndarray) -> list[float | None]:
 
 
 def verdict_table(audit: Audit, width: int = 100) -> str:
-    """The verdict on every client as aligned text.
+    """Write the verdict on every client as a table of aligned text.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def verdict_table(audit: Audit, width: int = 100) -> str:
 
 
 def evidence_lines(audit: Audit) -> list[str]:
-    """The kinds of evidence side by side, one line each."""
+    """Say what each kind of evidence found, one line per kind."""
     lines = []
     names = [client.name for client in audit.judged_clients]
     for kind in audit.evidence:
@@ -203,7 +203,7 @@ def _short(value: float) -> str:
 
 
 def side_lines(audit: Audit) -> list[str]:
-    """What both sides say, one line each."""
+    """Say what each side found, one line per side."""
     lines = []
     for key, side in audit.sides.items():
         n = int(side.flagged.sum())

@@ -16,7 +16,7 @@ from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.evidence import Evidence
 
 NOT_JUDGED = "not judged"
-#: In the order of what has to be looked at first.
+#: Verdicts, the one to look at first in front.
 DEGREES = (FLAGGED, SUSPECT, KEPT, NOT_COMPARABLE, NOT_JUDGED)
 EXIT_CLEAN, EXIT_CONTAMINATED, EXIT_UNDECIDED, EXIT_SUSPECT = 0, 1, 2, 3
 #: Names listed in a sentence.
@@ -77,11 +77,11 @@ class ModuleReport:
     shape : tuple of int
         (d_out, d_in).
     n_clients : int
-        That have it, among those judged.
+        Judged clients that have the module.
     shared_energy : dict of str to float
         Share of a kept client's update inside the subspace of the *other* kept clients, in [0, 1].
     suggested_rank : dict of str to int
-        By the rule of the automatic rank, for this module alone.
+        Rank that the automatic rule finds for this module alone.
     deviation : ndarray of shape (n_judged,)
         Off-subspace residual relative to a typical kept client's, on the side that decides; NaN
         where the module is missing.
@@ -117,7 +117,7 @@ class SideReport:
     evidence : tuple of Evidence
         The kinds side by side, what lies outside the shared directions first.
     degrees : tuple of str
-        Of each judged client.
+        Degree of each judged client.
     shared_energy : float
         Mean over modules, at the common rank the sides are compared at.
     """
@@ -129,12 +129,12 @@ class SideReport:
 
     @property
     def scores(self) -> np.ndarray:
-        """Of the first kind, ndarray of shape (n_judged,)."""
+        """Scores of the first kind of evidence, ndarray of shape (n_judged,)."""
         return self.evidence[0].scores
 
     @property
     def threshold(self) -> float:
-        """On `scores`; infinite where no line was drawn."""
+        """Line on `scores`; infinite where no line was drawn."""
         return self.evidence[0].threshold
 
     @property
@@ -144,7 +144,7 @@ class SideReport:
 
     @property
     def flagged(self) -> np.ndarray:
-        """Of each judged client, ndarray of bool, shape (n_judged,)."""
+        """Which judged clients are flagged, ndarray of bool, shape (n_judged,)."""
         return np.array([degree == FLAGGED for degree in self.degrees], dtype=bool)
 
 
@@ -160,9 +160,9 @@ class Judged:
     modules : dict of str to ModuleCore
         Of the judged clients.
     kept : ndarray of bool, shape (n_judged,)
-        Everybody who is refined: suspects are, flagged clients are not.
+        Clients that are refined: kept and suspect ones, not flagged ones.
     influence : ndarray of shape (n_judged,)
-        Weight of each client in what the others get, in [0, 1].
+        Weight of each client in the others' refined updates, in [0, 1].
     halves : Halves or None
         Two half adapters of each client, where they decide what is averaged.
     """
@@ -216,7 +216,7 @@ class Audit:
     judged: Judged | None = field(default=None, repr=False)
 
     def named(self, verdict: str) -> tuple[ClientReport, ...]:
-        """Clients with a verdict; suspects with the highest score first."""
+        """List the clients with a verdict; suspects with the highest score first."""
         found = [client for client in self.clients if client.verdict == verdict]
         if verdict == SUSPECT:
             found.sort(key=lambda client: -client.score)
@@ -224,7 +224,7 @@ class Audit:
 
     @property
     def ranked(self) -> tuple[ClientReport, ...]:
-        """All clients by what has to be looked at first, then by score."""
+        """All clients in the order of `DEGREES`, then by score, highest first."""
         return tuple(
             sorted(
                 self.clients,
@@ -262,7 +262,7 @@ class Audit:
 
     @property
     def caveat(self) -> str:
-        """What nobody can know of the refined adapters; empty where halves tell it."""
+        """What one adapter per client cannot tell of the refined ones; "" if halves are used."""
         if self.reason or self.options.pooling == "halves":
             return ""
         return (
@@ -272,7 +272,7 @@ class Audit:
         )
 
     def sentence(self) -> str:
-        """The outcome in plain words."""
+        """Say the outcome in plain words."""
         if self.reason:
             return f"These adapters could not be judged: {self.reason}"
         flagged, suspects, n = self.named(FLAGGED), self.named(SUSPECT), len(self.judged_clients)

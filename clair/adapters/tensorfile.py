@@ -55,7 +55,7 @@ class TensorFile:
     tensors: Mapping[str, TensorInfo]
 
     def read(self, name: str) -> np.ndarray:
-        """One tensor as float32 or float64.
+        """Read one tensor as float32 or float64.
 
         Raises
         ------

@@ -27,7 +27,7 @@ _GROUPS = 4
 
 
 def module_residuals(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> np.ndarray:
-    """Squared residuals off what the *other* kept clients share, (n_modules, n_clients)."""
+    """Compute squared residuals off the *other* kept clients' subspace, (n_modules, n_clients)."""
     residuals = np.empty((len(scatters), len(kept)))
     for row, scatter in zip(residuals, scatters, strict=True):
         checkpoint()
@@ -37,7 +37,7 @@ def module_residuals(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -
 
 
 def shared_energy(cores: Sequence[Core], kept: np.ndarray, rank: int) -> np.ndarray:
-    """Share of the kept clients' energy predicted by the others, by module."""
+    """Compute the share of the kept clients' energy that the others predict, by module."""
     scatters = [core.scatter for core in cores]
     residuals = module_residuals(scatters, kept, rank)[:, kept].sum(axis=1)
     energy = np.array([scatter.energy[kept].sum() for scatter in scatters])
@@ -131,14 +131,14 @@ def client_reports(
 
 
 def _convicted_by(verdict: Verdict, k: int) -> str:
-    """First kind of evidence that flags a flagged client; "" for the others."""
+    """Find the first kind of evidence that flags a client; "" if the client is not flagged."""
     if verdict.benign[k]:
         return ""
     return next(kind.kind for kind in verdict.evidence if kind.flagged[k])
 
 
 def client_margins(verdict: Verdict) -> list[float]:
-    """How many times the line each client's score is; see `ClientReport.margin`."""
+    """Divide each client's score by the line it is judged by; see `ClientReport.margin`."""
     margins = []
     for k, degree in enumerate(verdict.degrees):
         drawn = [
@@ -201,7 +201,7 @@ def incomparable_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[st
 
 
 def twins(adapters: Sequence[Adapter], cores: Sequence[Core]) -> list[str]:
-    """Clients whose updates are equal to rounding: one party behind several names, perhaps."""
+    """Note clients whose updates are equal up to rounding: perhaps one party with several names."""
     energies = np.array([core.scatter.energy for core in cores]).T
     notes = []
     order = np.lexsort(energies.T[::-1])

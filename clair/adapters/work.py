@@ -1,4 +1,4 @@
-"""What an audit, or the writing of refined adapters, will cost: from headers alone, in advance."""
+"""Estimates, from headers alone, of what an audit or the writing of refined adapters will cost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from clair.adapters.errors import AdapterError
 from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import MIB, Limits
 
-# Seconds on one core of 2024 by what is counted in `audit_work`: fitted to twelve simulated sets of
-# 3 to 64 clients and ranks 2 to 256, which it meets within a factor of two.
+# Seconds, on one core of 2024, for each operation that `audit_work` counts. Fitted to twelve
+# simulated sets of 3 to 64 clients and ranks 2 to 256; right within a factor of two on these.
 _PER_UPDATE, _PER_GRAM, _PER_ROOT, _PER_BASIS, _PER_LEFT_OUT = 1.1e-2, 4e-10, 6.7e-9, 3.5e-9, 7.5e-9
 # Below this size, or where many directions are asked for, each client left out costs a full
 # decomposition (`clair.eigen.downdated_eigenpairs`).
@@ -33,12 +33,12 @@ class Work:
     nbytes: int
 
     def require(self, limits: Limits) -> None:
-        """Refuse what is too much before it is begun.
+        """Refuse work beyond the limits before it begins.
 
         Raises
         ------
         AdapterError
-            Naming what it would take, what is accepted and what to do.
+            If it is beyond the limits; the message names the cost, the limit and what to do.
         """
         if self.nbytes > limits.core_bytes:
             raise AdapterError(
@@ -57,7 +57,7 @@ class Work:
 
 
 def in_words(seconds: float) -> str:
-    """A duration for people."""
+    """Write a duration in words, in the largest unit of which it has at least two."""
     for size, unit in ((3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -70,7 +70,7 @@ def audit_work(adapters: AdapterSet) -> Work:
     Parameters
     ----------
     adapters : AdapterSet
-        Of which nothing but headers has been read.
+        Only the headers need to have been read.
     """
     seconds, kept, moment = 0.0, 0, 0
     for name, (d_out, d_in) in adapters.modules.items():

@@ -174,7 +174,7 @@ def _write(
 
 
 def safe_folder(name: str, taken: set[str]) -> str:
-    """Relative path for a client's name that stays below its parent and is not `taken` yet.
+    """Make a relative path from a client's name that stays below its parent and is not `taken`.
 
     No path taken lies inside another, whatever the names, so that no adapter's folder holds a
     second one.
@@ -192,20 +192,20 @@ def safe_folder(name: str, taken: set[str]) -> str:
 
 
 def _safe_part(part: str) -> str:
-    """One folder's name in characters and a length that file systems take."""
+    """Make a folder's name of characters and a length that file systems accept."""
     part = re.sub(r'[\x00-\x1f\x7f<>:"\\|?*]', "_", part)
     part = part.encode("utf-8", "replace")[:_NAME_BYTES].decode("utf-8", "ignore")
     return f"{part}_" if part in (CONFIG_NAME, WEIGHTS_NAME) else part
 
 
 def _inside(path: str, taken: set[str]) -> bool:
-    """Whether a path lies inside one that is taken, or the other way round."""
+    """Tell whether a path lies inside one that is taken, or the other way round."""
     path = path.casefold() + "/"
     return any(path.startswith(f"{t}/") or f"{t}/".startswith(path) for t in taken)
 
 
 def _shapes(adapter: Adapter, modules: list[str], rank: int) -> dict[str, tuple[int, int]]:
-    """Tensors of the written file, A before B, in the order in which they are written."""
+    """List the tensors of the written file with their shapes, in writing order, A before B."""
     shapes: dict[str, tuple[int, int]] = {}
     for name in modules:
         entry = adapter.modules[name]
@@ -216,7 +216,7 @@ def _shapes(adapter: Adapter, modules: list[str], rank: int) -> dict[str, tuple[
 
 
 def refined_config(adapter: Adapter, modules: list[str], rank: int) -> dict[str, Any]:
-    """PEFT configuration of a refined adapter: scaling 1, no patterns, nothing but LoRA."""
+    """Build the PEFT configuration of a refined adapter: scaling 1, no patterns, plain LoRA."""
     raw = adapter.config.raw
     return {
         **{
