@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _import_commands() -> None:
-    """Import what the commands need, and let Ctrl-C end the process on the spot meanwhile.
+    """Import what the commands need; meanwhile Ctrl-C ends the process at once.
 
     Importing, Python loses one interrupt in fifty: raised inside one of its own callbacks it is
     printed and forgotten. Nothing has been written yet that would have to be cleaned up.

@@ -126,7 +126,7 @@ class ModuleState:
         self._shrink.always = always
 
     def largest(self) -> float:
-        """Largest singular value of the data."""
+        """Compute the largest singular value of the data."""
         if self.d >= LARGE:
             found = krylov_eigenpairs(lambda x: self._gram @ x, self.d, 1)
             if found is not None:
@@ -134,7 +134,7 @@ class ModuleState:
         return float(np.sqrt(max(np.linalg.eigvalsh(self._gram)[-1], 0.0)))
 
     def _pieces(self, *arrays: np.ndarray) -> Iterator[tuple[slice, list[np.ndarray]]]:
-        """Clients of each piece, and its part of every array, one row a client."""
+        """Cut arrays into pieces of whole clients; yield each piece's clients and rows."""
         flat = [array.reshape(self.n_clients, -1) for array in arrays]
         if len(self._cuts) == 1:
             yield self._cuts[0], flat
@@ -143,7 +143,7 @@ class ModuleState:
             yield clients, [array[clients] for array in flat]
 
     def step(self, factors: np.ndarray, share: np.ndarray, tau: float) -> np.ndarray:
-        """One step of ADMM short of the block soft threshold.
+        """Take one step of ADMM, up to the block soft threshold.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class ModuleState:
         return values
 
     def _shifted(self, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """``M + shift T`` in the memory of `left`, and its Gram matrix if that is of use."""
+        """Compute ``M + shift T`` in the memory of `left`, and its Gram matrix if it is needed."""
         wanted = self.d < LARGE or self._shrink.exact
         if self._fresh:
             self._fresh = False
@@ -195,7 +195,7 @@ class ModuleState:
         return self.left, gram if wanted else None
 
     def gap(self, factors: np.ndarray) -> float:
-        """Squared norm of ``M - L - S``, computed directly."""
+        """Compute the squared norm of ``M - L - S`` directly."""
         total = 0.0
         for clients, (left, now) in self._pieces(self.left, self._now):
             rest = left - factors[clients, None] * now
@@ -203,7 +203,7 @@ class ModuleState:
         return total
 
     def moved(self, factors: np.ndarray, previous: np.ndarray) -> float:
-        """Squared norm of ``S - S_before + (1 - a) (M - L - S_before)``, computed directly."""
+        """Compute the squared norm of ``S - S_before + (1 - a) (M - L - S_before)`` directly."""
         total = 0.0
         for clients, (left, now, old) in self._pieces(self.left, self._now, self._before):
             rest = factors[clients, None] * now
@@ -213,11 +213,11 @@ class ModuleState:
         return total
 
     def low_rank(self) -> np.ndarray:
-        """L as blocks of shape (n_clients, d, c)."""
+        """Compute L as blocks of shape (n_clients, d, c)."""
         return self._as_blocks(self.rows - self.left)
 
     def scaled(self, weights: np.ndarray) -> np.ndarray:
-        """T with every client's block multiplied by its weight, as blocks."""
+        """Multiply every client's block of T by the client's weight."""
         return self._as_blocks(self._now * np.repeat(weights, self.c)[:, None])
 
     def _as_blocks(self, rows: np.ndarray) -> np.ndarray:

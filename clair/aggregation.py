@@ -11,19 +11,19 @@ import numpy as np
 
 from clair._validation import check_real
 
-# What rules that must be told a number of attackers assume, as a share of the clients.
+# Share of attackers assumed by rules that must be told a number.
 ASSUMED_FRACTION = 0.4
 
 GlobalRule = Callable[[np.ndarray, int], np.ndarray]
 
 
 def mean(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
-    """FedAvg: the plain mean (McMahan et al., AISTATS 2017).
+    """Average the updates, as FedAvg does (McMahan et al., AISTATS 2017).
 
     Parameters
     ----------
     vectors : ndarray of shape (n_clients, n_parameters)
-        Flattened updates; so for every rule below.
+        Flattened updates, as for every rule below.
     n_attackers : int
         Assumed number of attackers; ignored here.
 
@@ -36,13 +36,13 @@ def mean(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
 
 
 def median(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
-    """Coordinate-wise median (Yin et al., ICML 2018)."""
+    """Take the coordinate-wise median (Yin et al., ICML 2018)."""
     middle: np.ndarray = np.median(vectors, axis=0)
     return middle
 
 
 def trimmed_mean(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
-    """Mean per coordinate without the `n_attackers` largest and smallest (Yin et al. 2018)."""
+    """Average each coordinate without the `n_attackers` largest and smallest (Yin et al. 2018)."""
     ordered = np.sort(vectors, axis=0)
     inner: np.ndarray = ordered[n_attackers : len(vectors) - n_attackers].mean(axis=0)
     return inner
@@ -51,9 +51,10 @@ def trimmed_mean(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
 def geometric_median(
     vectors: np.ndarray, n_attackers: int, *, tol: float = 1e-10, max_iter: int = 1000
 ) -> np.ndarray:
-    """Point of least summed distance, by Weiszfeld's iteration (RFA; Pillutla et al. 2022).
+    """Find the point of least summed distance (RFA; Pillutla et al. 2022).
 
-    Works on the Gram matrix of the clients: the iterate is always a convex combination of them.
+    Weiszfeld's iteration; it needs only the clients' Gram matrix, because every iterate is a convex
+    combination of the clients.
     """
     gram = vectors @ vectors.T
     squares = np.diag(gram)
@@ -72,7 +73,7 @@ def geometric_median(
 
 
 def krum(vectors: np.ndarray, n_attackers: int, *, n_selected: int = 1) -> np.ndarray:
-    """Mean of the `n_selected` updates nearest to their neighbours (Blanchard et al. 2017).
+    """Average the `n_selected` updates nearest to their neighbours (Blanchard et al. 2017).
 
     A client's score is its summed squared distance to its ``n - n_attackers - 2`` nearest others.
     """
@@ -88,7 +89,7 @@ def krum(vectors: np.ndarray, n_attackers: int, *, n_selected: int = 1) -> np.nd
 
 
 def multi_krum(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
-    """Mean of the ``n - n_attackers`` updates of best Krum score."""
+    """Average the ``n - n_attackers`` updates with the lowest Krum scores."""
     return krum(vectors, n_attackers, n_selected=len(vectors) - n_attackers)
 
 
@@ -103,10 +104,10 @@ GLOBAL_RULES: dict[str, GlobalRule] = {
 
 
 def assumed_attackers(n_clients: int, fraction: float = ASSUMED_FRACTION) -> int:
-    """Number of attackers that trimming and Krum are told to expect.
+    """Compute the number of attackers that trimming and Krum are told to expect.
 
-    A server does not know the true number, so they get a fixed share, lowered where Krum's
-    condition ``n_clients >= 2 f + 3`` demands it.
+    A server does not know the true number f. Both rules therefore get a fixed share of the clients,
+    lowered where Krum's condition ``n_clients >= 2 f + 3`` demands it.
 
     Examples
     --------

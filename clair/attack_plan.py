@@ -88,7 +88,8 @@ class Tactic:
     agree : float
         How far the group shares the directions of the foreign part: 0 each its own, 1 all the same.
     alike : float
-        The same of the coefficients along them; with both at 1 the foreign parts are identical.
+        As `agree`, for the coefficients along the directions; with both at 1 the foreign parts are
+        identical.
     inside : float
         Share of the foreign part's energy inside the shared subspace, in [0, 1].
     spike : float
@@ -132,7 +133,7 @@ class Tactic:
                 object.__setattr__(self, item.name, number)
 
     def to_json(self) -> dict[str, float]:
-        """What differs from an honest client's tactic, and the share."""
+        """Convert to JSON values: the share, and the fields that differ from an honest client's."""
         usual = asdict(Tactic())
         return {k: v for k, v in asdict(self).items() if k == "share" or v != usual[k]}
 
@@ -160,17 +161,17 @@ class AttackPlan:
             raise ValueError(f"tactics must be one to four, got {len(self.tactics)}")
 
     def to_json(self) -> list[dict[str, float]]:
-        """Plain numbers, one object a tactic; settings as honest clients have them are left out."""
+        """Convert to JSON values, one object per tactic; see `Tactic.to_json`."""
         return [tactic.to_json() for tactic in self.tactics]
 
     @staticmethod
     def from_json(values: Any) -> AttackPlan:
-        """Plan from what `to_json` gave.
+        """Rebuild a plan from what `to_json` wrote.
 
         Raises
         ------
         ValueError
-            If it is no list of objects with the fields of `Tactic` in their ranges.
+            If `values` is not a list of objects with the fields of `Tactic` in their ranges.
         """
         if not isinstance(values, Sequence) or not all(isinstance(v, Mapping) for v in values):
             raise ValueError("plan must be a list of objects, one a group of attackers")
@@ -183,7 +184,7 @@ class AttackPlan:
         return AttackPlan(tuple(Tactic(**value) for value in values))
 
     def groups(self, n_attackers: int) -> list[np.ndarray]:
-        """Positions of each tactic's attackers, all together ``range(n_attackers)``.
+        """Split ``range(n_attackers)`` into the positions of each tactic's attackers.
 
         Groups are filled in order; with fewer attackers than tactics the last ones stay empty.
         """
@@ -201,13 +202,13 @@ class AttackPlan:
 def follow(
     plan: AttackPlan, honest: np.ndarray, context: AttackContext, rng: np.random.Generator
 ) -> np.ndarray:
-    """What the attackers send under a plan, short of the estimation errors added to all updates.
+    """Make what attackers send under a plan; the caller adds the estimation errors of all clients.
 
     Parameters
     ----------
     plan : AttackPlan
     honest : ndarray of shape (n_attackers, d_out, d_in)
-        What they would honestly have sent.
+        What the attackers would honestly have sent.
     context : AttackContext
     rng : numpy.random.Generator
 
@@ -225,7 +226,7 @@ def follow(
 
 
 def victim(context: AttackContext) -> int:
-    """Position among the benign clients of the one with the largest part off the subspace."""
+    """Find the benign client with the largest part off the subspace, as a position among them."""
     return int(np.argmax(block_norms(_outside(context.benign + context.benign_errors, context))))
 
 
@@ -242,7 +243,7 @@ def _group(
     context: AttackContext,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """What one group sends, less its estimation errors, which are added to all updates later."""
+    """Make what one group sends, less its estimation errors, which all updates get later."""
     turn_rng, foreign_rng = rng.spawn(2)
     scale = context.scale
     sent = tactic.own * _turned(honest, min(scale * tactic.tilt, 1.0), context, turn_rng)
@@ -262,7 +263,7 @@ def _group(
 
 
 def _sizes(tactic: Tactic, n: int, context: AttackContext) -> np.ndarray:
-    """Norms of the foreign parts, (n,); a ladder starts at the size of the noise outside."""
+    """Compute the norms of the foreign parts, (n,); a ladder is relative to the noise's norm."""
     d_out, rank = context.subspace.shape
     outside = context.noise * np.sqrt((d_out - rank) * context.benign.shape[2])
     steps = tactic.ladder ** (2.0 * np.arange(1, n + 1)) - 1
@@ -274,7 +275,7 @@ def _sizes(tactic: Tactic, n: int, context: AttackContext) -> np.ndarray:
 def _turned(
     honest: np.ndarray, sine: float, context: AttackContext, rng: np.random.Generator
 ) -> np.ndarray:
-    """Honest updates with the shared subspace turned towards one that the group agrees on."""
+    """Turn the shared subspace of honest updates towards one that the group agrees on."""
     basis = context.subspace
     d_out, rank = basis.shape
     if sine == 0 or d_out < 2 * rank:
@@ -288,7 +289,7 @@ def _turned(
 def _foreign(
     tactic: Tactic, shape: tuple[int, ...], context: AttackContext, rng: np.random.Generator
 ) -> np.ndarray:
-    """Foreign parts of norm 1, (n, d_out, d_in)."""
+    """Draw foreign parts of norm 1, (n, d_out, d_in)."""
     n, d_out, d_in = shape
     if tactic.size == 0 and tactic.ladder == 1:
         return np.zeros(shape)

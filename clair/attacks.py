@@ -65,20 +65,20 @@ def replace(honest: np.ndarray, context: AttackContext, rng: np.random.Generator
 
 
 def sign_flip(honest: np.ndarray, context: AttackContext, rng: np.random.Generator) -> np.ndarray:
-    """Send the honest update reversed: inside the shared subspace, so norms cannot see it."""
+    """Send the honest update reversed; it stays in the shared subspace, so norms do not show it."""
     return -context.scale * honest
 
 
 def scaled(honest: np.ndarray, context: AttackContext, rng: np.random.Generator) -> np.ndarray:
-    """Send the honest update ten times (times ``scale``) too large; inside the subspace too."""
+    """Send the honest update times ten times ``scale``; it stays in the shared subspace too."""
     return 10.0 * context.scale * honest
 
 
 def alie(honest: np.ndarray, context: AttackContext, rng: np.random.Generator) -> np.ndarray:
-    """A little is enough: all attackers shift the benign mean by z benign standard deviations.
+    """Send the benign mean shifted by z benign standard deviations ("a little is enough").
 
-    z is the largest shift that still hides among the benign clients (times ``scale``); Baruch,
-    Baruch, Goldberg, NeurIPS 2019, algorithm 3.
+    All attackers send the same. z is the largest shift that still hides among the benign clients,
+    times ``scale`` (Baruch, Baruch, Goldberg, NeurIPS 2019, algorithm 3).
     """
     n_attackers, n_benign = len(honest), len(context.benign)
     n = n_attackers + n_benign

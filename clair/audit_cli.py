@@ -115,7 +115,7 @@ def _rank(text: str) -> int | str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked and return the exit code."""
+    """Run the audit that the arguments describe and return the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that cannot show a name shows its escape
             stream.reconfigure(errors="backslashreplace")

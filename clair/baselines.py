@@ -222,7 +222,7 @@ def _refined(
     influence: np.ndarray | None = None,
     halves: Any = None,
 ) -> dict[str, np.ndarray]:
-    """CLAIR's refinement with a given set (and possibly subspace), at the fit's rank and side."""
+    """Refine as CLAIR does with a given set (and maybe subspace), at the fit's rank and side."""
     cores = to_cores(updates, like.side)
     blocks = [core.blocks for core in cores.values()]
     if true_subspace is None:
@@ -260,7 +260,7 @@ def estimate_all(
     methods: Collection[str] | None = None,
     assumed_fraction: float = ASSUMED_FRACTION,
 ) -> dict[str, Any]:
-    """One update per client by every method that needs no training.
+    """Estimate one update per client by every method that needs no training.
 
     Parameters
     ----------
@@ -367,7 +367,7 @@ def compare(
     halves: tuple[np.ndarray, np.ndarray] | None = None,
     **fit_options: Any,
 ) -> tuple[MethodError, ...]:
-    """Error over benign clients by method on a synthetic problem.
+    """Compute each method's error over benign clients on a synthetic problem.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _report(story: Story) -> str:
-    """The summary, the headlines and a table of methods."""
+    """Write the summary, the headlines and a table of methods."""
     headlines = [f"{number}. {s.headline}" for number, s in enumerate(slides_of(story), 1)]
     rows = [
         f"  {label:<26}  {percent:5.1f}" + "  (oracle)" * bool(oracle)

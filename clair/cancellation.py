@@ -22,7 +22,7 @@ class Cancelled(Exception):  # noqa: N818 - an outcome the caller asked for, not
 
 @contextmanager
 def cancellable(cancelled: Callable[[], bool] | None) -> Iterator[None]:
-    """Within the block, let `checkpoint` ask `cancelled`, besides what surrounds the block.
+    """Let `checkpoint` ask `cancelled` too within the block, besides what outer blocks ask.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def cancellable(cancelled: Callable[[], bool] | None) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block, let no Ctrl-C get lost.
+    """Make sure that no Ctrl-C gets lost within the block.
 
     Python raises ``KeyboardInterrupt`` wherever it happens to be, and where that is a callback of
     the interpreter's own (of a weak reference, as every import has them, or of a destructor) the

@@ -24,7 +24,8 @@ from clair.solvers import median_subspace
 
 #: Scores below this share of a typical update's norm are rounding, not evidence.
 SCORE_FLOOR = 1e-6
-#: A client is compared in a module only if so many others have it (all others, if there are fewer).
+#: A client is compared in a module only if at least this many other clients have it (all others,
+#: if there are fewer).
 MIN_OTHERS = 3
 MAX_STARTS = 24
 BEST_STARTS = 2
@@ -72,7 +73,7 @@ class ClientBlocks:
         return [s.capped(c) for s, c in zip(self.scatters, self.caps, strict=True)]
 
     def leading(self, rank: int) -> list[Scatter]:
-        """Capped blocks truncated to their strongest directions, one `Scatter` a module."""
+        """Truncate capped blocks to their strongest directions, one `Scatter` per module."""
         if rank not in self._leading:
             self._leading[rank] = [
                 Scatter(s.leading(rank) * c[:, None, None], s.scale)
@@ -81,7 +82,7 @@ class ClientBlocks:
         return self._leading[rank]
 
     def joint(self, residuals: np.ndarray) -> np.ndarray:
-        """Root mean square over the modules in which a client can be compared.
+        """Compute the root mean square over the modules in which a client can be compared.
 
         Parameters
         ----------
@@ -96,7 +97,7 @@ class ClientBlocks:
         return np.where(self._anywhere, np.sqrt((residuals * self._shares).sum(axis=-2)), np.inf)
 
     def halves(self, scores: np.ndarray) -> np.ndarray:
-        """Of those that have a module, the ``n // 2 + 1`` of smallest score.
+        """Select, of the n clients that have a module, the ``n // 2 + 1`` of smallest score.
 
         Returns
         -------
@@ -113,14 +114,14 @@ class ClientBlocks:
         return chosen
 
     def outside(self, blocks: Sequence[Scatter], bases: Sequence[np.ndarray]) -> np.ndarray:
-        """Scores by what each client sends outside given subspaces, as it was before the cap."""
+        """Score each client by what it sends outside given subspaces, as it was before the cap."""
         off = np.array([s.outside(basis) for s, basis in zip(blocks, bases, strict=True)])
         return self.joint(off / self.caps**2)
 
     def left_out(
         self, blocks: Sequence[Scatter], halves: np.ndarray, rank: int, directions: int = 0
     ) -> np.ndarray:
-        """Squared residuals off the principal subspace of the *other* clients of each half.
+        """Compute squared residuals off the principal subspace of the *other* clients of each half.
 
         Parameters
         ----------
@@ -176,10 +177,10 @@ class ClientBlocks:
         return residuals, halves
 
     def survey(self, top: int) -> Iterator[tuple[int, Agreement]]:
-        """Ranks from `top` down to 1 with their agreements, cheaper and less settled ones.
+        """Find an agreement for each rank from `top` down to 1, cheaper but less settled.
 
-        Each rank starts from the half of the one before it, which only a clearly better one
-        replaces, and where halves coincide one decomposition serves all ranks.
+        Each rank starts from the half of the rank before it; only a clearly better half replaces
+        it. Where halves coincide, one decomposition serves all ranks.
         """
         halves: np.ndarray | None = None
         for rank in range(top, 0, -1):
@@ -198,7 +199,7 @@ class ClientBlocks:
     def _profiles(
         self, halves: np.ndarray, top: int
     ) -> list[tuple[Scatter, np.ndarray, np.ndarray, np.ndarray]]:
-        """Capped blocks, their strongest directions, and `Scatter.left_out_shares` of both."""
+        """Compute capped blocks, strongest directions, and `Scatter.left_out_shares` of both."""
         profiles = []
         for whole, scatter, caps, half in zip(
             self.whole, self.scatters, self.caps, halves, strict=True
@@ -209,7 +210,7 @@ class ClientBlocks:
         return profiles
 
     def _start(self, rank: int, before: np.ndarray | None = None) -> np.ndarray:
-        """Halves of the start whose median score is smallest after a few steps.
+        """Find the halves of the start whose median score is smallest after a few steps.
 
         The first start is `before`, or else the median subspace.
         """
@@ -230,7 +231,7 @@ class ClientBlocks:
     def _improved(
         self, rank: int, scores: np.ndarray, known: dict[bytes, tuple[np.ndarray, float]]
     ) -> tuple[np.ndarray, float]:
-        """Halves of smallest median score within a few steps from given scores, and that score."""
+        """Find the halves of least median score a few steps from given scores, and that score."""
         value, halves = float(self._median(scores)), self.halves(scores)
         chosen = halves
         for _ in range(MAX_STEPS):
@@ -245,7 +246,7 @@ class ClientBlocks:
     def _step(
         self, rank: int, halves: np.ndarray, known: dict[bytes, tuple[np.ndarray, float]]
     ) -> tuple[np.ndarray, float]:
-        """Halves of smallest scores off the principal subspaces of given ones, and their median.
+        """Find halves of smallest scores off given halves' principal subspaces, and their median.
 
         `known` remembers the answers: competing starts soon take the same steps.
         """
@@ -261,7 +262,7 @@ class ClientBlocks:
         return known[key]
 
     def _own_starts(self, rank: int) -> list[np.ndarray]:
-        """Scores off the own subspaces of the clients with which most others agree best."""
+        """Score all off the own subspaces of the clients with which most others agree best."""
         residuals = np.empty((len(self._starters), *self.present.shape))
         for m, (scatter, shares) in enumerate(zip(self.scatters, self._overlaps, strict=True)):
             parts = scatter.leading(rank)
@@ -301,13 +302,13 @@ class ClientBlocks:
         return overlaps
 
     def level(self, residuals: np.ndarray | None = None) -> float:
-        """Squared score of the worst client of the agreeing half, by default of whole updates."""
+        """Find the agreeing half's largest squared score, of whole updates by default."""
         if residuals is None:
             residuals = np.array([scatter.energy for scatter in self.scatters])
         return float(self._median(self.joint(residuals))) ** 2
 
     def _median(self, scores: np.ndarray) -> np.ndarray:
-        """The ``h``-th smallest of the last axis, h the size of a half."""
+        """Take the ``h``-th smallest along the last axis, h the size of a half."""
         middle = int(self._anywhere.sum()) // 2
         found: np.ndarray = np.sort(scores, axis=-1)[..., middle]
         return found
@@ -343,11 +344,11 @@ class Agreement:
         self.level = blocks.level(everything)
 
     def scores(self, *, strongest: bool = False, squares: bool = False) -> np.ndarray:
-        """Deviation of each client, joint over modules.
+        """Compute the deviation of each client, joint over modules.
 
-        In each module relative to the median of the agreeing half, then the geometric mean over
-        modules (a deviation everywhere), or with `squares` their root mean square (one in a single
-        module counts too), in units of a typical update's norm.
+        In each module the deviation is relative to the median of the agreeing half. The geometric
+        mean over modules is large for a deviation in all of them; with `squares`, the root mean
+        square is large also for a deviation in one. In units of a typical update's norm.
 
         Returns
         -------
@@ -369,7 +370,7 @@ class Agreement:
         return np.where(self.comparable.any(axis=0), unit * joint, 0.0)
 
     def _usual(self, residuals: np.ndarray) -> np.ndarray:
-        """Median over the compared of each half, one a module; the floor where there are none."""
+        """Compute the median over each half's compared clients, per module; the floor if none."""
         chosen = self.halves & self.comparable
         counts = chosen.sum(axis=1)
         ordered = np.sort(np.where(chosen, residuals, np.inf), axis=1)
@@ -379,7 +380,7 @@ class Agreement:
 
 
 def _caps(scatter: Scatter) -> np.ndarray:
-    """Factors that bring every client's energy down to the median of those with the module."""
+    """Compute factors that bring every client's energy down to the median of those that have it."""
     energy = scatter.energy
     typical = median(energy[scatter.present]) if scatter.present.any() else 0.0
     factors = np.ones(len(energy))

@@ -37,7 +37,7 @@ ROUGH_TOL = 1e-3
 EMPTY = 1e-12
 LAM_RETRIES = 5
 LAM_STEP = 1.05
-#: Of the published detector's norms: the widest gap, looked for once.
+#: Gap of the published detector: the widest gap between norms, looked for once.
 NORMS_GAP = (1.10, 1.15)
 
 
@@ -78,7 +78,7 @@ class FitOptions:
         check_integer("max_iter", self.max_iter, minimum=1)
 
     def ratios(self, default: tuple[float, float]) -> tuple[float, float]:
-        """The gap rule's ratios, `default` where they are automatic."""
+        """Look up the gap rule's ratios; `default` where they are automatic."""
         return default if isinstance(self.gap, str) else self.gap
 
 
@@ -127,7 +127,7 @@ def fit_cores(
     shape: Shape | None = None,
     pilot: tuple[int, Verdict] | None = None,
 ) -> CoreFit:
-    """Everything `fit` does short of refinement, on compressed updates.
+    """Do everything that `fit` does short of refinement, on compressed updates.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def fit_cores(
 
 
 def _screened(modules: Sequence[Core], verdict: Verdict, rank: int) -> Verdict:
-    """The verdict with the coefficient screen as further evidence."""
+    """Add the coefficient screen to a verdict as further evidence."""
     bases = _kept_subspaces(modules, verdict.influence, rank)[0]
     coefficients = [
         core.from_thin(basis.T @ core.thin) for core, basis in zip(modules, bases, strict=True)
@@ -222,7 +222,7 @@ def _screened(modules: Sequence[Core], verdict: Verdict, rank: int) -> Verdict:
 
 
 def _notes(verdict: Verdict) -> list[str]:
-    """What the number of clients and of flagged ones means for the verdict."""
+    """Say what the numbers of clients and of flagged clients mean for the verdict."""
     n_benign, n_compared = int(verdict.benign.sum()), int(verdict.comparable.sum())
     notes = []
     if n_benign == 0:
@@ -242,9 +242,9 @@ def _notes(verdict: Verdict) -> list[str]:
 def _kept_subspaces(
     modules: Sequence[Core], weights: np.ndarray, rank: int
 ) -> tuple[tuple[np.ndarray, ...], bool]:
-    """Principal subspace of weighted clients in each module, and whether it holds all of them.
+    """Find weighted clients' principal subspace in each module, and tell whether it holds them.
 
-    "All" is up to `SCORE_FLOOR`: nothing but rounding is left outside.
+    It holds them if nothing but rounding (`SCORE_FLOOR`) is left outside.
     """
     subspaces, exact = [], True
     for core in modules:
@@ -269,10 +269,10 @@ def _automatic_split(
     options: FitOptions,
     progress: Progress | None,
 ) -> Decomposition:
-    """The split at a weight, or at a larger one if the low-rank part loses its subspace there.
+    """Solve for the split at a weight, or at a larger one if L loses its subspace there.
 
-    Noise takes a window away that the noiseless theory promises: below some weight L loses its
-    subspace and the norms only rank clients by size.
+    Noise narrows the window of weights that the noiseless theory promises: below some weight the
+    low-rank part L loses its subspace, and the norms only rank clients by size.
     """
     thin, rough = [core.thin for core in modules], max(options.tol, ROUGH_TOL)
     for trial in range(LAM_RAISES + 1):
@@ -288,7 +288,7 @@ def _automatic_split(
 
 
 def _collapsed(modules: Sequence[Core], values: Sequence[np.ndarray], rank: int) -> bool:
-    """Whether the low-rank part of a module has fewer directions than it should."""
+    """Tell whether the low-rank part of a module has fewer directions than it should."""
     return any(
         v[rank - 1] ** 2 <= EMPTY * core.scatter.energy.sum()
         for core, v in zip(modules, values, strict=True)
@@ -302,7 +302,7 @@ def _certified_split(
     options: FitOptions,
     progress: Progress | None,
 ) -> Decomposition:
-    """The split at a weight nearby that is proven optimal, or the given one if none is found.
+    """Look for a split at a nearby weight that is proven optimal; keep the given one if none is.
 
     The estimated window is good to about 15 %, and close to one half contaminated the true one is
     narrower than that. Which end was missed can be read off the certificate.
@@ -332,7 +332,7 @@ def _median_split(
     options: FitOptions,
     progress: Progress | None,
 ) -> Decomposition:
-    """Projections on and off the median subspace; the weight is only passed on."""
+    """Project on and off the median subspace; the weight is only passed on."""
     subspaces, history, status = median_subspace(
         [core.scatter for core in modules],
         rank,
@@ -348,7 +348,7 @@ def _median_split(
 def _leading_subspaces(
     modules: Sequence[Core], split: Decomposition, fallback: Sequence[np.ndarray]
 ) -> tuple[tuple[np.ndarray, ...], bool]:
-    """Leading directions of L, or the fallback in modules where L has fewer than asked for."""
+    """Find the leading directions of L, or take the fallback in modules where L has too few."""
     subspaces, collapsed = [], False
     for core, low, other in zip(modules, split.low_rank, fallback, strict=True):
         rows = stack_rows(low)
@@ -360,7 +360,7 @@ def _leading_subspaces(
 
 
 def _judge(pilot: Verdict, norms: np.ndarray, typical: float, options: FitOptions) -> Verdict:
-    """Verdict of the chosen detector: the pilot's, or the paper's norms, or a given threshold."""
+    """Judge by the chosen detector: the pilot's verdict, the paper's norms or a given threshold."""
     scores = pilot.scores if options.detector == "residual" else norms
     if options.threshold != "auto":
         return simple_verdict(threshold_rule(scores, float(options.threshold)))

@@ -47,7 +47,7 @@ DEGREES = (KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of every client, and on what evidence.
+    """The verdict on every client, and its evidence.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Verdict:
 
     @property
     def threshold(self) -> float:
-        """On `scores`; infinite where nobody is flagged by them."""
+        """Line on `scores`; infinite where nobody is flagged by them."""
         return self.evidence[0].threshold
 
     @property
@@ -113,7 +113,7 @@ _LARGEST_RATIO = 9999.0
 
 
 def reasons(verdict: Verdict) -> tuple[str, ...]:
-    """Why a client is not simply kept, one sentence without full stop a client; empty if it is."""
+    """Say why each client is not simply kept, in a sentence without full stop; "" if it is kept."""
     said = []
     usual = {kind.kind: _usual(kind.scores, verdict.benign) for kind in verdict.evidence}
     for k, degree in enumerate(verdict.degrees):
@@ -139,12 +139,12 @@ def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
 
 
 def _usual(scores: np.ndarray, clients: np.ndarray) -> float:
-    """Median score of some clients, 0 if there are none."""
+    """Compute the median score of some clients, 0 if there are none."""
     return median(scores[clients]) if clients.any() else 0.0
 
 
 def simple_verdict(evidence: Evidence) -> Verdict:
-    """Verdict of one kind of evidence alone, without doubt: flagged or kept."""
+    """Make the verdict of one kind of evidence alone: flagged or kept, nobody suspect."""
     nobody = np.zeros(len(evidence.scores), dtype=bool)
     benign = ~evidence.flagged
     return Verdict((evidence,), benign, nobody, nobody, ~nobody, benign.astype(float))
@@ -179,7 +179,7 @@ def detect(
 
 
 def detect_updates(updates: np.ndarray, rank: int, gap: tuple[float, float] = GAP) -> Verdict:
-    """`detect` for dense updates of one module, ndarray of shape (n_clients, d_out, d_in)."""
+    """Detect in dense updates of one module, (n_clients, d_out, d_in); see `detect`."""
     return detect(normalised([dense_core(updates).scatter]), rank, gap)
 
 
@@ -191,7 +191,7 @@ def judge(
     *,
     shape: Shape | None = None,
 ) -> Verdict:
-    """The verdict of `detect`, with the agreeing half known."""
+    """Judge the clients as `detect` does, with the agreeing half known."""
     comparable = agreement.comparable.any(axis=0)
     n_clients, n_compared = len(comparable), int(comparable.sum())
     evidence = _evidence(agreement, gap, shape, n_compared)
@@ -222,7 +222,7 @@ def judge(
 def _evidence(
     agreement: Agreement, gap: tuple[float, float], shape: Shape | None, n_compared: int
 ) -> tuple[Evidence, ...]:
-    """All kinds of evidence but the coefficient screen."""
+    """Collect all kinds of evidence but the coefficient screen."""
     comparable = agreement.comparable.any(axis=0)
 
     def drawn(kind: str, scores: np.ndarray, needed: tuple[float, float]) -> Evidence:
@@ -247,7 +247,7 @@ def _again(gap: tuple[float, float]) -> tuple[float, float]:
 
 
 def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarray:
-    """Flagged by any kind, in order, as long as more than half of the compared are kept."""
+    """Flag by every kind in turn; skip a kind that would leave no majority of the compared kept."""
     flagged = np.zeros(len(comparable), dtype=bool)
     for kind in evidence:
         more = flagged | kind.flagged
@@ -266,7 +266,7 @@ def detect_cores(
     gap: tuple[float, float] = GAP,
     shape: Shape | None = None,
 ) -> tuple[int, Verdict]:
-    """Rank, chosen if "auto", and verdict of the residual detector on compressed updates."""
+    """Run the residual detector on compressed updates; choose the rank first if it is "auto"."""
     scatters = normalised([core.scatter for core in modules])
     blocks = ClientBlocks(scatters, AUTO_RANK if rank == "auto" else int(rank))
     if rank == "auto":
@@ -279,7 +279,7 @@ def detect_cores(
 def automatic_rank(
     blocks: ClientBlocks, gap: tuple[float, float] = GAP, max_rank: int | None = None
 ) -> int:
-    """Rank of the shared subspace, from how well it predicts clients it was not fitted on.
+    """Choose the rank of the shared subspace by how well it predicts clients not fitted on.
 
     Parameters
     ----------
@@ -295,13 +295,15 @@ def automatic_rank(
 
     Notes
     -----
-    Which clients take part is found at a rank of its own: the one after which the score of the
-    worst client of the agreeing half falls least, among ranks 1 to 6. No minority can move that, as
-    the half holds honest clients, and at a rank too low or too high it is accused in vain or takes
-    colluders in. Clients that are flagged there, or repeat others, take no part. With e_i the
-    held-out energy of the others along the i-th principal direction: where a noise floor is reached
-    the rank is at the steepest drop of its median over clients (a direction of a minority is not
-    shared), otherwise the smallest rank holding a fixed share of its mean.
+    A first rank only decides which clients take part: those flagged at it, or repeating others, do
+    not. It is the rank, among 1 to 6, after which the score of the worst client of the agreeing
+    half falls least. No minority can move that score, because the half holds honest clients. A
+    first rank too low would accuse honest clients, and one too high would let colluders in.
+
+    Let e_i be a client's energy along the i-th principal direction of the other clients. Where a
+    noise floor is reached, the rank is at the steepest drop of the median of e_i over clients,
+    because a minority's direction is not shared. Otherwise it is the smallest rank that holds a
+    fixed share of the mean of e_i.
     """
     limit = max(min(scatter.d for scatter in blocks.scatters) // 2, 1)
     limit = limit if max_rank is None else min(limit, max_rank)
@@ -320,7 +322,7 @@ def automatic_rank(
 
 
 def _majority_rank(blocks: ClientBlocks, agreements: Sequence[Agreement]) -> int:
-    """Rank at the steepest drop of what each further direction explains of the agreeing half."""
+    """Find the rank at the steepest drop of what each direction explains of the agreeing half."""
     levels = np.array([blocks.level(), *(agreement.level for agreement in agreements)])
     left = min(scatter.d for scatter in blocks.scatters) - len(agreements)
     noise = max(levels[-1] / max(left, 1), levels[0] * 1e-12, np.finfo(float).tiny)
@@ -329,7 +331,7 @@ def _majority_rank(blocks: ClientBlocks, agreements: Sequence[Agreement]) -> int
 
 
 def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -> int:
-    """Rank by the rule of `automatic_rank`, for a given set of kept clients.
+    """Choose the rank by the rule of `automatic_rank`, for a given set of kept clients.
 
     Parameters
     ----------
@@ -348,12 +350,12 @@ def predictive_rank(scatters: Sequence[Scatter], kept: np.ndarray, limit: int) -
         profile = inside.mean(axis=0)
         energy += profile / len(scatters)
         usual += np.median(inside, axis=0) / len(scatters)
-        # Directions nobody has hold no energy, and must not make the noise floor look lower.
+        # Directions that no client has hold no energy; they must not lower the noise floor.
         tail = scatter.span(kept) - top - 1
         beyond += (1 - float(profile.sum())) / tail / len(scatters) if tail > 0 else 0.0
     if not energy.any():
         return 1
-    # A minority's strong direction leaves a hole in the medians, which are therefore sorted.
+    # A minority's strong direction has a low median, so the medians are sorted.
     usual = np.sort(usual)[::-1]
     if energy[top] <= 2 * max(beyond, energy[0] * 1e-12) or usual[top] <= usual[0] * 1e-9:
         drops = usual[:top] / np.maximum(usual[1:], energy[0] * 1e-12)

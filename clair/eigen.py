@@ -38,7 +38,7 @@ SIMILAR_MORE = _OVERSAMPLE + 1
 def leading_eigenpairs(
     gram: np.ndarray, size: int, start: np.ndarray | None = None, *, coarse: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Largest eigenvalues of one positive semidefinite matrix, and their eigenvectors.
+    """Compute the largest eigenvalues of a positive semidefinite matrix, with eigenvectors.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def leading_eigenpairs(
 
 
 def top_eigenpairs(gram: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """`leading_eigenpairs` by full decompositions, of the asked pairs alone where they are few.
+    """Compute leading eigenpairs by LAPACK, of batches too; see `leading_eigenpairs`.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def krylov_eigenpairs(
     coarse: bool = False,
     above: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Leading eigenpairs of a positive semidefinite operator by restarted block Krylov iteration.
+    """Compute leading eigenpairs of a semidefinite operator by restarted block Krylov iteration.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def krylov_eigenpairs(
 
 
 def _padded(start: np.ndarray | None, d: int, block: int) -> np.ndarray:
-    """Exactly `block` starting vectors, missing ones drawn at random from a fixed seed."""
+    """Return exactly `block` starting vectors; draw missing ones at random from a fixed seed."""
     have = 0 if start is None else start.shape[1]
     if start is not None and have >= block:
         return start[:, :block]
@@ -181,7 +181,7 @@ def _drawn(d: int, n: int) -> np.ndarray:
 def similar_eigenpairs(
     grams: np.ndarray, size: int, values: np.ndarray, vectors: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`top_eigenpairs` of matrices that differ little from one with known leading eigenpairs.
+    """Compute `top_eigenpairs` of matrices close to one with known leading eigenpairs.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def similar_eigenpairs(
 def downdated_eigenpairs(
     values: np.ndarray, factors: np.ndarray, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Leading eigenpairs of ``diag(values) - factors_k @ factors_k.T`` for every k.
+    """Compute leading eigenpairs of ``diag(values) - factors_k @ factors_k.T`` for every k.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def _head(c: int, size: int) -> int:
 
 
 def small_downdates(n: int, c: int, size: int) -> bool:
-    """Whether `downdated_eigenpairs` decomposes every matrix on its own."""
+    """Tell whether `downdated_eigenpairs` decomposes every matrix on its own."""
     return n < _LARGE_COARSE or 2 * (_head(c, size) + size) > n
 
 
@@ -362,7 +362,7 @@ def leading_parts(blocks: np.ndarray, size: int) -> np.ndarray:
 
 
 def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal basis of a tall matrix's columns and their coordinates in it.
+    """Compute an orthonormal basis of a tall matrix's columns, and their coordinates in it.
 
     Parameters
     ----------

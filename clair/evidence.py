@@ -132,7 +132,7 @@ def gap_rule(
 
 
 def _upward_spread(ordered: np.ndarray) -> float:
-    """Root mean square of the logarithms of the upper half about the median."""
+    """Compute the root mean square of the upper half's logarithms about the median."""
     upper = np.log(ordered[len(ordered) // 2 :] / median(ordered))
     return float(np.sqrt(np.mean(upper**2)))
 
@@ -147,7 +147,7 @@ def threshold_rule(scores: np.ndarray, threshold: float) -> Evidence:
 
 
 def stricter(gap: tuple[float, float], n_compared: int) -> tuple[float, float]:
-    """A gap's ratios where few clients are compared."""
+    """Raise a gap's ratios where few clients are compared."""
     factor = FEW.get(n_compared, 1.0)
     return gap[0] * factor, gap[1] * factor
 
@@ -158,13 +158,13 @@ def noise_only(
     clients: np.ndarray,
     kept: np.ndarray,
 ) -> np.ndarray:
-    """Clients who send what the kept do, under noise without structure.
+    """Find clients who send what the kept clients do, under noise without structure.
 
     A client with few data is honest and noisy. Noise of independent entries has no singular value
     above ``s (sqrt(p - r) + sqrt(q))`` with s its standard deviation, and puts no more than its
-    share of energy where the client's own signal is; a false direction does one or the other. And
-    below the noise there is an honest client's signal inside the shared subspace, not against what
-    the others send there.
+    share of energy where the client's own signal is; a false direction does one or the other. Below
+    the noise an honest client also has a signal inside the shared subspace, which does not point
+    against what the others send there.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def noise_only(
 def _with_signal(
     scatters: Sequence[Scatter], bases: Sequence[np.ndarray], kept: np.ndarray
 ) -> np.ndarray:
-    """Clients with a fair share of the usual signal inside the subspaces, and not against it."""
+    """Find clients with a fair share of the usual signal inside the subspaces, not against it."""
     everybody = np.arange(len(kept))
     signal, products = np.zeros(len(kept)), np.zeros((len(kept), len(kept)))
     for scatter, basis in zip(scatters, bases, strict=True):
@@ -236,14 +236,15 @@ def _with_signal(
 def influence_of(
     scatters: Sequence[Scatter], bases: Sequence[np.ndarray], kept: np.ndarray
 ) -> np.ndarray:
-    """Weight of each kept client in what it shares with others, such that repeating buys nothing.
+    """Weigh each kept client in what it shares with others, so that repeating gains nothing.
 
     What independent clients send outside the shared subspace is independent, apart from a part
     that all may have in common. The weights are those of generalised least squares for a common
-    mean, ``D^-1 C^-1 D^-1 1`` with C the correlations of the residuals between clients, of which
-    only what independent ones do not show is kept, and D their lengths, at least the typical one:
-    equal for clients that are alike, less for loud ones, and one vote for a group that sends the
-    same, under however much noise. So no group gains by agreeing outside, and no client by size.
+    mean, ``D^-1 C^-1 D^-1 1``. C holds the correlations of the residuals between clients, reduced
+    to what independent clients do not show. D holds the lengths of the residuals, at least the
+    typical one. Clients that are alike get equal weights and loud ones get less. A group that sends
+    the same gets one vote, under however much noise. So no group gains by agreeing outside, and no
+    client by size.
 
     Parameters
     ----------
@@ -274,7 +275,7 @@ def influence_of(
         energy += scatter.energy[clients]
     lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
     rounding = SCORE_FLOOR * median(energy) ** 0.5
-    # Whoever sends nothing outside has nothing there to repeat.
+    # A client that sends nothing outside repeats nobody there.
     heard = lengths > max(1e-9 * float(lengths.max()), rounding)
     clients, lengths, gram = clients[heard], lengths[heard], gram[np.ix_(heard, heard)]
     n = len(clients)
@@ -354,7 +355,7 @@ def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> Shape | None:
 
 
 def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:
-    """Kurtosis ``m4 / m2^2`` of the entries of every block; None if one of them is zero."""
+    """Compute the kurtosis ``m4 / m2^2`` of every block's entries; None if a block is zero."""
     squares = blocks.reshape(len(blocks), -1) ** 2
     second = squares.mean(axis=1)
     if (second == 0).any():
@@ -364,7 +365,7 @@ def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:
 
 
 def factor_kurtosis(B: np.ndarray, A: np.ndarray) -> np.ndarray | None:
-    """Kurtosis of the entries of every ``B_k @ A_k``; None where ranks differ or one is zero.
+    """Compute the kurtosis of every ``B_k @ A_k``'s entries; None if ranks differ or one is zero.
 
     Parameters
     ----------

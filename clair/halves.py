@@ -90,7 +90,7 @@ def half_differences(
     side: str,
     exponent: int = 0,
 ) -> list[np.ndarray]:
-    """Half of what each client's two halves differ by, in the rows of the cores.
+    """Halve the difference between each client's two halves, in the rows of the cores.
 
     The weights ask only for lengths along directions in which the clients' updates have something,
     so rows are projected on the core's and columns may be turned: LoRA halves are never formed.
@@ -139,7 +139,7 @@ def direction_weights(
     influence: np.ndarray | None = None,
     told: Sequence[np.ndarray] | None = None,
 ) -> tuple[DirectionWeights, ...]:
-    """How much of its own each client keeps, by module and direction.
+    """Compute how much of its own each client keeps, by module and direction.
 
     Parameters
     ----------
@@ -219,7 +219,7 @@ def _modules(values: Mapping[str, Any]) -> str:
 
 
 def _form(value: Any) -> str:
-    """Kind and shape of a module's updates in words."""
+    """Say the kind and shape of a module's updates in words."""
     if isinstance(value, LoraFactors):
         shape = (value.B.shape[0], value.B.shape[1], value.A.shape[2])
         return f"LoraFactors of updates of shape {shape}"

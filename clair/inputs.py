@@ -1,8 +1,8 @@
-"""Updates as callers have them: converted to arrays, checked, and brought to a size that computes.
+"""Convert callers' updates to arrays, check them, and scale them to a size safe for floats.
 
 The method squares updates, and squares them again, so entries of 1e-80 vanish and entries of 1e80
-overflow. It is also equivariant under scaling, so updates of an unusual size are worked on after
-multiplication with a power of two, which is exact; those of ordinary size are left alone.
+overflow. It is also equivariant under scaling, so updates of an unusual size are first multiplied
+by a power of two, which is exact. Updates of ordinary size are left alone.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def float_array(name: str, value: object) -> np.ndarray:
 
 
 def _detached(name: str, value: Any, depth: int) -> Any:
-    """Torch tensors as arrays, here and inside lists, without importing torch."""
+    """Convert torch tensors to arrays, here and inside lists, without importing torch."""
     if isinstance(value, np.ma.MaskedArray):
         raise ValueError("a masked array; fill what is masked first")
     if hasattr(value, "detach") and hasattr(value, "double"):
@@ -67,14 +67,14 @@ def _detached(name: str, value: Any, depth: int) -> Any:
 
 
 def log_sizes(array: np.ndarray) -> np.ndarray:
-    """Power of two just above the largest entry of each client, -inf for a client of zeros."""
+    """Find the power of two just above each client's largest entry, -inf for zeros."""
     largest = np.abs(array).max(axis=(1, 2))
     exponents: np.ndarray = np.where(largest > 0, np.frexp(largest)[1], -np.inf)
     return exponents
 
 
 def scaling_of(sizes: list[np.ndarray]) -> int:
-    """Power of two to divide updates by.
+    """Choose the power of two to divide updates by.
 
     Parameters
     ----------
@@ -111,5 +111,5 @@ def scaling_of(sizes: list[np.ndarray]) -> int:
 
 
 def _decimal(exponent: int) -> str:
-    """A power of two in words, also one that no float holds."""
+    """Write a power of two as a power of ten, also one that no float holds."""
     return f"1e{round(exponent * math.log10(2))}"

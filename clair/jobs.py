@@ -1,12 +1,11 @@
 """Long computations in the background: a bounded worker pool with a fair, visible queue.
 
 A job is any function ``work(report, cancelled)`` that calls ``report(progress)`` as it advances,
-looks at ``cancelled()`` between steps and raises `clair.cancellation.Cancelled` when that says so.
-The pool knows nothing of what is computed and nothing of the screen that shows it; jobs are found
-again by their id, which is unguessable and therefore also the permission to watch and to stop the
-job. A job lives on as long as somebody looks at it now and then: a waiting one that nobody has
-looked at for a while loses its place, a running one is stopped, so that visitors who left do not
-keep the others waiting.
+looks at ``cancelled()`` between steps and raises `clair.cancellation.Cancelled` when that is True.
+The pool knows nothing of what is computed or of the screen that shows it. A job is found again by
+its id, which nobody can guess, so whoever knows the id may watch and stop the job. A job lives on
+as long as somebody looks at it now and then. Otherwise, after a while, a waiting job loses its
+place and a running job is stopped, so that visitors who left do not keep the others waiting.
 
 The queue takes turns over visitors, not over jobs: a visitor's second job waits until everybody
 else who is waiting has had a first one.
@@ -47,7 +46,7 @@ LEFT_RUNNING = "Nobody looked at this run for some minutes, so it was stopped. R
 
 @dataclass
 class _Job:
-    """What the pool keeps of a job; only touched under the pool's lock."""
+    """A job as the pool keeps it; read and changed only under the pool's lock."""
 
     id: str
     owner: str
@@ -133,15 +132,15 @@ class JobPool:
         key : hashable, optional
             Equal keys promise equal results. An owner's live job with this key is returned instead
             of a second one, and a job that would have to wait takes the result of an equal job
-            instead. A job that can start at once is always computed: who presses Run on a free
-            machine wants to watch a run.
+            instead. A job that can start at once is always computed, because a visitor who presses
+            Run on a free machine wants to watch a run.
         config : object, optional
             What the job was asked to do, to be shown.
         expected_seconds : float, optional
             Used for the estimated waiting time of those behind it.
         address : str, optional
-            Where the visitor comes from on the network; those of one address share a larger limit,
-            however many visitors they say they are.
+            The visitor's network address. Visitors of one address share one limit, larger than a
+            visitor's own.
         private : bool
             Keep the result only while somebody looks, and give it to no other job.
 
@@ -191,7 +190,7 @@ class JobPool:
             return job.id
 
     def get(self, job_id: str) -> JobView:
-        """The job as it is now; counts as looking at it.
+        """Show the job as it is now; this counts as looking at it.
 
         Raises
         ------
@@ -220,21 +219,21 @@ class JobPool:
                 self._end(job, JobState.CANCELLED)
 
     def forget(self, job_id: str) -> None:
-        """Drop an ended job and its result; what is unknown or still live is left as it is."""
+        """Drop an ended job and its result; leave an unknown or live job as it is."""
         with self._changed:
             job = self._jobs.get(job_id)
             if job is not None and not job.state.live:
                 del self._jobs[job_id]
 
     def tidy(self) -> bool:
-        """Drop what nobody has looked at and what is too old; whether there was any."""
+        """Drop jobs that nobody has looked at or that are too old; tell whether there was any."""
         with self._changed:
             before = len(self._jobs)
             self._prune()
             return len(self._jobs) < before
 
     def live_of(self, owner: str) -> tuple[JobView, ...]:
-        """The owner's waiting and running jobs, oldest first."""
+        """List the owner's waiting and running jobs, oldest first."""
         with self._changed:
             mine = [job for job in self._jobs.values() if job.owner == owner and job.state.live]
             return tuple(self._view(job) for job in sorted(mine, key=lambda job: job.number))
@@ -249,7 +248,7 @@ class JobPool:
         UnknownJob
             If there is no such job (any more).
         TimeoutError
-            If that took longer than ``timeout`` seconds.
+            If the wait took longer than ``timeout`` seconds.
         """
         with self._changed:
             job = self._find(job_id)
@@ -276,7 +275,7 @@ class JobPool:
     # -- workers -------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        """Body of a worker thread: run one job after the other, until the pool closes."""
+        """Run one job after the other until the pool closes; the body of a worker thread."""
         while self._serve_next():
             pass
 
@@ -315,7 +314,7 @@ class JobPool:
         except Cancelled:
             return JobState.CANCELLED, None, ""
         except ValueError as error:
-            # our validators name the argument, the rule and the value: worth showing
+            # our validators name the argument, the rule and the value, so the message is shown
             logger.exception("job %s (%s) was refused", job.id, job.kind)
             return JobState.FAILED, None, f"These settings cannot be run: {error}"
         except MemoryError:
@@ -327,7 +326,7 @@ class JobPool:
             return JobState.FAILED, None, f"The run stopped on an error ({name}); the log has it."
 
     def _report(self, job: _Job, progress: Any) -> None:
-        """Take a report: keep the latest, and a history of bounded length that reaches back."""
+        """Keep the latest report, and a history of bounded length back to the start."""
         with self._changed:
             job.progress = progress
             if job.reports % job.stride == 0:
@@ -339,7 +338,7 @@ class JobPool:
             self._changed.notify_all()
 
     def _stopping(self, job: _Job) -> bool:
-        """Whether a running job is to stop at its next step."""
+        """Tell whether a running job is to stop at its next step."""
         if not job.stop.is_set() and self._left(job):
             with self._changed:
                 self._drop(job)
@@ -379,7 +378,7 @@ class JobPool:
             raise UnknownJob(job_id) from None
 
     def _queue(self) -> list[_Job]:
-        """Waiting jobs in the order in which they will start."""
+        """List the waiting jobs in the order in which they will start."""
         waiting = [job for job in self._jobs.values() if job.state is JobState.QUEUED]
         return sorted(waiting, key=lambda job: (job.turn, job.number))
 
@@ -413,7 +412,7 @@ class JobPool:
                 del self._jobs[job.id]
 
     def _left(self, job: _Job) -> bool:
-        """Whether nobody has looked at a job for so long that it is dropped."""
+        """Tell whether nobody has looked at a job for so long that it is dropped."""
         unseen = self._clock() - job.looked
         if job.private or job.state is JobState.QUEUED:
             return unseen > self.limits.unseen_waiting
@@ -464,7 +463,7 @@ class JobPool:
         )
 
     def _wait(self, running: list[_Job], before: list[_Job]) -> float | None:
-        """Seconds until a worker is free for the job behind these, or None if unknown."""
+        """Estimate the seconds until a worker is free for the job behind these; None if unknown."""
         lefts: list[float] = []
         for job in running:
             left = getattr(job.progress, "seconds_left", None)

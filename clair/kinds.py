@@ -22,7 +22,7 @@ class Kind(NamedTuple):
     Attributes
     ----------
     name, about : str
-        As a chart labels it; what it measures, as a sentence.
+        Label on charts; a sentence that says what it measures.
     paper : bool
         Whether it is the paper's; all others are ours.
     """
@@ -64,12 +64,12 @@ KINDS: dict[str, Kind] = {
 
 
 def published_evidence(fit: ClairFit) -> Evidence:
-    """What the detector as published says of a fit, from the contamination norms it holds.
+    """Judge a fit's contamination norms as the published detector does.
 
     Parameters
     ----------
     fit : ClairFit
-        With any detector; its split does not depend on that.
+        Made with any detector; the split does not depend on it.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def published_evidence(fit: ClairFit) -> Evidence:
 
 
 def _typical_size(fit: ClairFit) -> float:
-    """Median size of what the clients sent, the split's two parts added up again."""
+    """Compute the median norm of what clients sent, which is the sum of the split's two parts."""
     shared, own = (
         list(part.values()) if isinstance(part, Mapping) else [part]
         for part in (fit.low_rank, fit.contamination)
@@ -100,13 +100,13 @@ def _dense(part: Any) -> np.ndarray:
 
 
 def all_evidence(fit: ClairFit) -> tuple[Evidence, ...]:
-    """Every kind of evidence of a fit, the published rule last where it does not decide."""
+    """List every kind of evidence of a fit, the published rule last where it does not decide."""
     known = {kind.kind for kind in fit.evidence}
     return fit.evidence if "norms" in known else (*fit.evidence, published_evidence(fit))
 
 
 def client_margins(evidence: Sequence[Evidence]) -> tuple[float | None, ...]:
-    """How many times the line each client's score is: above 1 for those above it.
+    """Divide each client's score by the line: above 1 for clients above the line.
 
     Parameters
     ----------
@@ -130,12 +130,12 @@ def client_margins(evidence: Sequence[Evidence]) -> tuple[float | None, ...]:
 
 
 def deciding(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    """The kinds that the verdict rests on: all but the published rule where it does not decide."""
+    """Select the kinds that decide: the first, and all others but the published rule."""
     return tuple(kind for i, kind in enumerate(evidence) if i == 0 or kind.kind != "norms")
 
 
 def ranked(degrees: Sequence[str], scores: np.ndarray, degree: str = SUSPECT) -> list[int]:
-    """Clients of one degree, the most suspicious first.
+    """List the clients of one degree, the most suspicious first.
 
     Examples
     --------
@@ -148,7 +148,7 @@ def ranked(degrees: Sequence[str], scores: np.ndarray, degree: str = SUSPECT) ->
 
 
 def evidence_json(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
-    """Kinds of evidence as JSON values; clients are counted from 1."""
+    """Convert kinds of evidence to JSON values; clients are counted from 1."""
     return [
         {
             "kind": kind.kind,
@@ -181,7 +181,7 @@ def evidence_of(payload: Sequence[Mapping[str, Any]]) -> tuple[Evidence, ...]:
 
 
 def verdict_json(fit: ClairFit) -> dict[str, Any]:
-    """Degrees, reasons, influence and evidence of every client as JSON values."""
+    """Convert every client's degree, reason, influence and evidence to JSON values."""
     return {
         "degrees": list(fit.degrees),
         "reasons": list(fit.reasons),

@@ -27,7 +27,7 @@ def hstack_blocks(blocks: np.ndarray) -> np.ndarray:
 
 
 def stack_rows(blocks: np.ndarray) -> np.ndarray:
-    """Transposed client blocks one below the other, the transpose of `hstack_blocks`.
+    """Stack transposed client blocks on top of each other, the transpose of `hstack_blocks`.
 
     Of shape (n_clients * b, d), where a client's numbers are contiguous; a view of blocks that
     come from the convex solver.
@@ -43,7 +43,7 @@ def split_blocks(matrix: np.ndarray, n_clients: int) -> np.ndarray:
 
 
 def block_norms(blocks: np.ndarray) -> np.ndarray:
-    """Frobenius norm of each client's block, ndarray of shape (n_clients,)."""
+    """Compute the Frobenius norm of each client's block, ndarray of shape (n_clients,)."""
     flat = blocks.reshape(len(blocks), -1)
     norms: np.ndarray = np.sqrt(np.einsum("ki,ki->k", flat, flat))
     return norms
@@ -52,7 +52,7 @@ def block_norms(blocks: np.ndarray) -> np.ndarray:
 def spectral_threshold(
     gram: np.ndarray, tau: float, *, few: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Proximal operator of ``tau * nuclear norm``, from a matrix's Gram matrix on the short side.
+    """Apply the proximal operator of ``tau * nuclear norm``, given a matrix's smaller Gram matrix.
 
     Parameters
     ----------
@@ -96,13 +96,13 @@ def spectral_threshold(
 
 
 def median(values: np.ndarray) -> float:
-    """Middle of a vector, as of `numpy.median` in a sixth of its time for short ones."""
+    """Compute the median of a vector, for short ones in a sixth of `numpy.median`'s time."""
     ordered, n = np.sort(values), len(values)
     return float(ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
 def block_soft_threshold(norms: np.ndarray, tau: float) -> np.ndarray:
-    """Shrinkage factors of the proximal operator of ``tau * sum of block norms``.
+    """Compute shrinkage factors of the proximal operator of ``tau * sum of block norms``.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def block_soft_threshold(norms: np.ndarray, tau: float) -> np.ndarray:
 
 
 def leading_eigenvectors(gram: np.ndarray, rank: int) -> np.ndarray:
-    """Eigenvectors of the `rank` largest eigenvalues, largest first.
+    """Compute the eigenvectors of the `rank` largest eigenvalues, largest first.
 
     Parameters
     ----------
@@ -145,12 +145,12 @@ def leading_eigenvectors(gram: np.ndarray, rank: int) -> np.ndarray:
 
 
 def block_grams(blocks: np.ndarray) -> np.ndarray:
-    """Gram matrix ``X_k X_k'`` of each block, ndarray of shape (n_clients, d, d)."""
+    """Compute each block's Gram matrix ``X_k X_k'``, ndarray of shape (n_clients, d, d)."""
     return blocks @ blocks.transpose(0, 2, 1)
 
 
 def energy_in(grams: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Energy ``||U' X_k||_F^2`` of each client inside a subspace, from Gram matrices.
+    """Compute each client's energy ``||U' X_k||_F^2`` inside a subspace, from Gram matrices.
 
     Parameters
     ----------
@@ -167,5 +167,5 @@ def energy_in(grams: np.ndarray, basis: np.ndarray) -> np.ndarray:
 
 
 def orthonormal(matrix: np.ndarray) -> np.ndarray:
-    """Orthonormal basis of the columns of a full-column-rank matrix (thin QR)."""
+    """Compute an orthonormal basis of the columns of a full-column-rank matrix (thin QR)."""
     return np.linalg.qr(matrix)[0]

@@ -11,7 +11,7 @@ from clair.linalg import block_norms
 
 
 def principal_angles(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Principal angles between two subspaces, in degrees, smallest first.
+    """Compute the principal angles between two subspaces, in degrees, smallest first.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def principal_angles(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def subspace_error(estimate: np.ndarray, truth: np.ndarray) -> float:
-    """Sine of the largest principal angle between two subspaces.
+    """Compute the sine of the largest principal angle between two subspaces.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class DetectionScores:
 def detection_scores(
     flagged: np.ndarray, contaminated: np.ndarray, suspect: np.ndarray | None = None
 ) -> DetectionScores:
-    """Precision, recall and F1 of a set of flagged clients.
+    """Compute precision, recall and F1 of a set of flagged clients.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def detection_scores(
 
 
 def client_errors(estimates: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Frobenius distance of each client's estimate from its true update.
+    """Compute the Frobenius distance of each client's estimate from its true update.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Plain sentences computed from results: what just happened, also where CLAIR does badly."""
+"""Plain sentences computed from results; they also say where CLAIR does badly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", 
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
-    """Number and noun as prose.
+    """Write a number and a noun as prose.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def times(ratio: float) -> str:
-    """Ratio as prose: one decimal below ten, none above.
+    """Write a ratio as prose: one decimal below ten, none above.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def times(ratio: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Error or angle with two or three significant digits, without exponents where possible.
+    """Write an error or angle with two or three significant digits, if possible no exponent.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def amount(value: float) -> str:
 
 
 def detection_sentence(scores: DetectionScores, n_clients: int) -> str:
-    """Who was flagged and who is suspect, against the truth."""
+    """Say who was flagged and who is suspect, against the truth."""
     return _flagged(scores, n_clients) + suspects_clause(scores)
 
 
@@ -82,7 +82,7 @@ def _flagged(scores: DetectionScores, n_clients: int) -> str:
 
 
 def suspects_clause(scores: DetectionScores) -> str:
-    """Who is suspect and what that means, to follow a verdict; empty if nobody is."""
+    """Say who is suspect and what that means, to follow a verdict; "" if nobody is."""
     if not scores.suspects:
         return ""
     bad, honest = scores.poisoned_suspects, scores.suspects - scores.poisoned_suspects
@@ -100,14 +100,14 @@ def suspects_clause(scores: DetectionScores) -> str:
 
 
 def _all_of(n: int) -> str:
-    """Every one of `n` poisoned clients, as prose."""
+    """Write "all n poisoned clients" as prose, also for one or two."""
     if n <= 2:
         return "the one poisoned client" if n == 1 else "both poisoned clients"
     return f"all {n} poisoned clients"
 
 
 def gain_sentence(clair: float, local: float, fedavg: float) -> str:
-    """What it meant for the honest clients' error, against training alone and averaging.
+    """Compare the honest clients' error with that of training alone and of averaging.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
 
 
 def scenario_sentence(result: ScenarioResult) -> str:
-    """The sentence under the title of a page about the matrix model."""
+    """Write the sentence under the title of a page about the matrix model."""
     who = detection_sentence(result.detection, result.problem.spec.n_clients)
     what = gain_sentence(
         result.error_of(result.chosen).mean,
@@ -153,7 +153,7 @@ def scenario_sentence(result: ScenarioResult) -> str:
 
 
 def verdict_caveats(scores: DetectionScores) -> list[str]:
-    """What a verdict got wrong, a sentence each."""
+    """Say what a verdict got wrong, one sentence per kind of mistake."""
     notes = []
     if scores.missed:
         held = scores.poisoned_suspects
@@ -173,7 +173,7 @@ def verdict_caveats(scores: DetectionScores) -> list[str]:
 
 
 def verdict_lines(fit: ClairFit, contaminated: np.ndarray) -> list[str]:
-    """Who is poisoned, flagged and suspect and why, in lines of plain text."""
+    """Say who is poisoned, flagged and suspect and why, in lines of plain text."""
     degrees = np.array(fit.degrees)
     first = f"poisoned: {clients_list(contaminated)}"
     for degree in (FLAGGED, SUSPECT, NOT_COMPARABLE):
@@ -192,7 +192,7 @@ def verdict_lines(fit: ClairFit, contaminated: np.ndarray) -> list[str]:
 
 
 def clients_list(mask: np.ndarray) -> str:
-    """Numbers of the marked clients, counted from 1.
+    """Write the numbers of the marked clients, counted from 1.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from clair.narrative import ROUNDING, TIE, amount, times
 from clair.scenario import ScenarioResult
 
 Ahead = Literal["A", "B", ""]
-# What CLAIR does; the other rows are what happens without it.
+# Contests about what CLAIR does; the others are about what happens without it.
 _CLAIRS_OWN = ("found", "clair", "gain")
 
 
@@ -64,7 +64,7 @@ def contests(a: ScenarioResult, b: ScenarioResult) -> tuple[Contest, ...]:
 
 
 def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) -> str:
-    """What distinguishes B from A, and what that does to the honest clients' errors.
+    """Say in what B differs from A, and what that does to the honest clients' errors.
 
     Parameters
     ----------
@@ -94,15 +94,15 @@ def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) 
 
 
 def same_problem(a: ScenarioResult, b: ScenarioResult) -> bool:
-    """Whether both worked on the same updates, so that one can do better than the other."""
+    """Tell whether both worked on the same updates, so that one can do better than the other."""
     return a.problem.spec == b.problem.spec
 
 
 def ahead_sentence(a: ScenarioResult, b: ScenarioResult) -> str:
-    """Who does better at what; of unlike problems, which is harder and what CLAIR gains in each.
+    """Say who does better at what; of unlike problems, which is harder and what CLAIR gains.
 
-    What happens without CLAIR is no contest: there the same updates give the same errors, and
-    other updates are another task.
+    Errors without CLAIR are not compared: the same updates give the same errors, and other updates
+    are another task.
     """
     rows = {row.key: row for row in contests(a, b)}
     if same_problem(a, b):
@@ -169,7 +169,7 @@ def _found(result: ScenarioResult) -> str:
 
 
 def _gain(result: ScenarioResult) -> float | None:
-    """Error of training alone over CLAIR's; None where there is none to divide by."""
+    """Divide the error of training alone by CLAIR's; None where either is zero."""
     clair, local = result.error_of(result.chosen).mean, result.error_of("local").mean
     return None if min(clair, local) < ROUNDING else local / clair
 

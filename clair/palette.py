@@ -137,7 +137,7 @@ def with_alpha(color: str, alpha: float) -> str:
 
 
 def contrast(first: str, second: str) -> float:
-    """WCAG 2 contrast ratio of two hex colours, in [1, 21]."""
+    """Compute the WCAG 2 contrast ratio of two hex colours, in [1, 21]."""
     values = sorted((_luminance(first), _luminance(second)))
     return (values[1] + 0.05) / (values[0] + 0.05)
 

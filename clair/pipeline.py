@@ -347,7 +347,7 @@ def _fit(
 
 
 def _in_module(found: DirectionWeights, core: Core, unit: float) -> DirectionWeights:
-    """In the module's coordinates and units."""
+    """Convert weights to the module's coordinates and units."""
     return replace(
         found,
         directions=core.subspace(found.directions),
@@ -357,7 +357,7 @@ def _in_module(found: DirectionWeights, core: Core, unit: float) -> DirectionWei
 
 
 def _oriented(restored: Estimates, side: str) -> Estimates:
-    """Back to the module's orientation."""
+    """Transpose back to the module's orientation."""
     if side == "output":
         return restored
     if isinstance(restored, FactoredUpdates):

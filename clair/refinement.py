@@ -1,4 +1,4 @@
-"""Benign clients refined: their own inside the subspace, everybody's average outside it.
+"""Refining benign clients: their own part inside the subspace, everybody's average outside it.
 
 `refine` with ``pooling="none"`` is the paper's; empirical-Bayes pooling inside the subspace and the
 pretest of the off-subspace mean are ours.
@@ -20,12 +20,12 @@ TINY = np.finfo(float).tiny
 
 
 def principal_subspace(grams: np.ndarray, rank: int) -> np.ndarray:
-    """Leading principal directions of stacked clients, ndarray of shape (d, rank)."""
+    """Compute the leading principal directions of stacked clients, (d, rank)."""
     return leading_eigenvectors(grams.sum(axis=0), rank)
 
 
 def aligned(basis: np.ndarray, grams: np.ndarray) -> np.ndarray:
-    """The same subspace with its directions in order of the clients' energy."""
+    """Turn a subspace's basis so that its directions are ordered by the clients' energy."""
     inside = basis.T @ grams.sum(axis=0) @ basis
     return basis @ leading_eigenvectors(inside, basis.shape[1])
 
@@ -89,7 +89,7 @@ def refine(
 
 
 def voices(benign: np.ndarray, influence: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Who is learned from, as a mask, and with which weights: the kept alike where none is told."""
+    """Select the clients to learn from (a mask) and their weights; by default the kept, equally."""
     if influence is None or not influence.any():
         influence = benign.astype(float)
     return influence > 0, influence
@@ -144,7 +144,7 @@ def refine_module(
 
 
 def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
-    """Weight of the clients' own deviations along each direction, joint over modules.
+    """Weigh the clients' own deviations along each direction, joint over modules.
 
     The noise of trained updates falls off over directions, so it is estimated on the directions
     next to the subspace rather than on the whole tail. If the rank is one too low, a direction in
@@ -166,7 +166,7 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
     ----------
     Efron, Morris, Stein's estimation rule and its competitors, JASA 1973.
     """
-    # Compressed updates lack the directions in which nobody has anything, so those do not count.
+    # Compressed updates lack directions in which no client has energy, so these do not count.
     lengths = [int(np.sum(variance > EMPTY * variance.max())) for variance in variances]
     inside = min(rank + 1, max(rank, min(lengths)))
     noise = 0.0
@@ -179,7 +179,7 @@ def pooling_weights(variances: Sequence[np.ndarray], rank: int) -> np.ndarray:
 
 
 def _votes(kept: np.ndarray, influence: np.ndarray | None) -> float:
-    """Number of equally weighted clients whose mean is as exact, (sum w)^2 / sum w^2."""
+    """Count the equally weighted clients whose mean is as exact, (sum w)^2 / sum w^2."""
     if influence is None or np.ptp(influence) == 0:
         return float(len(kept))
     return float(influence.sum() ** 2 / np.sum(influence**2))
@@ -188,7 +188,7 @@ def _votes(kept: np.ndarray, influence: np.ndarray | None) -> float:
 def directions(
     kept: np.ndarray, basis: np.ndarray, influence: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The subspace's directions and those next to it, with the clients' variance along each.
+    """Order directions, the subspace's first, with the clients' variance along each.
 
     Parameters
     ----------
@@ -219,11 +219,11 @@ def directions(
 
 
 def _extend(basis: np.ndarray, gram: np.ndarray) -> np.ndarray:
-    """Complete a subspace to a full basis by the principal directions of what it leaves."""
+    """Complete a subspace's basis by the principal directions of what lies outside it."""
     d, rank = basis.shape
     if rank == d:
         return basis
-    # Pushing the subspace far down the spectrum makes the complement's directions come first.
+    # With the subspace moved far down the spectrum, the complement's directions come first.
     rest = gram - basis @ (basis.T @ gram)
     rest = rest - (rest @ basis) @ basis.T
     shift = max(float(np.trace(gram)), 1.0)

@@ -70,7 +70,7 @@ class Scatter:
         self._principal: dict[tuple[bytes, int], tuple[np.ndarray, np.ndarray]] = {}
 
     def leading(self, size: int) -> np.ndarray:
-        """Strongest directions of every client, before scaling.
+        """Compute the strongest directions of every client, before scaling.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class Scatter:
         return self._leading[:, :, :size]
 
     def capped(self, factors: np.ndarray) -> Scatter:
-        """The same clients with their blocks multiplied by `factors`, of shape (n_clients,)."""
+        """Multiply the clients' blocks by `factors`, of shape (n_clients,)."""
         other = Scatter(self.thin * factors[:, None, None], self.scale)
         if self._in_grams:
             other._grams.append(self._client_grams() * (factors**2)[:, None, None])
@@ -101,7 +101,7 @@ class Scatter:
         return cls(vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :])
 
     def scaled(self, factor: float) -> Scatter:
-        """The same data with energies multiplied by `factor`."""
+        """Multiply all energies by `factor`, sharing the data."""
         other = object.__new__(Scatter)
         other.__dict__.update(self.__dict__, scale=self.scale * factor)
         other.energy = self.energy * factor
@@ -112,14 +112,14 @@ class Scatter:
         return squares.reshape(len(squares), self.n_clients, self.c).sum(axis=2)
 
     def outside(self, basis: np.ndarray) -> np.ndarray:
-        """Energy of each client off a subspace of shape (d, rank), (n_clients,)."""
+        """Compute each client's energy off a subspace of shape (d, rank), (n_clients,)."""
         checkpoint()
         rest = self._wide - basis @ (basis.T @ self._wide)
         energy: np.ndarray = self.scale * self._per_client(rest**2).sum(axis=0)
         return energy
 
     def products_outside(self, basis: np.ndarray, clients: np.ndarray) -> np.ndarray:
-        """Inner products between some clients of what they send outside a subspace.
+        """Compute inner products between some clients of what they send outside a subspace.
 
         Parameters
         ----------
@@ -134,17 +134,17 @@ class Scatter:
         return self._products(parts - basis @ (basis.T @ parts), clients)
 
     def products_inside(self, basis: np.ndarray, clients: np.ndarray) -> np.ndarray:
-        """The same of what they send inside the subspace."""
+        """Compute the same as `products_outside`, of what they send inside the subspace."""
         return self._products(basis.T @ self.thin[clients], clients)
 
     def _products(self, parts: np.ndarray, clients: np.ndarray) -> np.ndarray:
-        """Inner products of parts of the blocks, given in the clients' own bases (n, a, c)."""
+        """Compute inner products of parts of the blocks in the clients' own bases, (n, a, c)."""
         checkpoint()
         n, a, _ = parts.shape
         if self._expand is not None:
             own = self._expand[clients]
             if self.c**2 * (a + own.shape[1]) < a * own.shape[1]:
-                # Between factors: for adapters there is no need of the blocks themselves.
+                # From the factors: adapters need not be multiplied out.
                 left, right = hstack_blocks(parts), hstack_blocks(own)
                 products = ((left.T @ left) * (right.T @ right)).reshape(n, self.c, n, self.c)
                 found: np.ndarray = self.scale * products.sum(axis=(1, 3))
@@ -154,7 +154,7 @@ class Scatter:
         return self.scale * (flat @ flat.T)
 
     def principal(self, weights: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Principal subspace of weighted clients, and their energy along its directions.
+        """Compute weighted clients' principal subspace, and their energy along its directions.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class Scatter:
         return values / self.scale, basis
 
     def weighted(self, weights: np.ndarray) -> np.ndarray:
-        """``sum_k weights_k X_k X_k'``, ndarray of shape (d, d)."""
+        """Compute ``sum_k weights_k X_k X_k'``, ndarray of shape (d, d)."""
         checkpoint()
         if self._in_grams:
             return self.scale * self._weighted_grams(weights)
@@ -212,7 +212,7 @@ class Scatter:
         return self._grams[0]
 
     def left_out_energy(self, kept: np.ndarray, size: int) -> np.ndarray:
-        """Energy of each client along the principal directions of the *other* kept clients.
+        """Compute each client's energy along the *other* kept clients' principal directions.
 
         Parameters
         ----------
@@ -234,14 +234,14 @@ class Scatter:
         return self.scale * known[:, :size]
 
     def span(self, kept: np.ndarray) -> int:
-        """Dimension of what the kept clients span, counted by columns."""
+        """Bound the dimension of what the kept clients span, by counting columns."""
         filled = self._per_client((self._wide != 0).any(axis=0)[None])[0]
         return int(min(self.d, filled[kept].sum()))
 
     def left_out_shares(
         self, kept: np.ndarray, size: int, parts: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """`left_out_energy`, and the same for parts of each client's block.
+        """Compute `left_out_energy`, and the same for parts of each client's block.
 
         Parameters
         ----------
@@ -290,7 +290,7 @@ class Scatter:
             parts, basis = vectors.T @ parts, np.eye(len(values), n)
         shares[:, :n] = (basis.T @ parts) ** 2
         shares[kept, :n] = (bases.transpose(0, 2, 1) @ parts[kept]) ** 2
-        # A direction without the (others') support is no evidence of what they share.
+        # A direction in which the others have no energy says nothing about what they share.
         floor = RANK_TOLERANCE * max(values[0], 0.0)
         without = np.empty((self.n_clients, n), dtype=bool)
         without[:] = values[:n] <= floor
@@ -300,7 +300,7 @@ class Scatter:
         return energy, shares
 
     def _eigenbasis(self, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Eigenvalues and eigenvectors of the kept clients' total, and all blocks in these."""
+        """Decompose the kept clients' total: eigenvalues, eigenvectors, and all blocks in these."""
         columns = np.repeat(kept, self.c)
         stacked = self._wide[:, columns]
         if stacked.shape[1] < self.d:
@@ -321,7 +321,7 @@ Moments: TypeAlias = "np.ndarray | Scatter"
 
 
 def as_scatters(modules: Sequence[Moments]) -> list[Scatter]:
-    """Gram matrices of shape (n_clients, d, d) or scatters, as scatters."""
+    """Convert Gram matrices of shape (n_clients, d, d) to scatters; leave scatters as they are."""
     return [m if isinstance(m, Scatter) else Scatter.from_grams(m) for m in modules]
 
 

@@ -16,7 +16,7 @@ from clair.metrics import DetectionScores, detection_scores, principal_angles
 from clair.pipeline import ClairFit, fit
 from clair.synthetic import Problem, ProblemSpec, sample_halves, sample_problem
 
-#: Method by pooling.
+#: Method that each pooling runs.
 CHOSEN = {"none": "clair", "eb": "clair_eb", "halves": "clair_halves"}
 
 
@@ -61,7 +61,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class ScenarioResult:
-    """What came out, beside the truth that no method has seen.
+    """The results of a scenario, and the truth that no method has seen.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class ScenarioResult:
     honest_left: int = 0
 
     def error_of(self, method: str) -> MethodError:
-        """Errors of one method.
+        """Look up the errors of one method.
 
         Raises
         ------
@@ -138,16 +138,16 @@ def _judged(
 
 
 def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
-    """The same problem after some honest clients have left, judged anew.
+    """Judge the same problem anew after some honest clients have left.
 
-    A scenario alone cannot describe a lying majority: a `ProblemSpec` refuses it.
+    This can leave a lying majority, which a `ProblemSpec` alone cannot describe.
 
     Parameters
     ----------
     result : ScenarioResult
         Of `run_scenario`.
     leave : int
-        How many of the honest clients leave, the last ones first; at least 1, and two must stay.
+        How many of the honest clients leave, the last ones first; >= 1, and two must stay.
 
     Raises
     ------

@@ -53,7 +53,8 @@ class Choice:
     errors : dict of str to float
         Mean error of each candidate in the clients' tests.
     gains : dict of str to float
-        By how much each is better than training alone; a mean over clients, the largest cut.
+        How much smaller each error is than that of training alone: a mean over clients with the
+        largest gains cut.
     uncertainty : dict of str to float
         Standard errors of the gains.
     """
@@ -66,28 +67,28 @@ class Choice:
     uncertainty: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """The choice as plain JSON values."""
+        """Convert the choice to plain JSON values."""
         return asdict(self)
 
 
 def choose(errors: Mapping[str, np.ndarray], *, capped: float = CAPPED) -> Choice:
     """Choose what the clients share from the errors they measured.
 
-    Of every candidate's gain over training alone 1.25 standard errors are taken off. The largest
-    of what remains wins if it is above zero, else training alone.
+    From every candidate's gain over training alone, 1.25 standard errors are subtracted. The
+    largest difference wins if it is above zero; otherwise training alone does.
 
-    The largest gains are cut to the size of the next largest, losses count in full. So a fifth of
-    the clients can talk the others out of sharing, which leaves them as they are, but hardly into
-    something that harms. A mean that is trimmed on both sides overlooks the few honest clients
-    whom sharing harms much.
+    The largest gains are cut to the size of the next largest; losses count in full. So a fifth of
+    the clients, if they lie, can prevent sharing, which leaves the others as they are, but can
+    hardly bring about sharing that harms. A mean trimmed on both sides would overlook a few honest
+    clients whom sharing harms much.
 
     Parameters
     ----------
     errors : mapping of str to ndarray of shape (n_clients,)
         Error of each candidate in each trusted client's test, "local" among them; less is better.
     capped : float
-        Share of the clients, those with the largest gains, of whom no more is believed than of the
-        next; in [0, 1).
+        Share of the clients, those with the largest gains, whose gains count as no larger than the
+        next one's; in [0, 1).
 
     Returns
     -------
@@ -132,12 +133,12 @@ def choose(errors: Mapping[str, np.ndarray], *, capped: float = CAPPED) -> Choic
 
 
 def untested(reason: str) -> Choice:
-    """Training alone, where there is nothing to test with."""
+    """Choose training alone, where there is nothing to test with."""
     return Choice(LOCAL, reason, 0, {}, {}, {})
 
 
 def capped_mean(values: np.ndarray, share: float) -> tuple[float, float]:
-    """Mean with the largest values cut to the size of the next, and its standard error.
+    """Compute the mean with the largest values cut to the next, and its standard error.
 
     Parameters
     ----------
@@ -176,13 +177,13 @@ def _reason(
 
 
 def voters(fit: ClairFit) -> np.ndarray:
-    """The clients whose tests count: those the others learn from, ndarray of int."""
+    """Select the clients whose tests count: those the others learn from, ndarray of int."""
     heard = np.flatnonzero(fit.influence > 0)
     return heard if heard.size else np.flatnonzero(fit.benign)
 
 
 def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[str, Any]:
-    """Everything that could be shared, made from some updates with the verdict of a fit.
+    """Make every candidate for sharing from some updates, with the verdict of a fit.
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[s
 
 
 def refitted(updates: Updates, fit: ClairFit, rank: int) -> ClairFit:
-    """The fit with the kept clients' principal subspace of other updates, or at another rank."""
+    """Replace a fit's subspace by the kept clients' of other updates, or at another rank."""
     weights = fit.influence if fit.influence.any() else fit.benign.astype(float)
     cores = to_cores(updates, fit.side)
     rank = min(rank, *(min(*core.shape, core.rows) for core in cores.values()))

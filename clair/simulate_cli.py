@@ -106,7 +106,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _automatic(name: str) -> dict[str, Any]:
-    """How an option is read that may also be "auto"."""
+    """Make the keywords of an option that takes a number or "auto"."""
     kind: type = int if name == "rank" else float
     words = {
         "rank": "number of directions CLAIR looks for (default: auto)",
@@ -126,7 +126,7 @@ def _automatic(name: str) -> dict[str, Any]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked and return the exit code."""
+    """Run the scenario that the arguments describe and return the exit code."""
 
     def compute() -> tuple[dict[str, Any], str]:
         with options_named(PROBLEM_OPTIONS):
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def report(result: ScenarioResult) -> str:
-    """The sentence, who was flagged or is suspect and why, and a table of methods."""
+    """Write the summary, who was flagged or is suspect and why, and a table of methods."""
     width = max(len(row.label) for row in result.errors)
     rows = [
         f"  {row.label:<{width}}  {row.mean:.6f} ± {row.sd:.6f}" + "  (oracle)" * row.oracle

@@ -25,7 +25,7 @@ from clair.scatter import Moments, as_scatters
 
 PENALTY_STEP = 2.0
 BALANCE = 5.0
-# Below this share of what they are the difference of, squares of norms are rounding in part.
+# A square computed as a difference of larger terms is partly rounding below this share of them.
 CANCELLATION = 1e-13
 
 
@@ -58,7 +58,7 @@ class IterationRecord:
     block_norms: np.ndarray
 
     def scaled(self, unit: float) -> IterationRecord:
-        """The record of the same iteration on updates `unit` times as large."""
+        """Convert the record to that of the same iteration on updates `unit` times as large."""
         if unit == 1:
             return self
         return replace(
@@ -101,7 +101,7 @@ Progress = Callable[[IterationRecord], None]
 
 
 def joint_norms(modules: Sequence[np.ndarray]) -> np.ndarray:
-    """Norm of each client over all modules, ndarray of shape (n_clients,)."""
+    """Compute each client's norm over all modules, ndarray of shape (n_clients,)."""
     if len(modules) == 1:
         return block_norms(modules[0])
     joint: np.ndarray = np.sqrt(sum(block_norms(blocks) ** 2 for blocks in modules))
@@ -191,7 +191,7 @@ class SplitSolver:
                 if all(state.exact for state in self._states):
                     self._status = "converged"
                     break
-                # Nothing above the threshold may have been overlooked: once more in full.
+                # A partial decomposition may miss values above the threshold, so check in full.
                 for state in self._states:
                     state.insist(True)
             elif history:
@@ -239,7 +239,7 @@ class SplitSolver:
     def _residuals(
         self, squares: np.ndarray, before: np.ndarray, previous: np.ndarray
     ) -> tuple[float, float]:
-        """Norms of ``M - L - S`` and of what S and L's multipliers differ by, over the penalty.
+        """Compute the norms of ``M - L - S`` and of the multipliers' difference over the penalty.
 
         The second is ``S - S_before + (1 - a) (M - L - S_before)``, a the over-relaxation: the
         multiplier that makes L optimal and the one that makes S optimal differ by it, with
@@ -264,7 +264,7 @@ class SplitSolver:
         return float(np.sqrt(gap)), float(np.sqrt(moved))
 
     def result(self) -> Decomposition:
-        """Where the iteration stands."""
+        """Build the decomposition at the present iteration."""
         history, factors = self._history, self._factors
         pull = history[-1].penalty * (1 - factors)
         return Decomposition(
@@ -288,7 +288,7 @@ def median_subspace(
     progress: Progress | None = None,
     coarse: bool = False,
 ) -> tuple[tuple[np.ndarray, ...], tuple[IterationRecord, ...], str]:
-    """Subspace that minimises the sum of distances of the client blocks (fast median subspace).
+    """Find the subspace of least summed distance to the client blocks (fast median subspace).
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from clair.attack_plan import AttackContext, AttackPlan, follow
 from clair.attacks import ATTACKS
 from clair.linalg import block_norms, orthonormal
 
-#: Random streams of a problem; those drawn later take the numbers after.
+#: Random streams of a problem; anything drawn later takes a higher stream number.
 STREAMS = 7
 
 
@@ -105,7 +105,7 @@ class Problem:
     ----------
     spec : ProblemSpec
     updates : ndarray of shape (n_clients, d_out, d_in)
-        What the server sees; the only thing a method may use.
+        What the server sees; methods may use nothing else.
     true_updates : ndarray of shape (n_clients, d_out, d_in)
         Ground truth: noiseless honest updates, of contaminated clients too.
     subspace : ndarray of shape (d_out, rank)
@@ -188,7 +188,7 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
 def sample_halves(
     problem: Problem, *, inflated: np.ndarray | None = None, factor: float = 10.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the clients of a problem would have sent after training on either half of their data.
+    """Sample what clients would have sent after training on either half of their data.
 
     The full update is the mean of the two. Each half has an estimation error of its own, larger by
     the square root of two; poisoned clients send the same attack twice.

@@ -66,7 +66,7 @@ def _blind(spec: ProblemSpec, args: argparse.Namespace) -> Study:
 
 
 def _numbers(text: str) -> Numbers:
-    """Numbers between commas."""
+    """Parse numbers separated by commas."""
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -74,7 +74,7 @@ def _numbers(text: str) -> Numbers:
 
 
 def _axis(text: str) -> Axis:
-    """A setting and its values, as in ``noise=0.0,0.1``."""
+    """Parse a setting and its values, as in ``noise=0.0,0.1``."""
     name, _, values = text.partition("=")
     try:
         return Axis(name, _numbers(values))

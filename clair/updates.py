@@ -49,11 +49,11 @@ class LoraFactors:
             )
 
     def dense(self) -> np.ndarray:
-        """All updates as an ndarray of shape (n_clients, d_out, d_in)."""
+        """Multiply out all updates, ndarray of shape (n_clients, d_out, d_in)."""
         return self.B @ self.A
 
     def transposed(self) -> LoraFactors:
-        """Factors of the transposed updates."""
+        """Transpose the updates."""
         return LoraFactors(self.A.transpose(0, 2, 1), self.B.transpose(0, 2, 1))
 
 
@@ -73,11 +73,11 @@ class FactoredUpdates:
     right: np.ndarray
 
     def dense(self) -> np.ndarray:
-        """All updates as an ndarray of shape (n_clients, d_out, d_in)."""
+        """Multiply out all updates, ndarray of shape (n_clients, d_out, d_in)."""
         return self.left @ self.core @ self.right.T
 
     def transposed(self) -> FactoredUpdates:
-        """The transposed updates."""
+        """Transpose the updates."""
         return FactoredUpdates(self.right, self.core.transpose(0, 2, 1), self.left)
 
 
@@ -102,7 +102,7 @@ class LazyUpdates(FactoredUpdates):
         return made
 
     def transposed(self) -> FactoredUpdates:
-        """The transposed updates."""
+        """Transpose the updates."""
         return LazyUpdates(self.right, self.left, lambda: self.core.transpose(0, 2, 1))
 
 
@@ -118,8 +118,8 @@ class Core:
     Attributes
     ----------
     thin : ndarray of shape (n_clients, a, c)
-        ``blocks_k = thin_k @ expand_k.T``: each block in a basis of its client's own, so that
-        norms and Gram matrices agree and the solver's matrix (a, n_clients * c) is smallest.
+        ``blocks_k = thin_k @ expand_k.T``: each block in a basis of its own client, which keeps
+        norms and Gram matrices and makes the solver's matrix (a, n_clients * c) smallest.
     expand : ndarray of shape (n_clients, b, c), or None
         Orthonormal columns; None where thin is blocks.
     left, right : ndarray of shape (d_out, a) and (d_in, b), or None
@@ -149,7 +149,7 @@ class Core:
         return self.from_thin(self.thin)
 
     def block(self, client: int) -> np.ndarray:
-        """One client's update in the shared bases, ndarray of shape (a, b)."""
+        """Compute one client's update in the shared bases, ndarray of shape (a, b)."""
         return (
             self.thin[client] if self.expand is None else self.thin[client] @ self.expand[client].T
         )
@@ -165,22 +165,22 @@ class Core:
         return block_grams(self.thin)
 
     def from_thin(self, thin: np.ndarray) -> np.ndarray:
-        """Blocks in the shared bases of a decomposition made on `thin`."""
+        """Convert blocks of a decomposition made on `thin` to the shared bases."""
         return thin if self.expand is None else thin @ self.expand.transpose(0, 2, 1)
 
     def subspace(self, basis: np.ndarray) -> np.ndarray:
-        """A basis of shape (a, rank) in the module's own coordinates, (d_out, rank)."""
+        """Convert a basis of shape (a, rank) to the module's own coordinates, (d_out, rank)."""
         return basis if self.left is None else self.left @ basis
 
     def restore_later(self, make: Callable[[], np.ndarray]) -> Estimates:
-        """Blocks that are computed when asked for on the LoRA path, at once otherwise."""
+        """Make blocks that are computed on first use on the LoRA path, at once otherwise."""
         if self.right is None:
             return self.restore(make())
         left = np.eye(self.rows) if self.left is None else self.left
         return LazyUpdates(left, self.right, make)
 
     def restore(self, blocks: np.ndarray) -> Estimates:
-        """Blocks in the module's own coordinates: dense, or factored on the LoRA path."""
+        """Convert blocks to the module's own coordinates: dense, or factored on the LoRA path."""
         if self.right is not None:
             left = np.eye(blocks.shape[1]) if self.left is None else self.left
             return FactoredUpdates(left, blocks, self.right)
@@ -188,7 +188,7 @@ class Core:
 
 
 def _thin(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Each block as (a, c) times an orthonormal (b, c) transposed, c = min(a, b)."""
+    """Write each block as (a, c) times an orthonormal (b, c) transposed, c = min(a, b)."""
     if blocks.shape[2] <= blocks.shape[1]:
         return blocks, None
     expand, upper = np.linalg.qr(blocks.transpose(0, 2, 1))
@@ -196,7 +196,7 @@ def _thin(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _in_joint_basis(columns: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Orthonormal basis of all columns of (n_clients, d, c), and the columns in it.
+    """Compute an orthonormal basis of all columns of (n_clients, d, c), and the columns in it.
 
     The basis is None for the identity where it would not be smaller.
     """
@@ -228,7 +228,7 @@ def factored_core(factors: LoraFactors) -> Core:
 
 
 def thin_product(B: np.ndarray, A: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Blocks ``B_k @ A_k`` as `Core.thin` and `Core.expand`.
+    """Multiply ``B_k @ A_k`` in the form of `Core.thin` and `Core.expand`.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def checked_updates(updates: Updates, called: str = "updates") -> dict[str, Modu
 
 
 def ordinary_sized(modules: Mapping[str, ModuleUpdates]) -> tuple[dict[str, ModuleUpdates], int]:
-    """Bring updates to a size that computes.
+    """Scale updates of unusual size so that floating-point arithmetic can handle them.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def ordinary_sized(modules: Mapping[str, ModuleUpdates]) -> tuple[dict[str, Modu
     Raises
     ------
     ValueError
-        If their sizes are beyond what any scaling can mend.
+        If their sizes are beyond what any scaling can correct.
     """
     sizes, ordinary = [], True
     for value in modules.values():
