@@ -33,7 +33,7 @@ class Defence(NamedTuple):
         ``run(updates, rank, quick)`` -> the clients' estimates and who is flagged; `quick` allows a
         faster way to the same estimates.
     pooling : str
-        That of the oracle it is compared with.
+        Pooling of the oracle that the defence is compared with.
     """
 
     label: str
@@ -44,7 +44,7 @@ class Defence(NamedTuple):
 def _clair(
     updates: np.ndarray, rank: int | str, quick: bool, *, same: bool = True, **options: Any
 ) -> Judged:
-    # The solver decides the split alone where residuals judge and the subspace is polished.
+    # Where residuals judge and the subspace is polished, the solver affects nothing but the split.
     solver = "irls" if quick and same else "convex"
     result = fit(updates, rank, solver=solver, **options)
     return np.asarray(result.refined), result.flagged
@@ -91,7 +91,7 @@ class Trial:
     Attributes
     ----------
     seed : int
-        Of the draw: ``sample_problem(replace(spec, seed=seed), plan)`` gives it again.
+        Seed of the draw: ``sample_problem(replace(spec, seed=seed), plan)`` repeats it.
     harm : float
         Root mean square error of the truly honest clients over that of the oracle, which is told
         who is honest and the true subspace; >= 0. Where the oracle makes no error but rounding, as

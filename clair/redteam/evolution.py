@@ -23,7 +23,7 @@ PARENTS = 8
 #: A plan this far below both parents' worst on its first draw is given up without a second.
 HOPELESS = 0.9
 _SEEDS = 1_000_000
-# Two winners and no attack are measured on fresh draws; the finalists on some more.
+# Fits kept back: both winners and "no attack" run on fresh draws, the finalists on a few more.
 RESERVE = 3 * FRESH_DRAWS + 2 * FINALISTS * FINAL_DRAWS
 
 
@@ -77,7 +77,7 @@ class Finding:
         None for no attack at all.
     trials : tuple of Trial
     searched : float
-        Harm on the draws of the search, which chose this plan by it and so flatter it.
+        Harm on the draws of the search; it flatters the plan, which was chosen by it.
     """
 
     plan: AttackPlan | None
@@ -178,7 +178,7 @@ def search(
     progress : callable, optional
         Receives a `SearchProgress` after each candidate.
     cancelled : callable, optional
-        Asked before each candidate; where it says True, the search ends with what it has.
+        Asked before each candidate; if it returns True, the search ends with what it has.
 
     Returns
     -------
@@ -236,12 +236,12 @@ class _Hunt:
         self.unseen: list[_Candidate] = []
 
     def harms(self) -> tuple[float, float]:
-        """Harm of the worst plan, and of the worst unseen one; 0 where there is none."""
+        """Look up the harm of the worst plan and of the worst unseen one; 0 where there is none."""
         worst, unseen = (group[0].harm if group else 0.0 for group in (self.pool, self.unseen))
         return worst, unseen
 
     def propose(self) -> AttackPlan:
-        """A plan not tried before."""
+        """Propose a plan that was not tried before."""
         while True:
             plan = self.waiting.pop(0) if self.waiting else self._child()
             if plan not in self.tried:
@@ -260,7 +260,7 @@ class _Hunt:
 
     def _parent(self) -> AttackPlan:
         group = self.unseen if self.unseen and self.rng.random() < 0.5 else self.pool
-        # the better of two, so that the best has many children but not all
+        # the better of two draws, so that the best plan has many of the children but not all
         return group[int(self.rng.integers(len(group), size=2).min())].plan
 
     def consider(self, plan: AttackPlan) -> None:
@@ -283,7 +283,7 @@ class _Hunt:
         return evaluate(plan, spec, config.defence, config.rank, quick=quick)
 
     def winner(self, group: list[_Candidate]) -> _Candidate | None:
-        """The worst of the finalists, told apart on further draws."""
+        """Select the worst of the finalists, after trying them on further draws."""
         for candidate in group[:FINALISTS]:
             if len(candidate.trials) == SEARCH_DRAWS:
                 candidate.trials += [
@@ -293,7 +293,7 @@ class _Hunt:
         return max(finalists or group[:1], key=lambda c: c.harm, default=None)
 
     def measured(self, candidate: _Candidate | None) -> Finding:
-        """A plan, or none, on fresh draws and with the defence as it runs by default."""
+        """Measure a plan, or no attack, on fresh draws with the defence as it runs by default."""
         plan = None if candidate is None else candidate.plan
         trials = tuple(self._trial(plan, seed, quick=False) for seed in self.fresh_seeds)
         searched = float(np.mean([t.harm for t in trials])) if candidate is None else candidate.harm

@@ -11,7 +11,7 @@ import numpy as np
 from clair.attack_plan import AttackPlan, Tactic
 from clair.attacks import PLANS
 
-#: No foreign part is sought beyond this size; a mean, for one, can be moved without bound.
+#: Largest foreign part that is tried; a mean, for example, can be moved without bound.
 LARGEST = 100.0
 MAX_GROUPS = 3
 _DIGITS = 3
@@ -67,12 +67,12 @@ def _known() -> tuple[AttackPlan, ...]:
     return (*PLANS.values(), *(AttackPlan(tactics) for tactics in plans))
 
 
-#: What anybody who has read about such attacks would try first.
+#: Known attacks, which anybody who has read about them would try first.
 KNOWN = _known()
 
 
 def _clean(name: str, value: float) -> float | int:
-    """Inside the field's range and short enough to be read."""
+    """Clip a number to the field's range and round it so that it can be read."""
     limits = next(item.metadata for item in fields(Tactic) if item.name == name)
     high = LARGEST if name == "size" else limits["high"]
     value = min(max(value, limits["low"]), high)
@@ -85,7 +85,7 @@ def _with(tactic: Tactic, name: str, value: float) -> Tactic:
 
 
 def _perturbed(tactic: Tactic, name: str, rng: np.random.Generator) -> Tactic:
-    """A number a little higher or lower; from nought, or by chance, drawn afresh."""
+    """Change a number a little; draw it afresh if it is 0, or by chance."""
     value = getattr(tactic, name)
     if value == 0 or rng.random() < 0.3:
         return _with(tactic, name, FRESH[name](rng))
@@ -97,7 +97,7 @@ def _perturbed(tactic: Tactic, name: str, rng: np.random.Generator) -> Tactic:
 
 
 def tidy(plan: AttackPlan) -> AttackPlan:
-    """The same attack without numbers that make no difference."""
+    """Reset the numbers of a plan that make no difference."""
     tactics = []
     for tactic in plan.tactics:
         if len(plan.tactics) == 1:
@@ -113,7 +113,7 @@ def tidy(plan: AttackPlan) -> AttackPlan:
 
 
 def random_plan(rng: np.random.Generator) -> AttackPlan:
-    """One or two groups with two to five numbers drawn, the others as honest clients have them."""
+    """Draw a plan of one or two groups, each with two to five numbers that are not honest."""
     tactics = []
     for _ in range(int(rng.choice([1, 1, 2]))):
         tactic = Tactic()
@@ -124,7 +124,7 @@ def random_plan(rng: np.random.Generator) -> AttackPlan:
 
 
 def moved(plan: AttackPlan, rng: np.random.Generator) -> AttackPlan:
-    """A plan like this one: some numbers of a group changed, a group split or dropped."""
+    """Change a plan: some numbers of a group, and perhaps split or drop a group."""
     tactics = list(plan.tactics)
     at = int(rng.integers(len(tactics)))
     kind = rng.random()
@@ -140,7 +140,7 @@ def moved(plan: AttackPlan, rng: np.random.Generator) -> AttackPlan:
 
 
 def louder(plan: AttackPlan, factor: float) -> AttackPlan:
-    """The same plan at another strength: attackers look for the loudest that is not noticed."""
+    """Scale a plan's strength; attackers look for the loudest that is not noticed."""
     tactics = []
     for tactic in plan.tactics:
         for name in ("tilt", "size", "echo", "deviation"):
@@ -150,7 +150,7 @@ def louder(plan: AttackPlan, factor: float) -> AttackPlan:
 
 
 def crossed(first: AttackPlan, second: AttackPlan, rng: np.random.Generator) -> AttackPlan:
-    """Groups of both plans side by side, or numbers of both in one."""
+    """Combine two plans: a group of each side by side, or numbers of both in one group."""
     one = first.tactics[int(rng.integers(len(first.tactics)))]
     other = second.tactics[int(rng.integers(len(second.tactics)))]
     if rng.random() < 0.5:

@@ -17,7 +17,7 @@ HARMLESS = 0.05
 
 
 def plan_sentences(plan: AttackPlan, n_attackers: int) -> list[str]:
-    """What each group of attackers does, a line a group.
+    """Say what each group of attackers does, one line per group.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def plan_sentences(plan: AttackPlan, n_attackers: int) -> list[str]:
 
 
 def _parts(tactic: Tactic) -> list[str]:
-    """What one group sends, term by term; terms as honest clients have them are left out."""
+    """Say what one group sends, term by term, without terms as honest clients have them."""
     parts = []
     if tactic.own != 1:
         parts.append(f"own honest update × {tactic.own:g}")
@@ -65,7 +65,7 @@ def _parts(tactic: Tactic) -> list[str]:
 
 
 def summary(result: RedTeamResult) -> str:
-    """What the search found, in one sentence."""
+    """Say what the search found, in one sentence."""
     label = DEFENCES[result.config.defence].label
     held, total = result.config.spec.n_contaminated, result.config.spec.n_clients
     found = result.hidden
@@ -89,7 +89,7 @@ def summary(result: RedTeamResult) -> str:
 
 
 def report(result: RedTeamResult) -> str:
-    """The sentence, a small table and the plans in words."""
+    """Write the summary, a small table and the plans in words."""
     rows = [("no attack", result.unattacked), ("unflagged", result.hidden)]
     if result.worst is not result.hidden:
         rows.append(("worst", result.worst))
@@ -112,7 +112,7 @@ def report(result: RedTeamResult) -> str:
 
 
 def result_json(result: RedTeamResult) -> dict[str, Any]:
-    """Everything as JSON values; clients are numbered from 1."""
+    """Convert everything to JSON values; clients are numbered from 1."""
     config = result.config
     problem = asdict(config.spec)
     del problem["attack"], problem["attack_scale"]  # the search replaces them
