@@ -1,4 +1,4 @@
-"""Phase diagrams: a grid of problems, several trials a cell, who was found and how well.
+"""Phase diagrams: on a grid of problems, several trials a cell, who was found and how well.
 
 A sweep is described by a small frozen value. Every trial's seed is spawned from the sweep's seed by
 its cell and number, so a cell is the same whoever computes it, in whatever order, and each trial is
@@ -68,7 +68,7 @@ class Axis:
             raise ValueError(f"values of axis {self.name} must increase, got {self.values}")
 
     def plain(self, index: int) -> float | int:
-        """Value at a place, an integer where the field is one."""
+        """Look up the value at an index, an integer where the field is one."""
         value = self.values[index]
         return int(value) if self.name in ("rank", "n_clients") else value
 
@@ -107,7 +107,7 @@ class SweepConfig:
         check_choice("method", self.method, METHODS)
         if self.x.name == self.y.name:
             raise ValueError(f"the axes must differ, got {self.x.name} twice")
-        # What the axes decide must not tell equal sweeps apart.
+        # Fields that the axes replace must not make equal sweeps look different.
         unused: dict[str, Any] = {
             f.name: f.default for f in fields(ProblemSpec) if f.name in self.axes
         }
@@ -129,17 +129,17 @@ class SweepConfig:
         return self.shape[0] * self.shape[1]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, with the version of the engine."""
+        """Convert to plain values, with the version of the engine."""
         return {"version": VERSION, **asdict(self)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SweepConfig:
-        """Inverse of `to_json`.
+        """Rebuild a config from what `to_json` wrote.
 
         Raises
         ------
         ValueError
-            If it was written by another version, or a field is out of its range.
+            If `data` was written by another version, or a field is out of its range.
         """
         if data.get("version") != VERSION:
             raise ValueError(f"version must be {VERSION}, got {data.get('version')!r}")
@@ -155,18 +155,18 @@ class SweepConfig:
 
 
 def trial_seed(config: SweepConfig, cell: int, trial: int) -> int:
-    """Seed of one problem, spawned from the sweep's seed; below `SEEDS`."""
+    """Spawn the seed of one problem from the sweep's seed; below `SEEDS`."""
     sequence = np.random.SeedSequence(config.base.seed, spawn_key=(cell, trial))
     return int(sequence.generate_state(1, np.uint64)[0] % SEEDS)
 
 
 def cell_spec(config: SweepConfig, cell: int, trial: int = 0) -> ProblemSpec:
-    """The problem of a trial; cells are counted along x first.
+    """Build the problem of a trial; cells are counted along x first.
 
     Raises
     ------
     ValueError
-        If there is no such cell or trial, or the values make no problem (see `obstacle`).
+        If there is no such cell or trial, or the values make no valid problem (see `obstacle`).
     """
     check_integer("cell", cell, minimum=0, maximum=config.n_cells - 1)
     check_integer("trial", trial, minimum=0, maximum=config.trials - 1)
@@ -180,7 +180,7 @@ def cell_spec(config: SweepConfig, cell: int, trial: int = 0) -> ProblemSpec:
 
 
 def obstacle(config: SweepConfig, cell: int) -> str | None:
-    """Why a cell has no result, in plain words; None if it has one."""
+    """Say in plain words why a cell has no result; None if it has one."""
     try:
         spec = cell_spec(config, cell)
     except ValueError as error:
@@ -244,7 +244,7 @@ def run_trial(spec: ProblemSpec, method: str) -> Trial:
 
 
 def run_cell(config: SweepConfig, cell: int) -> tuple[Trial, ...]:
-    """All trials of a cell, nothing where it is impossible."""
+    """Run all trials of a cell; none where the cell is impossible."""
     if obstacle(config, cell) is not None:
         return ()
     return tuple(run_trial(cell_spec(config, cell, t), config.method) for t in range(config.trials))
@@ -292,7 +292,7 @@ class SweepResult:
         return cls(config, exact, f1, error, done.reshape(config.shape), seconds)
 
     def success(self, measure: str, level: float) -> np.ndarray:
-        """Share of successful trials a cell, ndarray of shape (rows, columns).
+        """Compute each cell's share of successful trials, ndarray of shape (rows, columns).
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ class SweepProgress:
 
 
 def _order(config: SweepConfig, done: Cells) -> list[int]:
-    """Missing cells, scattered, so that an unfinished diagram already shows its shape."""
+    """List missing cells in random order, so that an unfinished diagram already shows its shape."""
     shuffled = np.random.default_rng(0).permutation(config.n_cells)
     return [int(cell) for cell in shuffled if int(cell) not in done]
 
@@ -73,12 +73,12 @@ def run_sweep(
     workers : int, optional
         Processes, by default one for each core this process may use.
     folder : Path, optional
-        Where cells are kept, by default `cache_dir`. Where it cannot be written they
-        are kept in the memory of this process, where `clair.sweeps.store.load` finds them.
+        Where cells are kept, by default `cache_dir`. If it cannot be written, cells are kept
+        in the memory of this process, where `clair.sweeps.store.load` finds them.
     progress : callable, optional
         Receives a `SweepProgress` at the start and after every cell.
     cancelled : callable, optional
-        Asked after every cell; once it says True, the cells under way are the last.
+        Asked after every cell; once it returns True, only the cells under way are finished.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def run_sweep(
 
 
 def _cores() -> int:
-    """Cores this process may use."""
+    """Count the cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -179,7 +179,7 @@ class _Run:
 
 @contextlib.contextmanager
 def _process() -> Iterator[subprocess.Popen[str]]:
-    """A worker on one core that ends with the block, also when that is left by an error."""
+    """Start a worker on one core and end it with the block, also when an error leaves the block."""
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")

@@ -1,8 +1,8 @@
 """Where finished cells are kept: a file a sweep, or memory where the file cannot be written.
 
-The folder is nobody's alone: a crash, a full disk, an editor or another program may leave anything
-in it. Lines that are no cell of the sweep are skipped, counted and, before the next cell is added,
-taken out of the file.
+A crash, a full disk, an editor or another program may leave anything in the folder. Lines that are
+not a cell of the sweep are skipped and counted, and removed from the file before the next cell is
+added.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from clair.sweeps.grid import SweepConfig, SweepResult, Trial, obstacle
 
 CACHE_VARIABLE = "CLAIR_CACHE_DIR"
-#: Diagrams kept on disk; beyond it those untouched for longest are deleted.
+#: Diagrams kept on disk; with more, those untouched for longest are deleted.
 KEPT = 200
 #: Diagrams kept in memory where the disk refuses, by the same rule.
 KEPT_IN_MEMORY = 16
@@ -42,7 +42,7 @@ _open: set[Path] = set()
 
 
 def cache_dir() -> Path:
-    """Folder of the kept sweeps: ``$CLAIR_CACHE_DIR``, or the user's cache folder."""
+    """Find the folder of kept sweeps: ``$CLAIR_CACHE_DIR``, or the user's cache folder."""
     chosen = os.environ.get(CACHE_VARIABLE)
     if chosen:
         return Path(chosen) / "sweeps"
@@ -59,7 +59,7 @@ class Kept:
     result : SweepResult
         Possibly without a single cell.
     damaged : int
-        Lines of the file that were no cell of this sweep; the file is mended by now if it can be.
+        Lines of the file that were not a cell of this sweep; they are removed if possible.
     on_disk : bool
         False if some cells are in the memory of this process only.
     """
@@ -70,7 +70,7 @@ class Kept:
 
 
 def load(config: SweepConfig, folder: Path | None = None) -> Kept:
-    """What is kept of a sweep, on disk or in memory, possibly nothing; mends a damaged file."""
+    """Load the kept cells of a sweep, perhaps none, from disk or memory; mend a damaged file."""
     path = path_of(config, folder)
     with _lock:
         unwritten = dict(_unwritten.get(path, {}))
@@ -83,7 +83,7 @@ def load(config: SweepConfig, folder: Path | None = None) -> Kept:
 
 
 def read_result(path: Path) -> SweepResult:
-    """A sweep from a file of its own: the description on the first line, then a cell a line.
+    """Read a sweep from a file: the description on the first line, then one cell per line.
 
     Raises
     ------
@@ -113,22 +113,22 @@ def write_result(result: SweepResult, path: Path) -> None:
 
 
 def path_of(config: SweepConfig, folder: Path | None = None) -> Path:
-    """File in which a sweep is kept."""
+    """Name the file in which a sweep is kept."""
     return (folder or cache_dir()) / f"{config.digest}.jsonl"
 
 
 def line_of(cell: int, trials: tuple[Trial, ...]) -> str:
-    """A finished cell as a line of a file, without its end."""
+    """Write a finished cell as a line of a file, without the line's end."""
     return json.dumps({"cell": cell, "trials": [[bool(t.exact), t.f1, t.error] for t in trials]})
 
 
 def cell_of(line: bytes, config: SweepConfig) -> tuple[int, tuple[Trial, ...]]:
-    """A finished cell from a line.
+    """Read a finished cell from a line.
 
     Raises
     ------
     ValueError
-        If the line is no cell of this sweep.
+        If the line is not a cell of this sweep.
     """
     try:
         data = json.loads(line.decode("utf-8"))
@@ -158,7 +158,7 @@ def _trial(entry: object) -> Trial:
 
 
 def _read(path: Path, config: SweepConfig) -> tuple[Cells, int]:
-    """Finished cells of a file, and the number of its lines that are none."""
+    """Read the finished cells of a file, and count its lines that are not a cell."""
     cells: Cells = {}
     try:
         with path.open("rb") as file:
@@ -181,7 +181,7 @@ def _read(path: Path, config: SweepConfig) -> tuple[Cells, int]:
 
 
 def _mend(path: Path, cells: Cells, damaged: int) -> bool:
-    """Write a file anew with these cells only, whole or not at all; False where that fails."""
+    """Write a file anew with these cells only, whole or not at all; False if that fails."""
     logger.warning("%s: %d damaged lines; their cells will be computed again", path, damaged)
     text = "".join(line_of(cell, trials) + "\n" for cell, trials in cells.items())
     name = None
@@ -217,7 +217,7 @@ class Keeper:
         with _lock:
             _open.add(self.path)
             self.cells, damaged = _read(self.path, config)
-            # A last line without an end would swallow the first cell that is added.
+            # The first cell added would run on from a last line without an end.
             self.writing = not damaged or _mend(self.path, self.cells, damaged)
             self.cells |= _unwritten.get(self.path, {})
         if self.writing:

@@ -13,7 +13,7 @@ from clair.sweeps.store import line_of
 
 
 def main() -> None:
-    """Serve cells from standard input."""
+    """Compute the cells named on standard input."""
     config = SweepConfig.from_json(json.loads(sys.stdin.readline()))
     for line in sys.stdin:
         cell = int(line)
