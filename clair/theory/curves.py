@@ -1,7 +1,7 @@
-"""Small simulations along one setting, set beside the predictions: what the Theory page draws live.
+"""Small simulations along one setting, compared with the predictions; the Theory page draws them.
 
-Each takes a base `ProblemSpec` and values of one field, and repeats over consecutive seeds. The
-draws of one seed are shared along the values, so curves are smooth where the truth is.
+Each takes a base `ProblemSpec` and values of one field, and repeats over consecutive seeds. All
+values share the draws of a seed, so curves are smooth where the truth is.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Found:
 
     @property
     def learns_right(self) -> bool:
-        """Whether exactly the honest clients count in what the others get.
+        """Whether exactly the honest clients have weight in the others' refined updates.
 
-        Suspects do not, though they are not flagged.
+        Suspects have none, though they are not flagged.
         """
         return bool(np.array_equal(self.verdict.influence > 0, ~self.problem.contaminated))
 
@@ -109,7 +109,7 @@ class Stability:
 
 
 def stability(spec: ProblemSpec, noise: Sequence[float]) -> Stability:
-    """Subspace error of each route at each noise level, one draw."""
+    """Compute the subspace error of each route at each noise level, on one draw."""
     error = {route: np.empty(len(noise)) for route in ROUTES}
     fewer, collapsed, exact = (np.zeros(len(noise), dtype=bool) for _ in range(3))
     for i, sigma in enumerate(noise):
@@ -169,7 +169,7 @@ class Separation:
 def separation(
     spec: ProblemSpec, name: str, values: Sequence[float], trials: int = 8
 ) -> Separation:
-    """Scores and exact-set recovery as the field `name` takes `values`."""
+    """Compute scores and exact-set recovery as the field `name` takes `values`."""
     weakest, strongest = (np.full((len(values), trials), np.nan) for _ in range(2))
     exact, harmless = (np.zeros((len(values), trials), dtype=bool) for _ in range(2))
     specs = [replace(spec, **{name: v}) for v in values]  # type: ignore[arg-type]
@@ -177,7 +177,7 @@ def separation(
         for t in range(trials):
             found = find(replace(point, seed=spec.seed + t))
             bad, scores = found.problem.contaminated, found.verdict.scores
-            # Without noise honest scores are rounding, all as good as equal.
+            # Without noise honest scores are nothing but rounding, so they count as equal.
             floor = 1e-9 * float(np.sqrt(np.median(np.einsum("kii->k", found.grams))))
             typical = max(float(np.median(scores[~bad])), floor)
             strongest[i, t] = max(scores[~bad].max(), floor) / typical
@@ -216,7 +216,7 @@ class Gain:
 
 
 def honest_errors(found: Found) -> dict[str, float]:
-    """Root mean squared error of the honest clients by method, for one problem."""
+    """Compute the honest clients' root mean squared error by method, for one problem."""
     problem = found.problem
     benign, truth = found.verdict.benign, ~problem.contaminated
     basis, counted = found.basis, found.verdict.influence
@@ -231,7 +231,7 @@ def honest_errors(found: Found) -> dict[str, float]:
 
 
 def gain(spec: ProblemSpec, name: str, values: Sequence[float], trials: int = 4) -> Gain:
-    """Measured and predicted error as the field `name` takes `values`."""
+    """Measure and predict errors as the field `name` takes `values`."""
     measured = {method: np.empty((len(values), trials)) for method in GAIN_METHODS}
     exact = np.zeros((len(values), trials), dtype=bool)
     specs = [replace(spec, **{name: v}) for v in values]  # type: ignore[arg-type]
@@ -268,13 +268,13 @@ class Remedy:
     wrong_clean: np.ndarray
 
 
-#: What is tried: nothing, screen the coefficients, twice the clients, a rank less, the norms.
+#: Remedies: none, screening coefficients, twice the clients, one rank less, contamination norms.
 REMEDIES: tuple[str, ...] = ("none", "screen", "clients", "rank", "norms")
 MAX_CLIENTS = 50
 
 
 def remedy(spec: ProblemSpec, key: str, trials: int = 8) -> Remedy:
-    """Detection with one remedy, on contaminated problems and on clean ones of the same seeds.
+    """Try one remedy, on contaminated problems and on clean ones of the same seeds.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ _MAX_ITER = 400
 
 
 def compress(blocks: np.ndarray) -> np.ndarray:
-    """Client blocks with their null directions on the input side left out.
+    """Leave out the null directions of client blocks on the input side.
 
     ``X_k = thin_k @ right_k.T`` with orthonormal right_k: nuclear norm, block norms and the
     optimum of the convex program are those of the full blocks.
@@ -124,7 +124,7 @@ def solve_at(
 
 
 def lam_grid(window: tuple[float, float]) -> tuple[float, ...]:
-    """Values of lambda that tell most about a window: dense at its ends, reaching beyond both.
+    """Choose values of lambda around a window: dense at its ends, reaching beyond both.
 
     Parameters
     ----------
@@ -165,8 +165,8 @@ class Proof:
     certificate : Certificate
         For the claimed set.
     claimed : ndarray of bool, shape (n_clients,)
-        The clients that the detector flags or takes for nothing but noisy, which a server knows
-        without the truth.
+        The clients that the detector flags or takes for merely noisy; a server knows them without
+        the truth.
     directions : int
         Rank of L.
     """

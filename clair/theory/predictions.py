@@ -2,8 +2,8 @@
 
 Subspace error and error of the refined clients as functions of a `ProblemSpec` alone; who is found
 is in `clair.theory.sets`. First-order formulas and limits for large random matrices, with their few
-expectations over Gaussian matrices taken numerically from fixed draws; the tests compare every one
-of them with simulation. Ours, unless a reference is given.
+expectations over Gaussian matrices taken numerically from fixed draws; the tests compare each
+formula with simulation. Ours, unless a reference is given.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DRAWS = 64
 def signal_strengths(
     n_clients: int, rank: int, d_in: int, heterogeneity: float, unevenness: float = 0.0
 ) -> np.ndarray:
-    """Singular values of n stacked noiseless benign clients, ndarray of shape (64, rank).
+    """Compute singular values of n stacked noiseless benign clients, (64, rank).
 
     Fixed draws of ``[C_1, ..., C_n]`` with ``C_k = (C_0 + heterogeneity * own) / sqrt(d_in)``;
     each row descending.
@@ -39,19 +39,19 @@ def signal_strengths(
 
 
 def effective_noise(spec: ProblemSpec) -> float:
-    """Standard deviation an entry off the subspace has from noise and honest deviation together."""
+    """Compute the standard deviation of an entry off the subspace: noise and honest deviation."""
     free = (spec.d_out - spec.rank) * spec.d_in
     own = off_energy(spec) / free if free else 0.0
     return float(np.sqrt(spec.noise**2 + own))
 
 
 def off_energy(spec: ProblemSpec) -> float:
-    """Energy ``||H_k||_F^2`` of a benign client off the shared subspace."""
+    """Compute a benign client's energy ``||H_k||_F^2`` off the shared subspace."""
     return spec.off_subspace**2 * spec.rank if spec.rank < spec.d_out else 0.0
 
 
 def breakdown_noise(spec: ProblemSpec, n_kept: int | None = None) -> float:
-    """Noise from which PCA on the benign clients loses the weakest shared direction.
+    """Predict the noise from which PCA on the benign clients loses the weakest direction.
 
     ``s_r / (d_out * n * d_in)**(1/4)`` with s_r the smallest singular value of the n stacked
     noiseless benign clients: the threshold of Baik, Ben Arous, Peche 2005 in the form of
@@ -63,7 +63,7 @@ def breakdown_noise(spec: ProblemSpec, n_kept: int | None = None) -> float:
 
 
 def squared_sines(spec: ProblemSpec, n: int) -> np.ndarray:
-    """Squared sine of each direction's angle to the truth, ndarray of shape (64, rank)."""
+    """Predict the squared sine of each direction's angle to the truth, (64, rank)."""
     values = signal_strengths(n, spec.rank, spec.d_in, spec.heterogeneity, spec.unevenness)
     sigma, width = effective_noise(spec), n * spec.d_in
     if sigma == 0 or spec.rank == spec.d_out:
@@ -76,7 +76,7 @@ def squared_sines(spec: ProblemSpec, n: int) -> np.ndarray:
 
 
 def subspace_slope(spec: ProblemSpec, n_kept: int | None = None) -> float:
-    """Predicted subspace error per unit of noise, while noise is small.
+    """Predict the subspace error per unit of noise, while noise is small.
 
     ``E ||G diag(1/s)||_2`` with G a Gaussian (d_out - r) x r matrix and s the singular values of
     the stacked benign clients: first-order perturbation of singular vectors (Wedin 1972).
@@ -87,7 +87,7 @@ def subspace_slope(spec: ProblemSpec, n_kept: int | None = None) -> float:
 
 
 def predicted_subspace_error(spec: ProblemSpec, n_kept: int | None = None) -> float:
-    """Sine of the largest angle after PCA on the benign clients.
+    """Predict the sine of the largest angle after PCA on the benign clients.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def predicted_subspace_error(spec: ProblemSpec, n_kept: int | None = None) -> fl
 
 
 def _largest(scales: np.ndarray, free: int) -> np.ndarray:
-    """Largest singular value of Gaussian columns of given scale, one a draw, (64,)."""
+    """Compute the largest singular value of Gaussian columns of given scales per draw, (64,)."""
     rank = scales.shape[1]
     grams = gaussian_grams(free, rank) * scales[:, :, None] * scales[:, None, :]
     return np.sqrt(np.maximum(np.linalg.eigvalsh(grams)[:, -1], 0.0))
@@ -153,7 +153,7 @@ class PredictedErrors:
 
 
 def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedErrors:
-    """Predicted error of the honest clients, given that exactly they are kept.
+    """Predict the error of the honest clients, given that exactly they are kept.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedE
     -----
     With n kept clients, noise variance s2 an entry and honest energy h2 off the subspace, local
     training has ``p q s2`` and CLAIR ``r q s2 + (p - r) q s2 / n + h2 (1 - 1/n)`` plus the cost of
-    the subspace, which is the deviation of a client along each direction times the squared sine
+    the subspace. That cost is the deviation of a client along each direction times the squared sine
     of that direction's error. Pooling shrinks a direction's deviation (energy t2) as Efron, Morris
     1973, to ``t2 q s2 / (t2 + q s2)``, and in this model drops the off-subspace mean.
     """
@@ -177,7 +177,7 @@ def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedE
     share = 1 - 1 / n
     oracle = r * q * s2 + (p - r) * q * s2 / n + h2 * share
     cost = sines * own * share
-    # What the neighbouring directions show, noise and honest deviation, counts as noise.
+    # Noise and honest deviation in the neighbouring directions both count as noise.
     beside = q * s2 + (h2 / (p - r) if p > r else 0.0)
     weight = max(0.0, 1 - beside / (own + q * s2)) if own + q * s2 > 0 else 1.0
     pooled = share * (weight**2 * q * s2 + (1 - weight) ** 2 * own) + q * s2 / n
@@ -194,7 +194,7 @@ def predicted_errors(spec: ProblemSpec, n_kept: int | None = None) -> PredictedE
 
 
 def break_even(spec: ProblemSpec, name: str, low: float, high: float) -> float | None:
-    """Value of a field at which the predicted gain is zero.
+    """Find the value of a field at which the predicted gain is zero.
 
     Parameters
     ----------

@@ -1,11 +1,11 @@
 """Whom the detector should find in the matrix model, predicted without drawing a single problem.
 
-The squared scores of `clair.detection` are taken as normal, with means and spreads from a
+The squared scores of `clair.detection` are taken as normal. Their means and spreads follow from a
 `ProblemSpec` alone: noise and attack outside the subspace, over all that a client sends and over
-its strongest directions, where a false direction cannot hide behind noise. Drawn from them, they
-are judged by the detector's own rule. Ours, on formulas of Benaych-Georges, Nadakuditi, J.
-Multivariate Anal. 2012; good as far as the agreeing half is honest, which the tests check by
-simulation.
+its strongest directions, where a false direction cannot hide behind noise. Scores drawn from these
+distributions are judged by the detector's own rule. Ours, on formulas of Benaych-Georges,
+Nadakuditi, J. Multivariate Anal. 2012; good as far as the agreeing half is honest, which the tests
+check by simulation.
 """
 
 from __future__ import annotations
@@ -40,12 +40,13 @@ from clair.theory.predictions import (
     squared_sines,
 )
 
-#: Attacks that put off the subspace nothing that could be told from noise.
+#: Attacks whose part off the subspace cannot be told from noise.
 DENSE = ("random", "sign_flip", "scaled", "copies", "echo")
 #: Attacks that add a product of two random matrices.
 PRODUCTS = ("low_rank", "identical", "replace")
 _SCORE_DRAWS = 256
-# Of a contaminated client's energy outside and its largest singular value, measured.
+# Correlation between a contaminated client's energy outside and its largest singular value,
+# measured.
 _CORRELATION = 0.5
 _LEAST_NOISE = 1e-4
 _TINY = float(np.finfo(float).tiny)
@@ -76,7 +77,7 @@ class Scores:
         return float(np.sqrt(self.contaminated / self.benign))
 
     def drawn(self, contaminated: np.ndarray, normals: np.ndarray, floor: float) -> np.ndarray:
-        """Scores, ndarray of shape (draws, n_clients), from standard normals of that shape."""
+        """Turn standard normals of shape (draws, n_clients) into scores of that shape."""
         means = np.where(contaminated, self.contaminated, self.benign)
         spreads = np.where(contaminated, self.contaminated_sd, self.benign_sd)
         return np.sqrt(np.maximum(means + spreads * normals, floor**2))
@@ -109,7 +110,7 @@ class ScoreModel:
 
 
 def score_model(spec: ProblemSpec) -> ScoreModel:
-    """Predicted distribution of the detector's scores, before normalisation.
+    """Predict the distribution of the detector's scores, before normalisation.
 
     Benign: noise and honest deviation off the subspace, and what a slightly wrong subspace lets
     out. Contaminated: the same plus the part of the attack off the subspace.
@@ -126,7 +127,7 @@ def score_model(spec: ProblemSpec) -> ScoreModel:
         noise + outside + leak * inside,
         float(np.sqrt(own + 4 * sigma**2 * max(outside + leak * inside, 0.0) + spread**2)),
     )
-    # A dense attack is noise by another name; without noise of its own, all of it has structure.
+    # A dense attack looks like noise; a plan without noise of its own has structure throughout.
     tactics = PLANS[spec.attack].tactics if spec.attack in PLANS else ()
     silent = noise if tactics and not any(tactic.noise for tactic in tactics) else 0.0
     foreign = 0.0 if spec.attack in DENSE else max(outside + silent - honest_off, 0.0)
@@ -148,7 +149,7 @@ def _strongest(
     leak: float,
     spread: float = 0.0,
 ) -> tuple[float, float]:
-    """Mean and standard deviation of the energy off the subspace of the strongest directions.
+    """Predict the mean and sd of the strongest directions' energy off the subspace.
 
     A client holds given energies inside the subspace and off it, the latter with a given standard
     deviation, and noise of a given variance s^2 an entry. A direction of energy t keeps
@@ -171,7 +172,7 @@ def _strongest(
 
 
 def _peak(spec: ProblemSpec, variance: float, foreign: float) -> tuple[float, float]:
-    """Mean and standard deviation of the largest squared singular value off the subspace."""
+    """Predict the mean and sd of the largest squared singular value off the subspace."""
     p, q, r = spec.d_out - spec.rank, spec.d_in, spec.rank
     drawn, attack = _stacked(spec, foreign)
     largest = np.linalg.eigvalsh(drawn[:, r:, r:])[:, -1] * attack[:, 0]
@@ -181,9 +182,9 @@ def _peak(spec: ProblemSpec, variance: float, foreign: float) -> tuple[float, fl
 
 
 def _stacked(spec: ProblemSpec, foreign: float) -> tuple[np.ndarray, np.ndarray]:
-    """Gram matrices of fixed Gaussian rows, the client's own and the attack's.
+    """Make Gram matrices of fixed Gaussian rows, the client's own and the attack's.
 
-    And how much the latter are scaled up: every attack has the energy that it was sized to.
+    Also return the factors for the attack's rows, which give every attack its set energy.
     """
     rank, rows = spec.rank, 1 if spec.attack == "alie" else spec.rank
     drawn = gaussian_grams(spec.d_in, rank + rows)
@@ -201,7 +202,7 @@ def _stacked(spec: ProblemSpec, foreign: float) -> tuple[np.ndarray, np.ndarray]
 def _attack_energy(
     spec: ProblemSpec, honest_in: float, honest_off: float
 ) -> tuple[float, float, float]:
-    """Energy of a contaminated update off and inside the subspace, and the sd of the former."""
+    """Predict a contaminated update's energy off and inside the subspace, and the former's sd."""
     share, s2 = spec.rank / spec.d_out, spec.attack_scale**2
     added = s2 * honest_in  # attacks are sized against the typical energy of a benign update
     if spec.attack in ("sign_flip", "scaled"):
@@ -228,9 +229,9 @@ def _attack_energy(
 def _plan_energy(
     plan: AttackPlan, spec: ProblemSpec, honest_in: float, honest_off: float
 ) -> tuple[float, float, float]:
-    """The same for the group of a plan that stands out least: it decides whether all are found."""
+    """Predict the same for a plan's least conspicuous group, which decides if all are found."""
     noise, s2 = (spec.d_out - spec.rank) * spec.d_in * spec.noise**2, spec.attack_scale**2
-    # The victim is the honest client with most outside.
+    # The victim is the honest client with the largest part outside.
     good, free = spec.n_clients - spec.n_contaminated, max(spec.d_out - spec.rank, 1) * spec.d_in
     most = 1 + float(np.sqrt(2 / free) * norm.ppf(good / (good + 1)))
     energies = []
@@ -239,7 +240,7 @@ def _plan_energy(
         foreign, step = s2 * tactic.size**2 * honest_in, s2 * (tactic.ladder**2 - 1) * noise
         victim = s2 * (tactic.copy + tactic.echo) ** 2 * (most * noise + honest_off)
         outside = own * (honest_off + turned * honest_in) + (1 - tactic.inside) * foreign
-        # What it sends in place of noise counts against the noise every client is taken to have.
+        # The noise a group leaves out is subtracted, because every client is taken to have noise.
         outside += step + victim + (tactic.noise**2 - 1) * noise
         inside = (own * (1 - turned) + s2 * tactic.copy**2) * honest_in + tactic.inside * foreign
         energies.append((outside, inside, 0.0))
@@ -252,10 +253,10 @@ def _standard_normals(n_clients: int) -> np.ndarray:
 
 
 def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
-    """Predicted probability that the detector flags exactly the contaminated clients.
+    """Predict the probability that the detector flags exactly the contaminated clients.
 
-    Scores are drawn from `score_model` and judged as `clair.detection.judge` does: by the gaps of
-    both scores, and what looks like nothing but noise is not flagged unless it is far too loud.
+    Scores are drawn from `score_model` and judged as `clair.detection.judge` does, by the gaps of
+    both scores. A client that looks like noise alone is not flagged unless it is far too loud.
 
     Parameters
     ----------
@@ -293,7 +294,7 @@ def _like_noise(
     flagged: np.ndarray,
     normals: np.ndarray,
 ) -> np.ndarray:
-    """Clients excused by `clair.evidence.noise_only`; what honest ones send outside is noise."""
+    """Predict whom `clair.evidence.noise_only` excuses; honest clients send only noise outside."""
     p, q = max(spec.d_out - spec.rank, 1), spec.d_in
     edge = whole**2 / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2
     width = model.peak_sd / max(model.peak, _TINY)
@@ -305,7 +306,7 @@ def _like_noise(
 
 
 def speaks(spec: ProblemSpec) -> bool:
-    """Whether attackers show an honest client's signal inside the subspace, as noisy ones do."""
+    """Tell whether attackers show an honest client's signal inside, as noisy clients do."""
     if spec.attack in ("replace", "sign_flip"):
         return False
     tactics = PLANS[spec.attack].tactics if spec.attack in PLANS else ()
@@ -315,7 +316,7 @@ def speaks(spec: ProblemSpec) -> bool:
 def above_gap(
     scores: np.ndarray, gap: tuple[float, float], repeat: tuple[float, float]
 ) -> np.ndarray:
-    """`clair.evidence.gap_rule` for many drawn federations at once.
+    """Apply `clair.evidence.gap_rule` to many drawn federations at once.
 
     Parameters
     ----------
@@ -353,7 +354,7 @@ def above_gap(
 
 
 def stands_out(spec: ProblemSpec) -> bool:
-    """Whether a typical contaminated client is flagged, against typical honest ones.
+    """Predict whether a typical contaminated client is flagged, against typical honest ones.
 
     Its score must reach a gap, over all it sends or over its strongest directions, and what it
     sends outside must be too structured or too loud to be explained by few data.
@@ -367,19 +368,19 @@ def stands_out(spec: ProblemSpec) -> bool:
 
 
 def critical_noise(spec: ProblemSpec) -> float:
-    """Noise up to which a typical contaminated client stands out (`stands_out`).
+    """Find the noise up to which a typical contaminated client stands out (`stands_out`).
 
     Returns
     -------
     float
-        0 where it does not even at the least noise; infinite where it still does at
-        `breakdown_noise`, from which there is no subspace to be found.
+        0 if it does not stand out even at the least noise; infinite if it still does at
+        `breakdown_noise`, beyond which no subspace can be found.
     """
     return _last_noise(spec, stands_out)
 
 
 def set_noise(spec: ProblemSpec) -> float:
-    """Noise up to which the exact set is found in at least half of the problems, by prediction.
+    """Predict the noise up to which the exact set is found in at least half of the problems.
 
     Returns
     -------

@@ -311,5 +311,5 @@ STATEMENTS: tuple[Statement, ...] = (
 
 
 def of_section(section: str) -> tuple[Statement, ...]:
-    """Statements of one section of the Theory page, in order."""
+    """List the statements of one section of the Theory page, in order."""
     return tuple(statement for statement in STATEMENTS if statement.section == section)

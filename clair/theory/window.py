@@ -1,4 +1,4 @@
-"""The window for lambda: in which the convex program recovers, and the weight to choose."""
+"""The window of lambda in which the convex program recovers, and the weight to choose."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clair.linalg import hstack_blocks
 
 
 def default_lam(n_clients: int, rank: int, n_modules: int = 1) -> float:
-    """Weight that needs no knowledge of the contaminated fraction, ``sqrt(2 r m / K)``.
+    """Compute the weight that needs no contaminated fraction, ``sqrt(2 r m / K)``.
 
     For evenly sized clients it lies in the window for every fraction below one half, and the
     window closes at one half. Ours, from the conditions of Xu, Caramanis, Sanghavi 2012.
@@ -26,7 +26,7 @@ def default_lam(n_clients: int, rank: int, n_modules: int = 1) -> float:
 def lam_window(
     modules: Sequence[np.ndarray], subspaces: Sequence[np.ndarray], contaminated: np.ndarray
 ) -> tuple[float, float]:
-    """Interval of lambda in which the convex program recovers a given split.
+    """Predict the interval of lambda in which the convex program recovers a given split.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def lam_window(
 
 
 def choose_lam(window: tuple[float, float], n_clients: int, rank: int, n_modules: int = 1) -> float:
-    """Weight to solve with, from an estimated window.
+    """Choose the weight to solve with, from an estimated window.
 
     The geometric mean of an open window; ``sqrt(2) * lam_min`` where nobody is flagged (the default
     with the measured incoherence put in); `default_lam` where the window is closed, or begins at 0
@@ -87,7 +87,7 @@ def choose_lam(window: tuple[float, float], n_clients: int, rank: int, n_modules
 
 
 def incoherence(lam_min: float, n_benign: int, rank: int) -> float:
-    """Block incoherence mu of the benign clients, ``lam_min**2 * n_benign / rank``, >= 1.
+    """Compute the benign clients' block incoherence mu, ``lam_min**2 * n_benign / rank``, >= 1.
 
     It is 1 where every benign client contributes equally to the subspace, and grows when a few
     clients carry much of a direction.
@@ -98,7 +98,7 @@ def incoherence(lam_min: float, n_benign: int, rank: int) -> float:
 def ideal_window(
     n_clients: int, n_contaminated: int, rank: int, mu: float = 1.0
 ) -> tuple[float, float]:
-    """Window of lambda against the worst coordinated contamination, in closed form.
+    """Compute the window of lambda against the worst coordinated contamination, in closed form.
 
     ``sqrt(mu r / ((1 - gamma) K))`` to ``sqrt(r / (gamma K))``: contaminated clients that all send
     the same matrix with r equal singular values outside the subspace. Ours, from the conditions of
@@ -116,7 +116,7 @@ def ideal_window(
 
 
 def collapse_lam(modules: Sequence[np.ndarray]) -> float:
-    """Largest lambda at which the low-rank part of the convex program is zero.
+    """Compute the largest lambda at which the low-rank part of the convex program is zero.
 
     ``min over modules of 1 / ||[M_k / ||M_k||_F]_k||_2`` with ``||M_k||_F`` joint over modules.
     L = 0, S = M is optimal exactly if the only dual variable it allows, ``lam M_k / ||M_k||_F``,
@@ -138,7 +138,7 @@ def collapse_lam(modules: Sequence[np.ndarray]) -> float:
 
 
 def _spectral_norm(blocks: np.ndarray) -> float:
-    """Largest singular value of blocks side by side."""
+    """Compute the largest singular value of blocks side by side."""
     wide = hstack_blocks(blocks)
     gram = wide @ wide.T if wide.shape[0] <= wide.shape[1] else wide.T @ wide
     return float(np.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0)))

@@ -51,7 +51,7 @@ class Witness:
 
 
 def witness(problem: Problem, lam: float) -> Witness:
-    """Conditions of exact recovery at one lambda.
+    """Check the conditions of exact recovery at one lambda.
 
     Parameters
     ----------
@@ -103,14 +103,14 @@ def _spectrum(gram: np.ndarray, low: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def witness_window(problem: Problem, around: tuple[float, float]) -> tuple[float, float] | None:
-    """Interval of lambda in which the witness predicts exact recovery.
+    """Find the interval of lambda in which the witness predicts exact recovery.
 
     Parameters
     ----------
     problem : Problem
     around : tuple of float
         Where to look: an interval that the window is expected to overlap, such as that of
-        `clair.theory.lam_window`; searched a factor 1.6 beyond both ends.
+        `clair.theory.lam_window`. The search goes a factor 1.6 beyond both ends.
 
     Returns
     -------

@@ -13,7 +13,7 @@ from clair.theory.predictions import PredictedErrors
 
 
 def window_sentence(path: LamPath, sharp: tuple[float, float] | None, default: float) -> str:
-    """What the sweep of lambda shows, against the prediction."""
+    """Say what the sweep of lambda shows, against the prediction."""
     measured = path.measured
     if measured is None and sharp is None:
         return (
@@ -38,7 +38,7 @@ def window_sentence(path: LamPath, sharp: tuple[float, float] | None, default: f
 
 
 def _around(path: LamPath, lam: float) -> tuple[LamPoint, ...]:
-    """The neighbours of a value if both are exact, else nothing."""
+    """Find the two points around a value if both are exact; otherwise return none."""
     low = [point for point in path.points if point.lam <= lam][-1:]
     high = [point for point in path.points if point.lam >= lam][:1]
     both = (*low, *high)
@@ -46,7 +46,7 @@ def _around(path: LamPath, lam: float) -> tuple[LamPoint, ...]:
 
 
 def certificate_failures(proof: Proof, noise: float) -> list[str]:
-    """What exactly keeps the certificate from holding, empty where it holds."""
+    """Say what keeps the certificate from holding; empty if it holds."""
     point, split, certificate = proof.point, proof.split, proof.certificate
     reasons = []
     missed = certificate.kkt_residual >= KKT_TOLERANCE
@@ -97,7 +97,7 @@ def certificate_failures(proof: Proof, noise: float) -> list[str]:
 
 
 def certificate_sentence(proof: Proof, contaminated: np.ndarray, rank: int) -> str:
-    """Whether there is a proof, and of the right thing."""
+    """Say whether there is a proof, and whether it proves the right set."""
     if not proof.holds:
         if proof.point.right_set:
             return "S holds exactly the poisoned clients, but at this λ there is no proof of it."
@@ -128,7 +128,7 @@ def certificate_sentence(proof: Proof, contaminated: np.ndarray, rank: int) -> s
 
 
 def stability_sentence(curves: Stability) -> str:
-    """How the subspace error grows and where each route ends."""
+    """Say how the subspace error grows and where each route ends."""
     exact = curves.exact & (curves.noise > 0)
     lost = curves.noise[curves.lost]
     text = (
@@ -147,7 +147,7 @@ def stability_sentence(curves: Stability) -> str:
 
 
 def gain_sentence(curves: Gain, now: PredictedErrors, noise: float) -> str:
-    """Whether collaboration pays at the current setting, predicted; and how sure that is."""
+    """Say whether collaboration should pay at the current setting, and how sure that is."""
     if noise == 0:
         return (
             "Without noise training alone is already exact: collaboration can only cost here."
@@ -181,13 +181,13 @@ def gain_sentence(curves: Gain, now: PredictedErrors, noise: float) -> str:
 
 
 def set_sentence(curves: Separation, name: str) -> str:
-    """Over which range the set is exact, measured and predicted."""
+    """Say over which range the set is exact, measured and predicted."""
     share, values = curves.exact.mean(axis=1), curves.values
     good = share >= 0.5
     words = {"noise": "noise", "attack_scale": "attack strength"}[name]
     if good.all():
         return f"CLAIR finds exactly the poisoned clients at every {words} drawn."
-    # Where the typical score would be enough to flag, but noise may explain it.
+    # Problems in which the typical score would suffice to flag, but noise may explain it.
     missed = ~curves.exact & (curves.separation >= GAP[1])[:, None]
     suspected = bool(missed.any() and curves.harmless[missed].mean() > 0.9)
     doubt = (

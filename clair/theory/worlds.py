@@ -1,4 +1,4 @@
-"""Worlds that one update per client cannot tell apart, and what a second look at the data shows.
+"""Worlds that one update per client cannot tell apart, and what two halves of the data show.
 
 Outside the shared subspace a client's update is the sum of what is really its own and of estimation
 error, both unknown. If both are Gaussian, the same sum comes from any share of either: the updates
@@ -38,7 +38,7 @@ class Worlds:
         Root mean squared error over honest clients, by method (`WORLD_METHODS`).
     halves_apart : ndarray of shape (n, trials)
         Half of what a client's two halves differ by, relative to the scatter between clients, both
-        outside the subspace, in Frobenius norm: the one thing to be seen that differs.
+        outside the subspace, in Frobenius norm: the only observable that differs between worlds.
     here : float
         The share in the problem as it is set.
     """
@@ -98,7 +98,7 @@ def worlds(spec: ProblemSpec, trials: int = 4) -> Worlds:
 
 
 def outside_scatter(spec: ProblemSpec) -> float:
-    """Standard deviation of an honest update's entries outside the subspace, real or not."""
+    """Compute the standard deviation of honest entries outside the subspace, real or not."""
     free = (spec.d_out - spec.rank) * spec.d_in
     if free == 0:
         return 0.0
@@ -106,7 +106,7 @@ def outside_scatter(spec: ProblemSpec) -> float:
 
 
 def _outside(problem: Problem, size: float) -> np.ndarray:
-    """Three independent draws outside the subspace, (3, n_clients, d_out, d_in)."""
+    """Draw three times independently outside the subspace, (3, n_clients, d_out, d_in)."""
     sequence = np.random.SeedSequence(problem.spec.seed, spawn_key=(STREAMS + 1,))
     draws = size * np.random.default_rng(sequence).standard_normal((3, *problem.updates.shape))
     outside: np.ndarray = draws - problem.subspace @ (problem.subspace.T @ draws)
