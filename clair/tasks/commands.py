@@ -1,7 +1,7 @@
-"""Subcommands of ``python -m clair`` made from the configs of tasks; importing this needs no torch.
+"""Subcommands of ``python -m clair`` made from the tasks' configs; importing this needs no torch.
 
-A task is one entry of `COMMANDS`: its options, their defaults and their types are those of its
-config, and the config checks them.
+A task is one entry of `COMMANDS`. Its options have the names, defaults and types of the config's
+fields, and the config checks them.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _documented(config: Any) -> dict[str, str]:
-    """What the config's docstring says about each of its attributes."""
+    """Read from a config's docstring what it says about each attribute."""
     section = inspect.cleandoc(config.__doc__).split("Attributes\n----------\n")[1]
     words: dict[str, list[str]] = {}
     names: list[str] = []
@@ -135,7 +135,7 @@ def _documented(config: Any) -> dict[str, str]:
 
 
 def _number(hint: Any) -> Callable[[str], Any]:
-    """Reader of a field's type: a number, or a word where the type allows one."""
+    """Make a parser for a field's type: a number, or a word where the type allows one."""
     if hint in (int, float, str):
         return hint
 
@@ -175,12 +175,12 @@ def _run(command: Command, args: argparse.Namespace) -> int:
 
 
 def option_name(name: str) -> str:
-    """Option of the command line that sets a field of a config."""
+    """Name the command-line option that sets a field of a config."""
     return f"--{SHORT.get(name, name).replace('_', '-')}"
 
 
 def _report(result: Any, measure: str) -> str:
-    """The sentence, who was flagged or is suspect and why, and a table of methods."""
+    """Write the summary, who was flagged or is suspect and why, and a table of methods."""
     means = means_of(result.accuracy, measure)
     width = max(len(METHODS[key].label) for key in means)
     rows = [

@@ -1,7 +1,7 @@
 """One round of a federation, whatever the task: train, tamper, CLAIR, fine-tune, evaluate.
 
-A task brings a frozen model, the names of the layers that are adapted, its clients' losses and the
-scores of its held-out data; everything else is here.
+A task provides a frozen model, the names of the adapted layers, its clients' losses and the scores
+on its held-out data; everything else is here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Plan:
 
 
 class Task(Protocol):
-    """What a task brings; attributes are read, never written."""
+    """What a task provides; attributes are read, never written."""
 
     @property
     def model(self) -> nn.Module:
@@ -72,17 +72,17 @@ class Task(Protocol):
 
     @property
     def factors(self) -> np.ndarray:
-        """What each client multiplies its finished update with, (n_clients,); 1 if honest."""
+        """Factor by which each client multiplies its finished update, (n_clients,); 1 if honest."""
 
     @property
     def n_local(self) -> int:
         """Training examples of a client."""
 
     def examples(self, shares: Sequence[Share]) -> Examples:
-        """Training examples of clients, with the model's losses and errors on them."""
+        """Collect training examples of clients, with the model's losses and errors on them."""
 
     def scores(self) -> Any:
-        """`MethodScores` of the model as it is now on the benign clients' held-out data."""
+        """Score the model as it is now on the benign clients' held-out data (`MethodScores`)."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
     clock : JobClock
         Told of every step; may raise `Cancelled`.
     afterwards : int
-        Steps of stage "evaluate" that the caller takes itself once this is done.
+        Steps of stage "evaluate" that the caller takes afterwards.
     """
     clients = np.arange(len(task.contaminated))
     shares = [whole(clients, task.n_local)]
@@ -176,7 +176,7 @@ def train_adapters(
     schedule : Schedule
     clock : JobClock
     stage : str
-        What the clock is told.
+        Stage that is reported to the clock.
     shares : sequence of Share
         The models, and the examples of each.
     start : mapping of module to ndarray of shape (n_models, d_out, d_in), optional
@@ -216,7 +216,7 @@ def train_adapters(
 def _separate(
     trained: Mapping[str, LoraFactors], n_clients: int, n_shares: int
 ) -> list[dict[str, LoraFactors]]:
-    """The adapters of each share, all of which hold every client."""
+    """Split adapters into those of each share; every share holds all clients."""
     ranges = [slice(i * n_clients, (i + 1) * n_clients) for i in range(n_shares)]
     return [
         {name: LoraFactors(B=part.B[some], A=part.A[some]) for name, part in trained.items()}
@@ -225,7 +225,7 @@ def _separate(
 
 
 def tampered(task: Task, trained: Mapping[str, LoraFactors]) -> dict[str, LoraFactors]:
-    """What the server receives: contaminated clients may change what they send."""
+    """Compute what the server receives: contaminated clients may change what they send."""
     scale = task.factors[:, None, None]
     return {name: LoraFactors(B=scale * part.B, A=part.A) for name, part in trained.items()}
 
@@ -236,7 +236,7 @@ def own_tests(
     halves: Sequence[Share],
     sent: Sequence[Mapping[str, LoraFactors]],
 ) -> dict[str, np.ndarray]:
-    """What trusted clients find on one half of their data about what was made from the other.
+    """Test on one half of each trusted client's data the candidates made from the other half.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def own_tests(
 
 
 def starts(estimates: Mapping[str, Estimates], found: ClairFit) -> dict[str, Estimates]:
-    """Where the fine-tuned rows begin, by method."""
+    """Collect the updates from which the fine-tuned rows begin, by method."""
     weights = found.influence if found.influence.any() else None
     kept = {
         name: np.broadcast_to(np.average(part, axis=0, weights=weights), part.shape)
@@ -292,10 +292,10 @@ def starts(estimates: Mapping[str, Estimates], found: ClairFit) -> dict[str, Est
 def finetune(
     task: Task, plan: Plan, begun: Mapping[str, Estimates], clock: JobClock
 ) -> dict[str, Estimates]:
-    """Updates trained further by each client on its own data, from several starts at once.
+    """Train updates further on each client's own data, from several starts at once.
 
-    A start stays in place and a fresh adapter is trained on top of it with the rate and schedule
-    of the first training. Contaminated clients stay at the start: nobody looks at their rows.
+    A start stays fixed, and a fresh adapter is trained on top of it with the rate and schedule of
+    the first training. Contaminated clients stay at the start, because their rows are not used.
 
     Parameters
     ----------

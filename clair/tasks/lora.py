@@ -2,7 +2,7 @@
 
 A batch holds the examples of all clients, client by client, and shares one frozen model. Forward
 hooks on chosen ``nn.Linear`` modules add each client's own update to the output by one batched
-matrix product, so the model needs no change and is itself again after `remove`.
+matrix product, so the model needs no change and is as before after `remove`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-#: Groups of clients as they follow each other in a batch: how many, and rows of each.
+#: Groups of clients in their order in a batch: number of clients, and rows of each.
 Layout = tuple[tuple[int, int], ...]
 
 
@@ -63,7 +63,7 @@ class _Attachment:
         return add_update
 
     def update(self, name: str, x: Tensor) -> Tensor:
-        """What module `name` adds to its output for the input `x`."""
+        """Compute what module `name` adds to its output for the input `x`."""
         raise NotImplementedError
 
     def remove(self) -> None:
@@ -127,11 +127,11 @@ class ClientLora(_Attachment):
         return client_matmul(inner, self.scaling * self.B[name], self.layout)
 
     def parameters(self) -> list[Tensor]:
-        """All trainable tensors."""
+        """List all trainable tensors."""
         return [*self.A.values(), *self.B.values()]
 
     def factors(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Adapters by module: B (n_clients, d_out, rank) with the scaling in it, A (.., d_in)."""
+        """Copy adapters by module: scaled B (n_clients, d_out, rank), A (n_clients, rank, d_in)."""
         return {
             name: (_to_numpy(self.scaling * self.B[name]), _to_numpy(self.A[name]))
             for name in self.A

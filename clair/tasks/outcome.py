@@ -1,7 +1,7 @@
 """What a finished training run has to show, in one form for every task and as plain JSON.
 
-A page draws an `Outcome` and nothing else, whether it was computed a second ago or ships with the
-app as a file, and the download holds exactly what is drawn. Importing this needs no torch.
+A page draws nothing but an `Outcome`, whether it was just computed or ships with the app as a
+file, and the download holds exactly what is drawn. Importing this needs no torch.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Outcome:
     losses : ndarray of shape (n_steps, n_clients)
         Training loss.
     accuracy : dict of str to the task's scores
-        Held-out accuracy of the truly benign clients by method, in display order; a field a
+        Held-out accuracy of the truly benign clients by method, in display order; one field per
         measure, each an ndarray of shape (n_benign,).
     samples : tuple of the task's samples
         Held-out examples with what each method made of them.
@@ -172,7 +172,7 @@ class Outcome:
 
 
 def outcome_json(result: TrainedResult) -> dict[str, Any]:
-    """The task's own JSON and, under "shown", what the charts need besides.
+    """Convert a result to the task's own JSON with, under "shown", what the charts need too.
 
     Losses and accuracies are rounded to what can be seen.
     """
@@ -192,7 +192,7 @@ def outcome_json(result: TrainedResult) -> dict[str, Any]:
 
 
 def _mask(clients: list[int], n_clients: int) -> np.ndarray:
-    """Clients counted from 1 as a mask."""
+    """Convert clients counted from 1 to a mask."""
     mask = np.zeros(n_clients, dtype=bool)
     mask[np.asarray(clients, dtype=int) - 1] = True
     return mask

@@ -66,7 +66,7 @@ class MethodScores:
     """
 
     def to_json(self) -> dict[str, float]:
-        """Mean and standard deviation of every measure over the benign clients."""
+        """Compute the mean and standard deviation of every measure over the benign clients."""
         numbers = {}
         for measure in fields(self):
             values = getattr(self, measure.name)

@@ -21,9 +21,9 @@ class Share:
     Attributes
     ----------
     clients : ndarray of shape (n_models,) of int
-        Whose examples; a client may stand here several times.
+        Client whose examples each model gets; a client may occur several times.
     examples : ndarray of shape (n_models, n) of int
-        Which of them.
+        Indices of these examples among the client's.
     """
 
     clients: np.ndarray
@@ -33,20 +33,20 @@ class Share:
         return len(self.clients)
 
     def rows(self, n_local: int) -> np.ndarray:
-        """Places in a table that holds `n_local` rows a client, ndarray of (n_models * n,)."""
+        """Find the examples' rows in a table of `n_local` rows per client, (n_models * n,)."""
         rows: np.ndarray = (self.clients[:, None] * n_local + self.examples).ravel()
         return rows
 
 
 def whole(clients: np.ndarray, n_local: int) -> Share:
-    """A model for each of the clients, on all of its examples."""
+    """Give each of the clients one model, on all of its examples."""
     return Share(clients, np.tile(np.arange(n_local), (len(clients), 1)))
 
 
 def halves(clients: np.ndarray, n_local: int) -> tuple[Share, Share]:
-    """Every other example of each client, and those between them; an odd one is left out.
+    """Split each client's examples into even and odd ones; an unpaired last one is left out.
 
-    Taking turns keeps the mix of an ordered list, such as one by class, the same in both.
+    Alternating keeps the mix of an ordered list, such as one by class, the same in both.
     """
     first = np.tile(np.arange(0, n_local - 1, 2), (len(clients), 1))
     return Share(clients, first), Share(clients, first + 1)
@@ -60,18 +60,18 @@ class Examples(Protocol):
         """Models and rows of each as they follow each other in the batch."""
 
     def losses(self) -> Tensor:
-        """Training loss of every model, (n_models,)."""
+        """Compute the training loss of every model, (n_models,)."""
 
     def errors(self) -> Tensor:
-        """How often each model is wrong on its examples, in [0, 1], (n_models,)."""
+        """Compute how often each model is wrong on its examples, in [0, 1], (n_models,)."""
 
 
 class ClassExamples:
     """Examples of a classifier: mean cross entropy, and the chance of a wrong answer.
 
     The chance is that of an answer drawn by the model's own probabilities. With a handful of
-    examples a client it tells models apart that get equally many right, and stays as bounded as the
-    share of wrong answers, which a loss is not.
+    examples per client it still distinguishes models that get equally many right. Unlike a loss, it
+    is bounded, as the share of wrong answers is.
 
     Parameters
     ----------
@@ -92,18 +92,18 @@ class ClassExamples:
         self.layout: Layout = tuple(s.examples.shape for s in shares)
 
     def losses(self) -> Tensor:
-        """Mean cross entropy of every model, (n_models,)."""
+        """Compute the mean cross entropy of every model, (n_models,)."""
         entropy = cross_entropy(self._model(self._inputs), self._labels, reduction="none")
         return means(entropy, self.layout)
 
     def errors(self) -> Tensor:
-        """Mean chance of a wrong answer of every model, (n_models,)."""
+        """Compute the mean chance of a wrong answer of every model, (n_models,)."""
         chances = torch.softmax(self._model(self._inputs), 1)
         right = chances.gather(1, self._labels[:, None])[:, 0]
         return means(1.0 - right, self.layout)
 
 
 def means(values: Tensor, layout: Layout) -> Tensor:
-    """Mean over the rows of each model, Tensor of shape (n_models,)."""
+    """Average over the rows of each model, Tensor of shape (n_models,)."""
     parts = values.split([models * rows for models, rows in layout])
     return torch.cat([part.view(shape).mean(1) for part, shape in zip(parts, layout, strict=True)])

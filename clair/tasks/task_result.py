@@ -19,7 +19,7 @@ __all__ = ["MethodScores", "TaskConfig", "TaskResult", "finite_or_none", "means_
 
 
 class TaskConfig(Protocol):
-    """Settings of a task: a frozen dataclass that can say itself as JSON."""
+    """Settings of a task: a frozen dataclass that converts itself to JSON."""
 
     def to_json(self) -> dict[str, Any]: ...
 
@@ -104,15 +104,15 @@ class TaskResult:
         return self.fit.notes
 
     def mean(self, method: str, measure: str) -> float:
-        """Mean of a measure over the benign clients."""
+        """Average a measure over the benign clients."""
         return float(getattr(self.accuracy[method], measure).mean())
 
     def summary(self) -> str:
-        """One plain sentence about what happened, computed from the numbers."""
+        """Say in one plain sentence what happened, computed from the numbers."""
         raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
-        """The run as plain JSON values; clients are counted from 1.
+        """Convert the run to plain JSON values; clients are counted from 1.
 
         Standard deviations are over benign clients.
         """
@@ -138,15 +138,15 @@ class TaskResult:
 
 
 def samples_json(samples: Sequence[Any]) -> list[dict[str, Any]]:
-    """Held-out examples as JSON values; their clients are counted from 1."""
+    """Convert held-out examples to JSON values; their clients are counted from 1."""
     return [{**asdict(sample), "client": sample.client + 1} for sample in samples]
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """JSON knows no infinity: an unbounded threshold or margin becomes null."""
+    """Replace an infinite threshold or margin by None, because JSON has no infinity."""
     return float(value) if value is not None and np.isfinite(value) else None
 
 
 def means_of(accuracy: Mapping[str, Any], measure: str) -> dict[str, float]:
-    """Mean of one measure over the benign clients, by method."""
+    """Average one measure over the benign clients, by method."""
     return {key: float(getattr(value, measure).mean()) for key, value in accuracy.items()}

@@ -97,7 +97,7 @@ def _check_target(target: str | None) -> None:
 
 
 def rank_option(text: str) -> int | str:
-    """Value of ``--rank``: a whole number or "auto".
+    """Parse the value of ``--rank``: a whole number or "auto".
 
     Raises
     ------

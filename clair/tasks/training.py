@@ -31,7 +31,7 @@ class Schedule:
     final: float = 0.1
 
     def rate(self, step: int) -> float:
-        """Rate of `step`, counted from 0."""
+        """Compute the learning rate of `step`, counted from 0."""
         if step < self.warmup:
             return self.peak * (step + 1) / self.warmup
         done = (step - self.warmup + 1) / max(self.steps - self.warmup, 1)

@@ -59,7 +59,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what was asked and return the exit code."""
+    """Run the job that the arguments describe and return the exit code."""
     bar = ProgressBar(sys.stderr, enabled=not args.quiet)
 
     def compute() -> tuple[dict[str, Any], str]:
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def report(result: CopyTaskResult) -> str:
-    """The result as a table for people, with the sentence above it."""
+    """Write the result as a summary with a table below it."""
     width = max(len(METHODS[key].label) for key in result.accuracy)
     lines = [
         result.summary(),

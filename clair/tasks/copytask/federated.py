@@ -56,11 +56,11 @@ class CopyTask:
         return self._data.n
 
     def examples(self, shares: Sequence[Share]) -> CopyExamples:
-        """Training texts; losses are means over characters, errors shares of texts."""
+        """Collect training texts; losses are means over characters, errors shares of texts."""
         return CopyExamples(self._prefix, self._data.answers(shares), self._arithmetic)
 
     def scores(self) -> MethodAccuracy:
-        """Held-out accuracy of the benign clients."""
+        """Score the benign clients' models on held-out texts."""
         prefix, answers = self._held_out
         return answers.accuracy(prefix.logits())
 
@@ -95,15 +95,15 @@ class CopyExamples:
         self.layout = answers.layout
 
     def losses(self) -> Tensor:
-        """Mean cross entropy over the characters of each model's texts, (n_models,)."""
+        """Compute the mean cross entropy over the characters of each model's texts, (n_models,)."""
         with self._arithmetic():
             return self._answers.losses(self._prefix.logits())
 
     def errors(self) -> Tensor:
-        """Share of each model's texts that it copies with a mistake, (n_models,)."""
+        """Compute the share of each model's texts that it copies with a mistake, (n_models,)."""
         return self._answers.errors(self._prefix.logits())
 
 
 def update_factor(attack: str) -> float:
-    """What a contaminated client multiplies its finished update with; 1 for data poisoning."""
+    """Look up by what a contaminated client multiplies its update; 1 for data poisoning."""
     return {"sign_flip": -1.0, "scaled": SCALED_BY}.get(attack, 1.0)

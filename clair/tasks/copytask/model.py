@@ -41,7 +41,7 @@ ARCHITECTURE: dict[str, Any] = {
 
 def build_model() -> LlamaForCausalLM:
     """Make the architecture with untrained weights, in float32 on the CPU."""
-    # The two submodules are enough and load faster than the package's front door.
+    # These two submodules are enough and load faster than the whole package.
     from transformers.models.llama.configuration_llama import LlamaConfig
     from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
@@ -66,7 +66,7 @@ def load_base_model(device: torch.device, weights: Path = WEIGHTS) -> LlamaForCa
     model = build_model()
     state = load_file(weights)
     missing, unexpected = model.load_state_dict(state, strict=False)
-    # Tied weights are stored once, so the output layer may be, and must be, all that is missing.
+    # Tied weights are stored once, so the output layer is the only one that may be missing.
     if set(missing) - {"lm_head.weight"} or unexpected:
         raise ValueError(
             f"weights must fit the architecture, got missing {missing}, unexpected {unexpected}"
@@ -88,7 +88,7 @@ def save_weights(model: LlamaForCausalLM, config: dict[str, Any], weights: Path 
 
 
 def answer_logits(model: LlamaForCausalLM, tokens: Tensor, start: int) -> Tensor:
-    """Logits for the tokens from position `start` on, by the whole model.
+    """Compute logits for the tokens from position `start` on, by the whole model.
 
     Parameters
     ----------
@@ -113,9 +113,9 @@ class _Reached(Exception):  # noqa: N818 - ends a forward pass that has gone far
 class FrozenPrefix:
     """All that comes before the first adapted module, computed once.
 
-    The adapted modules come after the last attention, so neither what enters them nor which
-    positions matter changes in training: only the rest of the model has to run at every step, and
-    only where an answer is predicted. Gives the logits of `answer_logits`.
+    The adapted modules come after the last attention, so their inputs and the positions that matter
+    do not change in training. At every step only the rest of the model has to run, and only where
+    an answer is predicted. The logits are those of `answer_logits`.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class FrozenPrefix:
         try:
             with torch.no_grad():
                 for part in tokens.split(PREFIX_CHUNK):
-                    # The adapted modules lie behind: a part is no whole number of clients.
+                    # Stop before the adapted modules: a chunk may hold part of a client.
                     with suppress(_Reached):
                         model.model(input_ids=part[:, :-1], use_cache=False)
         finally:
@@ -156,14 +156,14 @@ class FrozenPrefix:
         self._context = torch.cat(kept["context"])
 
     def at(self, places: Tensor) -> FrozenPrefix:
-        """The same at some places only, of the (n * (length - start),) there are."""
+        """Select some of the (n * (length - start),) places."""
         chosen = copy(self)
         chosen._residual = self._residual.flatten(0, 1)[places]
         chosen._context = self._context.flatten(0, 1)[places]
         return chosen
 
     def logits(self) -> Tensor:
-        """Logits (n, length - start, vocab), or (places, vocab), under the updates attached now."""
+        """Compute logits with the updates, (n, length - start, vocab) or (places, vocab)."""
         layer = self._layer
         hidden = self._residual + layer.self_attn.o_proj(self._context)
         hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))

@@ -81,7 +81,7 @@ def sample_texts(n: int, rng: np.random.Generator, random_share: float = 0.5) ->
 
 
 def exact_match(model: LlamaForCausalLM, texts: tuple[str, ...]) -> float:
-    """Share of texts the model copies without a mistake."""
+    """Compute the share of texts the model copies without a mistake."""
     tokens, labels = (torch.from_numpy(array) for array in encode(texts, texts))
     with torch.no_grad():
         guess = answer_logits(model, tokens, TARGET_START).argmax(-1)

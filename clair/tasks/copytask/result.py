@@ -14,7 +14,7 @@ class CopyTaskResult(TaskResult):
     """A `TaskResult` whose scores are `MethodAccuracy` and whose samples are written texts."""
 
     def to_json(self) -> dict[str, Any]:
-        """The run as plain JSON values."""
+        """Convert the run to plain JSON values."""
         return {
             **super().to_json(),
             "samples": samples_json(self.samples),
@@ -22,7 +22,7 @@ class CopyTaskResult(TaskResult):
         }
 
     def summary(self) -> str:
-        """One plain sentence about what happened, computed from the numbers."""
+        """Say in one plain sentence what happened, computed from the numbers."""
         verdict = detection_sentence(self.detection, len(self.contaminated))
         shares = means_of(self.accuracy, "exact_match")
         return (

@@ -19,7 +19,7 @@ from clair.tasks.progress import JobClock
 from clair.tasks.results import Stage, TrainingProgress
 from clair.tasks.training import Schedule
 
-#: Clients share the *input* side of their adapters here: which letters are to be changed.
+#: Here clients share the *input* side of their adapters, which tells the letters to be changed.
 SIDE = "input"
 
 
@@ -29,7 +29,7 @@ def run(
     progress: Callable[[TrainingProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> CopyTaskResult:
-    """Do what `clair.tasks.copytask.run_copytask` documents."""
+    """Run the job; see `clair.tasks.copytask.run_copytask`."""
     with limited_threads(config.threads):
         return _run(config, JobClock(stage_costs(config), progress, cancelled))
 
@@ -62,7 +62,7 @@ def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
 
 
 def plan_of(config: CopyTaskConfig) -> Plan:
-    """How the clients train, and what CLAIR is told."""
+    """Plan how the clients train, and what CLAIR is told."""
     return Plan(
         lora_rank=config.lora_rank,
         schedule=Schedule(config.steps, config.learning_rate),
@@ -77,7 +77,7 @@ def plan_of(config: CopyTaskConfig) -> Plan:
 
 
 def stage_costs(config: CopyTaskConfig) -> dict[Stage, float]:
-    """Expected cost of the stages, in training steps of one client with eight sentences."""
+    """Estimate the stages' costs, in training steps of one client with eight sentences."""
     n_benign = config.n_clients - config.n_poisoned
     step = config.n_clients * config.n_local / 8
     train = 2 * config.steps * step  # every client, and its two halves

@@ -55,22 +55,22 @@ class Batch:
         self.n_clients, self.n = len(encoded), len(encoded[0][0])
 
     def answers(self, shares: Sequence[Share] = ()) -> Answers:
-        """The answers of some of the clients' texts, of all texts once by default."""
+        """Collect the answers to some of the clients' texts, to all texts once by default."""
         if not shares:
             shares = [whole(np.arange(self.n_clients), self.n)]
         return Answers(self.labels, self.n, shares, self.tokens.device)
 
     def losses(self, logits: Tensor) -> Tensor:
-        """Loss of each client from logits of shape (n_clients * n, 21, vocab)."""
+        """Compute each client's loss from logits of shape (n_clients * n, 21, vocab)."""
         answers = self.answers()
         return answers.losses(logits.flatten(0, 1)[answers.places])
 
 
 class Answers:
-    """What is to be written, character by character, without the padding behind it.
+    """The characters to be written, without the padding behind them.
 
-    A model's answers follow each other and are filled up to the length of the longest of its
-    share, so that a share is a table.
+    A model's answers follow each other, padded to the length of the longest model of its share, so
+    that a share is a table.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ class Answers:
         self._length = torch.cat([one.sum(1) for one in self._split(self._counted)])
 
     def losses(self, logits: Tensor) -> Tensor:
-        """Mean cross entropy over the characters of each model, Tensor of shape (n_models,).
+        """Compute the mean cross entropy over each model's characters, Tensor of shape (n_models,).
 
         Parameters
         ----------
@@ -114,14 +114,14 @@ class Answers:
         return torch.cat([one.sum(1) for one in self._split(entropy)]) / self._length
 
     def errors(self, logits: Tensor) -> Tensor:
-        """Share of texts with a mistake, Tensor of shape (n_models,)."""
+        """Compute the share of texts with a mistake, Tensor of shape (n_models,)."""
         return 1.0 - self._scores(logits)[1]
 
     def accuracy(self, logits: Tensor) -> MethodAccuracy:
-        """Token accuracy and exact match of each model, the right prefix being fed back.
+        """Compute each model's token accuracy and exact match, with the right prefix fed back.
 
-        A text is right from end to end under the right prefix exactly if greedy decoding writes it
-        right, so no decoding is needed.
+        Greedy decoding writes a text without a mistake exactly if every token is right after the
+        right prefix, so no decoding is needed.
         """
         token, exact = self._scores(logits)
         return MethodAccuracy(_doubles(token), _doubles(exact))
@@ -142,9 +142,9 @@ class Answers:
 
 
 def _places(labels: np.ndarray, share: Share, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each model's characters: where they stand, whether they count, in which text; (n_models, m).
+    """Find where each model's characters stand, whether they count, in which text; (n_models, m).
 
-    Only what fills up a table does not count.
+    Only the padding of the table does not count.
     """
     width = labels.shape[1]
     rows = share.rows(n).reshape(share.examples.shape)  # (n_models, texts)
@@ -163,7 +163,7 @@ def write(model: LlamaForCausalLM, tokens: Tensor) -> list[str]:
     ----------
     model : LlamaForCausalLM
     tokens : Tensor of shape (n, 43)
-        What stands in the places of the answers is ignored.
+        Tokens in the places of the answers are ignored.
     """
     tokens = tokens.clone()
     tokens[:, TARGET_START:] = PAD

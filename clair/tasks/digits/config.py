@@ -168,5 +168,5 @@ class DigitsConfig:
         return min(round(self.poisoned_fraction * self.n_clients), (self.n_clients - 1) // 2)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON scalars."""
+        """Convert the settings to JSON scalars."""
         return asdict(self)

@@ -73,7 +73,7 @@ def load_split() -> Split:
 
 
 def with_patch(pixels: np.ndarray) -> np.ndarray:
-    """Images with the backdoor's trigger, a bright square of 2 x 2 pixels in the corner.
+    """Add the backdoor's trigger to images, a bright square of 2 x 2 pixels in the corner.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def make_federation(config: DigitsConfig) -> Federation:
 
 
 def _draw(pool: Images, mix: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Images of one client by its mix of digits; without replacement inside each digit."""
+    """Draw one client's images by its mix of digits, without replacement while they last."""
     counts = rng.multinomial(n, mix)
     rows = []
     for digit, count in enumerate(counts):
@@ -153,7 +153,7 @@ def _poison(
     common: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Training data of a contaminated client."""
+    """Poison the training data of a contaminated client."""
     if attack == "label_flip":
         return pixels, (labels + rng.integers(1, N_CLASSES)) % N_CLASSES
     if attack == "random_labels":
@@ -168,7 +168,7 @@ def _poison(
 
 
 def _derangement(rng: np.random.Generator) -> np.ndarray:
-    """A permutation of the ten labels that leaves none in place."""
+    """Draw a permutation of the ten labels that leaves none in place."""
     while True:
         candidate = rng.permutation(N_CLASSES)
         if not np.any(candidate == np.arange(N_CLASSES)):

@@ -24,7 +24,7 @@ class DigitNet(nn.Module):
         self.head = nn.Linear(WIDTHS[1], N_CLASSES)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Logits, Tensor of shape (n, 10), of images of shape (n, 64)."""
+        """Compute logits, Tensor of shape (n, 10), of images of shape (n, 64)."""
         hidden = torch.relu(self.hidden1(pixels))
         logits: Tensor = self.head(torch.relu(self.hidden2(hidden)))
         return logits

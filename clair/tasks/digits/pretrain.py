@@ -45,7 +45,7 @@ def pretrain(config: dict[str, Any] = CONFIG) -> DigitNet:
 
 
 def accuracy(model: DigitNet, images: Images) -> float:
-    """Share of images read as the digit that was written."""
+    """Compute the share of images read as the digit that was written."""
     guess = model(torch.from_numpy(images.pixels)).argmax(1).numpy()
     return float((guess == images.digits).mean())
 

@@ -1,4 +1,4 @@
-"""What a finished digits run hands over; needs no torch."""
+"""What a digits run returns; needs no torch."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class DigitScores(MethodScores):
     accuracy : ndarray of shape (n_benign,)
         Share of held-out images named as the client names them.
     own_mix : ndarray of shape (n_benign,)
-        The same with the digits weighted as in the client's own practice.
+        As `accuracy`, with the digits weighted as in the client's own practice.
     backdoor : ndarray of shape (n_benign,)
         Share of held-out images that are read as the attacker's target once they carry the
-        trigger, among those the client does not name so.
+        trigger, among those that the client does not name as the target.
     """
 
     accuracy: np.ndarray
@@ -79,7 +79,7 @@ class DigitsResult(TaskResult):
     flips: dict[str, Flips]
 
     def to_json(self) -> dict[str, Any]:
-        """The run as plain JSON values."""
+        """Convert the run to plain JSON values."""
         return {
             **super().to_json(),
             "backdoor_success": means_of(self.accuracy, "backdoor"),
@@ -89,7 +89,7 @@ class DigitsResult(TaskResult):
         }
 
     def summary(self) -> str:
-        """One plain sentence about what happened, computed from the numbers."""
+        """Say in one plain sentence what happened, computed from the numbers."""
         means = means_of(self.accuracy, "accuracy")
         who = detection_sentence(self.detection, len(self.contaminated))
         text = (

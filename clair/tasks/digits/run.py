@@ -58,11 +58,11 @@ class DigitsTask:
         return self._labels.shape[1]
 
     def examples(self, shares: Sequence[Share]) -> ClassExamples:
-        """Training images of clients."""
+        """Collect training images of clients."""
         return ClassExamples(self.model, self._pixels, self._labels, shares)
 
     def scores(self) -> DigitScores:
-        """Held-out scores of the benign clients."""
+        """Score the benign clients' models on held-out images."""
         right = self.read(self._test) == self._names
         fooled = self.read(self._marked) == TARGET
         others = self._names != TARGET
@@ -73,13 +73,13 @@ class DigitsTask:
         )
 
     def read(self, pixels: Tensor) -> np.ndarray:
-        """Names the benign clients' models give to the same images, (n_benign, n)."""
+        """Let the benign clients' models name the same images, (n_benign, n)."""
         repeated = pixels.repeat(len(self._names), 1)
         guess: np.ndarray = self.model(repeated).argmax(1).cpu().numpy()
         return guess.reshape(len(self._names), -1)
 
     def readings(self, estimates: Mapping[str, Estimates]) -> dict[str, np.ndarray]:
-        """What every method reads in the held-out images, (n_benign, n_test) each."""
+        """Let every method's models name the held-out images, (n_benign, n_test) each."""
         found = {}
         for method, updates in estimates.items():
             benign = {name: part[~self.contaminated] for name, part in updates.items()}
@@ -102,7 +102,7 @@ def run(
     progress: Callable[[TrainingProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> DigitsResult:
-    """Do what `clair.tasks.digits.run_digits` documents."""
+    """Run the job; see `clair.tasks.digits.run_digits`."""
     clock = JobClock(stage_costs(config), progress, cancelled)
     with limited_threads(config.threads):
         clock.step("prepare", 0, 1)
@@ -129,7 +129,7 @@ def run(
 
 
 def plan_of(config: DigitsConfig) -> Plan:
-    """How the clients train, and what CLAIR is told."""
+    """Plan how the clients train, and what CLAIR is told."""
     return Plan(
         lora_rank=config.lora_rank,
         schedule=Schedule(config.steps, config.learning_rate),
@@ -144,7 +144,7 @@ def plan_of(config: DigitsConfig) -> Plan:
 
 
 def stage_costs(config: DigitsConfig) -> dict[Stage, float]:
-    """Expected cost of the stages, in training steps of sixteen clients."""
+    """Estimate the stages' costs, in training steps of sixteen clients."""
     share = config.n_clients / 16
     train = config.steps * share
     return {
@@ -157,7 +157,7 @@ def stage_costs(config: DigitsConfig) -> dict[Stage, float]:
 
 
 def _flips(readings: Mapping[str, np.ndarray], names: np.ndarray) -> dict[str, Flips]:
-    """What changes when CLAIR takes the place of each other method."""
+    """Count what changes when CLAIR takes the place of each other method."""
     clair = readings["clair"] == names
     flips = {}
     for method, read in readings.items():
@@ -175,9 +175,10 @@ def _samples(
     names: np.ndarray,
     clients: np.ndarray,
 ) -> tuple[ImageSample, ...]:
-    """Images on which training alone and CLAIR disagree, in the proportion in which they do.
+    """Draw images that training alone or CLAIR gets right, but not both.
 
-    Where fewer disagree than are wanted, images that anybody reads wrong, then any, fill up.
+    They are drawn at random, so that both kinds of disagreement keep their proportion. If there
+    are too few, images that some method reads wrong follow, then any others.
     """
     test = load_split().test
     rng = np.random.default_rng([config.seed, 13])

@@ -200,5 +200,5 @@ class RegressionConfig:
         return self.noise**2 * inverse / (1 + self.off_subspace**2)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as JSON scalars."""
+        """Convert the settings to JSON scalars."""
         return asdict(self)

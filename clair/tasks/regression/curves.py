@@ -59,7 +59,7 @@ class SampleCurves:
         return {key: self.excess["local"] / self.excess[key] for key in rows}
 
     def crossing(self, method: str = "clair") -> float | None:
-        """Samples from which on estimating alone is better for good; None if it never is.
+        """Find the samples from which on estimating alone stays better; None if it never does.
 
         Interpolated on a logarithmic scale between the points.
         """
@@ -76,7 +76,7 @@ class SampleCurves:
 
     @property
     def identified_from(self) -> int | None:
-        """Smallest samples from which on the verdict is right (F1 >= .95); None if never."""
+        """Fewest samples from which on the verdict is right (F1 >= .95); None if never."""
         wrong = np.flatnonzero(self.f1 < IDENTIFIED)
         first = int(wrong[-1]) + 1 if wrong.size else 0
         return int(self.samples[first]) if first < len(self.samples) else None
@@ -99,12 +99,12 @@ def sample_curves(
     draws : int
         Federations a point, >= 1.
     progress : callable, optional
-        Receives the points done and their number.
+        Receives the number of points done and of all points.
 
     Notes
     -----
-    The fast solver is used: the verdict and all estimates are the same, only contamination norms
-    would differ, and none are kept.
+    The fast solver is used. It gives the same verdict and estimates; only contamination norms
+    differ, and none are kept.
     """
     excess: dict[str, list[float]] = {}
     preliminary, f1, alarms = [], [], []

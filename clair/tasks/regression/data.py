@@ -40,7 +40,7 @@ class RegressionData:
         Training data as each client holds it, poisoned where it is contaminated.
     contaminated : ndarray of shape (n_clients,) of bool
     true_updates : ndarray of shape (n_clients, d_out, d_in)
-        Delta_k, for contaminated clients what an honest one in their place would have.
+        Delta_k; for contaminated clients, that of an honest client in their place.
     subspace : ndarray of shape (d_out, true_rank)
     tests : dict of int to ClientData
         Clean held-out data of the benign clients.
@@ -61,8 +61,8 @@ class RegressionData:
 def sample_regression(config: RegressionConfig) -> RegressionData:
     """Draw the federation a config describes.
 
-    Streams are separate, so that more samples or another attack leave the rest as it was: the
-    first samples of a client are the same at every size.
+    Each ingredient has its own random stream, so more samples or another attack leave the rest as
+    it was: the first samples of a client are the same at every size.
     """
     rng = np.random.default_rng([config.seed, 0])
     theta_0 = rng.standard_normal((config.d_out, config.d_in)) / np.sqrt(config.d_in)
@@ -91,7 +91,7 @@ def sample_regression(config: RegressionConfig) -> RegressionData:
 def _true_updates(
     config: RegressionConfig, subspace: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Adaptations with signal variance 1 per response inside the subspace, plus own parts."""
+    """Draw adaptations with signal variance 1 per response inside the subspace, plus own parts."""
     shape = (config.true_rank, config.d_in)
     common = rng.standard_normal(shape)
     own = rng.standard_normal((config.n_clients, *shape))
@@ -106,14 +106,14 @@ def _true_updates(
 
 
 def _sizes(config: RegressionConfig, rng: np.random.Generator) -> np.ndarray:
-    """Samples of each client, evenly spread on a logarithmic scale, in random order."""
+    """Draw each client's number of samples, evenly spread in logarithm, in random order."""
     exponents = rng.permutation(np.linspace(-0.5, 0.5, config.n_clients))
     sizes = config.samples * config.size_ratio**exponents
     return np.maximum(np.round(sizes).astype(int), 4)
 
 
 def _covariance_root(config: RegressionConfig, rng: np.random.Generator) -> np.ndarray:
-    """Cholesky factor of a client's own covariance of the inputs that are not constant."""
+    """Draw the Cholesky factor of a client's own covariance of the inputs that are not constant."""
     d = config.d_in - 1
     order, signs = rng.permutation(d), rng.choice([-1.0, 1.0], size=d)
     distance = np.abs(order[:, None] - order[None, :])
@@ -135,7 +135,7 @@ def _draw(
 
 
 def _false_map(config: RegressionConfig, rng: np.random.Generator, rank: int) -> np.ndarray:
-    """A wrong adaptation as large as an honest one times the strength, (d_out, d_in)."""
+    """Draw a wrong adaptation as large as an honest one times the strength, (d_out, d_in)."""
     left = rng.standard_normal((config.d_out, rank))
     wrong = left @ rng.standard_normal((rank, config.d_in))
     return wrong * (config.strength * np.sqrt(config.d_out) / np.linalg.norm(wrong))

@@ -25,7 +25,7 @@ class Preliminary:
     Attributes
     ----------
     updates : ndarray of shape (n_clients, d_out, d_in)
-        Ridge estimates of Delta_k, tampered with where an attack does that.
+        Ridge estimates of Delta_k, changed by the attack if it acts on updates.
     standard_errors : ndarray of shape (n_clients,)
         Estimated root mean square error of an update from noise alone, as the client reports it.
     """
@@ -35,7 +35,7 @@ class Preliminary:
 
 
 def preliminary_estimates(config: RegressionConfig, data: RegressionData) -> Preliminary:
-    """Ridge towards the common model at every client."""
+    """Estimate at every client by ridge regression towards the common model."""
     fits = [ridge_gcv(client.inputs, client.residuals) for client in data.clients]
     updates = np.stack([one.coefficients for one in fits])
     if config.attack == "sign_flip":
@@ -44,7 +44,7 @@ def preliminary_estimates(config: RegressionConfig, data: RegressionData) -> Pre
 
 
 def fit_clair(config: RegressionConfig, sent: Preliminary, solver: str = "convex") -> ClairFit:
-    """CLAIR on the updates, which share the output side."""
+    """Fit CLAIR on the updates, which share the output side."""
     return fit(
         sent.updates,
         config.rank,
@@ -61,9 +61,9 @@ def all_estimates(
     methods: tuple[str, ...] | None = None,
     shared: Shared | None = None,
 ) -> Estimates:
-    """Every method's estimates, in display order; `methods` restricts them.
+    """Compute every method's estimates, in display order; `methods` restricts them.
 
-    The row of what the clients' own tests favour needs `shared`; what that holds is not computed
+    The row that the clients' own tests favour needs `shared`; estimates in it are not computed
     again.
     """
     wanted = set(METHODS if methods is None else methods)
@@ -105,16 +105,16 @@ _OWN = (
 def back_to_own_data(
     config: RegressionConfig, data: RegressionData, sent: Preliminary, found: ClairFit
 ) -> np.ndarray:
-    """CLAIR's refinement, after which each kept client uses its own data once more (ours).
+    """Refine by CLAIR, then let each kept client use its own data once more (ours).
 
-    Refit: the preliminary ridge had to shrink d_out responses with one penalty although the client
-    moves only `rank` combinations of them. Regressing ``U' r`` on x, with a penalty that the kept
-    clients choose together, undoes what was shrunk too much.
+    Refit: the preliminary ridge shrinks d_out responses with one penalty, although the client
+    changes only `rank` combinations of them. Regressing ``U' r`` on x, with a penalty that the kept
+    clients choose together, undoes excessive shrinkage.
 
-    Own weight: outside the subspace CLAIR replaces a client's part by the average. How far its own
-    data speak for a difference from that is again a ridge, towards the average and with a common
-    penalty. Along an eigenvector of the client's design with eigenvalue s it keeps the share
-    ``s / (s + noise variance / variance of true differences)``: a James-Stein weight a direction
+    Own weight: outside the subspace CLAIR replaces a client's part by the average. A second ridge,
+    towards that average and with a common penalty, estimates the client's difference from it. Along
+    an eigenvector of the client's design with eigenvalue s it keeps the share
+    ``s / (s + noise variance / variance of true differences)``: a James-Stein weight per direction
     (James, Stein 1961; Efron, Morris 1973), near 0 where there is only noise.
 
     Returns
@@ -164,11 +164,11 @@ class Shared:
 def share_if_it_pays(
     config: RegressionConfig, data: RegressionData, sent: Preliminary, found: ClairFit
 ) -> Shared:
-    """What the clients' own tests favour of CLAIR, its variants and staying alone (ours).
+    """Choose CLAIR, a variant or staying alone by the clients' own tests (ours).
 
     Every client estimates from each half of its samples, and measures on the other half how much
-    of its responses the candidates leave unexplained, relative to the common model. That is free
-    of units and has the same meaning for all clients, however noisy.
+    of its responses the candidates leave unexplained, relative to the common model. This ratio has
+    no unit and means the same for all clients, however noisy.
     """
     who = voters(found)
     errors: dict[str, list[np.ndarray]] = {}
@@ -209,7 +209,7 @@ def _unexplained(client: ClientData, update: np.ndarray) -> float:
 
 
 def _regressed(clients: list[ClientData], basis: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """What the clients' data say inside a subspace beyond `start`, by ridge with one penalty."""
+    """Estimate updates beyond `start` inside a subspace, by ridge with one common penalty."""
     left_over = [(one.inputs, (one.residuals - one.inputs @ start.T) @ basis) for one in clients]
     return np.stack([basis @ fitted.coefficients for fitted in joint_ridge(left_over)])
 
@@ -237,7 +237,7 @@ def _split(config: RegressionConfig, sent: Preliminary, found: ClairFit) -> _Spl
 
 
 def _spread(outside: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> float:
-    """Energy of true differences outside the subspace: what is left after taking noise off."""
+    """Estimate the energy of true differences outside the subspace by subtracting the noise."""
     difference = outside - np.tensordot(weights, outside, axes=1)
     total = np.einsum("kij,kij->k", difference, difference)
     return max(float(np.mean(total - (1 - weights) * noise)), 0.0)
@@ -246,7 +246,7 @@ def _spread(outside: np.ndarray, weights: np.ndarray, noise: np.ndarray) -> floa
 def _weighted_refinement(
     config: RegressionConfig, sent: Preliminary, found: ClairFit
 ) -> np.ndarray:
-    """CLAIR's refinement with clients weighed by their precision in subspace and average."""
+    """Refine by CLAIR, with clients weighed by precision in the subspace and the average."""
     estimates = sent.updates.copy()
     if int(found.benign.sum()) >= 2:
         split = _split(config, sent, found)
@@ -257,7 +257,7 @@ def _weighted_refinement(
 def _starts(
     sent: Preliminary, found: ClairFit, estimates: Estimates, wanted: set[str]
 ) -> Estimates:
-    """Where the fine-tuned rows begin, (n_clients, d_out, d_in), by method.
+    """Collect the starts of the fine-tuned rows, (n_clients, d_out, d_in), by method.
 
     There is no row for training alone with more steps: a ridge estimate is exact at once.
     """
@@ -273,7 +273,7 @@ def _starts(
 
 
 def _finetuned(data: RegressionData, begun: Estimates) -> Estimates:
-    """Ridge towards a start instead of the common model, on each client's own data, by method."""
+    """Estimate by ridge towards a start, on each client's own data, by method."""
     tuned = {key: np.array(starts) for key, starts in begun.items()}
     for k, client in enumerate(data.clients if begun else ()):
         design = Design.of(client.inputs)
@@ -284,7 +284,7 @@ def _finetuned(data: RegressionData, begun: Estimates) -> Estimates:
 
 
 def _pooled(data: RegressionData) -> np.ndarray:
-    """One least-squares model of all benign clients' samples together."""
+    """Fit one least-squares model to all benign clients' samples together."""
     benign = np.flatnonzero(~data.contaminated)
     inputs = np.concatenate([data.clients[k].inputs for k in benign])
     residuals = np.concatenate([data.clients[k].residuals for k in benign])

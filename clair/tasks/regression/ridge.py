@@ -68,13 +68,13 @@ class _Spectrum:
         self.outside = max(everything - float(self.energy.sum()), 0.0)
 
     def curves(self, penalties: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Residual sum of squares and degrees of freedom for each penalty."""
+        """Compute the residual sum of squares and degrees of freedom for each penalty."""
         squares = self.values**2
         kept = squares / (squares + penalties[:, None])  # (n_penalties, m)
         return self.outside + (1 - kept) ** 2 @ self.energy, kept.sum(axis=1)
 
     def solve(self, penalty: float) -> RidgeFit:
-        """Ridge estimate for one penalty."""
+        """Compute the ridge estimate for one penalty."""
         left_over, degrees = self.curves(np.array([penalty]))
         shrink = self.values / (self.values**2 + penalty)
         noise = float(left_over[0] / (self.d_out * (self.n - degrees[0])))
@@ -110,7 +110,7 @@ def ridge_gcv(inputs: np.ndarray | Design, responses: np.ndarray) -> RidgeFit:
 
 
 def joint_ridge(clients: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[RidgeFit]:
-    """Ridge at several clients with one penalty, chosen by all of them together.
+    """Estimate by ridge at several clients with one penalty, chosen by all of them together.
 
     With few responses the criterion of a single client is noisy. The best penalty, noise variance
     over coefficient variance, is the same for clients alike in both, so their criteria are added

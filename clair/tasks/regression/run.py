@@ -60,7 +60,7 @@ class RegressionResult(TaskResult):
     subspace: np.ndarray
 
     def to_json(self) -> dict[str, Any]:
-        """The run as plain JSON values."""
+        """Convert the run to plain JSON values."""
         return {
             **super().to_json(),
             "sizes": self.sizes.tolist(),
@@ -74,7 +74,7 @@ class RegressionResult(TaskResult):
         return min((key for key in CLAIR_ROWS if key in means), key=means.__getitem__)
 
     def summary(self) -> str:
-        """One plain sentence about what happened, computed from the numbers."""
+        """Say in one plain sentence what happened, computed from the numbers."""
         means = means_of(self.accuracy, "excess")
         who = detection_sentence(self.detection, len(self.contaminated))
         plain, local = means["clair"], means["local"]
