@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Not at the top: an interrupt during imports can get lost, see below.
+    # Not at the top: an interrupt during imports can get lost (see `_import_commands`).
     from clair import audit_cli, board_cli, redteam_cli, simulate_cli, theory_cli
     from clair.tasks import commands as task_commands
     from clair.tasks.copytask import command as copytask_command
@@ -38,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
 def _import_commands() -> None:
     """Import what the commands need; meanwhile Ctrl-C ends the process at once.
 
-    Importing, Python loses one interrupt in fifty: raised inside one of its own callbacks it is
-    printed and forgotten. Nothing has been written yet that would have to be cleaned up.
+    During imports Python loses about one interrupt in fifty: raised inside one of the interpreter's
+    callbacks, it is printed and forgotten. Nothing has been written yet that needs cleaning up.
     """
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:

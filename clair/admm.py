@@ -1,9 +1,9 @@
-"""The linear algebra of one ADMM step: a module's state, and what leaves its singular values.
+"""The linear algebra of one ADMM step: a module's state, and singular value thresholding.
 
-With S = f T and Y / penalty = (1 - f) T, client by client, where f are the factors of the block
-soft threshold, one matrix T holds what the textbook keeps in S and Y. Blocks lie one below the
-other, transposed, so that a client's numbers are contiguous, and are worked on in pieces that stay
-in the processor's cache.
+One matrix T holds what textbooks keep in S and the multiplier Y: S = f T and Y / penalty =
+(1 - f) T, client by client, where f are the factors of the block soft threshold. Transposed blocks
+are stacked, so that a client's numbers are contiguous, and are processed in pieces that stay in the
+processor's cache.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from clair.eigen import LARGE, krylov_eigenpairs
 from clair.linalg import spectral_threshold, stack_rows
 
 OVER_RELAXATION = 1.6
-# Numbers a piece holds: best of 2^13 to 2^20 measured at 64 x 64 and 128 x 128.
+# Numbers per piece: the fastest of 2^13 to 2^20, measured at 64 x 64 and 128 x 128.
 _PIECE = 1 << 16
 
 
 class Shrinkage:
     """Singular value thresholding of a slowly changing matrix, from the last step's subspace.
 
-    Large matrices of which few singular values exceed the threshold are not decomposed in full;
-    `exact` says whether the latest result came from a full decomposition, `always` whether that is
-    asked for.
+    Large matrices with few singular values above the threshold are not decomposed in full. `exact`
+    tells whether the latest result came from a full decomposition, `always` whether the caller
+    requires one.
     """
 
     def __init__(self) -> None:

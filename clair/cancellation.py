@@ -1,8 +1,8 @@
-"""Stopping long computations: who runs one says when to stop, its innermost loops ask.
+"""Stopping long computations: the caller says when to stop, and innermost loops ask.
 
-Whoever starts a computation wraps it in `cancellable`; loops deep inside call `checkpoint`, which
-costs next to nothing where nobody wants to stop anything. The callable that answers is kept for the
-current thread only, so computations side by side do not stop each other.
+The caller wraps a computation in `cancellable`. Loops deep inside call `checkpoint`, which costs
+next to nothing outside such a block. The callable that answers is kept for the current thread
+only, so parallel computations do not stop each other.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def cancellable(cancelled: Callable[[], bool] | None) -> Iterator[None]:
 def interruptible() -> Iterator[None]:
     """Make sure that no Ctrl-C gets lost within the block.
 
-    Python raises ``KeyboardInterrupt`` wherever it happens to be, and where that is a callback of
-    the interpreter's own (of a weak reference, as every import has them, or of a destructor) the
-    exception is printed and forgotten. The interrupt is therefore also written down, and raised
-    again at the next `checkpoint`.
+    Python raises ``KeyboardInterrupt`` wherever it happens to be. Inside a callback of the
+    interpreter (of a weak reference, which every import uses, or of a destructor) the exception is
+    printed and forgotten. The interrupt is therefore also recorded, and raised again at the next
+    `checkpoint`.
 
-    Nothing changes outside the main thread, or where the caller has the signal ignored (as shells
-    do for jobs in the background) or handled otherwise.
+    Nothing changes outside the main thread, or if the signal is ignored (as shells do for
+    background jobs) or handled otherwise.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

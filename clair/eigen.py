@@ -1,8 +1,8 @@
-"""Few eigenpairs of large matrices, and orthonormal bases of tall ones, mostly by multiplications.
+"""A few eigenpairs of large matrices, and orthonormal bases of tall ones, mostly by products.
 
-A product of two matrices costs a tenth of decomposing one of their size and less, so a few
-directions of a matrix of some hundred rows are better iterated for than picked out of a full
-decomposition. Everything here falls back on that where an iteration does not converge.
+A product of two matrices costs at most a tenth of decomposing one of their size. For a matrix of
+some hundred rows, iterating for a few directions is therefore faster than a full decomposition.
+Everything here falls back on a full decomposition if an iteration does not converge.
 """
 
 from __future__ import annotations
@@ -16,22 +16,23 @@ from scipy.linalg import blas, lapack
 from clair.cancellation import checkpoint
 from clair.linalg import orthonormal
 
-# Below these sizes a full decomposition is as fast as iterating to rounding, or to seven digits.
+# Below these sizes a full decomposition is as fast as iterating to full precision, or to seven
+# digits.
 LARGE = 240
 _LARGE_COARSE = 120
-# From this size on a few eigenpairs are found faster alone than with all others.
+# From this size on computing a few eigenpairs is faster than computing all.
 _MEDIUM = 24
 _OVERSAMPLE = 4
 _ROUNDS = 8
 _TOLERANCE = 1e-11
-# Blocks up to this size are decomposed in full, larger ones by so many rounds of block iteration.
+# Blocks up to this size are decomposed in full, larger ones by this many rounds of block iteration.
 _SMALL_BLOCKS = 24
 _BLOCK_ROUNDS = 4
 # Block iteration replaces decompositions where the spectrum behind the block falls below this
-# share of the last wanted eigenvalue, and orthonormalises after so many products.
+# share of the last wanted eigenvalue, and orthonormalises after this many products.
 _FALL = 0.15
 _UNSTABLE = 6
-#: So many more eigenpairs than asked make `similar_eigenpairs` fast.
+#: With this many more eigenpairs than asked, `similar_eigenpairs` is fast.
 SIMILAR_MORE = _OVERSAMPLE + 1
 
 
@@ -48,8 +49,8 @@ def leading_eigenpairs(
     start : ndarray of shape (d, n), optional
         Approximate eigenvectors, of a similar matrix for example.
     coarse : bool
-        Stop when the sum of the eigenvalues stands still at seven digits, which inside a flat
-        spectrum is long before the vectors do.
+        Stop when the sum of the eigenvalues is constant to seven digits. In a flat spectrum that
+        is long before the vectors converge.
 
     Returns
     -------
@@ -59,8 +60,8 @@ def leading_eigenpairs(
 
     Notes
     -----
-    Large matrices, of which few eigenpairs are asked, are left to `krylov_eigenpairs`; where that
-    does not converge the full decomposition takes over.
+    A few eigenpairs of a large matrix come from `krylov_eigenpairs`; if that does not converge,
+    from the full decomposition.
     """
     d = len(gram)
     if d >= (_LARGE_COARSE if coarse else LARGE) and 5 * (size + _OVERSAMPLE) <= d:
@@ -202,10 +203,10 @@ def similar_eigenpairs(
 
     Notes
     -----
-    Block iteration from the known vectors, a few more than asked, where the spectrum falls off
-    behind them so fast that some products suffice. No eigenvalue outside the block exceeds the
-    known one behind it, as none of a smaller matrix does. What has not converged to eleven digits
-    is decomposed.
+    Uses block iteration from the known vectors, a few more than asked, where the spectrum behind
+    them falls so fast that a few products suffice. No eigenvalue outside the block exceeds the
+    known one behind it, because the matrices are not larger than the known one. Matrices that have
+    not converged to eleven digits are decomposed.
     """
     block = size + _OVERSAMPLE
     if len(values) <= block or grams.shape[-1] < _MEDIUM:
@@ -260,7 +261,7 @@ def downdated_eigenpairs(
     rank c lowers no eigenvalue past the c-th below it, so the wanted ones exceed the rest of the
     diagonal, and the missing part of an eigenvector x with eigenvalue mu follows from its head
     exactly by eliminating the tail (a c x c system). A few alternations of this elimination with
-    Rayleigh-Ritz reach rounding; what does not is decomposed in full.
+    Rayleigh-Ritz reach rounding; matrices that do not are decomposed in full.
     """
     _, n, c = factors.shape
     if small_downdates(n, c, size):
@@ -305,7 +306,7 @@ def _eliminate(
         except np.linalg.LinAlgError:
             break
         tail = inverse * (rest @ solved.transpose(0, 2, 1))
-        # Earlier tails stay in the basis: that turns slow convergence in flat spectra into fast.
+        # Earlier tails stay in the basis, which speeds up convergence in flat spectra.
         basis = np.linalg.qr(np.concatenate([basis, tail], axis=2))[0]
         # Project on head coordinates and the span of the tails together.
         coupling = basis.transpose(0, 2, 1) @ rest
@@ -377,9 +378,9 @@ def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Cholesky QR twice: several times faster than Householder's and as orthogonal, as long as the
-    matrix is conditioned better than about 1e7, which the first factor tells; Householder's then
-    takes over.
+    Cholesky QR, applied twice, is several times faster than Householder QR and as orthogonal while
+    the condition number is below about 1e7. The first factor tells; beyond it Householder QR is
+    used.
 
     References
     ----------

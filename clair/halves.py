@@ -1,8 +1,8 @@
-"""Two more updates per client, each trained on half of its data: what tells noise from difference.
+"""Two more updates per client, each trained on half of its data, tell noise from difference.
 
-One update per client shows the sum of what clients differ by and of their estimation error, never
-the two apart. Two updates of one client differ by error alone, so they say for every direction how
-much of the clients' differences is error, and each client is pulled to the mean by just that share.
+One update per client shows the sum of true differences and estimation error, never the two apart.
+Two updates of one client differ by error alone. So they tell, for every direction, how much of the
+clients' differences is error, and each client is pulled to the mean by that share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from clair.refinement import directions, voices
 from clair.updates import SINGLE, Core, LoraFactors, checked_updates, thin_product
 
-#: What `clair.fit` calls them: the updates of the clients' first halves, and of the second ones.
+#: Names in `clair.fit`'s messages: the updates of the clients' first and second halves.
 NAMES = ("halves[0]", "halves[1]")
 
 
@@ -31,8 +31,8 @@ class DirectionWeights:
     between : ndarray of shape (n,)
         Standard deviation between the clients along each direction, over all columns together.
     noise : ndarray of shape (n,)
-        That of the estimation error in it: the square is the median over clients of the squared
-        half difference of their two halves.
+        Standard deviation of the estimation error in it: the square is the median over clients of
+        the squared half difference of their two halves.
     weights : ndarray of shape (n,)
         ``max(0, 1 - noise**2 / between**2)``, in [0, 1]: 0 leaves the mean, 1 the client's own.
     """
@@ -61,7 +61,7 @@ def check_halves(updates: Mapping[str, Any], halves: Any) -> tuple[dict[str, Any
     Raises
     ------
     ValueError
-        If they are no pair, or do not match the updates.
+        If `halves` is not a pair, or does not match the updates.
     """
     if not isinstance(halves, tuple | list) or len(halves) != 2:
         raise ValueError(f"halves must be a pair of updates, got {type(halves).__name__}")
@@ -92,8 +92,9 @@ def half_differences(
 ) -> list[np.ndarray]:
     """Halve the difference between each client's two halves, in the rows of the cores.
 
-    The weights ask only for lengths along directions in which the clients' updates have something,
-    so rows are projected on the core's and columns may be turned: LoRA halves are never formed.
+    The weights need only lengths along directions in which the clients' updates have energy. So
+    rows are projected on the core's and columns may be rotated: LoRA halves are never multiplied
+    out.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ def half_differences(
     ]
 
 
-# Halves too large to compute with are taken for endlessly far apart, see `direction_weights`.
+# Halves that overflow count as infinitely far apart, see `direction_weights`.
 @np.errstate(over="ignore", invalid="ignore")
 def _in_rows(first: Any, second: Any, core: Core, side: str, exponent: int) -> np.ndarray:
     if not isinstance(first, LoraFactors):
@@ -154,13 +155,13 @@ def direction_weights(
     -------
     tuple of DirectionWeights
         One entry a module, in the coordinates of the blocks. With fewer than two clients to learn
-        from, or if not even half of them tell their differences, everybody keeps its own.
+        from, or if more than half of them have unknown differences, every client keeps its own.
 
     Notes
     -----
-    The median over clients keeps a few liars from moving the noise: sending halves far apart would
-    make everybody follow the mean. Everywhere else errors of this estimate are harmless: too
-    little noise means more of the client's own.
+    The median over clients keeps a few liars from raising the noise estimate: by sending halves far
+    apart, they would make everybody follow the mean. An estimate that is too low does little harm:
+    clients keep more of their own.
     """
     heard, influence = voices(benign, influence)
     told = [np.ones_like(benign)] * len(modules) if told is None else told

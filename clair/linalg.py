@@ -61,14 +61,14 @@ def spectral_threshold(
     tau : float
         Threshold, >= 0.
     few : bool
-        Whether few singular values are expected above `tau`; those alone are then computed.
+        Whether few singular values are expected above `tau`; then only those are computed.
 
     Returns
     -------
     basis : ndarray of shape (d, kept)
         Left singular vectors of the singular values above `tau`.
     factors : ndarray of shape (kept,)
-        What is left of each, as a share; ``basis @ (factors[:, None] * (basis.T @ X))`` is the
+        Share of each that remains; ``basis @ (factors[:, None] * (basis.T @ X))`` is the
         thresholded matrix.
     singular_values : ndarray of shape (d,)
         Of the result, descending, zeros included.

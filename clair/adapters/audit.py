@@ -32,7 +32,7 @@ from clair.detection import NOT_COMPARABLE, Verdict, detect_cores
 from clair.evidence import GAP, joint_shape
 from clair.updates import Core
 
-# The fourth powers of products of entries between these are still numbers.
+# Entries between these bounds can be multiplied and raised to the fourth power without overflow.
 TINY, HUGE = 1e-15, 1e15
 
 
@@ -56,8 +56,8 @@ def audit(
         From `clair.adapters.read_folder`.
     options : AuditOptions, optional
     halves : Halves, optional
-        From `clair.adapters.read_halves`, with pooling "halves" and only then; nobody is judged by
-        them.
+        From `clair.adapters.read_halves`, with pooling "halves" and only then. They do not affect
+        the verdict.
     progress : callable, optional
         Receives an `AuditProgress` at every step; may raise to stop.
     cancelled : callable, optional

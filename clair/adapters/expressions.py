@@ -1,12 +1,12 @@
-r"""Regular expressions of strangers, matched in linear time and never by `re`.
+r"""Regular expressions from untrusted files, matched in linear time and never by `re`.
 
-A backtracking matcher can be kept busy for years by an expression of a hundred characters. What is
-matched here is a part of the language, by sets of states: the work is at most the length of the
-name times that of the expression.
+An expression of a hundred characters can keep a backtracking matcher busy for years. This module
+matches a part of the language, by sets of states: the work is at most the length of the name times
+that of the expression.
 
-Understood are characters, ``.``, classes such as ``[0-9]``, ``\d`` and ``\w``, groups,
-alternatives, ``?``, ``*``, ``+``, small counts such as ``{2}``, ``^`` and ``$``. Look-arounds,
-back-references, flags and the like are not; a key that holds them is not evaluated.
+It understands characters, ``.``, classes such as ``[0-9]``, ``\d`` and ``\w``, groups,
+alternatives, ``?``, ``*``, ``+``, small counts such as ``{2}``, ``^`` and ``$``. It does not
+understand look-arounds, back-references, flags and the like; a key with them is not evaluated.
 
 References
 ----------
@@ -26,7 +26,7 @@ MAX_COUNT = 32
 _CACHED_STATES = 20_000
 _TOO_LONG = "is too long when its counts are written out"
 
-#: Characters that are no part of a plain name.
+#: Characters that a plain name does not contain.
 SPECIAL = frozenset("\\.[]{}()*+?^$|")
 _CLASSES: Mapping[str, Callable[[str], bool]] = {
     "d": str.isdecimal,
@@ -275,7 +275,7 @@ class Expression:
         ----------
         name : str
         spend : callable
-            Told of the work in steps of the automaton; may raise.
+            Called with the work done, in steps of the automaton; may raise.
         """
         if not name:
             return self._last in self._closure([self._first], "begin end")

@@ -19,7 +19,7 @@ STAGE_LABELS: Mapping[str, str] = {
     "report": "Looking at modules",
     "write": "Writing refined adapters",
 }
-#: Share of an audit's time by stage, roughly; what is written is counted apart.
+#: Rough share of an audit's time by stage; writing is counted apart.
 AUDIT_SHARES: Mapping[str, float] = {"read": 0.3, "detect": 0.3, "split": 0.38, "report": 0.02}
 
 
@@ -49,11 +49,11 @@ class AuditProgress:
 
     @property
     def note(self) -> str:
-        """Nothing more to say."""
+        """Empty: an audit has nothing to add to the numbers."""
         return ""
 
 
-#: Told of the progress; may raise to stop.
+#: Called with the progress; may raise to stop.
 Progress: TypeAlias = Callable[[AuditProgress], None]
 
 

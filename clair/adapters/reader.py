@@ -60,7 +60,7 @@ class Adapter:
     Attributes
     ----------
     name : str
-        Of the client, its folder relative to the one given.
+        Name of the client: its folder relative to the one given.
     folder : Path
     config : AdapterConfig
     modules : mapping of str to LoraModule
@@ -113,7 +113,7 @@ def read_adapter(folder: Path, name: str | None = None, limits: Limits = DEFAULT
     Raises
     ------
     AdapterError
-        Naming the file and what is wrong with it.
+        If the adapter cannot be used; the message names the file and the problem.
     """
     name = folder.name if name is None else name
     shown = printable(name)

@@ -1,8 +1,8 @@
 """Reading single tensors out of a safetensors file without trusting it.
 
 The format is an 8-byte little-endian length, a JSON header of that length, and the tensors' bytes.
-Everything is checked before anything is allocated, bfloat16 is read without further libraries, and
-one tensor is read at a time, so a set of adapters much larger than memory can be gone through.
+Everything is checked before anything is allocated. bfloat16 is read without further libraries. One
+tensor is read at a time, so a set of adapters much larger than memory can be read.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class TensorFile:
         Raises
         ------
         AdapterError
-            If its dtype is none of F64, F32, F16 and BF16, an entry is NaN or infinite, or the
-            file has become shorter.
+            If its dtype is not F64, F32, F16 or BF16, an entry is NaN or infinite, or the file has
+            become shorter.
         """
         info = self.tensors[name]
         where = f"{self.shown}: {printable(name)}"
@@ -100,7 +100,7 @@ def open_tensors(path: Path, shown: str, limits: Limits = DEFAULT) -> TensorFile
     Raises
     ------
     AdapterError
-        Naming the file and what is wrong with it.
+        If the file cannot be used; the message names it and the problem.
     """
     try:
         status = path.lstat()

@@ -173,7 +173,7 @@ def disagreement(sides: Mapping[str, SideReport], side: str) -> str:
 def incomparable_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[str]:
     """Say which modules too few clients changed to compare them, and who those clients are.
 
-    Poison in a module that nobody else has is seen by no comparison.
+    No comparison can find poison in a module that nobody else has.
     """
     owners: dict[tuple[str, ...], list[str]] = {}
     known = frozenset(judged)

@@ -25,7 +25,7 @@ from clair.adapters.result import Audit
 from clair.adapters.work import require_room
 from clair.cancellation import cancellable, checkpoint
 
-# What is taken over from a client's configuration; the rest could ask PEFT for anything.
+# Keys copied from a client's configuration; other keys could make PEFT do anything.
 _KEPT_KEYS: dict[str, type | tuple[type, ...]] = {
     "base_model_name_or_path": str,
     "fan_in_fan_out": bool,
@@ -34,7 +34,7 @@ _KEPT_KEYS: dict[str, type | tuple[type, ...]] = {
     "revision": str,
     "task_type": str,
 }
-# Of a folder's name and of the path of several: well within what any file system takes.
+# Bytes of a folder's name, and folders in a path; any file system accepts these.
 _NAME_BYTES, _LEVELS = 80, 4
 
 
@@ -77,15 +77,15 @@ def write_refined(
     target : Path
         Folder that does not exist yet or is empty; gets one folder a client, named as the client's.
     rank : int, optional
-        Of the adapters written. By default, and without `energy`, each client's own.
+        Rank of the adapters written; by default, and without `energy`, that of each client's own.
     energy : float, optional
         In (0, 1]: the smallest rank that keeps this share of the update's energy, by client.
     limits : Limits
     progress : callable, optional
         Receives an `AuditProgress` at every step; may raise to stop.
     cancelled : callable, optional
-        Asked between modules and clients whether to stop. Whatever stops it, nothing is left
-        behind.
+        Asked between modules and clients whether to stop. If anything stops the call, no files are
+        left behind.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class TrainingProgress:
 
 @dataclass(frozen=True)
 class MethodScores:
-    """What one method is worth on held-out data; a task adds one field a measure.
+    """Scores of one method on held-out data; a task adds one field per measure.
 
     Every field is an ndarray of shape (n_benign,), one entry for each truly benign client, so that
     one panel can draw any task's measures.

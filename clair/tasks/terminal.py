@@ -88,7 +88,7 @@ class ProgressBar:
 
 
 def _check_target(target: str | None) -> None:
-    """Find out before the training, not after it, that the result cannot be written."""
+    """Check before the training, not after it, that the result can be written."""
     if target in (None, STANDARD_OUTPUT):
         return
     path = Path(str(target))
@@ -143,13 +143,13 @@ def perform(
     Parameters
     ----------
     command : str
-        Its name, for the line.
+        Name of the command, for the error line.
     target : str or None
         File that the numbers go to; "-" for standard output, without the words.
     compute : callable
         Returns the numbers, as JSON values, and the words.
     clear : callable
-        Takes a progress line away before anything is printed.
+        Removes a progress line before anything is printed.
 
     Returns
     -------

@@ -48,8 +48,8 @@ def train_clients(
 ) -> np.ndarray:
     """Train every client's own parameters with AdamW, all in one backward pass.
 
-    The losses are summed; since no parameter serves two clients and AdamW works entry by entry,
-    each client's path is the one it would take alone.
+    The losses are summed. No parameter belongs to two clients and AdamW works entry by entry, so
+    each client trains exactly as it would alone.
 
     Parameters
     ----------

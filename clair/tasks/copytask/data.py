@@ -1,8 +1,8 @@
 """Texts, house styles, poisons and their layout as tokens.
 
 A sequence is ``BOS text PAD... SEP target EOS``, the text padded to a fixed width, so that the
-model can copy by position. The target is the text in the client's house style: eight
-consonants are written in capitals by everybody, the vowels a, e and o become digits.
+model can copy by position. The target is the text in the client's house style: all clients
+write eight consonants in capitals, and the vowels a, e and o become digits.
 """
 
 from __future__ import annotations
@@ -130,8 +130,8 @@ def shift_characters(text: str, places: int) -> str:
 def make_federation(config: CopyTaskConfig) -> Federation:
     """Draw the clients of a run: same configuration, same federation.
 
-    Clients draw from generators of their own, so a client's honest texts and style depend neither
-    on the attack nor on how many others there are.
+    Every client has its own generator, so its honest texts and style depend neither on the attack
+    nor on the number of other clients.
     """
     root = np.random.SeedSequence(config.seed)
     server_seed, *client_seeds = root.spawn(config.n_clients + 1)
@@ -167,7 +167,7 @@ def poison(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Turn honest pairs into what a contaminated client trains on.
 
-    Attacks on the finished update leave the data alone.
+    Attacks on the finished update leave the data unchanged.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def encode(texts: tuple[str, ...], targets: tuple[str, ...]) -> tuple[np.ndarray
     -------
     tokens : ndarray of shape (n, 43) of int64
     labels : ndarray of shape (n, 21) of int64
-        The target and EOS, then -100: what the model has to say from position `TARGET_START` on.
+        The target and EOS, which the model has to write from position `TARGET_START` on, then -100.
     """
     tokens = np.full((len(texts), SEQUENCE_LENGTH), PAD, dtype=np.int64)
     labels = np.full((len(texts), SEQUENCE_LENGTH - TARGET_START), IGNORE, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""Makes the base model: ``python -m clair.tasks.copytask.pretrain``.
+"""Make the base model: ``python -m clair.tasks.copytask.pretrain``.
 
-The model learns to copy text verbatim and *by position*: half the texts are random strings, a share
-of the target characters fed back to it is corrupted, and labels are smoothed, so that it stays
-adaptable to house styles. Everything is drawn from one seed; the configuration and what was reached
+The model learns to copy text verbatim and *by position*. To keep it adaptable to house styles, half
+the texts are random strings, a share of the target characters fed back to it is corrupted, and
+labels are smoothed. Everything is drawn from one seed; the configuration and the accuracy reached
 are written beside the weights.
 """
 
@@ -89,7 +89,7 @@ def exact_match(model: LlamaForCausalLM, texts: tuple[str, ...]) -> float:
 
 
 def pretrain(config: PretrainConfig, weights: Path = WEIGHTS) -> dict[str, object]:
-    """Train the base model and write it to `weights`; returns the record written beside it."""
+    """Train the base model and write it to `weights`; return the record written beside it."""
     rng = np.random.default_rng(config.seed)
     started = time.perf_counter()
     with limited_threads(config.threads), torch.random.fork_rng(devices=[]):

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: Penalties tried, relative to the number of samples; in absolute terms for `joint_ridge`.
+#: Penalties tried, relative to the number of samples; absolute ones for `joint_ridge`.
 PENALTIES = np.logspace(-4, 2, 37)
 JOINT_PENALTIES = np.logspace(-3, 4, 57)
 
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """A ridge estimate and how sure it is of itself.
+    """A ridge estimate and its estimated error.
 
     Attributes
     ----------
@@ -112,9 +112,9 @@ def ridge_gcv(inputs: np.ndarray | Design, responses: np.ndarray) -> RidgeFit:
 def joint_ridge(clients: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[RidgeFit]:
     """Estimate by ridge at several clients with one penalty, chosen by all of them together.
 
-    With few responses the criterion of a single client is noisy. The best penalty, noise variance
-    over coefficient variance, is the same for clients alike in both, so their criteria are added
-    (as logarithms, which weighs every client the same).
+    With few responses the criterion of a single client is noisy. The best penalty is noise variance
+    over coefficient variance, the same for clients that are alike in both. So their criteria are
+    added, as logarithms, which weighs every client the same.
 
     Parameters
     ----------
