@@ -12,7 +12,7 @@ Work = Callable[[Report, Callable[[], bool]], Any]
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """State of a job, from waiting to its end."""
 
     QUEUED = "queued"
     RUNNING = "running"

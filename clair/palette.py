@@ -120,7 +120,7 @@ def method_style(method: str, theme: ThemeName) -> Style:
 
 
 def client_color(contaminated: bool, theme: ThemeName) -> str:
-    """Colour of one client by what it truly is."""
+    """Choose the colour of one client by what it truly is."""
     return role_style("contaminated" if contaminated else "benign", theme).color
 
 

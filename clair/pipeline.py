@@ -68,7 +68,7 @@ class ClairFit:
     reasons : tuple of str
         Why, in words; empty for kept clients.
     influence : ndarray of shape (n_clients,)
-        Weight of each client in what the others get, in [0, 1].
+        Weight of each client in the others' refined updates, in [0, 1].
     evidence : tuple of Evidence
         Scores and lines of every kind, the deciding one first.
     refined : ndarray of shape (n_clients, d_out, d_in)
@@ -165,14 +165,14 @@ def fit(
         The convex program, or the fast median subspace (its split is the projection on and off the
         subspace, without certificate).
     pooling : {"none", "eb", "halves"}
-        Plain CLAIR as in the paper; with empirical-Bayes pooling (ours); or each client pulled to
-        the mean along every direction by the share of the differences that is estimation error, as
-        `halves` tell (ours). The last is the only one that no heterogeneity makes worse than the
-        clients' own updates.
+        "none": plain CLAIR as in the paper. "eb": with empirical-Bayes pooling (ours). "halves":
+        pull each client to the mean along every direction by the share of the differences that is
+        estimation error, estimated from `halves` (ours). No heterogeneity makes "halves" worse than
+        the clients' own updates; it can make the other two worse.
     halves : pair of updates, optional
-        For ``pooling="halves"``: what each client's training gives on the one half of its data and
-        on the other, in the form of `updates`, with the same clients and modules. Nobody is judged
-        by them, and liars among the kept clients cannot move the weights unless they are many.
+        For ``pooling="halves"``: two updates per client, each trained on one half of its data, in
+        the form of `updates`, with the same clients and modules. They do not affect the verdict,
+        and only many liars among the kept clients can change the weights.
     detector : {"residual", "norms"}
         Leave-one-out residuals (ours) or the paper's contamination norms.
     threshold : float or "auto"
@@ -260,7 +260,7 @@ def _fit(
     apart: list[np.ndarray] | None,
 ) -> ClairFit:
     modules = list(cores.values())
-    unit = 2.0**exponent  # of what is worked on
+    unit = 2.0**exponent  # scale of the updates that are worked on
     if options.detector == "norms" and options.threshold != "auto":
         options = replace(options, threshold=float(options.threshold) / unit)
 

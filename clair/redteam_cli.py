@@ -14,7 +14,7 @@ from clair.synthetic import ProblemSpec
 from clair.tasks.terminal import ProgressBar, options_named, perform, rank_option
 
 _OPTIONS = {"defence": "--defence", "rank": "--rank", "budget": "--budget"}
-# A plan replaces both.
+# Settings that a plan replaces.
 _NOT_ASKED = ("attack", "attack_scale")
 
 

@@ -2,8 +2,8 @@
 
 The attacker knows everything: the shared subspace, the honest updates, the defence. It tries plans
 of a small family (`clair.attack_plan`), keeps the most harmful and changes them a little, as an
-evolution strategy does; what it found is measured on draws that the search never saw. It finds bad
-attacks, not the worst there is: what it reports is a lower bound.
+evolution strategy does. Its findings are measured on draws that the search never saw. It finds bad
+attacks, but perhaps not the worst, so the harm it reports is a lower bound.
 """
 
 from clair.redteam.defences import DEFENCES, Trial, evaluate
