@@ -32,7 +32,7 @@ from clair.detection import NOT_COMPARABLE, Verdict, detect_cores
 from clair.evidence import GAP, joint_shape
 from clair.updates import Core
 
-# Entries between these bounds can be multiplied and raised to the fourth power without overflow.
+# Fourth powers of products of two entries in this range neither overflow nor underflow.
 TINY, HUGE = 1e-15, 1e15
 
 
