@@ -10,7 +10,7 @@ from clair.reports.tables import Table
 
 
 class Verbatim(str):
-    """Text with names from outside: a star in it is a star, not a mark."""
+    """Text with names from outside: a star in it is a star and does not mean emphasis."""
 
     __slots__ = ()
 
