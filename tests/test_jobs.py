@@ -133,7 +133,7 @@ def test_turns_go_round_the_visitors(make_pool):
 
 
 def test_who_comes_later_does_not_overtake_a_whole_round(make_pool):
-    """After ann's first run ends her second one still waits for bob, who had none."""
+    """Check that after ann's first run her second one waits for bob, who had none yet."""
     pool = make_pool()
     gate, first = busy(pool, "ann")
     second = Gate()
