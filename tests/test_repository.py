@@ -1,4 +1,4 @@
-"""What the README promises, held against the repository."""
+"""What the README promises, compared with the repository."""
 
 import re
 from pathlib import Path

@@ -35,7 +35,7 @@ class Figure:
         The layout.
     """
 
-    #: Whether plotly checks a figure before it is written; only the tests do.
+    #: Whether plotly checks a figure before it is written; only the tests switch this on.
     validate = False
 
     def __init__(self, **layout: Any) -> None:

@@ -183,7 +183,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _title(losses: np.ndarray, contaminated: np.ndarray | None) -> str:
-    """Say whether the curves tell poisoned clients by their loss."""
+    """Say whether the loss curves give the poisoned clients away."""
     if contaminated is None:
         return "Can you tell from the loss who is poisoned?"
     if not contaminated.any():

@@ -27,7 +27,7 @@ class CourseError(ValueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few predictions: that the quantity lies from the choice before up to `below`."""
+    """One of a few predictions: the quantity is below `below`, and not in an earlier choice."""
 
     text: str
     below: float
@@ -89,7 +89,7 @@ class Step:
     holds : tuple of Claim
         What the texts claim.
     also : tuple of str
-        Quantities that the texts speak of and the chart does not show; said with the answer.
+        Quantities that the texts mention and the chart does not show; given with the answer.
     """
 
     title: str
@@ -190,7 +190,7 @@ def read_course(path: Path) -> Course:
 
 
 class _Table:
-    """A table of a file that can say where it is when something is wrong with it."""
+    """A table of a file; its errors say where in the file it is."""
 
     def __init__(self, where: str, table: Any, known: set[str]) -> None:
         self.where, self.table = where, table

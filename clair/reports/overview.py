@@ -27,7 +27,7 @@ def worth(result: ScenarioResult, methods: Sequence[str], theme: ThemeName) -> C
 
 
 def beyond(result: ScenarioResult, methods: Sequence[str]) -> str:
-    """Say which method has the least error of all in the lab, also of those left out here."""
+    """Say which usable method has the least error in the lab, drawn here or not."""
     best = min((row for row in result.errors if not row.oracle), key=lambda row: row.mean)
     drawn = f"Drawn are {len(methods)} of the {len(result.errors)} methods that the lab compares."
     if best.method in methods:

@@ -41,7 +41,7 @@ def _recipe(imports: str, *lines: str, shell: str) -> Recipe:
 
 
 def _shell(section: str, spec: ProblemSpec, **own: Any) -> str:
-    """Write the command of a section: its own options, then what differs of the problem."""
+    """Write the command of a section: its own options, then the problem's unusual ones."""
     options = {f"--{name}": _listed(value) for name, value in own.items()}
     problem = differing(spec, ProblemSpec())
     options |= {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}

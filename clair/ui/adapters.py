@@ -1,8 +1,8 @@
 """State of the page "Your adapters": its controls, and audits that leave nothing behind.
 
-Uploaded bytes live in the visitor's session and in a temporary folder that exists only while an
-audit or a download is made, in the one queue of the server. Results are kept in the session, never
-in a shared cache; only the bundled example, which is public, is.
+Uploaded bytes live in the visitor's session and in a temporary folder. The folder exists only while
+a job of the server's queue makes an audit or a download. Results are kept in the session. Only the
+result of the bundled example, which is public, is in a shared cache.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("local", "Training alone", "The same distance if every client keeps what it learned itself."),
     ("fedavg", "Plain averaging", "The same distance if everybody gets the average of all."),
 )
-# What stands on the switch between the rows of a view, on stage.
+# Labels of the switch between the rows of a view, on stage.
 _ROW_TITLES = {
     "split": "Split",
     "errors": "Errors",

@@ -1,4 +1,4 @@
-"""A button that copies the address of the screen, and a script that tidies the browser's history.
+"""A button that copies the address of the screen, and a script that keeps its history short.
 
 Both are in one small component, because both need the browser; no request leaves the page.
 """

@@ -1,4 +1,4 @@
-"""What the text-copying page has of its own: controls, presets, measures, samples."""
+"""What only the text-copying page has: controls, presets, measures, samples."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def load() -> None:
 
 
 def measures(outcome: Outcome) -> dict[str, Measure]:
-    """Choose the measures of a run; the first one is shown first."""
+    """Name the measures of a run; the page opens with the first one."""
     return {
         "exact_match": Measure("exact copies of unseen texts"),
         "token": Measure("right characters"),

@@ -1,4 +1,4 @@
-"""What the digits page has of its own: controls, presets, words, the images that flip."""
+"""What only the digits page has: controls, presets, words, the images that flip."""
 
 from __future__ import annotations
 

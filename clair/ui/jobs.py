@@ -28,9 +28,9 @@ JOB_PARAM = "job"
 #: Cookie that identifies the tabs of one browser as one visitor.
 VISITOR_COOKIE = "clair_visitor"
 
-# Names in the session state: who is asking, where the browser sends no cookie; the latest job of
-# each kind; kinds whose job has vanished, to be told on their page; the latest result of each kind;
-# jobs whose end was seen on their own page; a message to show once.
+# Names in the session state, in this order: who is asking, if the browser sends no cookie; the
+# latest job of each kind; kinds whose job has vanished, which their page reports; the latest result
+# of each kind; jobs whose end was seen on their own page; a message to show once.
 _VISITOR = "_visitor"
 _JOBS = "_jobs"
 _GONE = "_jobs_gone"

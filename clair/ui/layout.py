@@ -62,7 +62,7 @@ def column(width: int = 1080) -> Iterator[None]:
 
 
 def dress() -> None:
-    """Add the few rules of CSS that the theme's settings have no key for, all of them here.
+    """Add the few rules of CSS for which the theme's settings have no key.
 
     Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
     presenter mode gets large type and loses the frame; the plain sentence and the notes on terms

@@ -1,4 +1,4 @@
-"""Type, option cards and number line of the lessons, where the theme does not reach."""
+"""CSS of the lessons for what the theme cannot set: type, option cards and number line."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _first(place: Place) -> float | None:
 
 
 def _type(number: Number) -> type[int] | type[float]:
-    """Choose whole or real numbers for a slider; Streamlit wants all four of one type."""
+    """Choose int or float for a slider; Streamlit wants all four of its numbers of one type."""
     whole = all(x == int(x) for x in (number.low, number.high, number.step))
     return int if whole else float
 

@@ -126,7 +126,7 @@ def part(key: str, parts: Mapping[str, Callable[[], None]]) -> None:
     Parameters
     ----------
     key : str
-        Name in the session state and in the address; always with the same titles.
+        Name in the session state and in the address; one key always has the same titles.
     parts : mapping of title to callable
     """
     control = Control(

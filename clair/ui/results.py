@@ -118,7 +118,7 @@ def reasons_panel(
         st.markdown("Nobody is flagged or suspect: everybody is kept.")
 
 
-_LISTED = 8  # clients of a degree
+_LISTED = 8  # clients of one degree are listed, and the others only counted
 _DEGREE_WORDS = {
     FLAGGED: "Flagged: keep their own update, and nobody learns from them",
     SUSPECT: "Suspect: refined, with little or no weight in what the others learn",

@@ -109,7 +109,7 @@ class Control:
 
     @property
     def rule(self) -> str:
-        """What a value of this control must be, as it is said to people."""
+        """What a value of this control must be, in words for people."""
         if len(self.options) > 4:
             return f"one of the {len(self.options)} options"
         if self.options:

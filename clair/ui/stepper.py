@@ -48,7 +48,7 @@ _PANELS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
         ("Change of the total distance", "Relative to the iteration before."),
     ),
 )
-# What a lecturer can do without.
+# Numbers that a lecturer can do without.
 _BOOKKEEPING = ("primal", "dual", "penalty", "residuals")
 
 

@@ -27,7 +27,7 @@ class TakeAway:
     name : str
         How its files begin.
     recipe : Recipe
-        The same numbers without the page.
+        Code that gives the same numbers without the page.
     report : callable
         Makes the report.
     tables : mapping of title to callable

@@ -123,7 +123,7 @@ def work(config: SweepConfig) -> Callable[[Report, Callable[[], bool]], SweepRes
 
 
 def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
-    """Set all of the lab's values that show exactly the problem of a trial."""
+    """Collect all of the lab's values that show exactly the problem of a trial."""
     spec = cell_spec(config, cell, trial)
     values = {control.key: control.default for control in lab.CONTROLS}
     values |= {key: getattr(spec, field) for field, key in SWEPT.items()}

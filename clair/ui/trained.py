@@ -1,7 +1,7 @@
 """The page of a trained task, the same for every task: run, watch, judge, compare, take away.
 
-A task's page declares what is its own (`TrainedPage`): controls, words, measures, samples. The
-order of things, the job panel and the result panels are here.
+A task's page declares what only it has (`TrainedPage`): controls, words, measures, samples. The
+order on the page, the job panel and the result panels are here.
 """
 
 from __future__ import annotations
@@ -61,22 +61,22 @@ class TrainedPage:
     scores, sample : type
         Of the task's outcome, see `Outcome.from_json`.
     measures : callable
-        Outcome to measures of its scores, what is shown first first.
+        Maps an outcome to the measures of its scores; the page opens with the first one.
     glossary : str
         The words used, as a markdown list.
     setting_words : callable
-        Config to what happens on this page.
+        Maps a config to a description of what happens on this page.
     truth : callable
-        Config to who is contaminated.
+        Maps a config to who is contaminated, boolean by client.
     load : callable
         Imports what a run needs.
     samples_title : str
     samples : callable
         Draws the samples of an outcome in a theme.
     extra : callable
-        Outcome to the sections of its report that no other task has.
+        Maps an outcome to the sections of its report that no other task has.
     caveats : callable
-        Outcome to sentences about where it does not hold.
+        Maps an outcome to sentences about where it does not hold.
     """
 
     kind: str
@@ -104,7 +104,7 @@ class TrainedPage:
 
     @property
     def reveal(self) -> Control:
-        """When the truth is shown."""
+        """Control that says when the truth is shown."""
         return Control(
             f"{self.prefix}_reveal",
             "Show who is truly poisoned",
