@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 def wanted() -> None:
     """Let Streamlit end this run if the visitor has asked for a newer one since."""
-    # any look at the session state does
+    # reading anything from the session state gives Streamlit the chance
     st.session_state.get("_wanted")
 
 
@@ -38,7 +38,7 @@ with DRAWING.turn(look=wanted):
         [
             st.Page(home.file, title=home.title, url_path="start", default=True, help=home.help),
             *(st.Page(p.file, title=p.title, url_path=p.stem, help=p.help) for p in others),
-            # The default page answers to "/" only; this one to its own name.
+            # The default page answers to "/" only, this one to its own name.
             st.Page(home.file, title=home.title, url_path=home.stem, visibility="hidden"),
         ],
         position="top",

@@ -25,7 +25,7 @@ PAGES: dict[str, int] = {
 }
 #: What is done on a page and how often, where the page has it.
 MOVES: dict[str, int] = {"slider": 66, "button": 22, "view": 12}
-#: Buttons a visitor presses by the way; those that leave the page or start something are not here.
+#: Buttons a visitor presses now and then, without those that leave the page or start something.
 _BUTTONS = ("_preset_", "_reset", "lesson_check_", "lesson_show_", "lesson_next", "board_next")
 #: Seconds between the end of a repaint and the next move.
 LOOK = (2.0, 6.0)
@@ -62,7 +62,7 @@ class Visitor:
         self._dice, self._parcel, self._look = random.Random(seed), parcel, look
 
     async def stay(self, arrives: float, until: float) -> None:
-        """Arrive, go from page to page, leave, but not before having done one thing.
+        """Arrive, go from page to page, and leave, but not before having done one thing.
 
         Parameters
         ----------

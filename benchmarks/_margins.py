@@ -34,7 +34,7 @@ def table(
     *,
     better: str,
 ) -> list[str]:
-    """Markdown rows: mean and standard deviation over seeds, and CLAIR's wins against the rest.
+    """Write markdown rows: mean and deviation over seeds, and CLAIR's wins against the rest.
 
     Parameters
     ----------

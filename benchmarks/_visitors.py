@@ -142,7 +142,7 @@ class Tab:
             self._forget_polls(message.stop_auto_rerun.fragment_ids)
         elif kind == "script_finished" and message.script_finished == _DONE:
             self._elements, self._age = self._drawn, self._age + 1
-            # as a browser: what was of no use in two runs goes
+            # as a browser does: forget messages that two runs have not used
             self._known = {h: k for h, k in self._known.items() if k[1] >= self._age - 2}
             self._stands.set()
 
@@ -160,7 +160,7 @@ class Tab:
         elif kind == "markdown":
             self._hear(body.body)
         elif getattr(body, "set_value", False):
-            self._widgets.pop(body.id, None)  # the server has set it: what was sent is old
+            self._widgets.pop(body.id, None)  # set by the server: the value sent is old
 
     def _hear(self, text: str) -> None:
         """Follow the state of this visitor's run."""
@@ -227,7 +227,7 @@ class Tab:
         await self._act("page")
 
     def find(self, *kinds: str) -> Iterator[Any]:
-        """What is on the page, by kind of element."""
+        """Find the enabled elements of some kinds on the page."""
         for element in list(self._elements.values()):
             if element.WhichOneof("type") in kinds:
                 body = getattr(element, element.WhichOneof("type"))
@@ -235,11 +235,11 @@ class Tab:
                     yield body
 
     def button(self, key: str) -> Any:
-        """An enabled button by its key, None without one."""
+        """Find an enabled button by its key; None without one."""
         return next((b for b in self.find("button") if _key(b) == key), None)
 
     async def press(self, button: Any) -> None:
-        """Press a button and wait for the page; in a live panel, which draws itself, do not."""
+        """Press a button and wait for the page; do not wait in a live panel, which draws itself."""
         if self._fragments.get(button.id):
             await self._send(press=button.id)
         else:
@@ -302,7 +302,7 @@ class Tab:
 
 
 def _key(widget: Any) -> str:
-    """Key that the page gave a widget."""
+    """Read the key that the page gave a widget."""
     return str(widget.id).split("-", 2)[-1]
 
 

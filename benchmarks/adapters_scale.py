@@ -32,7 +32,7 @@ from clair.detection import detect_cores
 
 
 def peak() -> str:
-    """Peak memory of this process so far."""
+    """Write the peak memory of this process so far."""
     return f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GB"
 
 
@@ -43,7 +43,7 @@ def timed(label: str, start: float, cpu: float) -> None:
 
 
 def lora(n_clients: int, n_poisoned: int, d_out: int, d_in: int, rank: int) -> clair.LoraFactors:
-    """Factors that share three directions of the output side, some clients poisoned."""
+    """Draw factors that share three directions of the output side, some clients poisoned."""
     rng = np.random.default_rng(0)
     shared = rng.standard_normal((d_out, 3))
     B = shared @ rng.standard_normal((n_clients, 3, rank))
@@ -54,10 +54,10 @@ def lora(n_clients: int, n_poisoned: int, d_out: int, d_in: int, rank: int) -> c
 
 
 def module(rank: int | str) -> None:
-    """One LLM-sized module, through `clair.fit` and through the audit's streaming path."""
+    """Time one LLM-sized module in `clair.fit` and in the audit's streaming path."""
     factors = lora(50, 8, 4096, 4096, 8)
     print(f"factors in memory: {peak()}")
-    clair.fit(lora(6, 1, 20, 20, 2), 2)  # loads what is loaded once
+    clair.fit(lora(6, 1, 20, 20, 2), 2)  # the first call also loads libraries
     start, cpu = time.perf_counter(), time.process_time()
     fitted = clair.fit(factors, rank)
     timed(f"clair.fit, rank {rank}, 50 x 4096 x 4096", start, cpu)
@@ -78,7 +78,7 @@ def module(rank: int | str) -> None:
 
 
 def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
-    """A 7B-shaped set on disk: four 4096 x 4096 modules a layer, rank 8, float16."""
+    """Time the audit of a 7B-shaped set: four 4096 x 4096 modules a layer, rank 8, float16."""
     spec = SimulatedSet(
         n_clients=n_clients,
         n_poisoned=n_clients // 4,
@@ -106,7 +106,7 @@ def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
 
 
 def dense() -> None:
-    """The same answer from factors and from dense updates, and what it costs."""
+    """Compare answers and times from factors with those from dense updates."""
     for n_clients, d_out, d_in, rank in ((12, 96, 80, 4), (16, 320, 256, 8)):
         factors = lora(n_clients, 3, d_out, d_in, rank)
         fits = []
@@ -127,7 +127,7 @@ def dense() -> None:
 
 
 def against_cvxpy() -> None:
-    """Objective and time of the convex program against cvxpy with SCS, on the reduced problem."""
+    """Compare objective and time with cvxpy and SCS, on the reduced convex program."""
     import cvxpy as cp
 
     from clair.linalg import hstack_blocks

@@ -30,7 +30,7 @@ EXACT = 1e-6
 
 
 def counts(attack: str, n_clients: int, rank: int) -> dict[str, int]:
-    """Problems of one cell by what happened to them."""
+    """Count the problems of one cell by what happened to them."""
     seen = dict.fromkeys(("set", "exact", "first", "proven"), 0)
     for seed in SEEDS:
         problem = clair.sample_problem(

@@ -60,7 +60,7 @@ SETTINGS = (
 
 
 def run(seed: int, **options: object) -> CopyTaskResult:
-    """One run; `options` are settings of a `CopyTaskConfig`."""
+    """Run the task once; `options` are settings of a `CopyTaskConfig`."""
     return run_copytask(CopyTaskConfig(seed=seed, n_samples=0, **options))  # type: ignore[arg-type]
 
 

@@ -34,17 +34,17 @@ from clair.tasks.lora import ClientLora
 from clair.tasks.training import Schedule, train_clients
 
 CPU = torch.device("cpu")
-# On one thread the process's own CPU time is what an idle core would take by the wall clock.
+# On one thread, the process's own CPU time equals the wall time on an idle core.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def pairs(config: CopyTaskConfig) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Local training pairs of all clients."""
+    """Draw the local training pairs of all clients."""
     return [(client.texts, client.targets) for client in make_federation(config).clients]
 
 
 def adapters(config: CopyTaskConfig, model: torch.nn.Module) -> ClientLora:
-    """Fresh adapters of all clients, attached to the model."""
+    """Make fresh adapters of all clients, attached to the model."""
     return ClientLora(
         model,
         ADAPTED_MODULES,
@@ -57,10 +57,10 @@ def adapters(config: CopyTaskConfig, model: torch.nn.Module) -> ClientLora:
 def train_batched(
     config: CopyTaskConfig, clock: Callable[[], float], *, cached: bool
 ) -> tuple[np.ndarray, float]:
-    """Losses (steps, n_clients) and seconds of training everybody at once.
+    """Train everybody at once; return losses (steps, n_clients) and seconds.
 
-    With `cached` as the task does it, the frozen part of the model running once; otherwise the
-    whole model runs at every step, as it does under peft.
+    With `cached` the frozen part of the model runs once, as in the task. Otherwise the whole model
+    runs at every step, as it does under peft.
     """
     model = load_base_model(CPU)
     data = Batch(pairs(config), CPU)
@@ -79,7 +79,7 @@ def train_batched(
 
 
 def train_with_peft(config: CopyTaskConfig, clock: Callable[[], float]) -> tuple[np.ndarray, float]:
-    """Losses (steps, n_clients) and seconds of training the clients in turn with peft."""
+    """Train the clients in turn with peft; return losses (steps, n_clients) and seconds."""
     from peft import LoraConfig, get_peft_model
 
     start = adapters(config, load_base_model(CPU)).A
@@ -95,7 +95,7 @@ def train_with_peft(config: CopyTaskConfig, clock: Callable[[], float]) -> tuple
             module.lora_A["default"].weight.data.copy_(start[name][k])
         data = Batch([pair], CPU)
         trainable = [p for p in model.parameters() if p.requires_grad]
-        # Loading a model for every client is not charged; a careful loop would load it once.
+        # Loading the model is not timed: a careful loop would load it once for all clients.
         started = clock()
         logits = partial(answer_logits, model, data.tokens, TARGET_START)
         losses.append(

@@ -56,7 +56,7 @@ SETTINGS = (
 
 
 def run(seed: int, **options: object) -> object:
-    """One run; `options` are settings of a `DigitsConfig`."""
+    """Run the task once; `options` are settings of a `DigitsConfig`."""
     return run_digits(DigitsConfig(seed=seed, n_samples=0, **options))  # type: ignore[arg-type]
 
 

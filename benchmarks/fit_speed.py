@@ -40,7 +40,7 @@ ROUNDS = 9
 
 
 def textbook(blocks: np.ndarray, lam: float, tol: float = 1e-7, max_iter: int = 1000) -> float:
-    """Objective of the program, by ADMM as written on a blackboard."""
+    """Minimise the program by textbook ADMM, and return the objective."""
     n_clients = len(blocks)
     M = hstack_blocks(blocks)
     penalty = 10 / np.linalg.norm(M, 2)
@@ -68,7 +68,7 @@ def timed(work: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
 
 
 def sample(n_clients: int, size: int, rank: int, noise: float = 0.03) -> np.ndarray:
-    """Updates of the matrix model, a quarter of the clients poisoned."""
+    """Sample updates of the matrix model, a quarter of the clients poisoned."""
     spec = clair.ProblemSpec(
         n_clients=n_clients, d_out=size, d_in=size, rank=rank, noise=noise, seed=1
     )
@@ -101,7 +101,7 @@ def against_textbook() -> None:
 
 
 def detection_share(updates: Updates, rank: int | str, rounds: int) -> float:
-    """Share of the verdict in the time of a whole fit, median over rounds."""
+    """Measure the verdict's share of the time of a whole fit, median over rounds."""
     shares = []
     for _ in range(rounds):
         with single_blas_thread():
@@ -123,7 +123,7 @@ def shares() -> None:
 
 
 def language_model() -> None:
-    """One module of 50 clients, 4096 x 4096 and rank 8, in eigendecompositions of 400 x 400."""
+    """Time one module of 50 clients, 4096 x 4096, rank 8, in eigendecompositions of 400 x 400."""
     factors = lora(50, 8, 4096, 4096, 8)
     square = np.random.default_rng(0).standard_normal((400, 400))
     square = square @ square.T
@@ -171,7 +171,7 @@ class Checkout:
         )
 
     def fit(self, file: Path, rank: int | str) -> float:
-        """Processor seconds of one fit."""
+        """Fit once, and return the seconds of processor time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(file, rank, file=self._process.stdin, flush=True)
@@ -186,7 +186,7 @@ class Checkout:
 
 
 def against_tree(tree: Path) -> None:
-    """Time of a fit here over that of another checkout, run alternately."""
+    """Compare the time of a fit here with that in another checkout, run alternately."""
     factors = lora(50, 8, 4096, 4096, 8)
     cases: list[tuple[str, dict[str, Any], int | str]] = []
     for n_clients, size, rank in TREE_SIZES:

@@ -60,14 +60,14 @@ class Cell:
 
 
 def grid() -> list[Cell]:
-    """All cells."""
+    """List all cells of the grid."""
     sizes, levels, ranks = (0.1, 0.3, 1.0, 3.0), (0.03, 0.1), (RANK - 1, RANK, RANK + 2)
     axes = (WHERE, sizes, NOISE, levels, (8, 20, 50), ranks, (0.0, 0.25))
     return [Cell(*values) for values in itertools.product(*axes)]
 
 
 def differences(cell: Cell, subspace: np.ndarray, d_in: int, rng: np.random.Generator) -> Any:
-    """What honest clients hold outside the subspace, (n_clients, d_out, d_in) or 0."""
+    """Draw what honest clients hold outside the subspace, (n_clients, d_out, d_in) or 0."""
     if cell.where == "inside":
         return 0.0
     d_out, n = len(subspace), cell.n_clients
@@ -82,10 +82,10 @@ def differences(cell: Cell, subspace: np.ndarray, d_in: int, rng: np.random.Gene
 
 
 def errors(cell: Cell, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Two independent draws of the estimation errors, (2, n_clients, d_out, d_in)."""
+    """Draw the estimation errors twice, independently, (2, n_clients, d_out, d_in)."""
     turn = orthonormal(rng.standard_normal((shape[1], shape[1])))
     found = rng.standard_normal((2, *shape))
-    if cell.noise == "coloured":  # falls off over directions, as the noise of trained updates does
+    if cell.noise == "coloured":  # falls off over directions, as in trained updates
         falling = 1.0 / np.arange(1, shape[1] + 1)
         found = (turn * falling * np.sqrt(shape[1] / np.sum(falling**2))) @ found
     if cell.noise == "uneven":  # clients with up to some ten times as much data as others
@@ -94,7 +94,7 @@ def errors(cell: Cell, shape: tuple[int, ...], rng: np.random.Generator) -> np.n
 
 
 def ratios(cell: Cell, seed: int) -> dict[str, float]:
-    """Error of every method over that of the clients' own updates."""
+    """Compute the error of every method over that of the clients' own updates."""
     d_out, d_in = SHAPES[seed % len(SHAPES)]
     problem = clair.sample_problem(
         clair.ProblemSpec(
@@ -136,7 +136,7 @@ def ratios(cell: Cell, seed: int) -> dict[str, float]:
 
 
 def summary(values: list[dict[str, float]]) -> str:
-    """Cells of a row: geometric mean / worst / share worse by more than 1 %."""
+    """Write the cells of a row: geometric mean / worst / share worse by more than 1 %."""
     cells = []
     for key in METHODS:
         column = np.array([value[key] for value in values])

@@ -40,7 +40,7 @@ from _visitors import Log, Repaint, Tab
 
 HERE = Path(__file__).resolve().parents[1]
 ARRIVAL = 5.0
-#: Most that memory may grow by a wave that is not the first.
+#: Memory may grow by at most this factor in the last wave, if there was one before it.
 GROWTH = 1.15
 ALONE_MOVES, ALONE_LOOK = 10, 0.3
 
@@ -55,7 +55,7 @@ class Server:
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         command = [sys.executable, "-m", "streamlit", "run", "app.py"]
         command += ["--server.port", str(self.port)]
-        # Two minutes by default, in which a closed tab's session waits to be taken up again.
+        # By default a closed tab's session is kept for two minutes, in case the tab comes back.
         command += ["--server.disconnectedSessionTTL", "5"]
         self._process = subprocess.Popen(
             command, cwd=tree, stdout=self._log, stderr=subprocess.STDOUT
@@ -71,12 +71,12 @@ class Server:
                 time.sleep(0.1)
 
     def log(self) -> str:
-        """What the server has printed so far."""
+        """Read what the server has printed so far."""
         self._log.seek(0)
         return self._log.read()
 
     def memory(self) -> float:
-        """Resident memory in MB."""
+        """Read the resident memory in MB."""
         text = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(text.split("VmRSS:")[1].split()[0]) / 1000
 
@@ -111,7 +111,7 @@ class Outcome:
         return self.printed.count("Traceback")
 
     def faults(self) -> list[str]:
-        """Every bar that was missed."""
+        """List every bar that was missed."""
         logs = [self.alone, *(wave.log for wave in self.waves)]
         errors = Counter(error for log in logs for error in log.errors)
         found = [f"{page}: {text} ({n} times)" for (page, text), n in errors.items()]
@@ -124,7 +124,7 @@ class Outcome:
 
 
 def parcel(tree: Path) -> bytes:
-    """Four of the bundled adapters as an upload."""
+    """Zip four of the bundled adapters for an upload."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for site in sorted((tree / "assets/adapters/sites").iterdir())[:4]:
@@ -134,7 +134,7 @@ def parcel(tree: Path) -> bytes:
 
 
 async def alone(port: int) -> Log:
-    """One visitor moves the sliders of every page that opens with some."""
+    """Let one visitor move the sliders of every page that opens with some."""
     log, dice = Log(), random.Random(0)
     tab = Tab(port, log)
     await tab.connect()
@@ -152,7 +152,7 @@ async def alone(port: int) -> Log:
 async def wave(
     server: Server, visitors: int, seconds: float, seed: int, upload: bytes
 ) -> tuple[Log, float]:
-    """Let a crowd come and leave; what it met, and the most memory meanwhile."""
+    """Let a crowd come and leave; return what it met and the highest memory."""
     log, peak = Log(), server.memory()
     start = time.monotonic()
     crowd = [Visitor(server.port, log, seed + i, upload) for i in range(visitors)]
@@ -170,7 +170,10 @@ async def wave(
 
 
 async def settled(server: Server, patience: float = 40.0) -> float:
-    """Memory once it has not fallen for some seconds; sessions are let go in that time."""
+    """Wait until memory has not fallen for `patience` seconds, and return it.
+
+    The server frees the sessions of visitors who left in that time.
+    """
     least, since = server.memory(), time.monotonic()
     while time.monotonic() - since < patience:
         await asyncio.sleep(0.5)
@@ -180,7 +183,7 @@ async def settled(server: Server, patience: float = 40.0) -> float:
 
 
 def measure(tree: Path, visitors: int, seconds: float, waves: int) -> Outcome:
-    """Everything about one checkout."""
+    """Measure everything about one checkout."""
     upload = parcel(tree)
     server = Server(tree)
     try:
@@ -202,7 +205,7 @@ def measure(tree: Path, visitors: int, seconds: float, waves: int) -> Outcome:
 
 
 def quantiles(repaints: list[Repaint]) -> str:
-    """Median and 95th percentile, with how many there were."""
+    """Write the median and 95th percentile, with the number of repaints."""
     seconds = sorted(r.seconds for r in repaints)
     if not seconds:
         return "–"
@@ -211,12 +214,12 @@ def quantiles(repaints: list[Repaint]) -> str:
 
 
 def sliders(log: Log, page: str | None = None) -> list[Repaint]:
-    """Moves of sliders, on one page or on all."""
+    """Pick the moves of sliders, on one page or on all."""
     return [r for r in log.repaints if r.what == "slider" and page in (None, r.page)]
 
 
 def report(outcome: Outcome) -> str:
-    """Tables of one checkout."""
+    """Write the tables of one checkout."""
     lines = [
         "| page | move alone | move in the crowd | all else in the crowd | errors |",
         "|---|---|---|---|---|",
@@ -255,7 +258,7 @@ def report(outcome: Outcome) -> str:
 
 
 def ratio(now: Outcome, before: Outcome) -> str:
-    """How much faster a move has become."""
+    """Say how much faster a move has become."""
     rows = []
     for page in ("lab", None):
         moves = [[r.seconds for w in o.waves for r in sliders(w.log, page)] for o in (before, now)]
@@ -271,7 +274,7 @@ def ratio(now: Outcome, before: Outcome) -> str:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure one or two checkouts, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--visitors", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=300.0)

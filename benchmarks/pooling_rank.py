@@ -39,14 +39,14 @@ METHODS = ("local", "clair", "clair_eb")
 
 
 def shares(seed: int, settings: dict[str, Any]) -> np.ndarray:
-    """Exact copies by method, (3,)."""
+    """Measure the share of exact copies by method, (3,)."""
     config = CopyTaskConfig(seed=seed, n_samples=0, finetune_steps=0, **settings)
     accuracy = run_copytask(config).accuracy
     return np.array([accuracy[key].exact_match.mean() for key in METHODS])
 
 
 def row(name: str, values: np.ndarray) -> str:
-    """Mean / worst over runs."""
+    """Write mean / worst over runs as a row."""
     pairs = zip(values.mean(axis=0), values.min(axis=0), strict=True)
     return f"| {name} | " + " | ".join(f"{mean:.3f} / {worst:.3f}" for mean, worst in pairs) + " |"
 

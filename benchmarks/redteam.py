@@ -23,7 +23,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parents[1]
 SIZES = (8, 20, 50)
 FRACTIONS = (0.25, 0.4)
-# What a tree may lack; none of it belongs to a defence.
+# Modules that an older tree may lack; none of them is part of a defence.
 OURS = ("clair.attack_plan", "clair.attacks", "clair.synthetic", "clair.redteam")
 
 
@@ -67,7 +67,7 @@ def serve(tree: Path, task: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask(tree: Path, **task: Any) -> dict[str, Any]:
-    """The same in a process of its own."""
+    """Run `serve` in a process of its own."""
     done = subprocess.run(
         [sys.executable, __file__, "--tree", str(tree)],
         input=json.dumps(task),
@@ -90,7 +90,7 @@ def _cells() -> list[tuple[int, float]]:
 
 
 def everything(defences: Sequence[str], budget: int, seed: int) -> list[str]:
-    """A row a cell and defence."""
+    """List worst attacks, a row for each cell and defence."""
     lines = [
         "| clients | held | defence | no attack | worst unflagged | worst | the worst unflagged |",
         "|---|---|---|---|---|---|---|",
@@ -108,7 +108,11 @@ def everything(defences: Sequence[str], budget: int, seed: int) -> list[str]:
 
 
 def both(tree: Path, defences: Sequence[str], budget: int, seed: int) -> list[str]:
-    """A row a cell and defence of CLAIR: there, here, and there's worst attacks tried here."""
+    """Compare two trees, a row for each cell and defence of CLAIR.
+
+    A row has the worst harm in `tree`, the worst harm here, and the harm here of the attacks that
+    were worst in `tree`.
+    """
     lines = [
         "| clients | held | defence | before: unflagged / worst | now: unflagged / worst "
         "| the attacks that were worst before, now |",

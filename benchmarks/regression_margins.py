@@ -61,12 +61,15 @@ SETTINGS = (
 
 
 def run(seed: int, **options: object) -> object:
-    """One run; `options` are settings of a `RegressionConfig`."""
+    """Run the task once; `options` are settings of a `RegressionConfig`."""
     return run_regression(RegressionConfig(seed=seed, **options))  # type: ignore[arg-type]
 
 
 def crossings() -> list[str]:
-    """Where CLAIR starts to identify the set and where it stops paying, eight draws a point."""
+    """Find where CLAIR starts to identify the set and where it stops paying.
+
+    Each point has eight draws.
+    """
     lines = ["| off-subspace part | identified from | plain CLAIR stops paying | with own data |"]
     lines.append("|---|---|---|---|")
     for off in (0.0, 0.1, 0.2, 0.3, 0.5):

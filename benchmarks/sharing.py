@@ -66,14 +66,14 @@ class Trial:
     seed: int
 
     def gain(self, candidate: str) -> float:
-        """Score above training alone."""
+        """Compute the score above training alone."""
         return self.candidates[candidate] - self.candidates[LOCAL]
 
     def with_liars(self) -> float:
-        """The least gain that a fifth of the trusted clients can bring about by lying.
+        """Compute the least gain that a fifth of the trusted clients can bring about by lying.
 
-        They praise one candidate that does harm, by any of the claims, and tell the truth about
-        the others.
+        The liars praise one harmful candidate, by each of the claims in turn, and tell the truth
+        about the others.
         """
         if not self.tests:
             return 0.0
@@ -113,7 +113,7 @@ def _trained(task: Any, done: Any, measure: str, seed: int) -> Trial:
 
 
 def regression(seed: int, **options: Any) -> Trial:
-    """Scores are one minus the error relative to the common model's."""
+    """Run the regression; scores are one minus the error relative to the common model's."""
     config = RegressionConfig(seed=seed, **options)
     keys = tuple(key for key in SHOWN if key != "clair_safe")
     result = run_regression(config, methods=keys, solver="irls")
@@ -181,7 +181,7 @@ GROUPS = (
 
 
 def trials(group: Group, first_seed: int) -> Iterator[tuple[Setting, list[Trial]]]:
-    """The runs of a group, setting by setting; no seed serves two settings."""
+    """Run a group, setting by setting; no seed serves two settings."""
     for i, setting in enumerate(group.settings):
         seeds = range(first_seed + 100 * i, first_seed + 100 * i + group.runs)
         yield setting, [group.run(seed, **setting.options) for seed in seeds]
@@ -194,7 +194,7 @@ HEAD = (
 
 
 def row(name: str, settings: list[list[Trial]]) -> str:
-    """What the rule gained, the worst it did, and what liars can make of it."""
+    """Write what the rule gained, the worst it did, and what liars can make of it."""
     runs = [one for some in settings for one in some]
     fixed = [
         max(np.mean([one.gain(key) for one in some]) for key in some[0].candidates)
@@ -220,7 +220,7 @@ def _worse(gains: np.ndarray) -> str:
 
 
 def methods_row(name: str, runs: list[Trial]) -> str:
-    """Mean score by method, the best of what is usable in bold."""
+    """Write the mean score by method, the best usable one in bold."""
     means = {
         key: float(np.mean([one.methods[key] for one in runs]))
         for key in SHOWN
@@ -232,7 +232,7 @@ def methods_row(name: str, runs: list[Trial]) -> str:
 
 
 def harm_row(name: str, runs: list[Trial], base: str) -> str:
-    """In how many runs each method is a point below training alone; empty without that row."""
+    """Write in how many runs each method is a point below `base`; empty without `base`."""
     if base not in runs[0].methods:
         return ""
     cells = (

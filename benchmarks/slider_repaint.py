@@ -40,11 +40,11 @@ CALM = """() => {
 
 
 def press(page: Page, slider: str) -> float:
-    """Move a slider by one step; seconds until the page has settled."""
+    """Move a slider by one step, and return the seconds until the page has settled."""
     before = page.locator(".clair-sentence").inner_text()
     page.get_by_role("group", name=slider, exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
-    # asked ten times a second: asking at every frame would slow down what is measured
+    # polled ten times a second: polling at every frame would slow down what is measured
     changed = "(text) => document.querySelector('.clair-sentence').innerText !== text"
     page.wait_for_function(changed, arg=before, polling=100)
     page.wait_for_function(CALM, polling=100)

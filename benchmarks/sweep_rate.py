@@ -25,7 +25,7 @@ from clair.sweeps.run import run_sweep
 
 
 def config(method: str, cells: int, trials: int = 10) -> SweepConfig:
-    """Sweep of noise and attack strength at 20 clients, 32 x 32."""
+    """Build a sweep of noise and attack strength at 20 clients, 32 x 32."""
     rows = max(1, cells // 8)
     return SweepConfig(
         x=Axis("noise", tuple(0.02 + 0.02 * i for i in range(8))),
@@ -48,13 +48,13 @@ def in_threads(sweep: SweepConfig, workers: int) -> None:
 
 
 def work() -> float:
-    """Seconds of processor time of this process and its ended children."""
+    """Read the processor seconds of this process and its ended children."""
     usages = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def measure(run: Callable[[SweepConfig, int], None], sweep: SweepConfig, workers: int) -> str:
-    """One row of the table."""
+    """Run a sweep and write its row of the table."""
     started, before = time.perf_counter(), work()
     run(sweep, workers)
     seconds, spent = time.perf_counter() - started, work() - before

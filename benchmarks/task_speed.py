@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Reads the name of a task and times its default run; the first one of each only warms up.
+# Reads the name of a task and times its default run; the first run of each task is only a warm-up.
 SERVE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -36,7 +36,7 @@ TASKS = ("copytask", "digits", "regression")
 
 
 def start(tree: Path) -> subprocess.Popen[str]:
-    """A process that imports the package from one checkout."""
+    """Start a process that imports the package from one checkout."""
     return subprocess.Popen(
         [sys.executable, "-c", SERVE, str(tree)],
         stdin=subprocess.PIPE,
@@ -47,7 +47,7 @@ def start(tree: Path) -> subprocess.Popen[str]:
 
 
 def seconds(process: subprocess.Popen[str], task: str) -> float:
-    """Processor seconds of one default run."""
+    """Run a task by default, and return the seconds of processor time."""
     assert process.stdin is not None
     assert process.stdout is not None
     print(task, file=process.stdin, flush=True)
@@ -58,7 +58,7 @@ def seconds(process: subprocess.Popen[str], task: str) -> float:
 
 
 def main() -> None:
-    """Print a row a task."""
+    """Print a row for each task."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

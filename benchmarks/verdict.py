@@ -51,7 +51,7 @@ World = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def attacked(name: str, n_clients: int, n_bad: int, seed: int) -> World:
-    """Updates, true updates, who is contaminated, and the shared subspace."""
+    """Draw updates, true updates, who is contaminated, and the shared subspace."""
     from clair.attack_plan import AttackPlan
     from clair.synthetic import ProblemSpec, sample_problem
 
@@ -67,7 +67,7 @@ def attacked(name: str, n_clients: int, n_bad: int, seed: int) -> World:
 
 
 def clean(name: str, n_clients: int, seed: int) -> World:
-    """Honest clients alone; "uneven": with data sizes of 1 to 20."""
+    """Draw honest clients alone; "uneven data" means data sizes of 1 to 20."""
     from clair.synthetic import ProblemSpec, sample_problem
 
     spec = ProblemSpec(n_clients=n_clients, contaminated_fraction=0, noise=NOISE, seed=seed)
@@ -104,7 +104,10 @@ def _error(refined: np.ndarray, true: np.ndarray, good: np.ndarray) -> float:
 
 
 def _row(worlds: list[World], folder: Path, rank: int | str) -> list[float]:
-    """F1, honest flagged, honest and contaminated suspects, error over the oracle's: mean, most."""
+    """Average F1, flagged honest, honest and contaminated suspects, and error over the oracle's.
+
+    The last number is the largest error over the oracle's.
+    """
     rows = []
     for index, (updates, true, bad, basis) in enumerate(worlds):
         found = np.load(folder / f"{index:03d}-{rank}.npz")
@@ -125,7 +128,7 @@ def _row(worlds: list[World], folder: Path, rank: int | str) -> list[float]:
 
 
 def cells() -> Iterator[tuple[str, str, Callable[[int], World]]]:
-    """Name, clients, and how a world is drawn from a seed."""
+    """List the cells: name, clients, and how a world is drawn from a seed."""
     from clair.attacks import ATTACKS
 
     names = [*PLANS, *(key for key in ATTACKS if key != "alie"), "low_rank x 10", "scaled x 10"]

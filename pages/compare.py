@@ -30,7 +30,7 @@ with settings(header("Compare A and B")):
 accept_ids_from_url([compare.VIEW])
 theme = current_theme()
 above = st.container()
-# Drawn before it is read, as in the lab: only then does a link's first run know its view.
+# Drawn before it is read, as in the lab, so that the first run from a link knows its view.
 view = show(compare.VIEW, label=False)
 values = read(compare.CONTROLS)
 rows = compare.settings(values)

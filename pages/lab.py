@@ -26,8 +26,8 @@ with settings(header("Subspace lab")):
 
 accept_ids_from_url([lab.VIEW])
 above = st.container()
-# Drawn before it is read and whether or not there is a result: only then does a link's first run
-# know its view, and a detour over settings without a result does not lose it.
+# Drawn before it is read, so that the first run from a link knows its view. Drawn also without a
+# result, so that the view survives settings that have none.
 view = show(lab.VIEW, label=False)
 values = read(lab.CONTROLS)
 reason = lab.obstacle(values)

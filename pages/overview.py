@@ -44,7 +44,7 @@ screen are ours, and marked so wherever they appear.
 
 
 def open_in_lab(label: str, key: str, values: Mapping[str, Any], about: str) -> None:
-    """Button that opens the lab with these values."""
+    """Draw a button that opens the lab with these values."""
     st.button(
         label,
         key=f"overview_{key}",
@@ -58,12 +58,12 @@ def open_in_lab(label: str, key: str, values: Mapping[str, Any], about: str) -> 
 
 
 def open_preset(label: str, preset: Preset, where: str) -> None:
-    """Button that opens the lab on a preset."""
+    """Draw a button that opens the lab on a preset."""
     open_in_lab(label, f"{where}_{preset.key}", preset.values, preset.name)
 
 
 def entry(key: str) -> None:
-    """Card that opens the lab on a preset."""
+    """Draw a card that opens the lab on a preset."""
     preset = overview.preset(key)
     with st.container(border=True, height="stretch", gap="small"):
         st.markdown(f"**{preset.name}**")
@@ -99,7 +99,7 @@ with column():
         with told:
             sentence(f"In the example below: {scenario_sentence(result)}")
         show_chart(charts_of(split_strips, result, current_theme()), "overview_split")
-        if presenting():  # one idea a screen; the rest of the page is for readers
+        if presenting():  # on stage one idea fills the screen; the rest of the page is for readers
             own = {c.key: values[c.key] for c in lab.CONTROLS if values[c.key] != c.default}
             open_in_lab("Open in the lab", "stage", own, "The same clients, in every view.")
             st.stop()

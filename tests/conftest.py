@@ -2,8 +2,8 @@
 
 import os
 
-# Before anybody imports numpy, which reads it once: the matrices here are small, and threads that
-# wait for each other on a busy machine make the same numbers several times slower.
+# Set before the first import of numpy, which reads it once. The matrices here are small, and on a
+# busy machine threads that wait for each other make the tests several times slower.
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ.setdefault(f"{library}_NUM_THREADS", "1")
 

@@ -56,7 +56,7 @@ class Server:
                 time.sleep(0.1)  # a server that does not listen yet can only be asked again
 
     def log(self) -> str:
-        """What the server has printed so far."""
+        """Read what the server has printed so far."""
         self._log.seek(0)
         return self._log.read()
 
@@ -157,7 +157,7 @@ class Socket:
                 return self
 
     def found(self, kind: str) -> list[Any]:
-        """Elements of a kind, by the name that Streamlit's messages have for it."""
+        """Find elements of a kind, by the name that Streamlit's messages have for it."""
         return [
             getattr(element, kind)
             for element in self.elements.values()

@@ -26,7 +26,7 @@ HEAVY = {"torch", "transformers", "peft"}
 
 
 def imports(path: Path, *, top_only: bool = False) -> set[str]:
-    """Full names of everything a file imports; inside functions too, unless `top_only`."""
+    """Collect the full names of all that a file imports, in functions too unless `top_only`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
     for node in tree.body if top_only else ast.walk(tree):
@@ -39,12 +39,12 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
 
 
 def packages(path: Path, **options: bool) -> set[str]:
-    """Top-level names a file imports."""
+    """Collect the top-level names that a file imports."""
     return {name.split(".")[0] for name in imports(path, **options)}
 
 
 def part(module: str) -> str:
-    """Which part of the project a module belongs to."""
+    """Find the part of the project that a module belongs to."""
     if module in EDGE or module.startswith("clair.reports"):
         return "edge"
     second = [*module.split("."), ""][1]

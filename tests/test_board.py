@@ -43,7 +43,7 @@ def story() -> Story:
 
 
 def with_errors(story: Story, **percent: float) -> Story:
-    """The same story with other errors, the same for each honest hospital, alone being 100."""
+    """Change a story's errors, the same for each honest hospital, where alone is 100."""
     accuracy = dict(story.main.accuracy)
     for method, value in {"local": 100.0, **percent}.items():
         errors = np.full(4, value / 100)
@@ -52,12 +52,12 @@ def with_errors(story: Story, **percent: float) -> Story:
 
 
 def with_flags(story: Story, flagged: set[int]) -> Story:
-    """The same story with another verdict."""
+    """Change a story's verdict."""
     return replace(story, main=flagging(story.main, flagged))
 
 
 def flagging(result: RegressionResult, flagged: set[int]) -> RegressionResult:
-    """The same run with another verdict."""
+    """Change a run's verdict."""
     benign = np.array([k not in flagged for k in range(5)])
     fit = replace(result.fit, benign=benign)
     detection = detection_scores(~benign, result.contaminated)
@@ -65,7 +65,7 @@ def flagging(result: RegressionResult, flagged: set[int]) -> RegressionResult:
 
 
 def imitator(story: Story) -> str:
-    """What is said about the imitator."""
+    """Read what the story says about the imitator."""
     return dict(limit_texts(story))["See a perfect imitator"]
 
 
@@ -232,7 +232,7 @@ def test_every_slide_has_a_picture_in_both_themes(story: Story, theme: str) -> N
 
 
 def seen(text: str) -> str:
-    """Text as it is read: no tags or marks, one kind of space."""
+    """Clean text as it is read: no tags or marks, one kind of space."""
     return " ".join(re.sub(r"<[^>]*>|\*\*", "", text).replace("\u00a0", " ").split())
 
 

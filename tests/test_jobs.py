@@ -133,7 +133,7 @@ def test_turns_go_round_the_visitors(make_pool):
 
 
 def test_who_comes_later_does_not_overtake_a_whole_round(make_pool):
-    """After ann's first run ends her second one still waits for bob, who had none."""
+    """Check that after ann's first run her second one waits for bob, who had none yet."""
     pool = make_pool()
     gate, first = busy(pool, "ann")
     second = Gate()
@@ -298,7 +298,7 @@ def test_reports_are_seen_while_the_job_runs(make_pool):
     assert pool.get(waiting).wait == 9.0
     assert pool.get(behind).wait == 29.0
     unknown = pool.submit("d", noting([], ""), kind="test")
-    assert pool.get(unknown).wait is None  # the one before said nothing
+    assert pool.get(unknown).wait is None  # the job before has no expected duration
     release(pool, gate, job_id)
 
 
@@ -306,7 +306,7 @@ def test_the_same_visitor_pressing_twice_gets_the_same_job(make_pool):
     pool = make_pool()
     gate, first = busy(pool, "a", key="settings")
     assert pool.submit("a", gate, kind="test", key="settings") == first
-    assert pool.submit("b", gate, kind="test", key="settings") != first  # could be cancelled by a
+    assert pool.submit("b", gate, kind="test", key="settings") != first  # else a could cancel it
     release(pool, gate, first)
 
 
@@ -545,6 +545,6 @@ def test_many_visitors_of_one_address_share_a_limit_and_leave_room_for_others(ma
         pool.submit("tab 5", noting([], ""), kind="test", address="10.0.0.1")
     for who in ("b", "c"):
         pool.submit(who, noting([], ""), kind="test", address="10.0.0.2")
-    pool.submit("d", noting([], ""), kind="test")  # nobody knows from where
+    pool.submit("d", noting([], ""), kind="test")  # its address is not known
     release(pool, gate, first)
     pool.submit("tab 5", noting([], ""), kind="test", address="10.0.0.1")

@@ -28,7 +28,7 @@ every_step = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.wo
 
 @cache
 def evidence(place: Place) -> Any:
-    """Result of a step, without the app's caches."""
+    """Compute the result of a step, without the app's caches."""
     if place.course.source == "copying":
         return copying.PAGE.default_outcome()
     result = run_scenario(lab.scenario_of(settings(place.step)))
@@ -37,7 +37,7 @@ def evidence(place: Place) -> Any:
 
 @cache
 def computed(place: Place, name: str) -> float:
-    """A quantity of a step."""
+    """Compute a quantity of a step."""
     return QUANTITIES[name].compute(evidence(place))
 
 
@@ -109,7 +109,7 @@ def test_every_quantity_is_used_and_says_its_number() -> None:
 
 
 def test_surprises_and_losses_are_told() -> None:
-    """What the lessons are for: cases where the usual guess, or CLAIR itself, is wrong."""
+    """Check that lessons show cases where the usual guess, or CLAIR itself, is wrong."""
     losses = {
         "averaging.1": ("clair_over_fedavg", 1.1, math.inf),
         "split.4": ("clair_over_local", 1.2, math.inf),
@@ -184,7 +184,7 @@ def test_ranges_decide_which_prediction_fits(tmp_path: Path) -> None:
 
 
 def changed(old: str, new: str) -> Callable[[str], str]:
-    """Edit that must find what it changes."""
+    """Make an edit that fails if it does not find what it changes."""
 
     def edit(text: str) -> str:
         assert old in text

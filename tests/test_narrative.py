@@ -22,7 +22,7 @@ from clair.synthetic import ProblemSpec
 
 
 def mask(*marked: int, n: int = 10) -> np.ndarray:
-    """Boolean vector with the given positions set."""
+    """Make a boolean vector with the given positions set."""
     result = np.zeros(n, dtype=bool)
     result[list(marked)] = True
     return result

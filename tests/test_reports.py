@@ -147,7 +147,7 @@ def test_only_what_differs_from_the_defaults_is_written():
 
 
 def test_simulate_from_a_shell(tmp_path):
-    """The real command: what it prints is what the page says."""
+    """Check that the real command prints what the page says."""
     scenario = SCENARIOS["given threshold"]
     command = shlex.split(scenario_recipe(scenario).command)
     done = subprocess.run(
@@ -273,7 +273,7 @@ def parsed(page: str) -> Tags:
 
 
 def hostile_report() -> Report:
-    """Everything that may come from a visitor or an upload, hostile."""
+    """Make a report in which all that may come from a visitor or an upload is hostile."""
     figure = new_figure("light", 200)
     figure.add_bar(x=[BAD, "</script>"], y=[1, 2])
     chart = Chart(figure, BAD, BAD, f'" onmouseover="alert(3)" {BAD}')
@@ -414,7 +414,7 @@ def test_snippet_and_command_of_an_audit_give_the_same_numbers(name, tmp_path, c
 
 
 def numbers_of(result: Any) -> dict[str, Any]:
-    """All numbers of an audit but how long it took."""
+    """Collect all numbers of an audit except how long it took."""
     return {**json.loads(json.dumps(audit_json(result))), "seconds": None}
 
 
@@ -441,7 +441,7 @@ CLEAN = ProblemSpec(n_clients=8, d_out=9, d_in=6, rank=2, noise=0.0, unevenness=
 
 
 def a_study(section: str, tmp_path: Path) -> tuple[Study, Any]:
-    """A small study of a section, and the result it tells of."""
+    """Make a small study of a section, and the result it tells of."""
     if section == "window":
         path = lam_path(sample_problem(CLEAN), (0.5, 0.71, 1.0))
         return window_study(CLEAN, path), path
@@ -491,7 +491,7 @@ def test_snippet_and_command_of_a_theory_section_give_the_same_numbers(
 
 
 def assert_same(one: Any, other: Any) -> None:
-    """Equal in every number, whatever they are made of."""
+    """Assert that two results are equal in every number, whatever they are made of."""
     if isinstance(one, dict):
         assert one.keys() == other.keys()
         for key, value in one.items():

@@ -1,4 +1,4 @@
-"""What the README promises, held against the repository."""
+"""What the README promises, compared with the repository."""
 
 import re
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_every_requirement_is_pinned():
 
 
 def test_the_app_needs_nothing_the_requirements_do_not_name():
-    """Every third-party import of the app and the package is a pinned requirement."""
+    """Check that every third-party import of the app and the package is a pinned requirement."""
     import ast
     import sys
 
@@ -64,7 +64,10 @@ def test_the_app_needs_nothing_the_requirements_do_not_name():
 
 
 def test_the_page_draws_with_the_plotly_that_writes_the_figures():
-    """tests/browser/test_chart.py holds the chart types that ours knows against those we use."""
+    """Check that the page and the figures use the same version of plotly.js.
+
+    tests/browser/test_chart.py compares the chart types in our bundle with those we use.
+    """
     import plotly
 
     whole = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"

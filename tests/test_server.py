@@ -25,7 +25,7 @@ from tests.serving import PATIENCE, ROOT, Server, Socket
 
 
 def running() -> Iterator[Server]:
-    """A server that lets go of visitors a second after they left."""
+    """Start a server that forgets visitors a second after they left."""
     server = Server(**{"server.disconnectedSessionTTL": "1"})
     yield server
     server.stop()
@@ -36,7 +36,7 @@ unvisited = pytest.fixture(running, name="unvisited")
 
 
 def get(server: Server, path: str, **headers: str) -> tuple[int, list[str]]:
-    """Status and cookies of an answer."""
+    """Get a path, and return the status and cookies of the answer."""
     with closing(http.client.HTTPConnection(server.host, timeout=PATIENCE)) as connection:
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
@@ -45,7 +45,7 @@ def get(server: Server, path: str, **headers: str) -> tuple[int, list[str]]:
 
 
 def test_visitors_on_all_pages_of_a_cold_server_see_no_error(server: Server) -> None:
-    """Modules that one visitor's page loads are looked up by the others' charts meanwhile."""
+    """Check that charts look modules up safely while another visitor's page loads them."""
 
     def visit(page: str) -> tuple[str, int, list[str]]:
         with Socket(server, page) as tab:
@@ -126,7 +126,7 @@ def test_names_by_which_the_server_may_be_called(
 
 
 def resident(server: Server) -> int:
-    """Memory of the server in MB."""
+    """Read the memory of the server in MB."""
     status = Path(f"/proc/{server.pid}/status").read_text(encoding="utf-8")
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) // 1024  # type: ignore[index]
 
@@ -159,7 +159,7 @@ def test_uploads_leave_memory_when_their_visitor_has_left(unvisited: Server) -> 
 
 
 def padded(folder: Path, size: int) -> bytes:
-    """A zip of an adapter's folder, with a file beside it that nobody asked for."""
+    """Zip an adapter's folder with a file beside it that nobody asked for."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in folder.iterdir():

@@ -36,7 +36,11 @@ CONFIG = SweepConfig(
 
 
 def measured(config: SweepConfig) -> tuple[SweepResult, dict[str, float]]:
-    """Run a sweep from nothing; fits a second by the clock, and per second of one core's work."""
+    """Run a sweep from nothing, and measure its speed.
+
+    Returns the result and two rates: fits per second by the clock, and per second of one core's
+    work.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory() as folder:
         result = run_sweep(config, folder=Path(folder))

@@ -20,7 +20,7 @@ def limits(story: Story) -> Slide:
 
 
 def limit_texts(story: Story) -> tuple[tuple[str, str], ...]:
-    """The three limits: what, and what happened here."""
+    """State the three limits, and what happened here."""
     lonely = story.percent("clair", story.apart)
     return (
         (

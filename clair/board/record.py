@@ -1,7 +1,7 @@
-"""How often the story holds: the draws, out of fifty that nothing was chosen on, where it does not.
+"""How often the story holds: it lists the draws where it does not.
 
-Made by ``python benchmarks/board_story.py``, which takes a quarter of a minute; a test
-repeats a part.
+There are fifty draws, and no setting was chosen on them. ``python benchmarks/board_story.py`` makes
+the record in a quarter of a minute; a test repeats a part.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ FAILURES = tuple(f.name for f in fields(Record) if f.name not in ("version", "se
 
 
 def failures(seed: int) -> set[str]:
-    """Names of the fields of a `Record` that this draw belongs to."""
+    """Run a draw and name the fields of a `Record` that it belongs to."""
     main = run_regression(setting(seed), methods=("local", "fedavg", *ROBUST, "clair"))
     clair = main.mean("clair", "excess")
     averages = [main.mean(key, "excess") for key in ("fedavg", *ROBUST)]
@@ -122,14 +122,14 @@ def make_record(seeds: range = SEEDS) -> Record:
 
 
 def save_record(record: Record) -> None:
-    """Write the asset."""
+    """Write the record to its asset file."""
     ASSET.parent.mkdir(exist_ok=True)
     ASSET.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
 
 
 @cache
 def load_record() -> Record:
-    """Read the asset."""
+    """Read the record from its asset file."""
     stored = json.loads(ASSET.read_text(encoding="utf-8"))
     version = stored.pop("version")
     return Record(version=version, **{name: tuple(seeds) for name, seeds in stored.items()})

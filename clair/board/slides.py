@@ -177,7 +177,7 @@ def gain(story: Story) -> Slide:
 
 
 def _better_off(story: Story) -> str:
-    """How many of the honest gain, with each one's change against training alone."""
+    """Say how many of the honest gain, with each one's change against training alone."""
     change = story.changes
     n, better = len(change), sum(value < 0 for value in change.values())
     each = ", ".join(
@@ -196,7 +196,7 @@ def _signed(value: float) -> str:
 
 
 def summary(story: Story) -> str:
-    """The story in three sentences: what averaging did, whom CLAIR flagged, what it gained."""
+    """Tell the story in three sentences: what averaging did, whom CLAIR flagged, the gain."""
     return " ".join(f"{make(story).headline}." for make in (average, verdict, gain))
 
 
@@ -215,5 +215,5 @@ SLIDES: tuple[Callable[[Story], Slide], ...] = (
 
 
 def slides_of(story: Story) -> tuple[Slide, ...]:
-    """All slides of a story."""
+    """Make all slides of a story."""
     return tuple(make(story) for make in SLIDES)

@@ -9,8 +9,8 @@ import numpy as np
 from clair.tasks.regression import RegressionConfig, RegressionResult, run_regression
 
 HOSPITALS = 5
-#: Chosen on seeds 1000 to 1029 so that averaging honest hospitals would pay a little: then what the
-#: poison costs is not confused with what averaging costs anyway.
+#: Chosen on seeds 1000 to 1029 so that averaging would pay a little if all hospitals were honest.
+#: Otherwise the cost of the poison would be confused with the cost of averaging.
 SETTING = RegressionConfig(
     n_clients=HOSPITALS, poisoned_fraction=0.2, heterogeneity=0.3, attack="label_swap"
 )
@@ -25,7 +25,7 @@ ROBUST: dict[str, str] = {
 
 
 def setting(seed: int, **changes: object) -> RegressionConfig:
-    """Settings of the story for one draw, possibly varied."""
+    """Build the settings of the story for one draw, possibly varied."""
     return replace(SETTING, seed=seed, **changes)  # type: ignore[arg-type]
 
 
@@ -53,7 +53,7 @@ class Story:
     apart: RegressionResult
 
     def percent(self, method: str, result: RegressionResult | None = None) -> float:
-        """Error of the honest hospitals on new patients, where training alone makes 100."""
+        """Compute the honest hospitals' error on new patients, where training alone makes 100."""
         chosen = result or self.main
         return 100 * chosen.mean(method, "excess") / chosen.mean("local", "excess")
 

@@ -38,17 +38,17 @@ class Slide:
 
 
 def hospital(index: int) -> str:
-    """Name of a hospital."""
+    """Name a hospital."""
     return f"Hospital {index + 1}"
 
 
 def pct(value: float) -> str:
-    """Whole per cent, never parted at the end of a line."""
+    """Write whole per cent that no line break can part."""
     return f"{value:.0f}\u00a0%"
 
 
 def names(mask: np.ndarray) -> str:
-    """The marked hospitals, one at least, as prose."""
+    """Name the marked hospitals, at least one, in words."""
     numbers = [str(k + 1) for k in np.flatnonzero(mask)]
     if len(numbers) == 1:
         return f"hospital {numbers[0]}"

@@ -23,12 +23,12 @@ def _short(name: str) -> str:
 
 
 def label(name: str) -> str:
-    """A name fit for a chart: short, and with nothing that Plotly would read as markup."""
+    """Shorten a name for a chart, with nothing that Plotly would read as markup."""
     return html.escape(_short(name), quote=False)
 
 
 def _unique_labels(names: list[str]) -> list[str]:
-    """Labels of distinct names stay distinct: equal labels would share one row of a chart."""
+    """Keep the labels of distinct names distinct: equal labels would share a row of a chart."""
     labels = [label(name) for name in names]
     return [
         text if labels.count(text) == 1 else f"{text} ({i + 1})" for i, text in enumerate(labels)
@@ -36,7 +36,7 @@ def _unique_labels(names: list[str]) -> list[str]:
 
 
 def client_scores(audit: Audit, theme: ThemeName) -> Chart:
-    """Suspicion of every judged client, largest on top, and the line drawn."""
+    """Draw the suspicion of every judged client, largest on top, and the line."""
     clients = sorted(audit.judged_clients, key=lambda client: client.score)
     labels = _unique_labels([client.name for client in clients])
     scores = np.array([client.score for client in clients])
@@ -95,7 +95,7 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
 
 
 def deviation_map(audit: Audit, theme: ThemeName) -> Chart:
-    """Every client in every module: how far off what the others share."""
+    """Draw how far each client is off what the others share, in every module."""
     clients = list(audit.judged_clients)
     order = sorted(range(len(clients)), key=lambda k: (clients[k].score, k))
     values = np.array([module.deviation for module in audit.modules]).T[order]
@@ -141,7 +141,7 @@ def _module_axis(figure: Figure, n: int) -> None:
 
 
 def layer_map(audit: Audit, client: int, theme: ThemeName) -> Chart:
-    """One client by layer and kind of module.
+    """Draw one client's deviation by layer and kind of module.
 
     Parameters
     ----------
@@ -175,7 +175,10 @@ def layer_map(audit: Audit, client: int, theme: ThemeName) -> Chart:
 
 
 def layer_grid(audit: Audit, client: int) -> tuple[np.ndarray, list[str], list[str]]:
-    """Deviation of one client as (layers, kinds), NaN where there is no such module."""
+    """Arrange one client's deviation by layer and kind, NaN where there is no such module.
+
+    Returns the grid (layers, kinds) and the names of its rows and columns.
+    """
     numbers = sorted({m.layer for m in audit.modules if m.layer is not None})
     layers = [str(n) for n in numbers]
     if any(m.layer is None for m in audit.modules):
@@ -226,7 +229,7 @@ def _heat(
 
 
 def shared_energy(audit: Audit, theme: ThemeName) -> Chart:
-    """How much of a kept client's update the others share, by module, on both sides."""
+    """Draw what share of a kept client's update the others share, by module, on both sides."""
     figure = new_figure(theme, 300)
     x = list(range(1, len(audit.modules) + 1))
     for key, role, words in (
@@ -264,7 +267,7 @@ def shared_energy(audit: Audit, theme: ThemeName) -> Chart:
 
 
 def sides_compared(audit: Audit, theme: ThemeName) -> Chart:
-    """Score of every client on both sides."""
+    """Draw the score of every client on both sides."""
     clients = audit.judged_clients
     degrees = np.array([client.verdict for client in clients])
     x, y = audit.sides["output"].scores, audit.sides["input"].scores

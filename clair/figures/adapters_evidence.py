@@ -14,10 +14,10 @@ from clair.palette import ThemeName, role_style
 
 
 def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:
-    """One row a kind of evidence, with every client's score and the line drawn between them."""
+    """Draw a row for each kind of evidence, with every client's score and the kind's line."""
     degrees = np.array([client.verdict for client in audit.judged_clients])
     names = [label(client.name) for client in audit.judged_clients]
-    # The coefficient screen says yes or no and has no scores to draw; the table has its answer.
+    # The coefficient screen says yes or no and has no scores to draw; its answer is in the table.
     kinds = [kind for kind in audit.evidence if kind.kind != "inside"]
     titles = [KINDS[kind.kind][0] for kind in kinds]
     relative = [times_typical(kind, degrees) for kind in kinds]
@@ -61,7 +61,7 @@ def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:
 
 
 def times_typical(kind: Evidence, degrees: np.ndarray) -> tuple[np.ndarray, float]:
-    """Scores of a kind, and its line, relative to the median of the kept clients.
+    """Divide the scores of a kind, and its line, by the median of the kept clients.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Chart:
 
 @cache
 def template(theme: ThemeName) -> dict[str, Any]:
-    """Plotly template of a theme; complete, so that exports look as on the page."""
+    """Build the Plotly template of a theme; it is complete, so exports look as on the page."""
     paper = PAPERS[theme]
     axis: dict[str, Any] = {
         "gridcolor": paper.grid,
@@ -79,7 +79,7 @@ def template(theme: ThemeName) -> dict[str, Any]:
 
 
 def new_figure(theme: ThemeName, height: int, **layout: Any) -> Figure:
-    """Empty figure with the template of `theme`.
+    """Make an empty figure with the template of `theme`.
 
     Parameters
     ----------
@@ -93,12 +93,15 @@ def new_figure(theme: ThemeName, height: int, **layout: Any) -> Figure:
 
 
 def level(y: float, **line: Any) -> dict[str, Any]:
-    """Shape of a horizontal line across the chart; shapes given together are checked only once."""
+    """Describe a horizontal line across the chart as a shape.
+
+    Shapes that are given together are checked only once.
+    """
     return {"type": "line", "xref": "x domain", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line}
 
 
 def band(y0: float, y1: float, color: str) -> dict[str, Any]:
-    """Shape of a horizontal band across the chart, behind the data."""
+    """Describe a horizontal band across the chart, behind the data, as a shape."""
     return {
         "type": "rect",
         "xref": "x domain",
@@ -113,7 +116,7 @@ def band(y0: float, y1: float, color: str) -> dict[str, Any]:
 
 
 def marker(style: Style, theme: ThemeName, size: float = 9) -> dict[str, Any]:
-    """Marker of a style, outlined in paper colour so that overlapping marks stay apart."""
+    """Describe a style's marker, outlined in paper colour so that overlapping marks stay apart."""
     lines_only = style.symbol.endswith("-open") or style.symbol == "line-ew"
     outline = style.color if lines_only else PAPERS[theme].background
     return {

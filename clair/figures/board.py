@@ -18,7 +18,7 @@ from clair.palette import ThemeName
 
 
 def slide_html(story: Story, slide: Slide, theme: ThemeName, *, stage: bool = False) -> str:
-    """One slide with its stylesheet.
+    """Write one slide with its stylesheet as HTML.
 
     Parameters
     ----------

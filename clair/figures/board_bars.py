@@ -76,7 +76,7 @@ def gain(story: Story) -> tuple[Group, ...]:
 
 
 def read(groups: tuple[Group, ...]) -> str:
-    """The bars as a list in words."""
+    """List the bars in words."""
     return ", ".join(
         f"{bar.label}{f' ({title.lower()})' if title else ''} {pct(bar.value)}"
         for title, bars in groups

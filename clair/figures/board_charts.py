@@ -33,7 +33,7 @@ _CAPTION = (
 
 
 def slide_charts(story: Story, key: str, theme: ThemeName) -> tuple[Chart, ...]:
-    """Charts of a slide; none where it has no numbers to draw.
+    """Draw the charts of a slide; none if it has no numbers to draw.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _figure(
     axis: str = _ERROR,
     high: float | None = None,
 ) -> Any:
-    """Horizontal bars from top to bottom with their numbers, and a dashed line across them."""
+    """Draw horizontal bars from top to bottom with their numbers, and a dashed line across them."""
     paper, color = PAPERS[theme], colors(theme)
     room = 12 + 7 * max(len(label) for label in labels)
     figure = new_figure(
@@ -149,7 +149,7 @@ def _figure(
         hoverinfo="skip",
         showlegend=False,
     )
-    # At the right edge, where no line strikes through them.
+    # Numbers stand at the right edge, where no line crosses them.
     figure.update_layout(
         annotations=[
             {

@@ -39,7 +39,10 @@ def to_html(text: str) -> str:
 
 
 def image(name: str, box: str, markup: str, theme: ThemeName, extra: str = "") -> str:
-    """A drawing as an image: the page lets no inline SVG through, so the colours go inside."""
+    """Write a drawing as an image with its colours.
+
+    The page lets no inline SVG through, so style sheets do not reach the drawing.
+    """
     for role, value in colors(theme).items():
         markup = markup.replace(f"var(--{role})", value)
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}"{extra}>{markup}</svg>'
@@ -47,7 +50,7 @@ def image(name: str, box: str, markup: str, theme: ThemeName, extra: str = "") -
 
 
 def house(poisoned: bool, theme: ThemeName) -> str:
-    """A hospital: filled with a cross, or open, dashed and crossed out."""
+    """Draw a hospital: filled with a cross, or open, dashed and crossed out."""
     if poisoned:
         shape = (
             f'<path d="{_ROOF}" fill="var(--bad-pale)" stroke="var(--bad)" stroke-width="4" '
@@ -85,7 +88,7 @@ def state(story: Story, good: str = "honest", bad: str = "poisoned") -> list[str
 
 
 def flow(story: Story, theme: ThemeName, hub: str, remark: str) -> str:
-    """Five houses whose lines meet in one box."""
+    """Draw five houses whose lines meet in one box."""
     lines = "".join(
         f'<line x1="{10 + 20 * k}" y1="0" x2="{46 + 2 * k}" y2="20" stroke-width="2" '
         'vector-effect="non-scaling-stroke" '
@@ -105,7 +108,7 @@ def flow(story: Story, theme: ThemeName, hub: str, remark: str) -> str:
 
 
 def bars(groups: Iterable[tuple[str, Sequence[Bar]]]) -> str:
-    """Horizontal bars in groups, with a dashed line where training alone stands."""
+    """Draw horizontal bars in groups, with a dashed line where training alone stands."""
     groups = list(groups)
     longest = max(100.0, *(bar.value for _, bars in groups for bar in bars))
     mark = f'<span class="mark" style="left:{100 / longest:.2%}"></span>'
@@ -114,7 +117,7 @@ def bars(groups: Iterable[tuple[str, Sequence[Bar]]]) -> str:
         parts += [f'<span class="gap">{to_html(title)}</span>'] if title else []
         for bar in bars:
             width = f"{bar.value / longest:.2%}"
-            # On its own line the mark would strike through the number beside a bar of about 100.
+            # The mark would cross the number beside a bar of about 100.
             near = 60 < bar.value < 100.5
             at = f"{100 / longest:.2%}" if near else width
             remark = f"<small>{to_html(bar.remark)}</small>" if bar.remark else ""
@@ -148,13 +151,13 @@ def columns(
 
 
 def rule(height: float, text: str, column: int) -> str:
-    """Dashed line over all columns at a share of their height, named above one of them."""
+    """Draw a dashed line over all columns at a share of their height, named above one of them."""
     top, left = f"calc({1 - height:.4f} * var(--tall))", f"{20 * column + 10}%"
     return f'<div class="rule" style="top:{top}"><span style="left:{left}">{text}</span></div>'
 
 
 def arrows(angles: Sequence[float], bad: Sequence[bool], theme: ThemeName) -> str:
-    """What five hospitals send, as arrows; poisoned ones dashed."""
+    """Draw what five hospitals send as arrows, those of poisoned ones dashed."""
     parts = []
     for k, (angle, wrong) in enumerate(zip(angles, bad, strict=True)):
         x, y = 24 + 43 * k, 34

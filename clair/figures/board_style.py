@@ -111,8 +111,8 @@ _CSS = """
 }
 """
 
-# On stage the slide fills the window but for the row of buttons, and its type follows the smaller
-# side, so that nothing has to be scrolled on a projector.
+# On stage the slide fills the window except for the row of buttons, and its type follows the
+# smaller side of the window, so that nothing has to be scrolled on a projector.
 _STAGE = """
 .slide { font-size: clamp(15px, min(1.5cqi, 2.55vh), 44px); min-height: calc(100dvh - 6.5rem);
   --tall: 15em; border: 0; padding: 0; }
@@ -128,7 +128,7 @@ _STAGE = """
 
 
 def colors(theme: ThemeName) -> dict[str, str]:
-    """Colours of the slides by what they stand for."""
+    """List the colours of the slides by what they stand for."""
     paper = PAPERS[theme]
     bad = role_style("contaminated", theme).color
     return {
@@ -150,7 +150,7 @@ def colors(theme: ThemeName) -> dict[str, str]:
 
 
 def stylesheet(theme: ThemeName, *, stage: bool = False) -> str:
-    """CSS of the slides.
+    """Write the CSS of the slides.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ Pair = tuple[Chart, Chart]
 
 
 def linked(first: Chart, second: Chart) -> Pair:
-    """Both charts with the union of their ranges on either axis.
+    """Draw both charts with the union of their ranges on either axis.
 
-    Bands that reached the end of an axis still do, and both have the same legend, or one of them
-    would lose height to it. Titles say whose chart it is.
+    Bands that reached the end of an axis still do. Both have the same legend, because a legend of
+    one only would make that chart lower. Titles say whose chart it is.
     """
     figures = first.figure.copy(), second.figure.copy()
     for name in ("x", "y"):
@@ -47,14 +47,14 @@ def linked(first: Chart, second: Chart) -> Pair:
 
 
 def unlinked(first: Chart, second: Chart) -> Pair:
-    """Both charts on their own axes, with titles that say whose chart it is."""
+    """Draw both charts on their own axes, with titles that say whose chart it is."""
     return _named(first, first.figure, "A"), _named(second, second.figure, "B")
 
 
 def paired_charts(
     view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName
 ) -> tuple[tuple[str, Pair], ...]:
-    """Key and linked charts of one view of two results.
+    """Draw one view of two results as pairs of linked charts, each pair with its key.
 
     Parameters
     ----------
@@ -73,10 +73,10 @@ def paired_charts(
 
 
 def comparable(key: str, a: ScenarioResult, b: ScenarioResult) -> bool:
-    """Whether a score means the same in both, so that its axis can be shared.
+    """Tell whether a score means the same in both, so that its axis can be shared.
 
-    What the residual detector calls its score is relative to a typical update; where the norm
-    decides, the residual is shown in the units of the update.
+    The score of the residual detector is relative to a typical update. Where the norm decides, the
+    residual is in the units of the update.
     """
     return key != "residual" or a.scenario.detector == b.scenario.detector
 
@@ -118,7 +118,7 @@ def _subspace(
 
 
 def _range(figure: Figure, name: str) -> tuple[float, float]:
-    """Range of an axis as set, or of the data and zero."""
+    """Find the range of an axis as set, else the range of the data and zero."""
     given = figure.settings.get(f"{name}axis", {}).get("range")
     if given is not None:
         return float(given[0]), float(given[1])

@@ -41,20 +41,20 @@ class Measure:
     more_is_better: bool = True
 
     def text(self, value: float) -> str:
-        """A value as it is written beside its row."""
+        """Write a value as it stands beside its row."""
         if self.share:
             return f"{value:.0%}"
         return "0" if abs(value) < ROUNDING else f"{value:.3g}"
 
 
-#: What the matrix model knows of an honest client: how far it ends up from its true update.
+#: The matrix model's measure of an honest client: how far it ends up from its true update.
 DISTANCE = Measure("distance to the true update", share=False, more_is_better=False)
 
 
 def method_comparison(
     values: Mapping[str, np.ndarray], measure: Measure, theme: ThemeName
 ) -> Chart:
-    """A row a method: a dot a benign client, the mean as a bar across, oracles apart.
+    """Draw a row for each method: a dot per benign client, a bar at the mean, oracles apart.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def method_comparison(
 
 
 def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:
-    """Who is best among the methods that could be used in practice, or that it is a tie."""
+    """Say who is best among the methods usable in practice, or that it is a tie."""
     usable = {key: float(np.mean(v)) for key, v in values.items() if not METHODS[key].oracle}
     choose = max if measure.more_is_better else min
     published = usable.pop("clair_published", None) if len(usable) > 1 else None
@@ -181,7 +181,7 @@ def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:
 
 
 def which_to_use(values: Mapping[str, np.ndarray], measure: Measure, choice: Choice | None) -> str:
-    """Who wins, and what a client can choose that does not see these numbers, as markdown.
+    """Say who wins, and what a client can choose without these numbers, as markdown.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ _NAMED = 3  # methods
 
 
 def _level(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two methods differ by no more than clients do: two standard errors, paired."""
+    """Tell whether two methods differ by at most two standard errors of the paired difference."""
     gap = first - second
     error = float(gap.std(ddof=1)) / np.sqrt(gap.size) if gap.size > 1 else 0.0
     return abs(float(gap.mean())) <= max(2 * error, ROUNDING)
@@ -235,7 +235,7 @@ def _spread(points: np.ndarray, width: float) -> np.ndarray:
     """Move dots that would hide each other up and down, the same way every time."""
     shifts = np.zeros(points.size)
     placed: list[tuple[float, float]] = []
-    values = points.tolist()  # plain numbers: a dozen times as fast one by one
+    values = points.tolist()  # a loop over plain numbers is a dozen times as fast
     for i in np.argsort(points, kind="stable").tolist():
         near = [shift for x, shift in placed[-8:] if abs(values[i] - x) <= 0.012 * width]
         for step in range(2 * points.size + 1):

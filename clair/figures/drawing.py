@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-#: Names that have an underscore of their own; in all others it leads into a part, as in plotly.
+#: Names with an underscore of their own. In other names it separates the part, as in plotly.
 _WHOLE = frozenset({"paper_bgcolor", "plot_bgcolor"})
 _WHOLE_NUMBERS = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
 
@@ -35,7 +35,7 @@ class Figure:
         The layout.
     """
 
-    #: Whether plotly checks a figure before it is written; only the tests do.
+    #: Whether plotly checks a figure before it is written; only the tests switch this on.
     validate = False
 
     def __init__(self, **layout: Any) -> None:
@@ -44,7 +44,7 @@ class Figure:
         self.update_layout(**layout)
 
     def copy(self) -> Figure:
-        """A figure that can be changed without changing this one; the data are shared."""
+        """Copy the figure, so that changes to the copy leave it alone; both share the data."""
         other = Figure()
         other.traces = [dict(trace) for trace in self.traces]
         # neither a template nor a picture is ever changed
@@ -109,7 +109,7 @@ class Figure:
         self.update_layout(yaxis=settings)
 
     def plotly(self) -> Any:
-        """The same as a `plotly.graph_objects.Figure`, which can be shown or changed further.
+        """Convert to a `plotly.graph_objects.Figure`, which can be shown or changed further.
 
         Raises
         ------
@@ -131,13 +131,16 @@ class Figure:
         return self.plotly().layout
 
     def to_json(self) -> str:
-        """What plotly.js reads; numbers in arrays as bytes, what is not a number as null."""
+        """Write what plotly.js reads.
+
+        Numbers in arrays are written as bytes, and what is not a finite number as null.
+        """
         if self.validate:
             self.plotly()
         whole = {"data": self.traces, "layout": self.settings}
         try:
             return _dumps(whole, allow_nan=False)
-        except ValueError:  # not a number, or infinite: rare, so only then looked for
+        except ValueError:  # a number is NaN or infinite: rare, so slower is fine
             return _dumps(json.loads(_dumps(whole), parse_constant=lambda _: None))
 
 
@@ -146,7 +149,7 @@ def _dumps(value: Any, *, allow_nan: bool = True) -> str:
 
 
 def _merged(into: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """`into`, changed by the entries of `new`; ``title_text`` means the text of the title."""
+    """Change `into` by the entries of `new`; ``title_text`` means the text of the title."""
     for name, value in new.items():
         head, _, rest = name.partition("_")
         if rest and name not in _WHOLE:
@@ -162,7 +165,7 @@ def _merged(into: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has no word for: arrays in plotly's compact form, numbers of numpy."""
+    """Convert what JSON cannot hold: arrays to plotly's compact form, numpy's numbers."""
     if isinstance(value, np.generic):
         return value.item()
     if not isinstance(value, np.ndarray):
@@ -178,7 +181,10 @@ def _plain(value: Any) -> Any:
 
 
 def _narrow(array: np.ndarray) -> np.ndarray | None:
-    """The array in a type that the browser has, whole numbers as small as they go, else None."""
+    """Convert an array to a type that the browser has; None if there is none.
+
+    Whole numbers take the smallest type that holds them.
+    """
     if array.size == 0 or array.dtype.kind not in "iuf" or array.dtype == np.float16:
         return None
     if array.dtype.kind == "f":

@@ -12,7 +12,7 @@ _ROW = 34  # pixels of a method
 
 
 def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart:
-    """A row a method: what turns right to one side, what turns wrong to the other.
+    """Draw a row for each method: to one side what turns right, to the other what turns wrong.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How much of its own each client keeps along each direction, as two half updates tell."""
+"""How much of its own each client keeps along each direction, estimated from two half updates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from clair.scenario import ScenarioResult
 
 
 def direction_weights(result: ScenarioResult, theme: ThemeName, height: int = 360) -> Chart:
-    """Weights by direction, beside those that the truth would ask for.
+    """Draw the weights by direction, beside those that the truth would ask for.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def direction_weights(result: ScenarioResult, theme: ThemeName, height: int = 36
 
 
 def best_weights(result: ScenarioResult) -> np.ndarray:
-    """The weight of least error along each direction, which only the truth can tell, (n,)."""
+    """Compute the weight of least error along each direction, shape (n,); it needs the truth."""
     fitted, problem = result.fit, result.problem
     sent, wanted = problem.updates, problem.true_updates
     if result.scenario.side == "input":

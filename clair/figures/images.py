@@ -11,7 +11,7 @@ from clair.palette import PAPERS, ThemeName, rgb
 
 
 def ink_image(pixels: Sequence[int], side: int, top: int, theme: ThemeName, scale: int = 8) -> str:
-    """A square image drawn in ink on paper, enlarged without smoothing.
+    """Draw a square image in ink on paper, enlarged without smoothing.
 
     Parameters
     ----------

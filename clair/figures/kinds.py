@@ -15,7 +15,7 @@ from clair.kinds import KINDS
 from clair.palette import PAPERS, ThemeName, role_style
 
 _ROW = 46  # pixels of a kind
-_LOWEST, _HIGHEST = 0.1, 100.0  # scores relative to the typical one are drawn at these at most
+_LOWEST, _HIGHEST = 0.1, 100.0  # limits of what is drawn, relative to the typical score
 _GOLDEN = 0.6180339887  # spreads clients up and down without patterns
 
 
@@ -26,7 +26,7 @@ def evidence_kinds(
     degrees: Sequence[str],
     contaminated: np.ndarray | None = None,
 ) -> Chart:
-    """A row for each kind of evidence, a dot a client, and the line where one is drawn.
+    """Draw a row for each kind of evidence, a dot per client, and the kind's line if there is one.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def evidence_kinds(
 
 
 def _relative(kind: Evidence, kept: np.ndarray) -> tuple[np.ndarray, float | None]:
-    """Scores and line of a kind relative to the typical kept client, cut to what is drawn."""
+    """Compute a kind's scores and line relative to the typical kept client, cut to the axis."""
     if kind.kind == "inside":  # yes or no
         return np.where(kind.flagged, 2.0, 1.0), float(np.sqrt(2.0))
     usual = float(np.median(kind.scores[kept])) if kept.any() else 0.0
@@ -127,7 +127,7 @@ def _label(kind: Evidence) -> str:
 
 
 def _title(evidence: Sequence[Evidence], degrees: Sequence[str]) -> str:
-    """What the published rule would have said beside what all kinds of ours say together."""
+    """Say what the published rule would have flagged beside what all our kinds together flag."""
     flagged = np.array([degree == FLAGGED for degree in degrees], dtype=bool)
     ours = listed(degrees, FLAGGED) or "nobody"
     norms = next((kind for kind in evidence if kind.kind == "norms"), None)

@@ -30,7 +30,7 @@ _LAB: dict[str, Callable[[ScenarioResult, ThemeName], Chart]] = {
 def step_chart(
     view: str, found: Any, theme: ThemeName, measure: tuple[str, Measure] | None = None
 ) -> Chart:
-    """The chart that the line "look for" of a step speaks of.
+    """Draw the chart that the line "look for" of a step speaks of.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def _route_style(route: str, theme: ThemeName) -> Style:
 def stability_chart(
     curves: Stability, theme: ThemeName, *, slope: float, breakdown: float, height: int = 430
 ) -> Chart:
-    """Subspace error against noise on logarithmic axes, with slope, prediction and threshold.
+    """Draw subspace error against noise, both logarithmic, with slope, prediction and threshold.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def _stability_title(curves: Stability) -> str:
 
 
 def _set_axis(figure: Figure, name: str) -> None:
-    """Axis of the setting that is varied; strengths differ by factors."""
+    """Set the axis of the setting that is varied; it is logarithmic for strengths."""
     figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
     if name == "attack_scale":
         ticks = (0.1, 0.3, 1, 3, 10)
@@ -126,7 +126,7 @@ def _set_axis(figure: Figure, name: str) -> None:
 
 
 def separation_chart(curves: Separation, name: str, theme: ThemeName, height: int = 360) -> Chart:
-    """Weakest contaminated and strongest benign score, every trial a dot."""
+    """Draw the weakest contaminated and the strongest benign score, every trial a dot."""
     paper, figure = PAPERS[theme], new_figure(theme, height)
     top = 6.0
     line = {"color": role_style("contaminated", theme).color, "width": 1.5, "dash": "dash"}
@@ -185,7 +185,7 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
 def set_probability_chart(
     curves: Separation, name: str, theme: ThemeName, height: int = 300
 ) -> Chart:
-    """Probability of the exact set, measured and predicted."""
+    """Draw the probability of the exact set, measured and predicted."""
     figure = new_figure(theme, height)
     found, trials = role_style("recovered", theme), curves.exact.shape[1]
     share = curves.exact.mean(axis=1)
@@ -227,7 +227,7 @@ def gain_chart(
     crossing: float | None,
     height: int = 420,
 ) -> Chart:
-    """Error of the honest clients along one setting: dots measured, lines predicted.
+    """Draw the error of the honest clients along one setting: dots measured, lines predicted.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def _gain_title(curves: Gain, name: str, crossing: float | None) -> str:
 def remedy_chart(
     remedies: Mapping[str, Remedy], names: Mapping[str, str], theme: ThemeName
 ) -> Chart:
-    """What each remedy finds and what it costs, a row each."""
+    """Draw what each remedy finds and what it costs, a row each."""
     rows = list(remedies)
     figure = new_figure(theme, 54 * len(rows) + 110)
     kinds = (
@@ -358,7 +358,7 @@ def remedy_chart(
 
 
 def remedy_words(remedies: Mapping[str, Remedy], names: Mapping[str, str]) -> str:
-    """Which remedy helps most, and at what cost."""
+    """Say which remedy helps most, and at what cost."""
     plain = float(remedies["none"].found.mean())
 
     def worth(key: str) -> float:

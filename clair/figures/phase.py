@@ -25,7 +25,7 @@ def phase_diagram(
     boundary_level: float = 0.5,
     height: int = 520,
 ) -> Chart:
-    """Share of successful trials by cell; every cell carries a mark that can be clicked.
+    """Draw the share of successful trials by cell; every cell has a mark that can be clicked.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def phase_diagram(
 
 
 def agreement(share: np.ndarray, predicted_success: np.ndarray) -> tuple[int, int]:
-    """Cells on the predicted side of one half, and cells that have a result.
+    """Count the cells on the predicted side of one half, and the cells that have a result.
 
     Parameters
     ----------

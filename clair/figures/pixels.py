@@ -37,15 +37,15 @@ def png(rgba: np.ndarray) -> bytes:
 
 
 def data_uri(rgba: np.ndarray) -> str:
-    """The image as a ``data:`` address."""
+    """Write the image as a ``data:`` address."""
     return "data:image/png;base64," + base64.b64encode(png(rgba)).decode("ascii")
 
 
 def thin(blocks: np.ndarray, cells: int = MAX_CELLS) -> np.ndarray:
     """Keep at most `cells` evenly spaced rows and columns of every block.
 
-    Entries are picked, not averaged: averaging would blur away exactly the noise and the
-    structure a reader is to compare.
+    Entries are picked, not averaged: averaging would blur the noise and the structure that a reader
+    should compare.
 
     Parameters
     ----------
@@ -61,10 +61,10 @@ def _spread(length: int, cells: int) -> np.ndarray:
 
 
 def strip(blocks: np.ndarray, limit: float, positive: str, negative: str) -> np.ndarray:
-    """Client blocks side by side as one picture on a transparent ground.
+    """Draw client blocks side by side as one picture on a transparent ground.
 
-    Opacity is the size of an entry relative to `limit`, hue its sign, so the same picture works on
-    light and dark paper, and a block of zeros is not there.
+    Opacity is the size of an entry relative to `limit`, and hue is its sign. So the same picture
+    works on light and dark paper, and a block of zeros cannot be seen.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def strip(blocks: np.ndarray, limit: float, positive: str, negative: str) -> np.
     strength = np.clip(np.abs(blocks) / limit, 0, 1)
     tiles = np.empty((n_clients, rows, columns, 4), dtype=np.uint8)
     tiles[..., :3] = np.where((blocks >= 0)[..., None], rgb(positive), rgb(negative))
-    # In 32 steps: finer ones cannot be seen and compress badly.
+    # 32 steps of opacity: finer ones cannot be seen and compress badly.
     tiles[..., 3] = np.round(strength * 31) * (255 / 31)
     large = tiles.repeat(scale, axis=1).repeat(scale, axis=2)
     gap = max(2, round(0.06 * scale * columns))

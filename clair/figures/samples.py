@@ -16,7 +16,7 @@ SHOWN_TICKS = (8, 16, 40, 100, 250, 640)
 
 
 def error_curves(curves: SampleCurves, theme: ThemeName, height: int = 420) -> Chart:
-    """Error on new data by method against samples, both logarithmic; the crossing marked."""
+    """Draw the error on new data by method against samples, both logarithmic, with the crossing."""
     figure = new_figure(theme, height)
     for key in METHOD_ORDER:
         if key in curves.excess:
@@ -52,7 +52,7 @@ def error_curves(curves: SampleCurves, theme: ThemeName, height: int = 420) -> C
 def preliminary_curve(
     curves: SampleCurves, theme: ThemeName, *, least_squares: float, height: int = 300
 ) -> Chart:
-    """Squared relative error of what the clients send, beside the 1 / n law of least squares.
+    """Draw the squared relative error of what clients send, beside the 1 / n law.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def preliminary_curve(
 
 
 def verdict_curve(curves: SampleCurves, theme: ThemeName, height: int = 300) -> Chart:
-    """F1 of the verdict against samples, with the size from which on the set is identified."""
+    """Draw F1 of the verdict against samples, with the size from which the set is identified."""
     figure = new_figure(theme, height)
     style = method_style("clair", theme)
     figure.add_scatter(
@@ -129,7 +129,7 @@ def verdict_curve(curves: SampleCurves, theme: ThemeName, height: int = 300) -> 
 
 
 def gain_curve(curves: SampleCurves, theme: ThemeName, height: int = 300) -> Chart:
-    """How much error collaboration saves against estimating alone."""
+    """Draw how much error collaboration saves against estimating alone."""
     figure = new_figure(theme, height)
     saved = {key: curves.excess["local"] - curves.excess[key] for key in curves.gain}
     for key, values in saved.items():
@@ -161,7 +161,7 @@ def client_gains(
     theme: ThemeName,
     height: int = 330,
 ) -> Chart:
-    """Every honest client's error alone and together, joined by a line, against its samples.
+    """Draw every honest client's error alone and together, joined by a line, against its samples.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def _line(
 
 
 def _mark(figure: Figure, x: float, text: str, samples: np.ndarray, theme: ThemeName) -> None:
-    """Vertical line with its words on the wider side; the x axis is logarithmic."""
+    """Draw a vertical line with its words on the wider side; the x axis is logarithmic."""
     ink = PAPERS[theme].ink
     late = x > np.sqrt(samples[0] * samples[-1])
     figure.add_vline(x=x, line={"color": ink, "width": 1.2, "dash": "dash"})
@@ -269,7 +269,7 @@ def _sample_axis(figure: Figure, samples: np.ndarray, title: str = "samples of a
 
 
 def _round(samples: float) -> str:
-    """A size read off a curve, as precise as it deserves."""
+    """Round a size that is read off a curve, as precisely as it deserves."""
     digits = 10 if samples >= 100 else 5 if samples >= 30 else 1
     return str(int(round(samples / digits) * digits))
 

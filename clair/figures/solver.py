@@ -11,7 +11,7 @@ from clair.scenario import ScenarioResult
 
 
 def convergence(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
-    """Residuals of the solver by iteration, on a logarithmic scale."""
+    """Draw the residuals of the solver by iteration, on a logarithmic scale."""
     fitted, convex = result.fit, result.scenario.solver == "convex"
     steps = np.array([record.iteration for record in fitted.history])
     curves = {
@@ -53,7 +53,7 @@ def convergence(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
 
 
 def block_paths(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
-    """Contamination norm of every client by iteration."""
+    """Draw the contamination norm of every client by iteration."""
     fitted, truth = result.fit, result.problem.contaminated
     steps = [record.iteration for record in fitted.history]
     norms = np.array([record.block_norms for record in fitted.history])
@@ -92,7 +92,7 @@ def block_paths(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
 
 
 def certificate(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
-    """Dual block norms relative to lambda; below one proves a client's S to be zero.
+    """Draw dual block norms relative to lambda; below one proves a client's S to be zero.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _failure(dual: float, spectral: float) -> str:
 
 
 def _who(in_s: np.ndarray, truth: np.ndarray) -> str:
-    """The clients with a block in S, against the truth."""
+    """Name the clients with a block in S, compared with the truth."""
     if not in_s.any():
         return "nobody" if not truth.any() else "nobody, although some are poisoned"
     if np.array_equal(in_s, truth):

@@ -65,7 +65,7 @@ class Steps:
 
 
 def solver_steps(result: ScenarioResult, theme: ThemeName) -> Steps:
-    """Frames of the very iterations that led to `result`.
+    """Make the frames of the very iterations that led to `result`.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def solver_steps(result: ScenarioResult, theme: ThemeName) -> Steps:
 
 
 def settled(result: ScenarioResult) -> int:
-    """First iteration from which on nothing visible moves any more."""
+    """Find the first iteration from which on nothing visible moves any more."""
     history = result.fit.history
     least = ROUNDING * float(history[0].singular_values.max())
     for first in range(len(history) - 1, -1, -1):
@@ -116,7 +116,7 @@ def settled(result: ScenarioResult) -> int:
 
 
 def part_of(share: float) -> str:
-    """A relative size as prose: per cent, or one part in so many.
+    """Write a relative size in words: per cent, or one part in so many.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def part_of(share: float) -> str:
 
 
 def _received(result: ScenarioResult) -> np.ndarray:
-    """Singular values of everything received, on the side that CLAIR examines."""
+    """Compute the singular values of everything received, on the side that CLAIR examines."""
     blocks = result.problem.updates
     if result.scenario.side == "input":
         blocks = blocks.transpose(0, 2, 1)
@@ -227,7 +227,7 @@ def _frame(record: IterationRecord, words: str, *, weighted: bool = False) -> Fr
 
 
 def _short(value: float | None, zero: float = 0.0) -> float | None:
-    """Five digits, more than can be seen and less to send; rounding, below `zero`, is nothing."""
+    """Round to five digits, more than can be seen; values below `zero` become 0."""
     if value is None:
         return None
     return float(f"{value:.5g}") if value >= zero else 0.0

@@ -33,12 +33,12 @@ _PARTS: dict[str, tuple[float, str, dict[ThemeName, tuple[str, str]]]] = {
     ),
 }
 _HEIGHT = 0.72  # of a strip, in the units of the vertical axis
-_APART = 1.15  # norms this many times larger are seen as standing out
-_CENTRE = 0.475  # of a tile, whose right end is the gap
+_APART = 1.15  # a norm this many times larger looks as if it stands out
+_CENTRE = 0.475  # of a tile; below one half, because the gap takes the tile's right end
 
 
 def ink_limit(result: ScenarioResult) -> float:
-    """Size of a number that is drawn in full ink."""
+    """Compute the size of a number that is drawn in full ink."""
     return 3 * float(np.median(np.abs(result.problem.updates))) or 1.0
 
 
@@ -106,9 +106,9 @@ def split_strips(
 
 
 def _row_order(low_rank: np.ndarray) -> np.ndarray:
-    """Rows by their weight in the strongest shared direction, the same order for every tile.
+    """Order rows by weight in the strongest shared direction, the same for every tile.
 
-    The rows of an update have no natural order; in this one the eye sees what tiles share.
+    The rows of an update have no natural order. This one lets the eye see what tiles share.
     """
     vectors = np.linalg.eigh(np.einsum("kij,klj->il", low_rank, low_rank))[1]
     return np.argsort(vectors[:, -1])

@@ -10,11 +10,11 @@ from clair.palette import PAPERS, ThemeName, role_style, with_alpha
 from clair.scenario import ScenarioResult
 
 _SHOWN = 16
-_APART = 1.15  # heights this many times larger are seen as standing apart
+_APART = 1.15  # a height this many times larger looks as if it stands apart
 
 
 def scree(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
-    """Singular values of everything received (M) and of its shared part (L)."""
+    """Draw the singular values of everything received (M) and of its shared part (L)."""
     stacked = _singular_values(result.problem.updates)
     shared = _singular_values(result.fit.low_rank)
     rank, n = result.fit.rank, min(_SHOWN, len(stacked))
@@ -54,7 +54,7 @@ def scree(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
 
 
 def angles(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
-    """Principal angles between recovered and true subspace, in degrees.
+    """Draw the principal angles between recovered and true subspace, in degrees.
 
     Raises
     ------
@@ -98,10 +98,10 @@ def angles(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart
 
 
 def plane(result: ScenarioResult, theme: ThemeName, height: int = 380) -> Chart:
-    """Every client by how far its update runs along the subspace and how far off it.
+    """Draw every client by how far its update runs along the subspace and how far off it.
 
-    The horizontal axis is the recovered subspace (filled marks); hollow marks are the same client
-    relative to the true one. The sign tells whether a client points with the kept majority.
+    Filled marks are relative to the recovered subspace, hollow marks are the same client relative
+    to the true one. The sign tells whether a client points with the kept majority.
     """
     recovered = client_plane(result)
     true = client_plane(result, true=True) if result.scenario.side == "output" else None
@@ -159,7 +159,7 @@ def plane(result: ScenarioResult, theme: ThemeName, height: int = 380) -> Chart:
 
 
 def client_plane(result: ScenarioResult, *, true: bool = False) -> np.ndarray:
-    """Signed size inside and size outside the subspace, ndarray of shape (n_clients, 2)."""
+    """Compute signed size inside and size outside the subspace, shape (n_clients, 2)."""
     blocks, kept = result.problem.updates, result.fit.benign
     if result.scenario.side == "input":
         blocks = blocks.transpose(0, 2, 1)
@@ -173,7 +173,7 @@ def client_plane(result: ScenarioResult, *, true: bool = False) -> np.ndarray:
 
 def _plane_title(points: np.ndarray, result: ScenarioResult) -> str:
     truth = result.problem.contaminated
-    # an honest update is mostly off the line where noise outweighs what it holds along it
+    # with enough noise, an honest update has more off the subspace than along it
     drowned = bool(np.median(points[~truth, 1]) > np.median(np.abs(points[~truth, 0])))
     if not truth.any():
         if drowned:
@@ -202,7 +202,7 @@ def _norms(blocks: np.ndarray) -> np.ndarray:
 
 
 def _top(points: np.ndarray) -> float:
-    """Height of the chart's contents; heights that are only rounding stay on the line."""
+    """Choose the height of the chart's contents; heights of rounding size stay on the line."""
     return max(float(points[:, 1].max()), 1e-3 * float(np.abs(points[:, 0]).max()), 1e-12)
 
 

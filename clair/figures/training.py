@@ -8,10 +8,10 @@ from clair.figures.base import Chart, new_figure
 from clair.figures.drawing import Figure
 from clair.palette import PAPERS, ThemeName, role_style
 
-MAX_POINTS = 60  # of a curve: what is sent twice a second should stay small
+MAX_POINTS = 60  # of a curve: it is sent twice a second, so it should stay small
 LABELLED_CLIENTS = 16  # more end labels than this cannot be told apart
-_LABEL_GAP = 0.05  # of the height between two end labels
-_LEADER = 0.05  # of the time axis: from a curve's end to its label, which may stand higher or lower
+_LABEL_GAP = 0.05  # share of the height that stays free between two end labels
+_LEADER = 0.05  # share of the time axis from a curve's end to its label
 
 CAPTION = (
     "The loss says how badly a client's own model fits the client's own training data: lower is "
@@ -28,7 +28,7 @@ def loss_curves(
     contaminated: np.ndarray | None = None,
     height: int = 330,
 ) -> Chart:
-    """Training loss of every client against the step, on a logarithmic axis.
+    """Draw the training loss of every client against the step, on a logarithmic axis.
 
     Parameters
     ----------
@@ -176,14 +176,14 @@ def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 times powers of ten inside the limits."""
+    """List 1, 2 and 5 times powers of ten inside the limits."""
     exponents = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
     values = [m * 10.0**e for e in exponents for m in (1, 2, 5)]
     return [v for v in values if low <= v <= high]
 
 
 def _title(losses: np.ndarray, contaminated: np.ndarray | None) -> str:
-    """What the curves say about telling poisoned clients by their loss."""
+    """Say whether the loss curves give the poisoned clients away."""
     if contaminated is None:
         return "Can you tell from the loss who is poisoned?"
     if not contaminated.any():

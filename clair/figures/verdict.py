@@ -26,7 +26,9 @@ def client_verdict(
     contaminated: np.ndarray | None = None,
     height: int = 330,
 ) -> Chart:
-    """A stem for every client; the truth is in marker and colour, the verdict in what is above it.
+    """Draw a stem for every client.
+
+    Marker and colour tell the truth, the mark above them tells the verdict.
 
     Flagged clients carry a full triangle, suspect ones a hollow one in another colour.
 
@@ -54,7 +56,7 @@ def client_verdict(
     title = _title(values, threshold, degrees, contaminated)
     said = _under_pointer(degrees, reasons)
     if threshold is not None and threshold > OUT_OF_SIGHT * highest > 0:
-        # drawn to scale it would squeeze all clients together at the bottom
+        # drawing this line would squeeze all clients together at the bottom
         caption = f"{caption} The line, at {threshold:.3g}, lies above the chart."
         threshold = None
     top = max(highest, threshold or 0.0) or 1.0
@@ -106,7 +108,7 @@ def client_verdict(
         chosen = np.array([given == degree for given in degrees], dtype=bool)
         if not chosen.any():
             continue
-        # above the client's own mark, and never in its neighbour's place as words would be
+        # a mark stays above its own client; words would run into the neighbour's place
         figure.add_scatter(
             x=clients[chosen],
             y=values[chosen] + 0.075 * top,
@@ -128,7 +130,7 @@ def client_verdict(
 
 
 def _under_pointer(degrees: Sequence[str], reasons: Sequence[str] | None) -> np.ndarray:
-    """Verdict and reason of each client."""
+    """Write the verdict and reason of each client, to be shown under the pointer."""
     why = reasons or [""] * len(degrees)
     return np.array(
         [
@@ -139,7 +141,7 @@ def _under_pointer(degrees: Sequence[str], reasons: Sequence[str] | None) -> np.
 
 
 def listed(degrees: Sequence[str], degree: str) -> str:
-    """The clients of a degree as words, or how many where they are many; empty if there are none.
+    """Name the clients of a degree, or say how many if they are many; empty if there are none.
 
     Examples
     --------
@@ -159,7 +161,7 @@ def _title(
     degrees: Sequence[str],
     contaminated: np.ndarray | None,
 ) -> str:
-    """What the stems say; without the truth, only who was flagged or is suspect."""
+    """Say what the stems show; without the truth, only who was flagged or is suspect."""
     if threshold is not None or contaminated is None:
         flagged, suspect = listed(degrees, FLAGGED), listed(degrees, SUSPECT)
         told = f"Flagged: {flagged}" if flagged else "Nobody was flagged"

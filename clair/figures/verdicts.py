@@ -53,7 +53,7 @@ class Judged(Protocol):
 
 
 def task_verdicts(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> tuple[Chart, Chart]:
-    """Suspicion and contamination norm by client of a trained task, the truth only if wanted."""
+    """Draw suspicion and contamination norm by client of a trained task, the truth if wanted."""
     truth = outcome.contaminated if reveal else None
     line = (
         ", and no gap between the scores is wide enough to draw a line."
@@ -84,7 +84,7 @@ def task_verdicts(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> 
 
 
 def scenario_verdicts(result: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Chart], ...]:
-    """Key ("residual" or "norms") and chart of both scores of a scenario."""
+    """Draw both scores of a scenario, each chart with its key ("residual" or "norms")."""
     fitted, decides = result.fit, result.scenario.detector
     residual = _RESIDUAL_SCORE if decides == "residual" else _RESIDUAL_SIZE
     panels = {"residual": ("residual score", residual), "norms": (_NORM_AXIS, _NORM)}
@@ -122,7 +122,7 @@ def _residuals(result: ScenarioResult) -> np.ndarray:
 
 
 def _line(result: ScenarioResult) -> str:
-    """Where the line between kept and flagged comes from."""
+    """Say where the line between kept and flagged comes from."""
     if result.scenario.threshold != "auto":
         return "This decides; the threshold is the one you set."
     if np.isfinite(result.fit.threshold):

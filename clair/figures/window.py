@@ -26,7 +26,7 @@ def lam_window_chart(
     theme: ThemeName,
     height: int = 430,
 ) -> Chart:
-    """Recovery error along lambda, and below it the measured interval beside the predicted ones.
+    """Draw recovery error along lambda, and below it the measured and predicted intervals.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _bars(
     span: tuple[float, float],
     theme: ThemeName,
 ) -> None:
-    """Horizontal intervals on the second y axis."""
+    """Draw horizontal intervals on the second y axis."""
     for at, (name, window, measured) in enumerate(rows):
         style = role_style("recovered" if measured else "truth", theme)
         if window is None or window[0] >= window[1]:
@@ -179,7 +179,7 @@ def _ticks(left: float, right: float) -> list[float]:
 def dual_blocks(
     proof: Certificate, flagged: np.ndarray, contaminated: np.ndarray, theme: ThemeName
 ) -> Chart:
-    """Size of every client's block of the dual variable, relative to lambda."""
+    """Draw the size of every client's block of the dual variable, relative to lambda."""
     figure = new_figure(theme, 320)
     figure.add_hline(y=1, line={"color": PAPERS[theme].ink, "width": 1.5, "dash": "dash"})
     ratios = proof.client_ratios
@@ -237,7 +237,7 @@ def _spectral_marker(role: str, theme: ThemeName, *, hollow: bool) -> dict[str, 
 
 
 def dual_spectrum(split: Decomposition, proof: Certificate, rank: int, theme: ThemeName) -> Chart:
-    """Singular values of Q: those of U V' at exactly one, those of W below if the proof holds."""
+    """Draw the singular values of Q: one for U V', below one for W if the proof holds."""
     assert split.dual is not None
     matrix = hstack_blocks(split.dual[0])
     values = np.sqrt(np.maximum(np.linalg.eigvalsh(matrix @ matrix.T)[::-1], 0.0))

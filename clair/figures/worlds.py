@@ -17,7 +17,7 @@ _LABELS = {
 
 
 def worlds_chart(found: Worlds, theme: ThemeName, height: int = 380) -> Chart:
-    """Error of the honest clients by the share of their scatter that is real.
+    """Draw the error of the honest clients by the share of their scatter that is real.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ class CourseError(ValueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few predictions: that the quantity lies from the choice before up to `below`."""
+    """One of a few predictions: the quantity is below `below`, and not in an earlier choice."""
 
     text: str
     below: float
@@ -89,7 +89,7 @@ class Step:
     holds : tuple of Claim
         What the texts claim.
     also : tuple of str
-        Quantities that the texts speak of and the chart does not show; said with the answer.
+        Quantities that the texts mention and the chart does not show; given with the answer.
     """
 
     title: str
@@ -107,11 +107,11 @@ class Step:
     also: tuple[str, ...] = ()
 
     def right_choice(self, value: float) -> int:
-        """Index of the choice whose range holds `value`."""
+        """Find the choice whose range holds `value`, and return its index."""
         return next(i for i, choice in enumerate(self.choices) if value < choice.below)
 
     def allows(self, prediction: float) -> bool:
-        """Whether a prediction can be made here: one of the choices, or a place of the slider."""
+        """Tell whether a prediction is possible: one of the choices, or a place of the slider."""
         if self.number is None:
             return prediction in range(len(self.choices))
         steps = (prediction - self.number.low) / self.number.step
@@ -119,7 +119,7 @@ class Step:
         return inside and abs(steps - round(steps)) < 1e-6
 
     def fits(self, prediction: float, value: float) -> bool:
-        """Whether a prediction agrees with the computed `value`.
+        """Tell whether a prediction agrees with the computed `value`.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Course:
 
 @cache
 def courses() -> Mapping[str, Course]:
-    """All courses by key, in order.
+    """Read all courses by key, in order.
 
     Raises
     ------
@@ -190,7 +190,7 @@ def read_course(path: Path) -> Course:
 
 
 class _Table:
-    """A table of a file that can say where it is when something is wrong with it."""
+    """A table of a file; its errors say where in the file it is."""
 
     def __init__(self, where: str, table: Any, known: set[str]) -> None:
         self.where, self.table = where, table
@@ -261,7 +261,7 @@ def _also(where: str, names: Any, source: str) -> tuple[str, ...]:
 
 
 def _choices(where: str, tables: Any) -> tuple[Choice, ...]:
-    """Choices whose ranges follow each other without a gap, from below everything to above it."""
+    """Read choices whose ranges follow each other without a gap, over the whole number line."""
     choices = []
     for i, table in enumerate(tables):
         entry = _Table(f"{where}, choice {i + 1}", table, {"text", "below"})

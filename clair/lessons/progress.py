@@ -11,11 +11,11 @@ from clair.lessons.course import courses
 Spot = tuple[str, int]
 
 _ENTRY = re.compile(r"([a-z]+)\.([0-9]{1,2})(?:-([0-9]{1,3}(?:\.[0-9]{1,3})?))?(~?)")
-_LONGEST = 1000  # characters that are looked at; every step of every course needs fewer
+_LONGEST = 1000  # characters that are read; all steps of all courses need fewer
 
 
 def written(guesses: Mapping[Spot, float | None], told: Collection[Spot]) -> str:
-    """Predictions and shown answers in characters that an address keeps as they are.
+    """Write predictions and shown answers in characters that an address keeps as they are.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def written(guesses: Mapping[Spot, float | None], told: Collection[Spot]) -> str
 
 
 def read(text: str) -> tuple[dict[Spot, float], set[Spot]]:
-    """Predictions and shown answers from what `written` made; anything else is passed over.
+    """Read predictions and shown answers from what `written` made; ignore anything else.
 
     Examples
     --------

@@ -47,7 +47,7 @@ class Quantity:
     compute: Callable[[Any], float]
 
     def say(self, value: float) -> str:
-        """The number with its unit.
+        """Write the number with its unit.
 
         Examples
         --------
@@ -67,7 +67,7 @@ class Quantity:
 
 
 def _ratio(first: str, second: str) -> Callable[[ScenarioResult], float]:
-    """Error of one method over that of another, which must not be zero."""
+    """Divide the error of one method by that of another, which must not be zero."""
 
     def compute(result: ScenarioResult) -> float:
         over, under = result.error_of(first).mean, result.error_of(second).mean
@@ -85,7 +85,10 @@ def _angle(result: ScenarioResult) -> float:
 
 
 def _survived(result: ScenarioResult) -> float:
-    """Most liars up to which the verdict is exactly right, adding one at a time up to half."""
+    """Count the liars up to which the verdict is exactly right, adding one at a time.
+
+    Fewer than half of the clients lie.
+    """
     spec, right = result.scenario.spec, 0
     for liars in range(1, (spec.n_clients - 1) // 2 + 1):
         spec = replace(spec, contaminated_fraction=liars / spec.n_clients)
@@ -96,7 +99,7 @@ def _survived(result: ScenarioResult) -> float:
 
 
 def _copied(method: str, measure: str = "exact_match") -> Callable[[TrainedRun], float]:
-    """Share of unseen texts copied without a mistake, or of right letters, in percent."""
+    """Measure the share of unseen texts copied exactly, or of right letters, in percent."""
 
     def compute(run: TrainedRun) -> float:
         return 100 * float(getattr(run.accuracy[method], measure).mean())
@@ -105,7 +108,7 @@ def _copied(method: str, measure: str = "exact_match") -> Callable[[TrainedRun],
 
 
 def _healed(run: TrainedRun) -> float:
-    """Percent of FedAvg's distance to training alone that goes once the poisoned are left out."""
+    """Compute how much of FedAvg's distance to training alone the poisoned cause, in percent."""
     alone, everybody = _copied("local")(run), _copied("fedavg")(run)
     return 100 * (_copied("fedavg_benign")(run) - everybody) / (alone - everybody)
 

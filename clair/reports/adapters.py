@@ -37,7 +37,7 @@ def audit_report(
     folder: str = "DIR",
     screen: Screen | None = None,
 ) -> Report:
-    """Verdict by client, where it comes from, and both sides compared.
+    """Report the verdict by client, where it comes from, and both sides compared.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _limits(audit: Audit) -> tuple[str, ...]:
 
 
 def clients(audit: Audit) -> Table:
-    """A row a client: flagged ones first, then suspects, the most suspicious first."""
+    """List the clients, a row each: flagged first, then suspects, most suspicious first."""
     rows = []
     for client in audit.ranked:
         where = "; ".join(f"{name} ({min(t, 9999):.1f}×)" for name, t in client.where[:2])
@@ -179,7 +179,7 @@ def clients(audit: Audit) -> Table:
 
 
 def evidence(audit: Audit) -> Table:
-    """A row a client and a column a kind of evidence."""
+    """List the kinds of evidence, with a row for each client and a column for each kind."""
     judged = {id(client): k for k, client in enumerate(audit.judged_clients)}
     degrees = np.array([client.verdict for client in audit.judged_clients])
     relative = [times_typical(kind, degrees)[0] for kind in audit.evidence]
@@ -213,7 +213,7 @@ def _cell(kind: Evidence, ratio: float, above: bool) -> str:
 
 
 def modules(audit: Audit) -> Table:
-    """A row a module."""
+    """List the modules, a row each."""
     names = [client.name for client in audit.judged_clients]
     flagged = [k for k, c in enumerate(audit.judged_clients) if c.verdict == FLAGGED]
     return table(
@@ -254,7 +254,7 @@ def _furthest(module: ModuleReport, names: Sequence[str], flagged: Sequence[int]
 
 
 def deviations(audit: Audit) -> Table:
-    """A row a client and module: how far off what the others share."""
+    """List how far each client is off what the others share, a row for each client and module."""
     return table(
         "deviations",
         "Every client and module",
@@ -278,7 +278,7 @@ def _written(written: Sequence[WrittenAdapter]) -> Table:
 
 
 def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
-    """Python and shell for an audit of the adapters below `folder`."""
+    """Write Python and shell for an audit of the adapters below `folder`."""
     changed = differing(options, AuditOptions())
     shell = {f"--{name}": changed[name] for name in ("rank", "side", "solver") if name in changed}
     if options.screen_coefficients:

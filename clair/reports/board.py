@@ -14,7 +14,7 @@ from clair.reports.story import board_recipe, hospital_table, method_table, run_
 
 
 def board_report(story: Story, screen: Screen | None = None) -> Report:
-    """The nine slides in words with their charts, and the numbers they rest on.
+    """Report the nine slides in words with their charts, and the numbers they rest on.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from clair.reports.tables import Table
 
 
 class Verbatim(str):
-    """Text with names from outside: a star in it is a star, not a mark."""
+    """Text with names from outside: a star in it is a star and does not mean emphasis."""
 
     __slots__ = ()
 
@@ -61,7 +61,7 @@ class Screen:
     ----------
     settings : tuple of Setting
     link : str
-        Opens the same screen: with the host where it is known, else from the app's root on.
+        Opens the same screen. It has the host if that is known, else it begins at the app's root.
     """
 
     settings: tuple[Setting, ...] = ()

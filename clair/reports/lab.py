@@ -41,7 +41,7 @@ HALVES = (
 
 
 def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
-    """Everything the views of the lab show, on one page.
+    """Report everything that the views of the lab show, on one page.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def _solver(result: ScenarioResult) -> tuple[Chart, ...]:
 
 
 def method_of(result: ScenarioResult) -> tuple[str, ...]:
-    """How the numbers were computed, a paragraph a step."""
+    """Describe how the numbers were computed, a paragraph for each step."""
     spec, fitted, asked = result.problem.spec, result.fit, result.scenario
     honest = count(spec.rank, "direction")
     bad = spec.n_contaminated
@@ -202,7 +202,7 @@ def method_of(result: ScenarioResult) -> tuple[str, ...]:
 
 
 def limits_of(result: ScenarioResult) -> tuple[str, ...]:
-    """What these numbers show against CLAIR, then what is always true."""
+    """List what these numbers show against CLAIR, then what is always true."""
     chosen = result.error_of(result.chosen)
     notes = [f"Note of the solver: {note}" for note in result.fit.notes]
     notes += verdict_caveats(result.detection)

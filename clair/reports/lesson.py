@@ -62,7 +62,7 @@ class Answered:
 
 
 def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
-    """Python and shell for a step about a scenario."""
+    """Write Python and shell for a step about a scenario."""
     usual, leave = Scenario(), step.honest_leave
     problem = differing(scenario.spec, usual.spec)
     options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
@@ -87,7 +87,7 @@ def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
 
 
 def run_step_recipe(recipe: Recipe, step: Step) -> Recipe:
-    """Python and shell for a step about a run: the run's own, with the answer computed after it."""
+    """Extend the Python and shell of a run by the step's answer, computed after the run."""
     asked = ["", "from clair.lessons.quantities import QUANTITIES", "", *_asked(step)]
     return replace(recipe, python="\n".join([recipe.python, *asked]))
 
@@ -100,14 +100,14 @@ def _asked(step: Step) -> list[str]:
 
 
 def step_report(answered: Answered, whole: Report, chart: Chart, recipe: Recipe) -> Report:
-    """What the step shows after its reveal, then how it was computed.
+    """Report what the step shows after its reveal, then how it was computed.
 
     Parameters
     ----------
     answered : Answered
     whole : Report
-        Of the result that the step is about: method, limits and settings are the same, and the
-        tables that go with the chart.
+        Of the result that the step is about. Its method, limits and settings are used as they are,
+        and so are the tables that go with the chart.
     chart : Chart
         The one that the step is about.
     recipe : Recipe
@@ -152,7 +152,7 @@ _TABLES = ("clients", "methods")
 
 
 def step_json(answered: Answered, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Question, prediction and answer, and every number of the result they are about."""
+    """Collect question, prediction, answer and every number of their result as JSON values."""
     return {
         "format": FORMAT,
         "kind": "lesson",

@@ -21,13 +21,13 @@ TITLE = "Learning together when some are lying"
 
 
 def worth(result: ScenarioResult, methods: Sequence[str], theme: ThemeName) -> Chart:
-    """Errors of the methods that the page explains."""
+    """Draw the errors of the methods that the page explains."""
     errors = {key: result.error_of(key).per_client for key in methods}
     return method_comparison(errors, DISTANCE, theme)
 
 
 def beyond(result: ScenarioResult, methods: Sequence[str]) -> str:
-    """How those left out of the picture fare: who has the least error of all in the lab."""
+    """Say which usable method has the least error in the lab, drawn here or not."""
     best = min((row for row in result.errors if not row.oracle), key=lambda row: row.mean)
     drawn = f"Drawn are {len(methods)} of the {len(result.errors)} methods that the lab compares."
     if best.method in methods:
@@ -45,7 +45,7 @@ def overview_report(
     words: str,
     screen: Screen | None = None,
 ) -> Report:
-    """What the Overview shows of a scenario, with the tables behind it.
+    """Report what the Overview shows of a scenario, with the tables behind it.
 
     Parameters
     ----------

@@ -20,8 +20,8 @@ from clair.reports.tables import Table, shown
 
 ASSETS = Path(__file__).parents[2] / "assets"
 _HERE = Path(__file__).parent
-_LONG = 28  # characters of a cell that may be broken anywhere
-_MANY = 60  # rows of a table that is folded away
+_LONG = 28  # characters; a longer cell may be broken anywhere
+_MANY = 60  # rows; a longer table is folded away
 _FONTS = (
     ("Inter", "100 900", "inter-latin", ""),
     ("Inter", "100 900", "inter-greek", "U+0370-03FF"),
@@ -32,7 +32,7 @@ _FONTS = (
 
 @cache
 def plotly_script() -> str:
-    """The text of plotly.js: our smaller bundle, or Plotly's own where the assets are missing."""
+    """Read plotly.js: our smaller bundle, or Plotly's own where the assets are missing."""
     bundle = ASSETS / "static" / "plotly-cartesian.min.js"
     return bundle.read_text(encoding="utf-8") if bundle.is_file() else str(get_plotlyjs())
 
@@ -61,10 +61,10 @@ def _font(name: str) -> str:
 
 
 def to_html(report: Report) -> str:
-    """The whole file.
+    """Write the report as one HTML file.
 
-    The policy in its head lets nothing be fetched and runs exactly two scripts, known by their
-    hashes: a name from an upload could not run even if it were not escaped.
+    The security policy in the file's head allows no request and runs two scripts only, known by
+    their hashes. A name from an upload could not run even if it were not escaped.
     """
     charts = [chart for section in report.sections for chart in section.charts]
     scripts = [plotly_script(), _own_script()] if charts else []
@@ -257,7 +257,7 @@ _EMPHASIS = re.compile(r"\*([^*\n]+)\*")
 
 
 def rich(text: str) -> str:
-    """Our own texts with their few marks; everything else is escaped first.
+    """Turn the few marks of our own texts into HTML; everything else is escaped first.
 
     Examples
     --------

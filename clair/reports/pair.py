@@ -24,7 +24,7 @@ _SECTIONS = {
 
 
 def pair_recipe(a: ScenarioResult, b: ScenarioResult) -> Recipe:
-    """Python and shell for both sides, one after the other."""
+    """Write Python and shell for both sides, one after the other."""
     first, second = scenario_recipe(a.scenario), scenario_recipe(b.scenario)
     return Recipe(
         f"# A\n{first.python}\n\n# B\n{second.python}",
@@ -34,13 +34,13 @@ def pair_recipe(a: ScenarioResult, b: ScenarioResult) -> Recipe:
 
 
 def pair_table(a: ScenarioResult, b: ScenarioResult, make: Callable[..., Table]) -> Table:
-    """One of the tables of a scenario for both sides, with the side as first column.
+    """Make one of the tables of a scenario for both sides, with the side as first column.
 
     Parameters
     ----------
     a, b : ScenarioResult
     make : callable
-        A table of one result, such as `clair.reports.scenario.client_table`.
+        Makes the table of one result, such as `clair.reports.scenario.client_table`.
     """
     tables = {"A": make(a), "B": make(b)}
     columns = list(dict.fromkeys(c for one in tables.values() for c in one.columns))
@@ -62,7 +62,7 @@ def pair_table(a: ScenarioResult, b: ScenarioResult, make: Callable[..., Table])
 
 
 def pair_json(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) -> dict[str, Any]:
-    """Every number of both sides as JSON values."""
+    """Collect every number of both sides as JSON values."""
     sides: Mapping[str, Any] = {"a": scenario_json(a), "b": scenario_json(b)}
     return {
         "format": sides["a"]["format"],
@@ -76,7 +76,7 @@ def pair_json(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) -> d
 def pair_report(
     a: ScenarioResult, b: ScenarioResult, changes: Sequence[str], screen: Screen | None = None
 ) -> Report:
-    """Both sides of a comparison on the same axes.
+    """Report both sides of a comparison on the same axes.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _ahead(side: str) -> str:
 
 
 def _both(a: Sequence[str], b: Sequence[str]) -> tuple[str, ...]:
-    """What holds for one side only, named, then what holds for both."""
+    """List what holds for one side only, with the side's name, then what holds for both."""
     own = [
         f"{side}: {words}"
         for side, one, other in (("A", a, b), ("B", b, a))

@@ -1,4 +1,4 @@
-"""With what a result was made: versions and device, without a date, so equal results are equal."""
+"""What a result was made with: versions and device, without a date, so equal results are equal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import clair
 
 
 def made_with(*packages: str, device: str = "") -> tuple[tuple[str, str], ...]:
-    """Names and versions of the application, the interpreter and some packages.
+    """List names and versions of the application, the interpreter and some packages.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ class Recipe:
     command : str
         The same for a shell, "" where there is no such command.
     note : str
-        What to mind.
+        What the reader should know about it.
     """
 
     python: str
@@ -30,13 +30,13 @@ class Recipe:
 
 
 def differing(config: Any, default: Any) -> dict[str, Any]:
-    """Fields in which a dataclass differs from another one of its kind, in their order."""
+    """Collect the fields in which a dataclass differs from another of its kind, in order."""
     pairs = ((f.name, getattr(config, f.name), getattr(default, f.name)) for f in fields(config))
     return {name: value for name, value, usual in pairs if value != usual}
 
 
 def call(function: str, *values: str, **options: Any) -> str:
-    """Source of a call, on several lines where one would be too long.
+    """Write the source of a call, on several lines where one would be too long.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def call(function: str, *values: str, **options: Any) -> str:
 
 
 def literal(value: Any) -> str:
-    r"""Source of a value; floats keep every digit.
+    r"""Write the source of a value; floats keep every digit.
 
     Examples
     --------
@@ -78,7 +78,9 @@ def literal(value: Any) -> str:
 
 
 def command(*words: str, options: Mapping[str, Any]) -> str:
-    """A line for a shell; options that are true stand alone, with ``--no-`` where false.
+    """Write a line for a shell.
+
+    Options that are true stand alone; those that are false get ``--no-``.
 
     Tuples are several values of one option.
 

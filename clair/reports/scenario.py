@@ -42,12 +42,15 @@ CLAIR_OPTIONS: dict[str, str] = {
     "side": "--side",
     "polish": "--polish",
 }
-#: The one that takes honest clients away again after the draw.
+#: Option that takes honest clients away again after the draw.
 HONEST_LEAVE = "--honest-leave"
 
 
 def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
-    """Python and shell for the numbers of a scenario; those who leave do so in the shell only."""
+    """Write Python and shell for the numbers of a scenario.
+
+    Only the shell command takes away the `honest_leave` honest clients.
+    """
     usual = Scenario()
     problem = differing(scenario.spec, usual.spec)
     options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
@@ -79,7 +82,7 @@ def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
 
 
 def client_table(result: ScenarioResult) -> Table:
-    """A row a client: the truth, the verdict, its reason and what it rests on."""
+    """List the clients, a row each: truth, verdict, its reason and what it rests on."""
     fitted, truth = result.fit, result.problem.contaminated
     (verdict, *why), said = verdict_columns(fitted.degrees, fitted.reasons, fitted.evidence)
     rows = [
@@ -113,7 +116,7 @@ def client_table(result: ScenarioResult) -> Table:
 
 
 def method_table(result: ScenarioResult) -> Table:
-    """A row a method: its error of the honest clients."""
+    """List the methods, a row each, with their errors of the honest clients."""
     return table(
         "methods",
         "Error of the honest clients, by method",
@@ -131,7 +134,7 @@ def method_table(result: ScenarioResult) -> Table:
 
 
 def error_table(result: ScenarioResult) -> Table:
-    """A row a method and honest client."""
+    """List the errors, a row for each method and honest client."""
     honest = np.flatnonzero(~result.problem.contaminated) + 1
     return table(
         "errors",
@@ -152,7 +155,10 @@ def error_table(result: ScenarioResult) -> Table:
 
 
 def scenario_json(result: ScenarioResult) -> dict[str, Any]:
-    """Every number of a result as JSON values; clients are counted from 1, none is null."""
+    """Collect every number of a result as JSON values; clients are counted from 1.
+
+    A number that is missing or not finite is null.
+    """
     fitted, scores = result.fit, result.detection
     benign = ~result.problem.contaminated
     proof = fitted.certificate
@@ -210,7 +216,7 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
 
 
 def _directions(result: ScenarioResult) -> dict[str, Any]:
-    """What two halves told of each direction, if clients sent any."""
+    """Collect what two halves told of each direction, if clients sent any."""
     found = result.fit.direction_weights
     if found is None:
         return {}

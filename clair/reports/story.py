@@ -28,7 +28,7 @@ _RUNS: Mapping[str, str] = {
 
 
 def board_recipe(story: Story) -> Recipe:
-    """Python and shell that tell the same story."""
+    """Write Python and shell that tell the same story."""
     return Recipe(
         "from clair.board import slides_of, tell\n"
         "\n"
@@ -48,7 +48,7 @@ def _draw(story: Story) -> dict[str, int]:
 
 
 def words_of(story: Story, slide: Slide) -> tuple[str, ...]:
-    """All paragraphs of a slide, the small print last."""
+    """List all paragraphs of a slide, the small print last."""
     told = slide.text
     if slide.key == "limits":
         told = tuple(f"**{title}.** {text}" for title, text in limit_texts(story))
@@ -56,7 +56,7 @@ def words_of(story: Story, slide: Slide) -> tuple[str, ...]:
 
 
 def hospital_table(story: Story) -> Table:
-    """A row a hospital: the truth, the verdict, its reason and what it rests on."""
+    """List the hospitals, a row each: truth, verdict, its reason and what it rests on."""
     main, own, change = story.main, story.alone, story.changes
     return table(
         "hospitals",
@@ -90,7 +90,7 @@ def hospital_table(story: Story) -> Table:
 
 
 def method_table(story: Story) -> Table:
-    """A row a method: the honest hospitals' error, where training alone makes 100."""
+    """List the methods, a row each: the honest hospitals' error, where training alone is 100."""
     return table(
         "methods",
         "Error of the honest hospitals, by method",
@@ -110,7 +110,7 @@ def method_table(story: Story) -> Table:
 
 
 def run_table(story: Story) -> Table:
-    """A row for each run of this draw."""
+    """List the runs of this draw, a row each."""
     return table(
         "runs",
         "The runs of this draw",
@@ -142,7 +142,7 @@ def run_table(story: Story) -> Table:
 
 
 def board_json(story: Story) -> dict[str, Any]:
-    """Every number of the story as JSON values; hospitals are counted from 1."""
+    """Collect every number of the story as JSON values; hospitals are counted from 1."""
     return {
         "format": FORMAT,
         "kind": "board",
@@ -165,5 +165,5 @@ def _rows(content: Table) -> list[dict[str, Any]]:
 
 
 def _run(result: RegressionResult) -> dict[str, Any]:
-    """A run without its seconds, so that equal results are equal."""
+    """Write a run as JSON values without its seconds, so that equal results are equal."""
     return {key: value for key, value in result.to_json().items() if key != "seconds"}

@@ -41,7 +41,7 @@ def _recipe(imports: str, *lines: str, shell: str) -> Recipe:
 
 
 def _shell(section: str, spec: ProblemSpec, **own: Any) -> str:
-    """The command of a section: its own options, then what differs of the problem."""
+    """Write the command of a section: its own options, then the problem's unusual ones."""
     options = {f"--{name}": _listed(value) for name, value in own.items()}
     problem = differing(spec, ProblemSpec())
     options |= {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
@@ -53,7 +53,7 @@ def _listed(value: Any) -> Any:
 
 
 def window_study(spec: ProblemSpec, path: LamPath) -> Study:
-    """Recovery along lambda."""
+    """Tabulate the recovery along lambda."""
     rows = [
         (p.lam, p.error, p.right_set, p.exact, int(p.flagged.sum()), p.flagged.size)
         for p in path.points
@@ -88,7 +88,7 @@ def window_study(spec: ProblemSpec, path: LamPath) -> Study:
 
 
 def certificate_study(spec: ProblemSpec, problem: Problem, proof: Proof) -> Study:
-    """Every client's pressure on the price of entry into S."""
+    """Tabulate every client's dual block norm over lambda; at 1 a client may enter S."""
     rows = [
         (
             k + 1,
@@ -128,7 +128,7 @@ def certificate_study(spec: ProblemSpec, problem: Problem, proof: Proof) -> Stud
 
 
 def phase_study(result: SweepResult) -> Study:
-    """Every cell of a phase diagram: its mean over the trials that were done."""
+    """Tabulate every cell of a phase diagram: the mean over the trials that were done."""
     config = result.config
     rows: list[tuple[Any, ...]] = []
     for row, y in enumerate(config.y.values):
@@ -172,7 +172,7 @@ def phase_study(result: SweepResult) -> Study:
 
 
 def stable_study(spec: ProblemSpec, curves: Stability) -> Study:
-    """Subspace error of each route along the noise."""
+    """Tabulate the subspace error of each route along the noise."""
     names = list(curves.error)
     rows = [
         (
@@ -211,7 +211,7 @@ def stable_study(spec: ProblemSpec, curves: Stability) -> Study:
 
 
 def sets_study(spec: ProblemSpec, name: str, curves: Separation) -> Study:
-    """Scores of the two kinds of client, a row a problem."""
+    """Tabulate the scores of poisoned and honest clients, a row for each problem."""
     n, trials = curves.exact.shape
     levels = tuple(map(float, curves.values))
     rows = [
@@ -267,7 +267,7 @@ WORLDS = (
 
 
 def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
-    """Measured and predicted error by method, a row a problem and method."""
+    """Tabulate measured and predicted errors, a row for each problem and method."""
     rows = [
         (
             curves.values[i],
@@ -316,7 +316,7 @@ def gain_study(spec: ProblemSpec, name: str, curves: Gain) -> Study:
 def blind_study(
     spec: ProblemSpec, remedies: Mapping[str, Remedy], names: Mapping[str, str]
 ) -> Study:
-    """What helps against a blind spot and what it costs, a row a remedy and problem."""
+    """Tabulate what helps against a blind spot and its cost, a row for each remedy and problem."""
     rows = [
         (names[key], spec.seed + t, one.found[t], one.wrong[t], one.wrong_clean[t])
         for key, one in remedies.items()

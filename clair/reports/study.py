@@ -32,7 +32,7 @@ class Study:
 
 
 def study_json(study: Study, sentence: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The section as JSON values: settings by their names in the address, rows by column."""
+    """Collect the section as JSON values: settings by name in the address, rows by column."""
     return {
         "format": FORMAT,
         "kind": "theory",

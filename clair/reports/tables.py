@@ -71,7 +71,7 @@ def table(
 
 
 def evidence_table(evidence: Sequence[Evidence]) -> Table:
-    """A row a kind of evidence: whose it is, whom it flags and where its line is."""
+    """List the kinds of evidence, a row each: whose it is, whom it flags and its line."""
     return table(
         "evidence",
         "Kinds of evidence",
@@ -102,7 +102,7 @@ def evidence_table(evidence: Sequence[Evidence]) -> Table:
 def verdict_columns(
     degrees: Sequence[str], reasons: Sequence[str], evidence: Sequence[Evidence]
 ) -> tuple[tuple[tuple[str, str], ...], list[tuple[object, ...]]]:
-    """Columns of a client table that say its verdict, and their cells by client."""
+    """Build the columns of a client table that say its verdict, and their cells by client."""
     margins = client_margins(deciding(evidence))
     heads = (("verdict", "verdict"), ("times_line", "score / line"), ("reason", "why"))
     return heads, list(zip(degrees, margins, reasons, strict=True))
@@ -118,7 +118,7 @@ def _plain(cell: object) -> Cell:
 
 
 def safe_cell(text: str) -> str:
-    """Text on one line that no spreadsheet takes for a formula.
+    """Write text on one line that no spreadsheet takes for a formula.
 
     Examples
     --------
@@ -130,7 +130,10 @@ def safe_cell(text: str) -> str:
 
 
 def to_csv(content: Table) -> str:
-    """The table as comma-separated values: full precision, empty cells where there is nothing."""
+    """Write the table as comma-separated values.
+
+    Numbers have full precision, and cells are empty where there is nothing.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(content.columns)
@@ -148,7 +151,9 @@ def _written(cell: Cell) -> str:
 
 
 def shown(cells: Sequence[Cell]) -> list[str]:
-    """The cells of a column as they are written for people: numbers alike, so that they line up.
+    """Write the cells of a column for people.
+
+    Numbers have the same decimal places, so that they line up.
 
     Examples
     --------
@@ -159,7 +164,7 @@ def shown(cells: Sequence[Cell]) -> list[str]:
     places = 0
     if sizes:
         places = max(0, 3 - math.floor(math.log10(max(sizes))))
-        # where the small ones would drown in that, every number gets its own three digits
+        # where small numbers would lose their digits, each number gets its own three
         if min(sizes) < 5 * 10**-places or max(sizes) >= 1e9:
             places = -1
     return [_shown(cell, places) for cell in cells]

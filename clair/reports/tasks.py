@@ -72,7 +72,7 @@ class TaskStory:
 
 
 def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen) -> Report:
-    """Verdict, comparison and, where there was training, how the clients learned."""
+    """Report verdict, comparison and, where there was training, how the clients learned."""
     worth = tuple(
         method_comparison(
             {key: getattr(value, name) for key, value in run.accuracy.items()}, measure, "light"
@@ -138,7 +138,7 @@ def _which(run: Finished, measures: Mapping[str, Measure]) -> str:
 
 
 def own_tests(choice: Choice | None) -> tuple[Table, ...]:
-    """What the clients measured, a row a candidate; no table if they did not."""
+    """List what the clients measured, a row for each candidate; no table if they did not."""
     if choice is None or not choice.errors:
         return ()
     rows = [
@@ -189,7 +189,7 @@ def _facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
 
 
 def clients(run: Judged) -> Table:
-    """A row a client: the truth, the verdict, its reason and what it rests on."""
+    """List the clients, a row each: truth, verdict, its reason and what it rests on."""
     (verdict, *why), said = verdict_columns(run.degrees, run.reasons, run.evidence)
     return table(
         "clients",
@@ -218,7 +218,7 @@ def clients(run: Judged) -> Table:
 
 
 def methods(run: Finished, measures: Mapping[str, Measure]) -> Table:
-    """A row a method: mean and spread of each measure over the honest clients."""
+    """List the methods, a row each: mean and spread of each measure over honest clients."""
     columns = [("method", "method"), ("oracle", "oracle")]
     for name, measure in measures.items():
         columns += [(name, measure.title), (f"{name}_sd", "±")]
@@ -239,7 +239,7 @@ def methods(run: Finished, measures: Mapping[str, Measure]) -> Table:
 
 
 def scores(run: Finished, measures: Mapping[str, Measure]) -> Table:
-    """A row a method and honest client."""
+    """List the scores, a row for each method and honest client."""
     honest = np.flatnonzero(~run.contaminated) + 1
     keys = ("method", "label", "oracle", "client", *measures)
     return table(
@@ -257,12 +257,12 @@ def scores(run: Finished, measures: Mapping[str, Measure]) -> Table:
 
 
 def task_json(kind: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """The task's own JSON with what says which version wrote it; clients are counted from 1."""
+    """Add to the task's own JSON which version wrote it; clients are counted from 1."""
     return {"format": FORMAT, "kind": kind, "version": clair.__version__, **numbers}
 
 
 def task_recipe(kind: str, config: Any, run: str, measure: str) -> Recipe:
-    """Python and shell for a run.
+    """Write Python and shell for a run.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def task_recipe(kind: str, config: Any, run: str, measure: str) -> Recipe:
 
 
 def sample_table(samples: Sequence[Sample]) -> Table:
-    """Held-out texts with what the usual methods wrote."""
+    """List held-out texts with what the usual methods wrote."""
     usual = ("local", "fedavg", "krum", "clair", "clair_eb")
     shown = [key for key in usual if samples and key in samples[0].outputs]
     return table(

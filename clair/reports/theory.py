@@ -11,7 +11,7 @@ from clair.reports.provenance import made_with
 from clair.reports.study import Study
 from clair.theory.statements import Statement, of_section
 
-#: Sections whose claims a diagram of both is held against.
+#: Sections whose claims are compared with a section's diagram, if it has no claims of its own.
 _CLAIMED = {"phase": ("sets", "stable")}
 _SOURCES = {"paper": "the paper", "literature": "older literature", "ours": "ours"}
 _MATH = (
@@ -34,7 +34,7 @@ _MATH = (
 def study_report(
     study: Study, sentence: str, intro: str, charts: Sequence[Chart], screen: Screen
 ) -> Report:
-    """The charts and numbers of a section, with what it claims and how that was checked."""
+    """Report a section's charts and numbers, what it claims and how that was checked."""
     sections = _CLAIMED.get(study.section, (study.section,))
     claims = tuple(_claim(one) for section in sections for one in of_section(section))
     return Report(
@@ -67,7 +67,7 @@ def _claim(one: Statement) -> str:
 
 
 def _text(words: str) -> str:
-    """A claim without LaTeX, whose few signs all have a letter of their own."""
+    """Write a claim without LaTeX; each of its few signs has a letter of its own."""
 
     def plain(found: re.Match[str]) -> str:
         text = found[1]

@@ -1,8 +1,8 @@
 """State of the page "Your adapters": its controls, and audits that leave nothing behind.
 
-Uploaded bytes live in the visitor's session and in a temporary folder that exists only while an
-audit or a download is made, in the one queue of the server. Results are kept in the session, never
-in a shared cache; only the bundled example, which is public, is.
+Uploaded bytes live in the visitor's session and in a temporary folder. The folder exists only while
+a job of the server's queue makes an audit or a download. Results are kept in the session. Only the
+result of the bundled example, which is public, is in a shared cache.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Cancel = Callable[[], bool]
 ROOT = Path(__file__).resolve().parents[2] / "assets" / "adapters"
 #: Jobs of this page: its audits, and the refined adapters to take away.
 KIND, REFINED = "adapters", "refined"
-#: Share of the time of refined adapters that goes into judging again.
+#: Share of the time for making refined adapters that goes into judging again.
 _JUDGING = 0.6
 
 LIMITS_WORDS = (
@@ -140,7 +140,7 @@ GROUPS = {"judge": "How they are judged", "write": "What is written back"}
 
 
 def options_of(values: dict[str, Any]) -> AuditOptions:
-    """The audit that the controls describe."""
+    """Build the audit options that the controls describe."""
     return AuditOptions(
         rank=values["use_rank"],
         side=values["side"],
@@ -151,7 +151,7 @@ def options_of(values: dict[str, Any]) -> AuditOptions:
 
 
 def size_of(values: dict[str, Any]) -> dict[str, Any]:
-    """Keywords of `write_refined` for the chosen size."""
+    """Translate the chosen size into keyword arguments of `write_refined`."""
     match = re.fullmatch(r"(own|energy|rank)(\d*)", values["size"])
     if match is None or match[1] == "own":
         return {}
@@ -172,16 +172,16 @@ class Source:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """Identifies the files within a session."""
+        """Identifiers of the files within a session."""
         return tuple(file_id for _, file_id, _ in self.files)
 
     @property
     def limits(self) -> Limits:
-        """How much an audit of them may take."""
+        """Limits on what an audit of these files may use."""
         return UPLOAD_LIMITS if self.files else DEFAULT
 
     def read(self, folder: Path, cancelled: Cancel | None = None) -> AdapterSet:
-        """Adapters of this source; uploads are unpacked into `folder`."""
+        """Read the adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
             return read_folder(ROOT / "sites")
         files = [(name, file) for name, _, file in self.files]
@@ -202,7 +202,7 @@ class TimedProgress(AuditProgress):
 
     @property
     def seconds_left(self) -> float:
-        """What is left of them."""
+        """Seconds that the audit is expected to go on for."""
         return self.expected * (1 - self.fraction)
 
 
@@ -213,7 +213,7 @@ def _judge(
     progress: Progress | None,
     cancelled: Cancel | None,
 ) -> Audit:
-    """Audit what is unpacked into a folder, saying first how long it will take."""
+    """Audit a source in `folder`; report first how long that will take."""
     found = source.read(folder, cancelled)
     expected = audit_work(found).seconds
 
@@ -237,7 +237,7 @@ def run(
     progress: Progress | None = None,
     cancelled: Cancel | None = None,
 ) -> Audit:
-    """Audit a source and forget everything but the result.
+    """Audit a source in a temporary folder and keep nothing but the result.
 
     Raises
     ------
@@ -253,12 +253,12 @@ def run(
 
 @shared(most=64)
 def bundled(options: AuditOptions) -> Audit:
-    """Audit of the bundled example."""
+    """Audit the bundled example."""
     return run(Source(), options)
 
 
 def truth() -> list[str]:
-    """Names of the bundled example's poisoned clients; no method sees them."""
+    """List the names of the bundled example's poisoned clients; no method sees them."""
     names: list[str] = json.loads((ROOT / "truth.json").read_text(encoding="utf-8"))["poisoned"]
     return names
 
@@ -270,7 +270,7 @@ def refined_zip(
     progress: Progress = lambda seen: None,
     cancelled: Cancel | None = None,
 ) -> bytes:
-    """Refined adapters of the kept clients and a table of truncation errors, as a zip.
+    """Pack refined adapters of the kept clients and a table of truncation errors into a zip.
 
     Raises
     ------

@@ -37,7 +37,10 @@ _RESULT, _ASKED, _REFINED = "_adapters_result", "_adapters_asked", "_adapters_re
 
 
 def result_of(source: Source, options: AuditOptions) -> Audit | str:
-    """The audit of a source: at once, or from a job that waits in the queue and can be cancelled.
+    """Return the audit of a source, or a sentence while there is none.
+
+    The bundled example is audited at once. Uploads are audited by a job in the queue, which can be
+    cancelled.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def result_of(source: Source, options: AuditOptions) -> Audit | str:
 
 
 def _job(kind: str, key: Any) -> JobView | None:
-    """The job of a kind, if it is for these files and settings; another one is stopped."""
+    """Return the job of a kind if it is for these files and settings; stop any other."""
     job = jobs.current(kind)
     if job is not None and job.config != key:
         jobs.drop(kind)
@@ -85,7 +88,7 @@ def _job(kind: str, key: Any) -> JobView | None:
 
 
 def _cost(view: JobView) -> None:
-    """What the judging takes, said before it begins."""
+    """Show how long the judging is expected to take."""
     if isinstance(view.progress, adapters.TimedProgress):
         words = in_words(view.progress.expected)
         st.caption(f"By their number, ranks and shapes these adapters take about {words} to judge.")
@@ -107,7 +110,7 @@ def _again() -> None:
 
 
 def headline_numbers(result: Audit) -> None:
-    """Five numbers every view is about."""
+    """Show the five numbers that every view is about."""
     side = result.sides[result.side]
     n = len(result.judged_clients)
     columns = st.columns(5)
@@ -134,13 +137,13 @@ def headline_numbers(result: Audit) -> None:
 
 
 def verdict(result: Audit, theme: ThemeName) -> None:
-    """Scores, and the table of all clients."""
+    """Draw the scores and the table of all clients."""
     show_chart(client_scores(result, theme), "adapters_scores")
     client_table(result)
 
 
 def client_table(result: Audit) -> None:
-    """One row a judged client: flagged ones first, then suspects, the most suspicious first."""
+    """Show a row per judged client: flagged ones first, then suspects, most suspicious first."""
     rows = [
         {
             "client": client.name,
@@ -167,7 +170,7 @@ def client_table(result: Audit) -> None:
 
 
 def not_judged(result: Audit) -> None:
-    """Every adapter that could not be judged, with the reason, in full."""
+    """List every adapter that could not be judged, with the full reason."""
     left_out = result.named(NOT_COMPARABLE) + result.named(NOT_JUDGED)
     if not left_out:
         return
@@ -181,7 +184,7 @@ def not_judged(result: Audit) -> None:
 
 
 def kinds(result: Audit, theme: ThemeName) -> None:
-    """The kinds of evidence side by side."""
+    """Compare the kinds of evidence in a chart and a table."""
     show_chart(evidence_compared(result, theme), "adapters_kinds")
     found = evidence(result)
     rows = [dict(zip(found.heads, row, strict=True)) for row in found.rows]
@@ -189,7 +192,7 @@ def kinds(result: Audit, theme: ThemeName) -> None:
 
 
 def where(result: Audit, theme: ThemeName) -> None:
-    """All clients by module, and one of them by layer and kind."""
+    """Draw all clients by module, and one of them by layer and kind of module."""
     show_chart(deviation_map(result, theme), "adapters_map")
     names = [client.name for client in result.judged_clients]
     worst = max(range(len(names)), key=lambda k: result.judged_clients[k].score)
@@ -204,7 +207,7 @@ def where(result: Audit, theme: ThemeName) -> None:
 
 
 def modules(result: Audit, theme: ThemeName) -> None:
-    """What each module shares, and the rank it suggests."""
+    """Show what each module shares, and the rank it suggests."""
     show_chart(shared_energy(result, theme), "adapters_energy")
     rows = [
         {
@@ -228,7 +231,7 @@ def modules(result: Audit, theme: ThemeName) -> None:
 
 
 def sides(result: Audit, theme: ThemeName) -> None:
-    """Verdicts of the output and the input side against each other."""
+    """Compare the verdicts of the output side and the input side."""
     show_chart(sides_compared(result, theme), "adapters_sides")
     st.markdown("\n".join(f"* {plain(line)}" for line in side_lines(result)))
 
@@ -243,7 +246,7 @@ VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
 
 
 def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> None:
-    """Refined adapters of those not flagged: made in the queue when asked for."""
+    """Offer the refined adapters of clients not flagged; a job makes them when asked."""
     kept = len(result.named(KEPT)) + len(result.named(SUSPECT))
     key = (source.key, result.options, tuple(size.items()))
     made = st.session_state.get(_REFINED)
@@ -285,7 +288,7 @@ def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> Non
 
 
 def take_of(source: Source, result: Audit, values: dict[str, Any]) -> TakeAway:
-    """What can be taken away of an audit."""
+    """Build the downloads of an audit."""
     folder = "DIR" if source.files else "assets/adapters/sites"
     screen = screen_of("adapters", adapters.CONTROLS, values, adapters.GROUPS)
     return TakeAway(

@@ -1,9 +1,9 @@
 """State of the board story: which slide, which draw, and the ways between them.
 
-The story has no widget that could hold these two. Where the visitor is stands in the session state.
-The address is followed only in a run that no press has caused: when the page is opened, reloaded or
-led to by the browser's Back. A press can be on its way before the browser has the address that the
-press before it leads to, so the address that comes with a press may be old; it is written anew.
+No widget holds these two, so the session state does. The address is followed only in a run that no
+press has caused: when the page is opened, reloaded or reached by the browser's Back. A visitor may
+press again before the browser has received the address from the press before. The address that
+comes with a press may therefore be old, and is written anew.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ DRAW = Control(
 )
 CONTROLS: tuple[Control, ...] = (SLIDE, DRAW)
 
-# Name in the session state; keys of controls there belong to widgets, other pages' too.
+# Name in the session state. The keys of controls cannot be used: they belong to widgets, also to
+# those of other pages.
 _AT = "_board_at"
 # What makes the page run again at a press: buttons, and components with the name of their trigger.
 _BUTTONS = ("board_back", "board_next", "board_draw", "board_present")
@@ -63,7 +64,10 @@ _KEYS = {
 
 
 def where() -> dict[str, int]:
-    """Slide and draw to show; what breaks a rule in the address goes, and its default counts."""
+    """Return the slide and draw to show, and correct the address.
+
+    A value in the address that breaks a rule is removed, and the default counts.
+    """
     if not _pressed():
         for control in CONTROLS:
             _set(control, _addressed(control))
@@ -73,7 +77,7 @@ def where() -> dict[str, int]:
 
 
 def _pressed() -> bool:
-    """Whether a button or key of this page has caused the run."""
+    """Tell whether a button or key of this page caused the run."""
     state = st.session_state
     return any(state.get(key) for key in _BUTTONS) or any(
         getattr(state.get(key), trigger, None) is not None for key, trigger in _TRIGGERS
@@ -81,7 +85,7 @@ def _pressed() -> bool:
 
 
 def _addressed(control: Control) -> int:
-    """What the address says, the default where it says nothing valid."""
+    """Read a control's value from the address; use the default if there is no valid one."""
     raw = st.query_params.get(control.key)
     if raw is None or control.from_url(raw) is None:
         return int(control.default)
@@ -117,7 +121,7 @@ def _set(control: Control, value: int) -> None:
 
 
 def _latest() -> dict[str, int]:
-    """Where the visitor is or will be once all presses so far have had their effect."""
+    """Return slide and draw as they are after all presses so far."""
     return {control.key: control.default for control in CONTROLS} | st.session_state.get(_AT, {})
 
 
@@ -129,7 +133,10 @@ def turn(name: str) -> None:
 
 
 def draw_others() -> None:
-    """The next draw on the same slide, after the last one from the first on; a callback."""
+    """Go to the next draw, after the last one to the first; a callback.
+
+    The slide stays the same, except that the last slide leads to the first.
+    """
     at = _latest()
     slide = 1 if at["slide"] == len(SLIDES) else at["slide"]
     go({"slide": slide, "draw": (at["draw"] + 1) % (int(DRAW.high or 0) + 1)})
@@ -143,14 +150,14 @@ def open_on_stage() -> None:
 
 @shared(most=16)
 def story_of(draw: int) -> Story:
-    """Story of a draw, computed once for all visitors."""
+    """Compute the story of a draw, once for all visitors."""
     return tell(draw)
 
 
 def bar(slide: int, draw: int, take: TakeAway) -> None:
-    """Row under the slide: Back, where we are, Next, other hospitals, presenter mode.
+    """Draw the row under the slide: Back, position, Next, other hospitals, presenter mode.
 
-    On stage nothing can be copied or taken away.
+    On stage the row offers no link to copy and no downloads.
     """
     st.button(
         "Back",

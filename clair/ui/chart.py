@@ -1,7 +1,7 @@
 """Charts on the page: plotly.js in a component of ours.
 
-Streamlit's own chart makes every drawing anew, twice, when its data change. This one changes it in
-place, with a third of the script to load, and lets the visitor save it as a picture.
+Streamlit's own chart redraws everything twice when its data change. This one changes the drawing in
+place, loads a third of the script, and lets the visitor save the drawing as a picture.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ _KEPT = Store(384)
 
 
 def kept(key: Hashable, make: Callable[[], Any]) -> Any:
-    """What `make` returns, every chart in it as a `Drawn`, built once for all visitors.
+    """Build what `make` returns once for all visitors, with every chart as a `Drawn`.
 
     Parameters
     ----------
@@ -113,7 +113,10 @@ def kept(key: Hashable, make: Callable[[], Any]) -> Any:
 
 
 def charts_of(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
-    """`kept` of ``make(*args, **settings)``, a function of a module; all of it is the key."""
+    """Call ``make(*args, **settings)`` through `kept`; function and arguments are the key.
+
+    `make` must be a function of a module.
+    """
     named = tuple((name, _identity(value)) for name, value in settings.items())
     key = (make, *map(_identity, args), named)
     return kept(key, lambda: make(*args, **settings))
@@ -126,7 +129,7 @@ def _drawn(made: Any) -> Any:
 
 
 def _identity(value: Any) -> Hashable:
-    """What equal results have in common: for what was computed from settings, the settings."""
+    """Choose a cache key: the settings a result was computed from, else the value itself."""
     if isinstance(value, ScenarioResult):
         return value.scenario, value.honest_left
     if isinstance(value, RegressionResult):

@@ -20,7 +20,7 @@ _OPENING_B: dict[str, Any] = {"poisoned": 0.45}
 
 
 def _own(side: Side) -> tuple[Control, ...]:
-    """The lab's controls under keys of their own, so that the lab's state is not disturbed."""
+    """Copy the lab's controls under keys of their own, so that the lab's state is left alone."""
     opening = _OPENING_B if side == "b" else {}
     return tuple(
         replace(control, key=f"{side}_{control.key}", default=opening.get(control.key, given))
@@ -53,7 +53,7 @@ def _pair(
     both: Mapping[str, Any] | None = None,
     view: str = "errors",
 ) -> Preset:
-    """Preset of two sides that share `both`, the first as the lab opens, the second with `b`."""
+    """Build a preset: side A as the lab opens, side B with `b`, both with `both`."""
     shared = dict(both or {})
     opening = {control.key: control.default for control in PAIRED}
     values = {f"a_{k}": v for k, v in shared.items()}
@@ -149,12 +149,12 @@ class Setting:
 
 
 def values_of(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
-    """The lab's values of one side."""
+    """Pick the values of one side, under the lab's keys."""
     return {control.key: values[f"{side}_{control.key}"] for control in PAIRED}
 
 
 def settings(values: Mapping[str, Any]) -> tuple[Setting, ...]:
-    """All settings of both sides, in the order of the lab."""
+    """List all settings of both sides, in the order of the lab."""
     rows = []
     for control in PAIRED:
         a, b = (values[f"{side}_{control.key}"] for side in SIDES)
@@ -175,7 +175,7 @@ def copy(source: Side) -> None:
 
 
 def lab_values(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
-    """What the lab needs to open one side: whatever is not as it opens anyway."""
+    """Pick the values that the lab needs to open one side: those that are not its defaults."""
     own = values_of(values, side)
     return {c.key: own[c.key] for c in PAIRED if not same(own[c.key], c.default)}
 

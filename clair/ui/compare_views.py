@@ -28,7 +28,7 @@ _NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("local", "Training alone", "The same distance if every client keeps what it learned itself."),
     ("fedavg", "Plain averaging", "The same distance if everybody gets the average of all."),
 )
-# What stands on the switch between the rows of a view, on stage.
+# Labels of the switch between the rows of a view, on stage.
 _ROW_TITLES = {
     "split": "Split",
     "errors": "Errors",
@@ -41,7 +41,7 @@ _ROW_TITLES = {
 
 
 def moves() -> None:
-    """Buttons that carry settings from one side to the other."""
+    """Draw the buttons that carry settings from one side to the other."""
     with st.container(horizontal=True, gap="small"):
         st.button("Swap", key="compare_swap", icon=":material/swap_horiz:", on_click=compare.swap)
         for source, target, icon in (("a", "B", "arrow_forward"), ("b", "A", "arrow_back")):
@@ -62,7 +62,10 @@ def card(
     reason: str | None,
     theme: ThemeName,
 ) -> None:
-    """Name, settings worth naming and numbers of one side; on stage the charts have the numbers."""
+    """Draw the name, notable settings and numbers of one side.
+
+    On stage the numbers are in the charts only.
+    """
     if presenting():
         letter, chips = st.columns([1, 14], vertical_alignment="center")
         letter.header(side.upper(), anchor=False)
@@ -94,13 +97,13 @@ def card(
 
 
 def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
-    """Four numbers of one side, against the other where that has a result."""
+    """Show four numbers of one side, compared with the other side if that has a result."""
     own = results[side]
     alone, scores = len(results) == 1, own.detection
     grid = st.grid(2, min_column_width=130)
     found_metric(grid, scores)
     a, b = results.get("a", own), results.get("b", own)
-    rivals = same_problem(a, b)  # else an error tells of the problem, and no colour says better
+    rivals = same_problem(a, b)  # else errors do not compare, so no colour says better
     rows = {row.key: row for row in contests(a, b)}
     for key, label, words in _NUMBERS:
         row = rows[key]
@@ -124,7 +127,7 @@ def _delta(side: Side, row: Contest) -> str:
 
 
 def _chips(side: Side, rows: Sequence[Setting], theme: ThemeName) -> str:
-    """The differing settings, then the shared ones that are not as the lab opens."""
+    """Write as HTML the differing settings, then shared ones that the lab opens otherwise."""
     accent, paper = role_style("recovered", theme).color, PAPERS[theme]
     own = (
         f"border:1.5px solid {accent};background:{with_alpha(accent, 0.13)};color:{paper.ink};"
@@ -147,7 +150,7 @@ def _chips(side: Side, rows: Sequence[Setting], theme: ThemeName) -> str:
 
 
 def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
-    """All settings of both sides, the differing ones marked."""
+    """Draw a table of all settings of both sides, the differing ones marked."""
     accent, paper = role_style("recovered", theme).color, PAPERS[theme]
     line = f"border-bottom:1px solid {paper.grid};padding:.3rem .8rem .3rem .5rem;text-align:left"
     body = ""
@@ -172,14 +175,14 @@ def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
 
 
 def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> None:
-    """Both results in one view, row by row on the same axes; on stage one row at a time."""
+    """Draw both results in one view, row by row on the same axes; on stage one row at a time."""
     pairs = charts_of(paired_charts, view, a, b, theme)
     rows = {
         _ROW_TITLES[key]: partial(_row, key, pair, shared=comparable(key, a, b))
         for key, pair in pairs
     }
     if presenting() and len(rows) > 1:
-        # the score that decides comes first, and angles may be missing: each is another switch
+        # which score comes first and whether there are angles differs: each case has its own switch
         part(f"pair_{pairs[0][0]}_{len(rows)}", rows)
         return
     for draw in rows.values():
@@ -187,7 +190,7 @@ def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) ->
 
 
 def _row(key: str, pair: Pair, *, shared: bool) -> None:
-    # Titles may need a line more on one side: what is to be compared stands level all the same.
+    # A title may need one more line than the other; aligned at the bottom, the charts stay level.
     columns = st.columns(2, gap="large", vertical_alignment="bottom")
     for column, side, chart in zip(columns, compare.SIDES, pair, strict=True):
         with column:

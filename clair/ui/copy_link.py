@@ -1,6 +1,6 @@
-"""The button that copies the address of the screen, and the watch over its history.
+"""A button that copies the address of the screen, and a script that keeps its history short.
 
-They live in one small component, because both need the browser; no request leaves the page.
+Both are in one small component, because both need the browser; no request leaves the page.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offse
 .said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 """
 
-# A preset sets many controls, and Streamlit writes each into the address as a visit of its own, so
-# that Back undid them one at a time. What changes on one page without a new press or key of the
-# visitor is one visit.
+# A preset sets many controls. Streamlit adds a history entry for each, so that Back would undo them
+# one at a time. Here all changes on one page without a new press or key make one entry.
 _HISTORY = r"""
 function oneVisitAPress() {
   if (history.clairOneVisitAPress) return

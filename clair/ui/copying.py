@@ -1,4 +1,4 @@
-"""What the text-copying page has of its own: controls, presets, measures, samples."""
+"""What only the text-copying page has: controls, presets, measures, samples."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def load() -> None:
 
 
 def measures(outcome: Outcome) -> dict[str, Measure]:
-    """Measures of a run, what is shown first first."""
+    """Name the measures of a run; the page opens with the first one."""
     return {
         "exact_match": Measure("exact copies of unseen texts"),
         "token": Measure("right characters"),
@@ -184,17 +184,17 @@ def measures(outcome: Outcome) -> dict[str, Measure]:
 
 
 def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
-    """Held-out texts as the methods wrote them."""
+    """Show held-out texts as the methods wrote them."""
     samples_panel(KIND, outcome.samples, theme)
 
 
 def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """What only a report of this task has: the texts."""
+    """Build the report section that only this task has: the texts."""
     return (Section("What the models write", tables=(sample_table(outcome.samples),)),)
 
 
 def truth(config: CopyTaskConfig) -> np.ndarray:
-    """Who is contaminated."""
+    """Tell which clients are contaminated."""
     return make_federation(config).contaminated
 
 

@@ -32,7 +32,7 @@ GLOSSARY = """
 
 
 def setting_words(config: CopyTaskConfig) -> str:
-    """What happens on this page, with the numbers of the settings."""
+    """Describe what happens on this page, with the numbers of the settings."""
     bad = config.n_poisoned
     poisoned = (
         "Nobody is poisoned in these settings."
@@ -53,7 +53,7 @@ def setting_words(config: CopyTaskConfig) -> str:
 
 
 def caveats(outcome: Outcome) -> list[str]:
-    """Where it does not hold: what these numbers show against CLAIR, then what is always true."""
+    """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = {key: float(value.exact_match.mean()) for key, value in outcome.accuracy.items()}
     best = max(means["clair"], means["clair_eb"])
     config, settings = outcome.config, CopyTaskConfig(**outcome.config)

@@ -1,4 +1,4 @@
-"""What the digits page has of its own: controls, presets, words, the images that flip."""
+"""What only the digits page has: controls, presets, words, the images that flip."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ GLOSSARY = """
 
 
 def setting_words(config: DigitsConfig) -> str:
-    """What happens on this page, with the numbers of the settings."""
+    """Describe what happens on this page, with the numbers of the settings."""
     bad = config.n_poisoned
     poisoned = "Nobody is poisoned in these settings."
     if bad:
@@ -261,7 +261,7 @@ def setting_words(config: DigitsConfig) -> str:
 
 
 def measures(outcome: Outcome) -> dict[str, Measure]:
-    """Measures worth a look for this run."""
+    """Choose the measures worth a look for this run."""
     shown = {"accuracy": Measure("held-out images read right")}
     if outcome.config["skew"] is not None:
         shown["own_mix"] = Measure("right, by the client's own mix of digits")
@@ -273,7 +273,7 @@ def measures(outcome: Outcome) -> dict[str, Measure]:
 
 
 def caveats(outcome: Outcome) -> list[str]:
-    """Where it does not hold: what these numbers show against CLAIR, then what is always true."""
+    """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = means_of(outcome.accuracy, "accuracy")
     best = max(means["clair"], means["clair_eb"])
     config, notes = outcome.config, []
@@ -308,7 +308,7 @@ def caveats(outcome: Outcome) -> list[str]:
 
 
 def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
-    """Images on which methods disagree, and how many there are of them."""
+    """Show images on which methods disagree, and how many of them there are."""
     chart = charts_of(flip_bars, outcome.numbers["flips_to_clair"], theme)
     if presenting() and outcome.samples:  # room for one of the two
         st.markdown(f"**{plain(chart.title)}**")
@@ -324,7 +324,7 @@ def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
 
 
 def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """What only a report of this task has: the readings that change."""
+    """Build the report section that only this task has: the readings that change."""
     flips = flip_bars(outcome.numbers["flips_to_clair"], "light")
     return (Section("Images that flip", charts=(flips,)),)
 

@@ -140,8 +140,8 @@ TERMS: tuple[Term, ...] = (
     ),
 )
 
-# One scan over the text, so that no term is marked inside another; what is code, mathematics or
-# the address of a link is passed over.
+# One scan over the text, so that no term is marked inside another. Code, mathematics and addresses
+# of links are skipped.
 _SKIPPED = r"`[^`]*`|\$[^$]*\$|\]\([^)]*\)|&\w+;"
 _SCAN = re.compile(
     f"({_SKIPPED})|"
@@ -169,7 +169,7 @@ p:has(> .term) { position: relative; }
 
 
 def notes_css(theme: ThemeName) -> str:
-    """How terms and the notes under them look."""
+    """Write the CSS of terms and of the notes under them."""
     paper = PAPERS[theme]
     colors = {"INK": paper.ink, "SURFACE": paper.surface, "LINE": paper.muted}
     return re.sub("|".join(colors), lambda match: colors[match[0]], _CSS)
@@ -177,7 +177,7 @@ def notes_css(theme: ThemeName) -> str:
 
 @lru_cache(maxsize=512)
 def marked(text: str) -> str:
-    """Text as HTML (or as markdown with HTML in it) with a note on the first use of every term.
+    """Write text as HTML (or markdown with HTML) with a note on the first use of every term.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import streamlit as st
 
 # Streamlit calls the function again after every run and cleans up only when the component leaves
 # the page, so the listener is made once and asks for the bindings and the way back each time.
-# A focused thing that has a use for the key keeps it, in the shadow root of a component too.
+# A focused element that uses the key itself keeps it, also inside a component's shadow root.
 _JS = r"""
 const OWN_KEYS = [
   "input", "textarea", "select", "audio", "video", "[contenteditable]:not([contenteditable=false])",

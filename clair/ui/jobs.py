@@ -4,8 +4,8 @@ Every trained task uses the same panel. A task's kind is the stem of its page's 
 which page shows it. Worker threads never touch Streamlit; pages look at the pool twice a second
 while a job lives and at no other time.
 
-The pool belongs to this module, not to one of Streamlit's caches: any visitor can have those
-emptied, and everybody's jobs with them.
+The pool belongs to this module, not to one of Streamlit's caches: any visitor can empty those, and
+would end everybody's jobs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from clair.tasks import STAGE_LABELS
 POLL_SECONDS = 0.5
 JOB_PARAM = "job"
 
-#: Cookie by which the tabs of one browser are known for one visitor.
+#: Cookie that identifies the tabs of one browser as one visitor.
 VISITOR_COOKIE = "clair_visitor"
 
-# Names in the session state: who is asking, where the browser sends no cookie; the latest job of
-# each kind; kinds whose job has vanished, to be told on their page; the latest result of each kind;
-# jobs whose end was seen on their own page; a message to show once.
+# Names in the session state, in this order: who is asking, if the browser sends no cookie; the
+# latest job of each kind; kinds whose job has vanished, which their page reports; the latest result
+# of each kind; jobs whose end was seen on their own page; a message to show once.
 _VISITOR = "_visitor"
 _JOBS = "_jobs"
 _GONE = "_jobs_gone"
@@ -70,12 +70,12 @@ _LOADING_LOCK = threading.Lock()
 
 
 def pool() -> JobPool:
-    """The server's one pool; it outlives sessions."""
+    """Return the server's one pool of jobs, which outlives sessions."""
     return _POOL
 
 
 def warm_up(kind: str, load: Callable[[], object], delay: float = 1.5) -> threading.Timer:
-    """Load what a task's runs need ahead of the first one, once for the server.
+    """Import what a task's runs need before the first one starts, once for the server.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ ROOMS: dict[str, Room] = {
 
 
 def visitor() -> str:
-    """Name of this visitor for the queue: of the browser, or of the tab where that sends none."""
+    """Name this visitor for the queue: by browser, or by tab if the browser sends no cookie."""
     cookie = str(st.context.cookies.to_dict().get(VISITOR_COOKIE, ""))[:64]
     return cookie or str(st.session_state.setdefault(_VISITOR, uuid.uuid4().hex))
 
@@ -247,7 +247,7 @@ def start(
             key=key,
             config=config,
             expected_seconds=expected_seconds,
-            # None for this machine itself, which is one address, too
+            # None for a visitor on this machine, which counts as one address
             address=st.context.ip_address or "here",
             private=private,
         )
@@ -284,7 +284,7 @@ def _look_up(table: str, kind: str) -> JobView | None:
 
 @st.fragment(run_every=POLL_SECONDS)
 def watch(room: Room, seen: JobView, draw: Callable[[JobView], None]) -> None:
-    """Live panel of a waiting or running job; reruns the page once when its state has changed.
+    """Draw the live panel of a waiting or running job; rerun the page once its state changes.
 
     Parameters
     ----------
@@ -325,7 +325,7 @@ def watch(room: Room, seen: JobView, draw: Callable[[JobView], None]) -> None:
 
 
 def headline(job: JobView) -> str:
-    """State of a live job in one line."""
+    """Describe the state of a live job in one line."""
     if job.state is JobState.QUEUED:
         runs = "1 run" if job.ahead == 1 else f"{job.ahead} runs"
         wait = "" if job.wait is None else f"; starts in about {duration(job.wait)}"
@@ -342,7 +342,7 @@ def headline(job: JobView) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words, as precise as an estimate deserves."""
+    """Write seconds in words, as precisely as an estimate deserves."""
     whole = max(1, round(seconds))
     if whole < 90:
         return f"{whole} s"
@@ -365,9 +365,9 @@ def _stages(room: Room, job: JobView) -> list[str]:
 
 
 def job_badge() -> None:
-    """In the sidebar of every other page: the visitor's jobs, each with the way back to it.
+    """Show the visitor's jobs in the sidebar of other pages, each with a link back to it.
 
-    A job that ended while its page was not looked at is announced until it is.
+    A job that ended unseen is announced until its page is looked at.
     """
     restore()
     here = (st.context.url or "").split("?")[0].rstrip("/").rsplit("/", 1)[-1]

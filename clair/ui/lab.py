@@ -359,7 +359,7 @@ PRESETS: tuple[Preset, ...] = (
 
 
 def obstacle(values: Mapping[str, Any]) -> str | None:
-    """Why these values have no result, in words for the visitor; None if they have one."""
+    """Explain why these values have no result; None if they have one."""
     rows, columns, rank = values["d_out"], values["d_in"], values["rank"]
     smaller = min(rows, columns)
     if values["poisoned"] >= 0.5:
@@ -383,7 +383,7 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
 
 
 def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
-    """Problem described by the controls.
+    """Build the problem that the controls describe.
 
     Raises
     ------
@@ -406,7 +406,7 @@ def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
 
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
-    """Problem and options described by the controls."""
+    """Build the scenario that the controls describe: problem and options."""
     threshold = values["threshold"]
     return Scenario(
         spec=spec_of(values),
@@ -423,5 +423,5 @@ def scenario_of(values: Mapping[str, Any]) -> Scenario:
 
 @shared(most=48)
 def solve(scenario: Scenario) -> ScenarioResult:
-    """Result of a scenario, computed once for all visitors."""
+    """Compute the result of a scenario, once for all visitors."""
     return run_scenario(scenario)

@@ -28,7 +28,7 @@ View = Callable[[ScenarioResult, ThemeName], None]
 
 
 def headline_numbers(result: ScenarioResult) -> None:
-    """Four numbers that every view is about."""
+    """Show the four numbers that every view is about."""
     scores, fitted = result.detection, result.fit
     chosen, local = result.error_of(result.chosen), result.error_of("local")
     grid = st.grid(4, min_column_width=150)
@@ -64,12 +64,12 @@ def headline_numbers(result: ScenarioResult) -> None:
 
 
 def split(result: ScenarioResult, theme: ThemeName) -> None:
-    """M = L + S by client."""
+    """Draw M = L + S by client."""
     show_chart(charts_of(split_strips, result, theme), "lab_split")
 
 
 def verdict(result: ScenarioResult, theme: ThemeName) -> None:
-    """Both scores of every client, then all kinds of evidence beside each other, and reasons."""
+    """Draw both scores of every client, then all kinds of evidence, then the reasons."""
     screened = result.fit.screened
     if screened.any():
         st.info(
@@ -96,7 +96,7 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
 
 
 def errors(result: ScenarioResult, theme: ThemeName) -> None:
-    """Every method's error of the honest clients; with halves, what they tell by direction."""
+    """Draw every method's error of the honest clients; with halves, also weights by direction."""
     if result.fit.direction_weights is None:
         show_chart(charts_of(_errors, result, theme), "lab_errors")
         return
@@ -113,8 +113,8 @@ def _errors(result: ScenarioResult, theme: ThemeName) -> Chart:
 
 
 def subspace(result: ScenarioResult, theme: ThemeName) -> None:
-    """Clients relative to the subspace, spectrum, angles."""
-    if presenting():  # beside each other, where nothing has to be scrolled
+    """Draw clients relative to the subspace, the spectrum and the angles."""
+    if presenting():  # beside each other, so that nothing has to be scrolled
         left, right, below = st.columns([5, 4, 4], gap="medium")
         heights = 460, 460
     else:
@@ -135,7 +135,7 @@ def subspace(result: ScenarioResult, theme: ThemeName) -> None:
 
 
 def solver(result: ScenarioResult, theme: ThemeName) -> None:
-    """Convergence, and the proof where there is one."""
+    """Draw the convergence, and the proof if there is one."""
     proven = result.fit.certificate is not None
     columns = st.columns(3 if proven and presenting() else 2, gap="medium")
     with columns[0]:
@@ -155,7 +155,7 @@ def solver(result: ScenarioResult, theme: ThemeName) -> None:
 
 
 def steps(result: ScenarioResult, theme: ThemeName) -> None:
-    """The solver's iterations, played in the browser."""
+    """Play the solver's iterations in the browser."""
     stepper(charts_of(solver_steps, result, theme), "lab_steps")
 
 
@@ -170,7 +170,7 @@ VIEWS: dict[str, View] = {
 
 
 def _margin(result: ScenarioResult) -> str:
-    """How clear the verdict is; there is no margin where the screen or nobody divides clients."""
+    """Write how clear the verdict is; a dash if the scores do not divide the clients."""
     fitted = result.fit
     flagged = fitted.flagged & ~fitted.screened
     if not flagged.any() or fitted.flagged.all():

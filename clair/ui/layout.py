@@ -34,9 +34,9 @@ NAVIGATION_CSS = """
 def guard() -> None:
     """Hand a page that Streamlit started directly back to the router.
 
-    With a folder named ``pages`` beside ``router.py`` the first visit of a fresh server by deep
-    link runs the page without it. Call this first on every page; it also follows the way to another
-    page that a button has asked for.
+    Streamlit finds a folder ``pages`` beside ``router.py``. If the first visit to a fresh server
+    asks for one of these pages, Streamlit runs it without the router. Call this first on every
+    page. It also goes to another page when a button has asked for that.
     """
     try:
         from streamlit.runtime.pages_manager import PagesManager
@@ -51,7 +51,10 @@ def guard() -> None:
 
 @contextmanager
 def column(width: int = 1080) -> Iterator[None]:
-    """A centred column for pages that are read from top to bottom; wider on stage, as its type."""
+    """Draw a centred column for pages that are read from top to bottom.
+
+    On stage it is wider, because the type is larger.
+    """
     if presenting():
         width = width * 3 // 2
     with st.container(horizontal_alignment="center"), st.container(width=width):
@@ -59,7 +62,7 @@ def column(width: int = 1080) -> Iterator[None]:
 
 
 def dress() -> None:
-    """Add the few rules of CSS that the theme's settings have no key for, all of them here.
+    """Add the few rules of CSS for which the theme's settings have no key.
 
     Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
     presenter mode gets large type and loses the frame; the plain sentence and the notes on terms
@@ -76,10 +79,10 @@ def dress() -> None:
 
 
 def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:
-    """Title of a page; the plain sentence about its numbers follows with `sentence`.
+    """Draw the title of a page; the sentence about its numbers follows with `sentence`.
 
-    Beside it stands the button of presenter mode, unless the page has it elsewhere, and a place
-    for `settings`, which is returned.
+    The button of presenter mode stands beside it, unless the page has it elsewhere. Returns the
+    place beside the title where `settings` go.
     """
     back_to_lesson()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -92,9 +95,9 @@ def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:
 
 @contextmanager
 def settings(place: DeltaGenerator | None = None) -> Iterator[None]:
-    """Where a page's controls go: the sidebar, or on stage a popover at `place`.
+    """Put a page's controls into the sidebar, or on stage into a popover at `place`.
 
-    Without a place the popover stands where the script does.
+    Without a place, the popover is drawn where the script stands.
     """
     if not presenting():
         with st.sidebar:
@@ -117,9 +120,9 @@ def toolbar(
     *,
     take: TakeAway | None = None,
 ) -> None:
-    """Row of presets, Reset, Copy link and what can be taken away; what to look for below.
+    """Draw the row of presets, Reset, Copy link and downloads, and below it what to look for.
 
-    On stage only the last.
+    On stage, draw only what to look for.
     """
     active = active_preset(presets, controls, values)
     if not presenting():

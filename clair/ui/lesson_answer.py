@@ -22,7 +22,7 @@ from clair.ui.results import show_chart
 
 
 def show_answer(place: Place, theme: ThemeName) -> None:
-    """The prediction against the number, why it is so, and what to look for in which chart."""
+    """Show the prediction against the number, why it is so, and what to look for in a chart."""
     _told(place)
     prose(place.step.why)
     _also(place)
@@ -32,7 +32,7 @@ def show_answer(place: Place, theme: ThemeName) -> None:
 
 
 def hide_button(place: Place) -> None:
-    """Button that takes the answer away again."""
+    """Draw the button that takes the answer away again."""
     st.button(
         "Hide the answer",
         key=f"lesson_hide_{place.word}",
@@ -45,7 +45,7 @@ def hide_button(place: Place) -> None:
 
 
 def show_on_stage(place: Place, theme: ThemeName) -> None:
-    """The answer, and beside it the one chart that shows it: nothing has to be scrolled."""
+    """Show the answer beside the one chart that shows it, so that nothing has to be scrolled."""
     left, right = st.columns([2, 3], gap="large")
     with left, st.container(key="lesson_stage"):
         st.html(f'<h2 class="lesson-question">{marked(place.step.question)}</h2>')
@@ -58,7 +58,7 @@ def show_on_stage(place: Place, theme: ThemeName) -> None:
 
 
 def main_chart(place: Place, theme: ThemeName) -> Chart:
-    """The chart that a step is about."""
+    """Draw the chart that a step is about."""
     found = evidence(place)
     if place.course.source == "lab":
         return step_chart(place.step.view, found, theme)
@@ -67,12 +67,12 @@ def main_chart(place: Place, theme: ThemeName) -> Chart:
 
 
 def _told(place: Place) -> None:
-    """Where the prediction lies beside the number, and the two in words."""
+    """Show where the prediction lies beside the number, and both in words."""
     with st.spinner("Computing the answer"):
         value = answer(place)
     marks = _options(place, value) if place.step.number is None else _line(place, value)
     word, said = verdict(place, value)
-    # Its own live region: a screen reader says the answer when it comes.
+    # A live region of its own, so that a screen reader reads the answer out when it appears.
     st.html(
         f'{marks}<div class="lesson-answer" role="status"><p class="word">{word}</p>'
         f"<p>{said}</p></div>"
@@ -80,13 +80,13 @@ def _told(place: Place) -> None:
 
 
 def _also(place: Place) -> None:
-    """Numbers that the words speak of and the chart does not show."""
+    """Show the numbers that the words mention and the chart does not show."""
     if said := also_computed(place):
         prose(" ".join(said), before="Also computed:")
 
 
 def verdict(place: Place, value: float) -> tuple[str, str]:
-    """Whether the prediction fits, in a few words, and the computed number as HTML."""
+    """Say whether the prediction fits, and write the computed number as HTML."""
     step, made = place.step, lessons.guess(place)
     quantity = QUANTITIES[step.answer]
     said = quantity.sentence.format(f"<strong>{quantity.say(value)}</strong>")
@@ -105,7 +105,7 @@ def verdict(place: Place, value: float) -> tuple[str, str]:
 
 
 def _options(place: Place, value: float) -> str:
-    """The options, the computed one and the predicted one marked."""
+    """Write the options as HTML, with the computed and the predicted one marked."""
     right, made = place.step.right_choice(value), lessons.guess(place)
     items = []
     for i, choice in enumerate(place.step.choices):
@@ -119,7 +119,7 @@ def _options(place: Place, value: float) -> str:
 
 
 def _line(place: Place, value: float) -> str:
-    """The range of the slider with the computed number, what counts as fitting, the prediction."""
+    """Draw the slider's range as HTML: computed number, what counts as fitting, prediction."""
     number, made = place.step.number, lessons.guess(place)
     assert number is not None
     quantity = QUANTITIES[place.step.answer]
@@ -149,7 +149,7 @@ def _mark(kind: str, number: Number, value: float, label: str) -> str:
 
 
 def _at(number: Number, value: float) -> float:
-    """Place on the line in percent of its length."""
+    """Compute a number's place on the line, in percent of the line's length."""
     return min(max((value - number.low) / (number.high - number.low), 0.0), 1.0) * 100
 
 

@@ -1,4 +1,4 @@
-"""Type, option cards and number line of the lessons, where the theme does not reach."""
+"""CSS of the lessons for what the theme cannot set: type, option cards and number line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from clair.ui.glossary import marked
 
 
 def prose(text: str, before: str = "") -> None:
-    """Large text with notes on its terms, after a word or two in bold."""
+    """Write large text with notes on its terms, after a word or two in bold."""
     lead = f"<strong>{before}</strong> " if before else ""
     st.html(f'<p class="lesson-text">{lead}{marked(text)}</p>')
 
 
 def look(theme: ThemeName) -> None:
-    """Add the rules to the page; each is bound to a container or a class of the lessons."""
+    """Add the lessons' CSS to the page; each rule names a container or class of the lessons."""
     paper, accent = PAPERS[theme], role_style("recovered", theme).color
     # The accent is a colour for marks; words on a tinted ground need a darker one.
     words = st.get_option(f"theme.{theme}.linkColor")

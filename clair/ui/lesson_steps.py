@@ -31,12 +31,12 @@ _FORMATS: dict[Unit, str] = {
 
 
 def settings(step: Step) -> dict[str, Any]:
-    """Values of all controls of the lab in a step."""
+    """Collect the values of all controls of the lab in a step."""
     return {control.key: control.default for control in lab.CONTROLS} | dict(step.values)
 
 
 def evidence(place: Place) -> Any:
-    """The result that a step is about: a `ScenarioResult`, or the recorded run of text copying."""
+    """Compute the result that a step is about, or read the recorded run of text copying."""
     step = place.step
     if place.course.source == "copying":
         return copying.PAGE.default_outcome()
@@ -51,19 +51,19 @@ def _thinned(scenario: Scenario, leave: int) -> ScenarioResult:
 
 @shared(most=64)
 def answer(place: Place) -> float:
-    """The computed answer of a step."""
+    """Compute the answer of a step."""
     return QUANTITIES[place.step.answer].compute(evidence(place))
 
 
 @shared(most=64)
 def also_computed(place: Place) -> tuple[str, ...]:
-    """Sentences with the numbers that a step speaks of beside its answer."""
+    """Write sentences with the numbers that a step mentions beside its answer."""
     asked = [QUANTITIES[name] for name in place.step.also]
     return tuple(q.sentence.format(q.say(q.compute(evidence(place)))) for q in asked)
 
 
 def settings_words(step: Step) -> str:
-    """The controls a step sets, as on the lab's page."""
+    """Write the controls that a step sets in words, as on the lab's page."""
     controls = {control.key: control for control in lab.CONTROLS}
     words = []
     for key, value in step.values.items():
@@ -75,9 +75,9 @@ def settings_words(step: Step) -> str:
 
 
 def ask(place: Place) -> None:
-    """The prediction, and the button that checks it."""
+    """Ask for the prediction, and draw the button that checks it."""
     key = f"lesson_guess_{place.word}"
-    # A widget that was not drawn for a while is forgotten; the prediction is not.
+    # Streamlit forgets a widget that was not drawn for a while; the prediction is kept elsewhere.
     if key not in st.session_state:
         st.session_state[key] = _first(place)
     common: dict[str, Any] = {
@@ -126,7 +126,7 @@ def _keep(place: Place, key: str) -> None:
 
 
 def _first(place: Place) -> float | None:
-    """What the widget shows at first: the prediction, if there is one."""
+    """Choose the widget's first value: the prediction, else the slider's middle or nothing."""
     made, number = lessons.guess(place), place.step.number
     if number is None:
         return None if made is None else int(made)
@@ -134,13 +134,13 @@ def _first(place: Place) -> float | None:
 
 
 def _type(number: Number) -> type[int] | type[float]:
-    """Whole sliders have whole numbers; Streamlit wants all four of one type."""
+    """Choose int or float for a slider; Streamlit wants all four of its numbers of one type."""
     whole = all(x == int(x) for x in (number.low, number.high, number.step))
     return int if whole else float
 
 
 def explore(place: Place) -> None:
-    """Button that opens the page the step is about, with the step's settings."""
+    """Draw the button that opens the page the step is about, with the step's settings."""
     page, controls, name = TARGETS[place.course.source]
     values: Mapping[str, Any] = {}
     if place.course.source == "lab":

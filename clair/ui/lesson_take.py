@@ -1,4 +1,4 @@
-"""What can be taken away of a step of a lesson, once its answer is shown."""
+"""The downloads of a step of a lesson, once its answer is shown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from clair.ui.trained import take_of as of_run
 
 
 def parcel(place: Place) -> TakeAway:
-    """The step's question, prediction, answer and chart, and the result they come from."""
+    """Build the downloads of a step: question, prediction, answer, chart, and the result."""
     step, found, guess = place.step, evidence(place), lessons.guess(place)
     answered = Answered(
         place.course.title,

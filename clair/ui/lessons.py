@@ -1,7 +1,8 @@
 """Where a visitor is in the lessons, what was predicted, and the way out and back again.
 
-The place is in the address (``course=liars&step=2``) and in the session, which a bare address falls
-back to. So are the predictions and the answers shown (``said=liars.1-7~``), for a reload.
+The place is in the address (``course=liars&step=2``) and in the session, which counts if the
+address names no place. Predictions and shown answers (``said=liars.1-7~``) are in both as well, so
+that they survive a reload.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Place:
 
 
 def place_of(course: str | None, number: str | None) -> Place:
-    """The step that an address names; the first one of what can be made out, if it names none."""
+    """Find the step that an address names.
+
+    An unknown course counts as the first one, an unknown number as step 1.
+    """
     if course is None or course not in courses():
         return Place(next(iter(courses())), 1)
     numbers = {str(n): n for n in range(1, len(courses()[course].steps) + 1)}
@@ -61,7 +65,7 @@ def place_of(course: str | None, number: str | None) -> Place:
 
 
 def here() -> Place:
-    """Where the visitor is; corrects the address."""
+    """Return the visitor's current place, and correct the address."""
     _remember()
     if COURSE in st.query_params or STEP in st.query_params:
         place = place_of(st.query_params.get(COURSE), st.query_params.get(STEP))
@@ -69,18 +73,18 @@ def here() -> Place:
     else:
         place = st.session_state.get(_PLACE) or place_of(None, None)
     st.session_state[_PLACE] = place
-    # What was said since is not written over an address from the browser's history: that would add
-    # an address to the history, and nobody could go back beyond it.
+    # An address from the browser's history is kept, even if predictions have changed since: writing
+    # them would add an entry to the history, and the visitor could not go back beyond it.
     if any(st.query_params.get(key) != value for key, value in place.address.items()):
         _write(place)
-    # The browser's Back brings the parameter of the page that was left with it.
+    # The browser's Back brings along the parameter of the page that was left.
     if LESSON in st.query_params:
         del st.query_params[LESSON]
     return place
 
 
 def _say_unknown(place: Place) -> None:
-    """Tell which part of an address that names a step is none."""
+    """Say which part of the address names no course or step."""
     course, number = st.query_params.get(COURSE), st.query_params.get(STEP)
     if course is not None and course not in courses():
         ignore("Course", course, f"one of {', '.join(courses())}")
@@ -97,7 +101,7 @@ def go(place: Place) -> None:
 
 
 def said() -> dict[str, str]:
-    """Predictions and shown answers as parameters of an address; empty without any."""
+    """Write predictions and shown answers as parameters of an address; empty without any."""
     guesses = {(p.course_key, p.number): v for p, v in st.session_state.get(_GUESSES, {}).items()}
     word = written(guesses, {(place.course_key, place.number) for place in seen()})
     return {SAID: word} if word else {}
@@ -112,7 +116,7 @@ def _write(place: Place) -> None:
 
 
 def _remember() -> None:
-    """Take over what the address of a reloaded page says was predicted and shown, once."""
+    """Take over predictions and shown answers from the address of a reloaded page, once."""
     if _GUESSES in st.session_state:
         return
     text = st.query_params.get(SAID, "")
@@ -125,7 +129,7 @@ def _remember() -> None:
 
 
 def neighbour(place: Place, by: int) -> Place | None:
-    """The place `by` steps further through all courses, or None beyond the first and the last."""
+    """Find the place `by` steps further through all courses; None beyond either end."""
     every = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
     index = every.index(place) + by
     return every[index] if 0 <= index < len(every) else None
@@ -141,7 +145,7 @@ def move(name: str) -> None:
 
 
 def guess(place: Place) -> float | None:
-    """What the visitor predicted: index of a choice, or a number; None without a prediction."""
+    """Return the prediction: index of a choice, or a number; None without one."""
     value: float | None = st.session_state.get(_GUESSES, {}).get(place)
     return value
 
@@ -153,12 +157,12 @@ def predict(place: Place, value: Any) -> None:
 
 
 def revealed(place: Place) -> bool:
-    """Whether the answer is on the page."""
+    """Tell whether the answer is on the page."""
     return place in seen()
 
 
 def seen() -> frozenset[Place]:
-    """Every step whose answer is on its page."""
+    """Collect the steps whose answer is on their page."""
     return frozenset(st.session_state.get(_REVEALED, ()))
 
 
@@ -177,7 +181,7 @@ def hide(place: Place) -> None:
 
 
 def back_to_lesson() -> None:
-    """Link to the step from which the visitor left to explore, on the page that was opened."""
+    """Draw a link to the step from which the visitor left, on the page that was opened."""
     word = st.query_params.get(LESSON)
     if word is None:
         return
@@ -191,7 +195,7 @@ def back_to_lesson() -> None:
             PAGE,
             label=f"Back to the lesson, step {place.number} of “{place.course.title}”",
             icon=":material/arrow_back:",
-            # after a reload over there only its address knows what was said
+            # if that page was reloaded, only its address still has the predictions
             query_params=place.address | (said() or _kept()),
         )
 

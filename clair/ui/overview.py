@@ -35,12 +35,12 @@ CONTROLS: tuple[Control, ...] = tuple(
 
 
 def lab_values(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The lab's values for what is chosen here, everything else at its default."""
+    """Set the lab's values to what is chosen here, everything else to its default."""
     values = {control.key: control.default for control in lab.CONTROLS}
     return values | {key.removeprefix(_PREFIX): value for key, value in chosen.items()}
 
 
-#: Methods of the second picture, and what tells them apart for somebody who knows none.
+#: Methods of the second picture, and an explanation for somebody who knows none of them.
 METHODS: tuple[str, ...] = ("local", "fedavg", "median", "clair", "fedavg_benign")
 ERRORS = """
 Each honest client has an update that would be right for it; little data makes what it learns miss
@@ -51,8 +51,8 @@ somebody had told the server who they are: what it still lacks is due to clients
 """
 
 
-# On a phone tiles stay wide enough to be told apart; many of them scroll sideways, and a line says
-# so. plotly.js would keep a finger on the drawing to itself.
+# On a phone tiles stay wide enough to be told apart. Many of them scroll sideways, and a line says
+# so. The drawing ignores the finger, because plotly.js would catch it and stop the scrolling.
 _PHONE_CSS = """
 @media (max-width: 640px) {
   .st-key-overview_split { overflow-x: auto; scrollbar-width: thin; }
@@ -67,7 +67,7 @@ _TILE = 2.2  # rem
 
 
 def phone_css(n_clients: int) -> str:
-    """Style of the opening picture and of the link to the board story on a narrow screen."""
+    """Write the CSS of the opening picture and the board story's link on a narrow screen."""
     hint = "The strips go on to the right." if n_clients > 10 else ""
     return _PHONE_CSS.replace("WIDTH", f"{_TILE * n_clients:g}").replace("HINT", hint)
 
@@ -139,7 +139,7 @@ MAJORITY = (
 
 
 def preset(key: str) -> Preset:
-    """Preset of the lab by its key.
+    """Find a preset of the lab by its key.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def preset(key: str) -> Preset:
 
 
 def take_of(result: ScenarioResult, chosen: Mapping[str, Any]) -> TakeAway:
-    """What can be taken away of the opening picture."""
+    """Build the downloads of the opening picture."""
     return TakeAway(
         name="clair-overview",
         recipe=scenario_recipe(result.scenario),
@@ -165,7 +165,7 @@ def take_of(result: ScenarioResult, chosen: Mapping[str, Any]) -> TakeAway:
 
 
 def _screen(chosen: Mapping[str, Any]) -> Screen:
-    """The settings, and a link with its host even where the app's root shows this page."""
+    """Describe the settings, with a link that has its host even at the app's root."""
     screen = screen_of("overview", CONTROLS, chosen)
     root = (st.context.url or "").split("?")[0].rstrip("/")
     known = screen.link.startswith("http")

@@ -1,4 +1,4 @@
-"""What each page has to take away."""
+"""The downloads of each page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAB_GROUPS = lab.GROUPS | {"clair": "CLAIR's settings"}
 
 
 def of_lab(result: ScenarioResult, values: Mapping[str, Any]) -> TakeAway:
-    """A scenario of the Subspace lab."""
+    """Build the downloads of a scenario of the Subspace lab."""
     screen = screen_of("lab", lab.CONTROLS, values, LAB_GROUPS)
     return TakeAway(
         name=f"clair-lab-seed-{result.scenario.spec.seed}",
@@ -57,7 +57,7 @@ def of_lab(result: ScenarioResult, values: Mapping[str, Any]) -> TakeAway:
 def of_pair(
     a: ScenarioResult, b: ScenarioResult, changes: Sequence[str], values: Mapping[str, Any]
 ) -> TakeAway:
-    """Both sides of a comparison; `changes` names what differs, in words."""
+    """Build the downloads of a comparison; `changes` names what differs, in words."""
     settings = [
         setting
         for side in compare.SIDES
@@ -80,7 +80,7 @@ def of_pair(
 
 
 def of_story(story: Story) -> TakeAway:
-    """A draw of the board story."""
+    """Build the downloads of a draw of the board story."""
     screen = screen_of("board", (board.DRAW,), {board.DRAW.key: story.seed})
     return TakeAway(
         name=f"clair-board-draw-{story.seed}",
@@ -105,7 +105,7 @@ def of_task(
     screen: Screen,
     numbers: Callable[[], Mapping[str, Any]],
 ) -> TakeAway:
-    """A run of a task.
+    """Build the downloads of a run of a task.
 
     Parameters
     ----------

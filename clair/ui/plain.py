@@ -6,5 +6,5 @@ import re
 
 
 def plain(text: str) -> str:
-    """Escape every mark of Markdown, and those of Streamlit's own."""
+    """Escape every mark of Markdown and of Streamlit's extensions to it."""
     return re.sub(r"([\\`*_{}\[\]()#+!|<>~$:&-])", r"\\\1", text)

@@ -30,12 +30,12 @@ html:root { font-size: clamp(16px, 0.3vw + 0.9vmax, 30px); }
 
 
 def presenting() -> bool:
-    """Whether this visitor is in presenter mode."""
+    """Tell whether this visitor is in presenter mode."""
     return bool(st.session_state.get(_ON, False))
 
 
 def settle() -> None:
-    """Agree with the address on the mode; call before the page runs.
+    """Make the mode and the address agree; call before the page runs.
 
     Streamlit empties the address on the way to another page; the mode stays and is written anew.
     """
@@ -71,7 +71,7 @@ def _pressed(name: str) -> None:
 
 
 def present_button(page: str = "frame") -> None:
-    """The button and the keys that enter and leave presenter mode."""
+    """Draw the button that enters and leaves presenter mode, and listen to its keys."""
     with st.container(horizontal=True, gap=None, width="content"):
         _button(page, presenting())
 
@@ -92,14 +92,14 @@ def _button(page: str, on: bool) -> None:
         args=(not on,),
     )
     hotkeys(f"{page}_present_keys", bindings, on_press=_pressed)
-    # here, because no page is without this button
+    # here, because every page has this button
     follow_scheme(f"{page}_scheme")
 
 
 def turning(view: Control | None = None) -> None:
     """Let the keys turn the parts of this page on stage, then its views; call before `header`.
 
-    The arrows, and Page Up and Page Down, which is what a presenter's remote sends.
+    The keys are the arrows, and Page Up and Page Down, which a presenter's remote sends.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def part(key: str, parts: Mapping[str, Callable[[], None]]) -> None:
     Parameters
     ----------
     key : str
-        Name in the session state and in the address; always with the same titles.
+        Name in the session state and in the address; one key always has the same titles.
     parts : mapping of title to callable
     """
     control = Control(

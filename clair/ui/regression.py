@@ -1,4 +1,4 @@
-"""What the regression page is made of besides its layout: controls, presets, words, results."""
+"""The regression page without its layout: controls, presets, words, results."""
 
 from __future__ import annotations
 
@@ -315,24 +315,24 @@ GLOSSARY = """
 
 
 def config_of(values: Mapping[str, Any]) -> RegressionConfig:
-    """Settings of a run from the values of the controls."""
+    """Build the settings of a run from the values of the controls."""
     return RegressionConfig(**{field: values[key] for key, field in _FIELDS.items()})
 
 
 @shared(most=48)
 def solve(config: RegressionConfig) -> RegressionResult:
-    """Result of a config, computed once for all visitors."""
+    """Compute the result of a config, once for all visitors."""
     return run_regression(config)
 
 
 @shared(most=16)
 def curves(config: RegressionConfig) -> SampleCurves:
-    """Curves over the samples of a client, computed once for all visitors."""
+    """Compute curves over the samples of a client, once for all visitors."""
     return sample_curves(config)
 
 
 def setting_words(config: RegressionConfig) -> str:
-    """What happens on this page, with the numbers of the settings."""
+    """Describe what happens on this page, with the numbers of the settings."""
     bad = config.n_poisoned
     poisoned = (
         "Nobody is poisoned in these settings."
@@ -354,7 +354,7 @@ def setting_words(config: RegressionConfig) -> str:
 
 
 def caveats(result: RegressionResult) -> list[str]:
-    """Where it does not hold: what these numbers show against CLAIR, then what is always true."""
+    """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = means_of(result.accuracy, "excess")
     notes = verdict_caveats(result.detection)
     best = means[result.best_clair]

@@ -33,7 +33,7 @@ from clair.ui.takeaway import TakeAway, screen_of
 
 
 def headline_numbers(result: RegressionResult) -> None:
-    """Four numbers that every view is about."""
+    """Show the four numbers that every view is about."""
     scores, means = result.detection, means_of(result.accuracy, "excess")
     grid = st.grid("auto", min_column_width=150)
     found_metric(grid, scores)
@@ -70,7 +70,7 @@ def _angle(result: RegressionResult) -> float:
 
 
 def worth(result: RegressionResult, theme: ThemeName) -> None:
-    """Errors by method and by client."""
+    """Draw the errors by method and by client."""
     if presenting():
         part(
             "reg_worth_part",
@@ -107,12 +107,12 @@ def _gains(result: RegressionResult, theme: ThemeName) -> Chart:
 
 
 def verdict(result: RegressionResult, theme: ThemeName) -> None:
-    """Scores of every client."""
+    """Draw the scores of every client."""
     verdict_panel(regression.KIND, result, theme, reveal=True)
 
 
 def samples(result: RegressionResult, theme: ThemeName) -> None:
-    """The same federation at other sizes."""
+    """Draw errors, verdict and gain of the same federation at other sizes."""
     with st.spinner("Repeating the run at eleven sizes …"):
         first, *others = charts_of(_sample_charts, result, theme)
 
@@ -144,7 +144,7 @@ def _sample_charts(result: RegressionResult, theme: ThemeName) -> tuple[Chart, .
 
 
 def take_of(result: RegressionResult, values: Mapping[str, Any]) -> TakeAway:
-    """What can be taken away; the curves over sample sizes are computed for a report too."""
+    """Build the downloads of a run; its report has the curves over sample sizes too."""
     measures = regression.MEASURES
 
     def story() -> TaskStory:

@@ -41,14 +41,14 @@ STAGE_WORDS: dict[str, str] = {
 def show_chart(
     chart: Chart | Drawn, key: str, *, on_click: Callable[[Any], None] | None = None
 ) -> None:
-    """Takeaway, chart, and how to read it; see `draw` for the arguments."""
+    """Show the takeaway, the chart, and how to read it; see `draw` for the arguments."""
     st.markdown(f"**{plain(chart.title)}**")
     draw(chart, key, on_click=on_click)
     st.caption(marked(chart.caption), unsafe_allow_html=True)
 
 
 def found_metric(place: DeltaGenerator, scores: DetectionScores) -> None:
-    """How many of the poisoned clients were found, and how many honest ones flagged or suspect."""
+    """Show how many poisoned clients were found, and how many honest ones flagged or suspect."""
     below = f"{scores.false_alarms} false alarms"
     if scores.suspects:  # short: the place is narrow
         below = f"{scores.false_alarms} false, {scores.suspects} suspect"
@@ -65,7 +65,7 @@ def found_metric(place: DeltaGenerator, scores: DetectionScores) -> None:
 
 
 def verdict_panel(kind: str, outcome: Finished, theme: ThemeName, *, reveal: bool) -> None:
-    """Suspicion and contamination norm by client, all kinds of evidence and the reasons."""
+    """Draw suspicion and contamination norm by client, all kinds of evidence and the reasons."""
     scores, norms = charts_of(task_verdicts, outcome, theme, reveal=reveal)
     truth = outcome.contaminated if reveal else None
     kinds = evidence_kinds(outcome.evidence, theme, degrees=outcome.degrees, contaminated=truth)
@@ -91,7 +91,7 @@ def reasons_panel(
     scores: np.ndarray,
     evidence: Sequence[Evidence],
 ) -> None:
-    """Why clients are flagged or suspect, in words, the most suspicious first.
+    """Explain why clients are flagged or suspect, the most suspicious first.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def reasons_panel(
         st.markdown("Nobody is flagged or suspect: everybody is kept.")
 
 
-_LISTED = 8  # clients of a degree
+_LISTED = 8  # clients of one degree are listed, and the others only counted
 _DEGREE_WORDS = {
     FLAGGED: "Flagged: keep their own update, and nobody learns from them",
     SUSPECT: "Suspect: refined, with little or no weight in what the others learn",
@@ -135,8 +135,8 @@ def loss_panel(
     steps: np.ndarray | None = None,
     contaminated: np.ndarray | None = None,
 ) -> None:
-    """Loss curves of the clients, the same while training and afterwards."""
-    # the curves of a run that goes on are new every time
+    """Draw the loss curves of the clients, the same way while training and afterwards."""
+    # curves of a running job are new every time, so they are not kept
     make = charts_of if steps is None else _now
     chart = make(
         loss_curves,
@@ -156,7 +156,7 @@ def _now(make: Callable[..., Chart], *args: Any, **settings: Any) -> Chart:
 def comparison_panel(
     kind: str, outcome: Finished, theme: ThemeName, measures: Mapping[str, Measure]
 ) -> None:
-    """Accuracy by method with a dot for every honest client.
+    """Draw the accuracy by method with a dot for every honest client.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def _by_method(outcome: Finished, chosen: str, measure: Measure, theme: ThemeNam
 
 
 def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> None:
-    """Held-out texts as the chosen methods wrote them, wrong characters underlined."""
+    """Show held-out texts as the chosen methods wrote them, wrong characters underlined."""
     samples = sorted(samples, key=lambda sample: -len(set(sample.outputs.values())))
     methods = [key for key in METHODS if key in samples[0].outputs]
     usual = [key for key in ("local", "fedavg", "krum", "clair_eb") if key in methods]
@@ -278,7 +278,7 @@ def _table(rows: Sequence[tuple[str, str, str]]) -> str:
 
 
 def time_panel(outcome: Outcome) -> None:
-    """Seconds by stage, and the device."""
+    """Show the seconds by stage, and the device."""
     total = sum(outcome.seconds.values())
     parts = [
         f"{STAGE_WORDS.get(stage, stage)} {seconds:.1f} s"

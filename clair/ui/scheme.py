@@ -1,4 +1,4 @@
-"""The colour scheme that a page is drawn for, and the watch that has it drawn anew for another."""
+"""The colour scheme that a page is drawn for, and a script that asks for a redraw on a change."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def current_theme() -> ThemeName:
 def follow_scheme(key: str) -> None:
     """Run the page again when its visitor changes the colour scheme; draws nothing.
 
-    Charts, the logo and rules of our own are made by the server for one theme, and Streamlit tells
-    it of another one at the next run only.
+    The server makes charts, the logo and our CSS rules for one theme, and learns of another theme
+    at the next run only.
 
     Parameters
     ----------

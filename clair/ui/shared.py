@@ -1,7 +1,7 @@
 """Results that all visitors with equal settings share.
 
-Kept in the process and outside Streamlit's caches: any browser may ask Streamlit to empty those.
-What is kept is handed out as it is, so it must never be changed.
+They are kept in the process and outside Streamlit's caches, because any browser may ask Streamlit
+to empty those. Callers get the kept object itself, so they must never change it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Entry:
 
 
 class Store:
-    """The latest results by key; who asks for one that is being made waits for it.
+    """The latest results by key; a second caller waits for a result that is being made.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class Store:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], R]) -> R:
-        """The result of a key, made now if it is not there; what `make` raises is not kept."""
+        """Return the result of a key, made now if it is missing; keep nothing if `make` raises."""
         while True:
             with self._lock:
                 entry = self._entries.get(key)
@@ -75,7 +75,9 @@ class Store:
 
 
 def shared(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator: keep the latest results of a function of hashable arguments for all visitors.
+    """Make a decorator that keeps a function's latest results for all visitors.
+
+    The function's arguments must be hashable.
 
     Parameters
     ----------
@@ -99,7 +101,7 @@ def shared(most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
 class Same:
     """A key that stands for one object itself, for results that cannot be compared.
 
-    It holds the object, so that its identity is not given to another one meanwhile.
+    It holds the object, so that no other object can get the same identity meanwhile.
     """
 
     __slots__ = ("it",)

@@ -30,10 +30,10 @@ from clair.ui.jobs import VISITOR_COOKIE, pool
 
 #: Loaded before the first visitor is let in, besides all of `clair.ui`.
 PRELOADED = ("pandas", "scipy.stats", "plotly.graph_objects", "torch")
-#: Seconds between two looks for what visitors who left have left behind.
+#: Seconds between two clean-ups after visitors who left.
 TIDY_SECONDS = 15.0
 _M_ARENA_MAX = -8  # of glibc's malloc.h
-#: Paths that are not served, whatever stands before them: counts of sessions and of memory.
+#: Paths that are not served, under any prefix: they show counts of sessions and of memory.
 CLOSED = ("/_stcore/metrics",)
 
 logger = logging.getLogger(__name__)
@@ -49,17 +49,17 @@ def preload() -> None:
         importlib.import_module(name)
     for module in pkgutil.iter_modules(clair.ui.__path__):
         importlib.import_module(f"clair.ui.{module.name}")
-    # What is loaded stays: Python's collector need not look at it again after every few repaints,
-    # which holds up all pages for as long as it takes.
+    # What is loaded stays, so Python's garbage collector need not scan it again every few repaints.
+    # All pages would have to wait for each scan.
     gc.collect()
     gc.freeze()
     if (setting := _of_libc("mallopt")) is not None:
-        # Every repaint is a thread, and memory that threads keep apart is never given back.
+        # Every repaint is a thread, and malloc never gives back the memory it keeps for a thread.
         setting(_M_ARENA_MAX, 2)
 
 
 def _of_libc(name: str) -> Any:
-    """A function of the C library, or None where that is not glibc."""
+    """Look up a function of the C library; None where that is not glibc."""
     try:
         return getattr(ctypes.CDLL("libc.so.6"), name)
     except (OSError, AttributeError):
@@ -68,7 +68,7 @@ def _of_libc(name: str) -> Any:
 
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[None]:
-    """What happens before the first visitor and, every few seconds, until the server ends."""
+    """Preload before the first visitor, and tidy up every few seconds until the server ends."""
     preload()
     task = asyncio.create_task(_tidy_forever())
     try:
@@ -89,7 +89,7 @@ async def _tidy_forever() -> None:
 
 
 def release_memory() -> None:
-    """Collect what is left in cycles, and give freed memory back where the C library can.
+    """Collect reference cycles, and give freed memory back where the C library can.
 
     A server without visitors allocates nothing, and so never collects by itself.
     """
@@ -102,12 +102,13 @@ def forget_left_sessions() -> bool:
     """Free what visitors who left had in memory, uploads above all.
 
     Streamlit keeps the session of a closed tab for two minutes, in case its connection comes back
-    (``server.disconnectedSessionTTL``), and then until somebody else comes or goes: on a quiet
-    server for days.
+    (``server.disconnectedSessionTTL``). It then frees the session only when somebody else comes or
+    goes, which may take days on a quiet server.
     """
     if not runtime.exists():
         return False
-    # There is no public way to this; a later Streamlit without these names frees late, as before.
+    # Streamlit has no public interface for this. If a later version lacks these names, sessions are
+    # freed late, as before.
     storage = getattr(getattr(runtime.get_instance(), "_session_mgr", None), "_session_storage", {})
     kept = getattr(storage, "_cache", {})
     before = dict(getattr(kept, "_data", {}))
@@ -123,7 +124,7 @@ def forget_left_sessions() -> bool:
 
 
 class Door:
-    """Middleware: who is let in, under which name, and to what.
+    """Middleware that checks the host, closes some paths, and gives visitors a name.
 
     Parameters
     ----------
@@ -155,12 +156,13 @@ LAYERS: Any = ((Door, (), {}),)
 
 
 def host_allowed(headers: dict[bytes, str]) -> bool:
-    """Whether a server for this machine only is called by a name of this machine.
+    """Tell whether a server for this machine only is called by a name of this machine.
 
-    A page from elsewhere can have its own name point here and would then pass for the same origin.
-    Such a page cannot add headers to a websocket; a proxy that forwards for others does, and a
-    server that listens on other addresses, too, does not know its names: ``server.allowedHosts``
-    tells them, and Streamlit itself holds websockets to that list.
+    This guards against DNS rebinding: a foreign page can have its own name point to this machine,
+    and the browser then takes both for the same origin. Such a page cannot add headers to a
+    websocket, whereas a proxy does, so forwarded requests are allowed. A server that also listens
+    on other addresses does not know its own names, so every name passes here.
+    ``server.allowedHosts`` lists them, and Streamlit itself checks websockets against that list.
 
     Parameters
     ----------
@@ -187,7 +189,7 @@ def _loopback(host: str) -> bool:
 
 
 def known(headers: dict[bytes, str]) -> bool:
-    """Whether a request carries a visitor's name."""
+    """Tell whether a request carries a visitor's name."""
     try:
         return VISITOR_COOKIE in SimpleCookie(headers.get(b"cookie", ""))
     except CookieError:
@@ -195,7 +197,7 @@ def known(headers: dict[bytes, str]) -> bool:
 
 
 def _naming(send: _Send) -> _Send:
-    """`send` that gives a browser a name with its first page."""
+    """Wrap `send` so that it gives a browser a name with its first page."""
 
     async def named(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start" and any(

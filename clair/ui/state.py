@@ -73,11 +73,11 @@ class Control:
         return tuple(value for value, _ in self.options)
 
     def label_of(self, value: Any) -> str:
-        """Text shown for an option id."""
+        """Return the text shown for an option id."""
         return dict(self.options)[value]
 
     def valid(self, value: Any) -> bool:
-        """Whether `value` has the type and range of this control."""
+        """Tell whether `value` has the type and range of this control."""
         if self.kind == "flag":
             return isinstance(value, bool)
         if self.kind in ("choice", "segment", "scale"):
@@ -94,7 +94,7 @@ class Control:
         return above and (self.high is None or value <= self.high + 1e-9)
 
     def words(self, value: Any) -> str:
-        """`value` as it is said to people."""
+        """Write `value` for people."""
         if self.kind == "flag":
             return "on" if value else "off"
         if self.options:
@@ -109,7 +109,7 @@ class Control:
 
     @property
     def rule(self) -> str:
-        """What a value of this control must be, as it is said to people."""
+        """What a value of this control must be, in words for people."""
         if len(self.options) > 4:
             return f"one of the {len(self.options)} options"
         if self.options:
@@ -122,13 +122,13 @@ class Control:
         return kind if self.low is None else f"{kind} of at least {self.low:g}"
 
     def to_url(self, value: Any) -> str:
-        """Text of `value` in the address."""
+        """Write `value` for the address."""
         if self.options:
             return self.label_of(value)
         return str(value).lower() if self.kind == "flag" else str(value)
 
     def from_url(self, raw: str) -> str | None:
-        """Text that stands for the same value in Streamlit, or None where there is none."""
+        """Translate text of the address into what Streamlit takes; None if it is not valid."""
         if self.options:
             wanted = raw.strip().casefold()
             for value, label in self.options:
@@ -174,11 +174,11 @@ def assign(controls: Sequence[Control], values: Mapping[str, Any] | None = None)
 
 
 def accept_ids_from_url(controls: Sequence[Control]) -> None:
-    """Make the address one that Streamlit's widgets take, before they are made.
+    """Rewrite the address so that Streamlit's widgets take it; call before they are made.
 
-    Options may be named by id (``attack=low_rank``) where Streamlit knows only the label shown, and
-    values that break a control's rule go, some of which (``rank=nan``) Streamlit would stumble
-    over. The script starts again with the better address; `say_ignored` tells what went.
+    Options may be named by id (``attack=low_rank``), but Streamlit knows only the label shown.
+    Values that break a control's rule are removed; on some (``rank=nan``) Streamlit would fail. The
+    script starts again with the new address, and `say_ignored` tells what was removed.
     """
     changed = False
     for control in controls:
@@ -197,13 +197,13 @@ def accept_ids_from_url(controls: Sequence[Control]) -> None:
 
 
 def ignore(name: str, raw: str, rule: str) -> None:
-    """Have `say_ignored` tell that a value of the link is not taken, and what it must be."""
+    """Note for `say_ignored` that a value of the link is not taken, and what it must be."""
     note = f"{name} = {raw:.30} is ignored; it must be {rule}"
     st.session_state.setdefault(_IGNORED, []).append(note)
 
 
 def say_ignored() -> None:
-    """Tell, once the page stands, which values of the link it could not take."""
+    """Say which values of the link were not taken; call once the page is drawn."""
     for note in st.session_state.pop(_IGNORED, ()):
         st.toast(plain(f"Link: {note}."), icon=":material/link_off:", duration="long")
 
@@ -218,17 +218,17 @@ def open_screen(
 
     Parameters of the address that belong to no control come as `extra`.
 
-    A plain link would not do: parameters equal to a default lose against what the visitor has set
-    there before. No control of `controls` may be on the page that is left.
+    A plain link would not do: where it asks for a default, what the visitor has set there before
+    would win. No control of `controls` may be on the page that is left.
     """
     assign(controls, values)
-    # Values that are new on that page enter its address only if they come by the address.
+    # A value that is new to that page stays in its address only if it arrives there.
     address = {c.key: c.to_url(values[c.key]) for c in controls if c.key in values}
     st.session_state[_DESTINATION] = (page, address | dict(extra or {}))
 
 
 def follow() -> None:
-    """Go where `open_screen` wants: pages are known once the router has run, not in a callback."""
+    """Go where `open_screen` wants, once the router has run and pages are known."""
     if _DESTINATION in st.session_state:
         page, address = st.session_state.pop(_DESTINATION)
         st.switch_page(page, query_params=address)
@@ -244,7 +244,7 @@ def keep(control: Control, value: Any) -> None:
 
 
 def recall() -> None:
-    """Bring back what was set on a page that the browser's Back or Forward has led to.
+    """Restore what was set on a page when the browser's Back or Forward leads to it.
 
     Streamlit empties a page's address before it leaves it, so the history holds a bare address,
     and a bare address from the history means defaults to Streamlit.
@@ -275,7 +275,7 @@ def active_preset(
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two values of a control are equal, up to what a slider's steps add up to."""
+    """Tell whether two values of a control are equal, up to rounding in a slider's steps."""
     if isinstance(first, float) and isinstance(second, (int, float)):
         return math.isclose(first, second, abs_tol=1e-9)
     return bool(first == second)

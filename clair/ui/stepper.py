@@ -14,7 +14,7 @@ from clair.figures.steps import Steps
 from clair.ui.glossary import marked
 from clair.ui.present import presenting
 
-# What each number is, to the convex solver and to IRLS.
+# What each number means, for the convex solver and for IRLS.
 _NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("positive", "directions left in L", "directions fitted"),
     ("off", "clients with nothing in S", "clients at distance zero"),
@@ -48,7 +48,7 @@ _PANELS: tuple[tuple[str, tuple[str, str], tuple[str, str]], ...] = (
         ("Change of the total distance", "Relative to the iteration before."),
     ),
 )
-# What a lecturer can do without.
+# Numbers that a lecturer can do without.
 _BOOKKEEPING = ("primal", "dual", "penalty", "residuals")
 
 
@@ -209,7 +209,7 @@ _STEPPER = st.components.v2.component(
 
 
 def stepper(steps: Steps, key: str) -> None:
-    """Takeaway, player, and how to read it.
+    """Show the takeaway, the player, and how to read it.
 
     Parameters
     ----------

@@ -20,14 +20,14 @@ from clair.ui.state import Control
 
 @dataclass(frozen=True)
 class TakeAway:
-    """What can be taken away of one result; everything that costs is made when it is asked for.
+    """Downloads of one result; whatever takes time is made only when it is asked for.
 
     Attributes
     ----------
     name : str
         How its files begin.
     recipe : Recipe
-        The same numbers without the page.
+        Code that gives the same numbers without the page.
     report : callable
         Makes the report.
     tables : mapping of title to callable
@@ -43,20 +43,20 @@ class TakeAway:
     numbers: Callable[[], dict[str, Any]]
 
     def html(self) -> str:
-        """The report as one file."""
+        """Write the report as one HTML file."""
         return to_html(self.report())
 
     def csv(self, title: str) -> str:
-        """A table as comma-separated values."""
+        """Write a table as comma-separated values."""
         return to_csv(self.tables[title]())
 
     def json(self) -> str:
-        """All numbers."""
+        """Write all numbers as JSON."""
         return json.dumps(self.numbers(), indent=1, ensure_ascii=False)
 
 
 def take_away(page: str, parcel: TakeAway) -> None:
-    """Button that opens the ways to take a result away."""
+    """Draw the button that opens the ways to take a result away."""
     with st.popover("Take it away", icon=":material/download:", key=f"{page}_take"):
         st.markdown("**To send or print**")
         _download(f"{page}_report", "Report", parcel.html, f"{parcel.name}.html", "text/html")
@@ -108,7 +108,7 @@ def screen_of(
     values: Mapping[str, Any],
     groups: Mapping[str, str] | None = None,
 ) -> Screen:
-    """Settings in words, and the link that opens them.
+    """Describe settings in words, with the link that opens them.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def screen_of(
 
 
 def link_to(stem: str, controls: Sequence[Control], values: Mapping[str, Any]) -> str:
-    """Address of a page with these values, with its host where the browser has told it."""
+    """Write the address of a page with these values, with its host if the browser has told it."""
     chosen = {c.key: c.to_url(values[c.key]) for c in controls if values[c.key] != c.default}
     here = (st.context.url or "").split("?")[0].rstrip("/")
     base = here if here.endswith(f"/{stem}") else f"/{stem}"

@@ -288,7 +288,7 @@ PRESETS: tuple[Preset, ...] = (
 
 
 def sidebar(section: str, place: DeltaGenerator | None = None) -> None:
-    """Settings of the problem: those the section uses, the others folded away.
+    """Draw the settings of the problem: those the section uses, the others folded away.
 
     On stage they are at `place`.
     """
@@ -311,7 +311,7 @@ def sidebar(section: str, place: DeltaGenerator | None = None) -> None:
 
 
 def tools(values: dict[str, Any], take: TakeAway | None = None) -> None:
-    """Row of presets, Reset, Copy link and what can be taken away."""
+    """Draw the row of presets, Reset, Copy link and downloads."""
     toolbar("theory", CONTROLS, PRESETS, values, take=take)
 
 
@@ -322,7 +322,7 @@ def take_of(
     values: Mapping[str, Any],
     charts: Callable[[], Sequence[Chart]],
 ) -> TakeAway:
-    """What can be taken away of a section.
+    """Build the downloads of a section.
 
     Parameters
     ----------
@@ -357,7 +357,7 @@ def take_of(
 
 
 def obstacle(values: Mapping[str, Any]) -> str | None:
-    """Why these values have no result, in words for the visitor; None if they have one."""
+    """Explain why these values have no result; None if they have one."""
     as_lab = {key: values[f"th_{key}"] for key in SHARED}
     reason = lab.obstacle({**as_lab, "use_rank": "auto"})
     if reason is not None:
@@ -372,14 +372,14 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
 
 
 def spec_of(values: Mapping[str, Any], *, exact: bool = False) -> ProblemSpec:
-    """Problem described by the controls.
+    """Build the problem that the controls describe.
 
     Parameters
     ----------
     values : mapping
     exact : bool
-        Of the sections about exact recovery: with their noise and the unevenness, and nothing
-        honest off the subspace.
+        Whether the section is about exact recovery: then the noise and the unevenness are its own,
+        and honest clients have nothing off the subspace.
     """
     spec = lab.spec_of({key: values[f"th_{key}"] for key in SHARED})
     if not exact:
@@ -393,19 +393,21 @@ def spec_of(values: Mapping[str, Any], *, exact: bool = False) -> ProblemSpec:
 
 
 def intro(text: str) -> None:
-    """What a section is about; on stage it is a part of its own, see `staged`."""
+    """Write what a section is about; on stage that is a part of its own, see `staged`."""
     if not presenting():
         st.markdown(text)
 
 
 def staged(section: str, text: str, parts: Mapping[str, Callable[[], None]]) -> bool:
-    """On stage, draw one part of a section, what it is about being the last, and return True.
+    """Draw one part of a section if on stage, and return whether that is so.
+
+    The last part says what the section is about.
 
     Parameters
     ----------
     section, text : str
     parts : mapping of title to callable
-        What is computed first.
+        The other parts, in order.
     """
     if presenting():
         part(f"th_{section}_part", {**parts, "What this is about": lambda: _about(text)})
@@ -425,7 +427,7 @@ _BADGES = {
 
 
 def claims(section: str) -> None:
-    """What the section claims, from where, and how it was checked; for readers."""
+    """Show a section's claims with their source and check; not on stage."""
     if presenting():
         return
     with st.expander("What is claimed here, who showed it, and how it was checked"):

@@ -51,7 +51,7 @@ BEYOND = """
 
 
 def case_spec(values: dict[str, Any], case: str) -> ProblemSpec:
-    """The problem that shows a blind spot, from the visitor's clients, rank and noise."""
+    """Build the problem that shows a blind spot, from the visitor's clients, rank and noise."""
     spec = replace(spec_of(values), attack_scale=1.0, off_subspace=0.0)
     if case == "noise":
         entry = np.sqrt(spec.rank * (1 + spec.heterogeneity**2) / (spec.d_out * spec.d_in))
@@ -65,7 +65,7 @@ def _remedy(spec: ProblemSpec, key: str) -> Remedy:
 
 
 def blind(values: dict[str, Any], theme: ThemeName) -> None:
-    """One blind spot, live."""
+    """Show one blind spot, computed live."""
     head = st.container()
     intro(INTRO)
     case = values[BLIND.key] = show(BLIND, label=False)

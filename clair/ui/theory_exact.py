@@ -46,7 +46,7 @@ than the price of entry, the answer is the only cheapest one: that is a **certif
 
 @shared(most=64)
 def _path(spec: ProblemSpec) -> tuple[Problem, LamPath, Window, Window | None]:
-    """Problem, results along lambda, window of the two norms and sharp window."""
+    """Compute the problem, results along lambda, window of the two norms and sharp window."""
     problem = sample_problem(spec)
     norms = lam_window([problem.updates], [problem.subspace], problem.contaminated)
     around = (norms[0], min(norms[1], _REACH * norms[0]))
@@ -58,7 +58,7 @@ def _path(spec: ProblemSpec) -> tuple[Problem, LamPath, Window, Window | None]:
 
 
 def window(values: dict[str, Any], theme: ThemeName) -> None:
-    """Predicted window against the measured interval."""
+    """Draw the predicted window against the measured interval."""
     spec = spec_of(values, exact=True)
     problem, path, norms, sharp = _path(spec)
     honest, default = spec.n_clients - spec.n_contaminated, default_lam(spec.n_clients, spec.rank)
@@ -127,9 +127,9 @@ def _formulas(
     default: float,
     mu: float,
 ) -> None:
-    """The formulas with the current numbers put in."""
+    """Show the formulas with the current numbers put in."""
     n, bad, r = spec.n_clients, spec.n_contaminated, spec.rank
-    # two columns where nothing has to be scrolled
+    # two columns on stage, so that nothing has to be scrolled
     first, second = st.columns(2) if presenting() else (st.container(),) * 2
     first.markdown("**With your numbers**")
     first.latex(
@@ -170,7 +170,7 @@ def _proof(spec: ProblemSpec, factor: float) -> tuple[Problem, Proof]:
 
 
 def certificate(values: dict[str, Any], theme: ThemeName) -> None:
-    """The dual variable as a picture, and what it proves."""
+    """Draw the dual variable, and say what it proves."""
     spec, head = spec_of(values, exact=True), st.container()
     intro(PROOF_INTRO)
     values[LAM_TIMES.key] = show(LAM_TIMES)
@@ -208,7 +208,7 @@ def certificate(values: dict[str, Any], theme: ThemeName) -> None:
 
 
 def _verdict(spec: ProblemSpec, problem: Problem, proof: Proof) -> None:
-    """What the two numbers say, or why they say nothing."""
+    """Say what the two numbers prove, or why they prove nothing."""
     numbers = proof.certificate
     verdict = (
         f"**λ = {proof.point.lam:.3f}**. Largest pressure of a client that CLAIR keeps: "

@@ -89,7 +89,7 @@ def _gain(spec: ProblemSpec, name: str) -> Gain:
 
 
 def stable(values: dict[str, Any], theme: ThemeName) -> None:
-    """Subspace error against noise."""
+    """Draw the subspace error against noise."""
     spec = spec_of(values)
     curves = _stability(spec)
     slope, breakdown = subspace_slope(spec), breakdown_noise(spec)
@@ -133,7 +133,7 @@ def _stable_formulas(spec: ProblemSpec, slope: float, breakdown: float) -> None:
 
 
 def _breaks(curves: Stability, spec: ProblemSpec, breakdown: float) -> list[str]:
-    """Reasons, with the noise level of each."""
+    """List what fails for which reason, with the noise level of each."""
     lines = []
     lost, empty = curves.noise[curves.lost], curves.noise[curves.collapsed]
     if lost.size:
@@ -169,7 +169,7 @@ def _expected(spec: ProblemSpec) -> str:
 
 
 def sets(values: dict[str, Any], theme: ThemeName) -> None:
-    """Separation of the scores and probability of the exact set."""
+    """Draw the separation of the scores and the probability of the exact set."""
     spec, head = spec_of(values), st.container()
     intro(SET_INTRO)
     name = values[SET_AXIS.key] = show(SET_AXIS, label=False)
@@ -224,7 +224,7 @@ def _ratio(value: float) -> str:
 
 
 def _limits(spec: ProblemSpec) -> str:
-    """Up to which noise the condition holds, for a typical client and for all of them."""
+    """Say up to which noise the condition holds, for a typical client and for all of them."""
     typical, half = critical_noise(spec), set_noise(spec)
     if typical == 0:
         return "Here that holds at no noise level: the attack has too little off the subspace."
@@ -247,7 +247,7 @@ def _limits(spec: ProblemSpec) -> str:
 
 
 def gains(values: dict[str, Any], theme: ThemeName) -> None:
-    """Measured and predicted error of the honest clients."""
+    """Draw the measured and predicted error of the honest clients."""
     spec, head = spec_of(values), st.container()
     intro(GAIN_INTRO)
     name = values[GAIN_AXIS.key] = show(GAIN_AXIS, label=False)

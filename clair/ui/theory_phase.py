@@ -57,7 +57,7 @@ that failed, or the first of all if none did.
 
 
 def config_of(values: Mapping[str, Any]) -> SweepConfig | None:
-    """Sweep described by the controls, None where both axes are the same."""
+    """Build the sweep that the controls describe; None if both axes are the same."""
     x, y = values["th_x"], values["th_y"]
     if x == y:
         return None
@@ -79,18 +79,18 @@ def _shipped() -> SweepResult:
 
 @cache
 def _rates() -> dict[str, float]:
-    """Fits a second on two free cores by method, from the recorded work of one."""
+    """Estimate fits per second on two free cores by method, from recorded work of one core."""
     recorded = json.loads(RATES.read_text(encoding="utf-8"))
     return {m: 2 * recorded[m]["fits_per_core_second"] for m in ("residual", "norms")}
 
 
 def stored(config: SweepConfig) -> Kept:
-    """What is known of a sweep: shipped with the app, or computed here before."""
+    """Look up what is known of a sweep: shipped with the app, or computed here before."""
     return Kept(_shipped()) if config == _shipped().config else load(config)
 
 
 def expected_seconds(config: SweepConfig, missing: int) -> float:
-    """Estimated duration of the missing cells on two cores."""
+    """Estimate the seconds for the missing cells on two cores."""
     clients = float(config.base.n_clients)
     if "n_clients" in config.axes:
         axis = config.x if config.x.name == "n_clients" else config.y
@@ -101,7 +101,7 @@ def expected_seconds(config: SweepConfig, missing: int) -> float:
 
 @shared(most=32)
 def boundary(config: SweepConfig, quantity: str) -> np.ndarray:
-    """Prediction for every cell: probability of the exact set, or subspace error."""
+    """Predict the probability of the exact set, or the subspace error, of every cell."""
     predict = predicted_subspace_error if quantity == "error" else exact_set_probability
     values = np.full(config.n_cells, np.nan)
     for cell in range(config.n_cells):
@@ -123,7 +123,7 @@ def work(config: SweepConfig) -> Callable[[Report, Callable[[], bool]], SweepRes
 
 
 def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
-    """Everything the lab needs to show exactly the problem of a trial."""
+    """Collect all of the lab's values that show exactly the problem of a trial."""
     spec = cell_spec(config, cell, trial)
     values = {control.key: control.default for control in lab.CONTROLS}
     values |= {key: getattr(spec, field) for field, key in SWEPT.items()}
@@ -135,7 +135,7 @@ def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
 
 
 def interesting_trial(result: SweepResult, cell: int) -> int:
-    """The first trial that missed the exact set, or the first of all."""
+    """Choose the first trial that missed the exact set, else the first of all."""
     exact = result.exact.reshape(result.config.n_cells, -1)[cell]
     failed = np.flatnonzero(exact == 0)
     return int(failed[0]) if failed.size else 0
@@ -148,13 +148,13 @@ def _open(config: SweepConfig, cell: int) -> None:
 
 
 def _clicked(config: SweepConfig, cell: Any) -> None:
-    """Callback of the chart: open the clicked cell, if it was one."""
+    """Open the clicked cell, if it was one; a callback of the chart."""
     if cell is not None:
         _open(config, int(cell[0] if isinstance(cell, (list, tuple)) else cell))
 
 
 def _chart(result: SweepResult, values: Mapping[str, Any], theme: ThemeName) -> tuple[Chart, bool]:
-    """The diagram, and whether a boundary is drawn."""
+    """Draw the diagram, and tell whether it has a boundary."""
     config, measure, level = result.config, values["th_measure"], values["th_level"]
     lines: np.ndarray | None = None
     at = 0.5
@@ -180,7 +180,7 @@ def _draw(
 
 
 def _take(result: SweepResult, values: Mapping[str, Any]) -> TakeAway:
-    """What can be taken away of a finished diagram."""
+    """Build the downloads of a finished diagram."""
     return take_of(
         phase_study(result),
         _words(result, values),
@@ -191,7 +191,7 @@ def _take(result: SweepResult, values: Mapping[str, Any]) -> TakeAway:
 
 
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
-    """Phase diagram of the chosen axes: shipped, kept, live or yet to be run."""
+    """Show the phase diagram of the chosen axes: shipped, kept, live or yet to be run."""
     head = st.container()
     intro(INTRO)
     box = st.popover("Axes and measure") if presenting() else st.container(border=True)
@@ -254,7 +254,7 @@ def _how_kept(kept: Kept) -> None:
 
 
 def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
-    """Run button, its price, and what is already there."""
+    """Draw the Run button, how long the run takes, and what is already there."""
     seconds = expected_seconds(config, missing)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.button(
@@ -279,7 +279,7 @@ def _run_row(config: SweepConfig, missing: int, job: JobView | None) -> None:
 
 
 def _watch(view: JobView, values: Mapping[str, Any], theme: ThemeName) -> None:
-    """What is finished so far, while the sweep runs."""
+    """Show what is finished so far, while the sweep runs."""
     seen = view.progress
     if isinstance(seen, SweepProgress) and seen.rate:
         st.caption(f"{seen.rate:.0f} fits a second")
@@ -289,7 +289,7 @@ def _watch(view: JobView, values: Mapping[str, Any], theme: ThemeName) -> None:
 
 
 def _words(result: SweepResult, values: Mapping[str, Any]) -> str:
-    """The plain sentence: how far success reaches, or what to do to see it."""
+    """Write the plain sentence: how far success reaches, or what to do to see it."""
     x, y = (AXIS_TITLES[name][0] for name in result.config.axes)
     if not result.done.any():
         return f"How does success depend on {x} and {y}? Press Run to find out."
@@ -308,7 +308,7 @@ def _words(result: SweepResult, values: Mapping[str, Any]) -> str:
 
 
 def _impossible(config: SweepConfig) -> list[str]:
-    """Reasons for empty cells, and what no diagram can show."""
+    """List the reasons for empty cells, and what no diagram can show."""
     reasons = {obstacle(config, cell) for cell in range(config.n_cells)} - {None}
     notes = [f"Empty cells have no result: {reason}." for reason in sorted(map(str, reasons))]
     if "contaminated_fraction" in config.axes:
@@ -321,7 +321,7 @@ def _impossible(config: SweepConfig) -> list[str]:
 
 
 def _by_hand(config: SweepConfig) -> None:
-    """Opening a cell without a mouse."""
+    """Draw the controls that open a cell without a mouse."""
     with st.expander("Open a cell without clicking"):
         columns = st.columns([2, 2, 1], vertical_alignment="bottom")
         chosen: list[int] = []

@@ -29,12 +29,12 @@ def _worlds(spec: ProblemSpec) -> Worlds:
 
 
 def world_charts(spec: ProblemSpec, theme: ThemeName) -> tuple[Chart, ...]:
-    """The worlds with this scatter outside the subspace; nothing if there is none."""
+    """Draw the worlds with this scatter outside the subspace; none if there is no scatter."""
     return () if outside_scatter(spec) == 0 else (worlds_chart(_worlds(spec), theme),)
 
 
 def which_world(spec: ProblemSpec, theme: ThemeName) -> None:
-    """The same updates in worlds with different truths, and what it means."""
+    """Show the same updates in worlds with different truths, and what that means."""
     if not presenting():
         st.markdown(INTRO)
     charts = kept(("worlds", spec, theme), lambda: world_charts(spec, theme))

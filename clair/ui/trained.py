@@ -1,7 +1,7 @@
 """The page of a trained task, the same for every task: run, watch, judge, compare, take away.
 
-A task's page declares what is its own (`TrainedPage`): controls, words, measures, samples. The
-order of things, the job panel and the result panels are here.
+A task's page declares what only it has (`TrainedPage`): controls, words, measures, samples. The
+order on the page, the job panel and the result panels are here.
 """
 
 from __future__ import annotations
@@ -61,22 +61,22 @@ class TrainedPage:
     scores, sample : type
         Of the task's outcome, see `Outcome.from_json`.
     measures : callable
-        Outcome to measures of its scores, what is shown first first.
+        Maps an outcome to the measures of its scores; the page opens with the first one.
     glossary : str
         The words used, as a markdown list.
     setting_words : callable
-        Config to what happens on this page.
+        Maps a config to a description of what happens on this page.
     truth : callable
-        Config to who is contaminated.
+        Maps a config to who is contaminated, boolean by client.
     load : callable
         Imports what a run needs.
     samples_title : str
     samples : callable
         Draws the samples of an outcome in a theme.
     extra : callable
-        Outcome to the sections of its report that no other task has.
+        Maps an outcome to the sections of its report that no other task has.
     caveats : callable
-        Outcome to sentences about where it does not hold.
+        Maps an outcome to sentences about where it does not hold.
     """
 
     kind: str
@@ -104,7 +104,7 @@ class TrainedPage:
 
     @property
     def reveal(self) -> Control:
-        """When the truth is shown."""
+        """Control that says when the truth is shown."""
         return Control(
             f"{self.prefix}_reveal",
             "Show who is truly poisoned",
@@ -116,15 +116,15 @@ class TrainedPage:
         )
 
     def config_of(self, values: Mapping[str, Any]) -> Any:
-        """Settings of a run from the values of the controls."""
+        """Build the settings of a run from the values of the controls."""
         return self.config(**{field: values[key] for key, field in self.fields.items()})
 
     def default_outcome(self) -> Outcome:
-        """The precomputed run that ships with the app."""
+        """Read the precomputed run that ships with the app."""
         return _read_default(self.asset, self.scores, self.sample)
 
     def expected_seconds(self, config: Any) -> float:
-        """Expected duration, scaled from the measured stages of the precomputed run."""
+        """Estimate a run's seconds from the measured stages of the precomputed run."""
         reference = self.default_outcome()
         base = self.config(**reference.config)
         clients = config.n_clients / base.n_clients
@@ -134,7 +134,7 @@ class TrainedPage:
         return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
 
     def differences(self, now: Any, shown: Any) -> list[str]:
-        """In what the settings on the screen differ from those of a result, in words."""
+        """List in words how the settings on the screen differ from those of a result."""
         words = []
         for control in self.controls:
             field = self.fields[control.key]
@@ -146,7 +146,7 @@ class TrainedPage:
         return words
 
     def work(self, config: Any) -> Work:
-        """The work of a run for the job pool; torch loads when it starts."""
+        """Build the work of a run for the job pool; torch loads when it starts."""
 
         def run(report: Report, cancelled: Callable[[], bool]) -> Outcome:
             module, name = self.run.split(":")
@@ -169,7 +169,7 @@ def show_page(page: TrainedPage) -> None:
         values = show_all(page.controls)
     config = page.config_of(values)
 
-    said = st.container()  # filled below, once the controls have spoken
+    said = st.container()  # filled below, once the controls are read
     jobs.message()
     if not presenting():
         st.markdown(page.setting_words(config))
@@ -197,7 +197,7 @@ def show_page(page: TrainedPage) -> None:
 
 
 def take_of(page: TrainedPage, outcome: Outcome) -> TakeAway:
-    """What can be taken away: of the run that is shown, whatever the controls say by now."""
+    """Build the downloads of the run that is shown, whatever the controls say by now."""
     config, measures = page.config(**outcome.config), page.measures(outcome)
 
     def story() -> TaskStory:
@@ -221,7 +221,7 @@ def take_of(page: TrainedPage, outcome: Outcome) -> TakeAway:
 
 
 def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
-    """Run button, the choice of what is revealed, how long it takes and `words`.
+    """Draw the Run button, the choice of what is revealed, the duration and `words`.
 
     Returns the choice.
     """
@@ -258,7 +258,7 @@ def _sentence(job: JobView | None, outcome: Outcome, reveal: str, *, stale: bool
 
 def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView], None]:
     def draw(view: JobView) -> None:
-        """Loss curves of the running job."""
+        """Draw the loss curves of the running job."""
         seen = [p for p in view.history if p.losses is not None]
         if not seen:
             st.caption("The curves start with the first training step.")
@@ -276,7 +276,7 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
 
 
 def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
-    """Everything about a run, one thing below the other; on stage one at a time."""
+    """Show everything about a run, one thing below the other; on stage one at a time."""
     parts: dict[str, Callable[[], None]] = {
         "Whom CLAIR flagged": lambda: results.verdict_panel(
             page.kind, outcome, theme, reveal=truth_shown
@@ -320,7 +320,7 @@ def _read_default(asset: Path, scores: Callable[..., Any], sample: Callable[...,
 
 
 def guess_words(outcome: Outcome) -> str:
-    """The sentence of a result whose truth is still hidden."""
+    """Write the sentence of a result whose truth is still hidden."""
     flagged, suspect = listed(outcome.degrees, FLAGGED), listed(outcome.degrees, SUSPECT)
     told = f"CLAIR flagged {flagged or 'nobody'}" + f" and suspects {suspect}" * bool(suspect)
     ask = "Who is truly poisoned?" if flagged else "Is anybody poisoned?"
@@ -328,7 +328,7 @@ def guess_words(outcome: Outcome) -> str:
 
 
 def running_words(job: JobView) -> str:
-    """The sentence while a run waits or is under way."""
+    """Write the sentence for a run that waits or is under way."""
     config = job.config
     bad = config.n_poisoned
     waits = job.state is JobState.QUEUED
@@ -344,7 +344,7 @@ def running_words(job: JobView) -> str:
 
 
 def duration_words(config: Any, seconds: float, *, loaded: bool) -> str:
-    """Expected duration as measured, and the device once the training libraries are there."""
+    """Write the expected duration, and the device once the training libraries are loaded."""
     words = f"Takes about {jobs.duration(seconds)} on two CPU cores."
     if loaded:
         from clair.tasks.device import describe_device, resolve_device
@@ -355,7 +355,7 @@ def duration_words(config: Any, seconds: float, *, loaded: bool) -> str:
 
 
 def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
-    """Where the result below comes from, and whether it is that of the settings on the screen."""
+    """Say where the result below comes from, and whether it has the settings on the screen."""
     if kept is None:
         words = (
             "a run made beforehand with the page's first settings, so there is something to see."

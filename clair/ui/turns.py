@@ -46,7 +46,7 @@ class Turnstile:
         Parameters
         ----------
         look : callable
-            Called now and then while waiting; what it raises gives the wait up.
+            Called now and then while waiting; an exception from it ends the wait.
         """
         if getattr(self._mine, "held", False):
             yield

@@ -37,7 +37,7 @@ class Site:
         }
 
     def tensors(self, seed, *, rank=4, poisoned=False, modules=None, dtype=np.float32):
-        """Tensors of a client that shares two directions a module, or none if poisoned."""
+        """Draw tensors of a client that shares two directions a module, or none if poisoned."""
         rng, made = np.random.default_rng([seed, 7]), {}
         for name in modules or self.modules:
             d_out, d_in = self.modules[name]
@@ -69,5 +69,5 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path):
-    """An empty site."""
+    """Make an empty site."""
     return Site(tmp_path / "site")

@@ -17,7 +17,7 @@ CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 def zipped(entries, compression=zipfile.ZIP_DEFLATED):
-    """A zip in memory from (name or ZipInfo, bytes) pairs."""
+    """Write a zip in memory from (name or ZipInfo, bytes) pairs."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as target:
         for name, data in entries:
@@ -174,7 +174,7 @@ def test_an_encrypted_zip_and_a_directory_that_is_too_long(site, tmp_path):
 
 
 def zip64(entries, comment=b""):
-    """The same zip with its table of contents named by a zip64 record alone."""
+    """Write the same zip with its table of contents named by a zip64 record alone."""
     data = zipped(entries).getvalue()
     at = data.rfind(b"PK\x05\x06")
     count, length, start = struct.unpack("<HII", data[at + 10 : at + 20])
@@ -187,7 +187,7 @@ def zip64(entries, comment=b""):
 @pytest.mark.parametrize("comment", [b"", b"x" * 65_535])
 def test_a_table_of_contents_behind_a_zip64_record_is_not_read(site, tmp_path, comment):
     sent = zip64(entries(site, "c0"), comment)
-    with zipfile.ZipFile(sent) as archive:  # which is a valid archive otherwise
+    with zipfile.ZipFile(sent) as archive:  # apart from that, the archive is valid
         assert len(archive.namelist()) == 2
     found = read_uploads([("a.zip", sent)], tmp_path)
     assert found.adapters == ()

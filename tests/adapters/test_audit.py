@@ -43,7 +43,7 @@ def test_a_clean_set_is_clean(tmp_path):
     assert np.isinf(result.threshold)
 
 
-# Nothing is shared on the input side, so an automatic rank means nothing there.
+# Clients share nothing on the input side, so an automatic rank means nothing there.
 @pytest.mark.parametrize(("side", "rank"), [("output", "auto"), ("output", 3), ("input", 3)])
 def test_scores_and_norms_equal_the_dense_computation(site, side, rank):
     site.modules = {"l.0.q": (40, 30), "l.1.q": (26, 33)}

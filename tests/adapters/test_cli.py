@@ -159,7 +159,7 @@ def test_interruption_is_clean(tmp_path, stage):
         stdout=subprocess.DEVNULL,
         stderr=terminal,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        # Whoever runs the tests in the background hands down an ignored SIGINT.
+        # A process that is started in the background ignores SIGINT, and its children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     os.close(terminal)

@@ -18,12 +18,12 @@ D_OUT, D_IN, RANK, SHARED = 44, 36, 4, 3
 
 
 def own_start(rng: np.random.Generator, module: str) -> np.ndarray:
-    """A drawn by every client for itself."""
+    """Draw a factor A of the client's own."""
     return rng.standard_normal((RANK, D_IN))
 
 
 def common_start(seed: int, moved: float) -> Callable[..., np.ndarray]:
-    """A sent by the server and moved a little by every client, or frozen."""
+    """Make A as sent by the server and moved a little by every client, or frozen."""
 
     def start(rng: np.random.Generator, module: str) -> np.ndarray:
         sent = np.random.default_rng([seed, 3, *module.encode()]).standard_normal((RANK, D_IN))
@@ -97,7 +97,7 @@ def test_poison_shows_where_everybody_started_from_one_sent_by_the_server(site, 
     result = federation(site, seed, sizes={6: 1.0}, start=common_start(seed, 0.05))
     assert flagged(result) == {"c6"}
     assert result.exit_code == 1
-    # On rows everybody agrees by construction, so that they say nothing about anybody.
+    # All clients share their rows by construction, so rows say nothing about any client.
     assert result.sides["input"].shared_energy > 0.95
     assert result.sides["input"].degrees != result.sides["output"].degrees
     assert any("start from one common A" in note for note in result.notes)
@@ -105,7 +105,7 @@ def test_poison_shows_where_everybody_started_from_one_sent_by_the_server(site, 
 
 @draws
 def test_nobody_is_flagged_where_rows_are_frozen_or_targets_differ(site, tmp_path, seed):
-    # Kurtosis of four small matrices stands apart by chance in one federation of forty.
+    # The kurtosis of four small matrices stands out by chance in one federation of forty.
     options = AuditOptions(compare_shape=False)
     start = common_start(seed, 0.0)
     frozen = federation(site, seed, start=start, noise=0.3, shared=4, options=options)

@@ -18,7 +18,7 @@ from clair.adapters.writer import write_refined
 
 @pytest.fixture
 def three(site, tmp_path):
-    """Full adapters of six clients and two folders of half adapters of other ranks."""
+    """Write full adapters of six clients and two folders of half adapters of other ranks."""
     site.fill(6)
     rng = np.random.default_rng(1)
     for half in ("a", "b"):

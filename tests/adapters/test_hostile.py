@@ -1,4 +1,4 @@
-"""Uploads nobody means well with: audited and written back, or refused in words, and stoppable."""
+"""Hostile uploads: audited and written back, or refused in words, and stoppable."""
 
 import io
 import json

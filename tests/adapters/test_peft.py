@@ -36,7 +36,7 @@ class Model(torch.nn.Module):
 
 
 def adapter(path, seed, conv=False, **config):
-    """A PEFT adapter with random factors, saved, and the update of each module that it merges."""
+    """Save a PEFT adapter with random factors, and return the update it merges into each module."""
     base = Model(conv)
     before = {name: p.detach().clone() for name, p in base.named_parameters()}
     options = {"r": 3, "lora_alpha": 6, "target_modules": ["q_proj", "v_proj"], **config}

@@ -1,8 +1,8 @@
 """What holds for tests of pages.
 
-plotly looks for pandas among the loaded modules and takes a half-loaded one for whole. What the
-server loads before its first visitor is therefore loaded before the first test, and no page warms
-up a task: that would import its libraries in a thread beside the tests that come next.
+plotly looks for pandas among the loaded modules, and takes a half-loaded pandas for a loaded one.
+So what the server loads before its first visitor is loaded before the first test. No page warms up
+a task: that would import its libraries in a thread while the next tests run.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ preload()
 
 @pytest.fixture(autouse=True)
 def _no_warming_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the training libraries for loaded."""
+    """Treat the training libraries as loaded already."""
     monkeypatch.setattr(jobs, "warm_up", lambda kind, load: threading.current_thread())
 
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobPool]:
-    """A pool of jobs of this test's own."""
+    """Give the test a pool of jobs of its own."""
     fresh = JobPool(Limits(queued=2))
     monkeypatch.setattr(jobs, "pool", lambda: fresh)
     yield fresh

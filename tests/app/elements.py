@@ -18,7 +18,7 @@ def visit(page: str, **params: str) -> AppTest:
     app = AppTest.from_file(APP, default_timeout=240)
     app.query_params.update(params)
     app.run()
-    # again: an AppTest starts on the Overview, which drops what is not its own, but for a job
+    # again: an AppTest starts on the Overview, which drops other pages' parameters except a job
     app.query_params.update({key: value for key, value in params.items() if key != "job"})
     app.switch_page(f"pages/{page}.py").run()
     assert not app.exception
@@ -26,7 +26,7 @@ def visit(page: str, **params: str) -> AppTest:
 
 
 def charts(app: AppTest) -> dict[str, dict[str, Any]]:
-    """Figures on the screen by the key of their chart, as plotly.js gets them."""
+    """Collect the figures on the screen by the key of their chart, as plotly.js gets them."""
     drawn = {}
     for element in app.get("bidi_component"):
         if element.proto.component_name == "clair_chart":
@@ -36,18 +36,18 @@ def charts(app: AppTest) -> dict[str, dict[str, Any]]:
 
 
 def bare(markup: str) -> str:
-    """Text without tags, as it is read."""
+    """Read text without its tags."""
     return html.unescape(re.sub("<[^>]*>", "", markup))
 
 
 def sentence(app: AppTest) -> str:
-    """The plain sentence under the title."""
+    """Read the plain sentence under the title."""
     bodies = [element.proto.body for element in app.get("html")]
     return bare(next(body for body in bodies if body.startswith('<p class="clair-sentence">')))
 
 
 def prose(app: AppTest) -> str:
-    """Everything that is written on the page."""
+    """Read everything that is written on the page."""
     elements = [*app.markdown, *app.caption, *app.warning, *app.info, *app.error]
     bodies = [element.proto.body for element in app.get("html")]
     bodies = [body for body in bodies if not body.startswith("<style>")]

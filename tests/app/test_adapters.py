@@ -27,12 +27,12 @@ PATIENCE = 60.0  # seconds until a test that would hang fails instead
 
 
 def opened(**query: str) -> AppTest:
-    """The page as a fresh visitor sees it, with parameters in the address."""
+    """Open the page as a fresh visitor, with parameters in the address."""
     return visit("adapters", **query)
 
 
 def packed(folder: Path, *names: str) -> bytes:
-    """A zip of some of the clients below a folder."""
+    """Zip some of the clients below a folder."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in names or sorted(p.name for p in folder.iterdir()):
@@ -42,7 +42,7 @@ def packed(folder: Path, *names: str) -> bytes:
 
 
 def judged(at: AppTest, kind: str = "adapters") -> AppTest:
-    """The page once its job in the queue has ended."""
+    """Run the page once its job in the queue has ended."""
     assert not at.exception
     job_id = at.session_state["_jobs"].get(kind)
     if job_id is not None:
@@ -92,7 +92,7 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
 
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Audits of uploads that wait until this is set."""
+    """Let audits of uploads wait until this event is set."""
     opened, real = threading.Event(), adapters.run
 
     def run(source: Source, options: AuditOptions, report: Any = None, stop: Any = None) -> Audit:

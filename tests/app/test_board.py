@@ -12,30 +12,30 @@ from tests.app.elements import visit
 
 
 def opened(page: str = "board", **params: str) -> AppTest:
-    """A page as a fresh visitor sees it at that address."""
+    """Open a page at that address as a fresh visitor."""
     return visit(page, **params)
 
 
 def drawn(app: AppTest) -> str:
-    """Markup of the slide."""
+    """Read the markup of the slide."""
     return next(e.proto.body for e in app.get("html") if 'class="slide"' in e.proto.body)
 
 
 def headline(app: AppTest) -> str:
-    """Headline of the slide."""
+    """Read the headline of the slide."""
     found = re.search(r"<h([12]) class=\"headline\">(.+?)</h\1>", drawn(app))
     assert found is not None
     return found[2]
 
 
 def told(app: AppTest) -> str:
-    """The sentence about the lab's result."""
+    """Read the sentence about the lab's result."""
     texts = [*(m.value for m in app.markdown), *(e.proto.body for e in app.get("html"))]
     return next(text for text in texts if "CLAIR flagged" in text)
 
 
 def address(app: AppTest) -> dict[str, str]:
-    """Parameters of the address; one value each."""
+    """Read the parameters of the address; each has one value."""
     return {key: str(value) for key, value in app.query_params.items()}
 
 

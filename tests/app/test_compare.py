@@ -11,12 +11,12 @@ FOUND, CLAIR, LOCAL, FEDAVG = range(4)
 
 
 def compare(**params: str) -> AppTest:
-    """The page as a fresh visitor sees it at that address."""
+    """Open the page at that address as a fresh visitor."""
     return visit("compare", **params)
 
 
 def numbers(app: AppTest, side: str) -> list[str]:
-    """The four numbers of one side."""
+    """Read the four numbers of one side."""
     values = [metric.value for metric in app.metric]
     return values[:4] if side == "A" else values[4:]
 

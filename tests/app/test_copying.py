@@ -29,7 +29,7 @@ METHODS = ("base", "local", "fedavg", "fedavg_finetuned", "clair", "clair_eb", "
 
 
 def made_up_result(config: CopyTaskConfig) -> CopyTaskResult:
-    """A result with the truth of the federation, found by CLAIR without a mistake."""
+    """Make up a result in which CLAIR finds the truth of the federation without a mistake."""
     truth = make_federation(config).contaminated
     rng = np.random.default_rng(config.seed)
     n_benign = int((~truth).sum())
@@ -105,7 +105,7 @@ def trainer(pool: JobPool, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]
 
 
 def open_page(**params: str) -> AppTest:
-    """A new visitor on the page, with these parameters in the address."""
+    """Open the page as a new visitor, with these parameters in the address."""
     return visit("copying", **params)
 
 

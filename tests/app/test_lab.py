@@ -11,17 +11,17 @@ FOUND, ERROR, ANGLE, MARGIN = range(4)
 
 
 def lab(**params: str) -> AppTest:
-    """The lab as a fresh visitor sees it at that address."""
+    """Open the lab at that address as a fresh visitor."""
     return visit("lab", **params)
 
 
 def notes(app: AppTest) -> list[str]:
-    """Passing notes on the screen."""
+    """Read the passing notes on the screen."""
     return [toast.value.replace("\\", "") for toast in app.toast]
 
 
 def numbers(app: AppTest) -> list[str]:
-    """The four numbers and the sentence."""
+    """Read the four numbers and the sentence."""
     return [*(metric.value for metric in app.metric), sentence(app)]
 
 

@@ -17,7 +17,7 @@ PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c
 
 
 def lessons(word: str = "", **params: str) -> AppTest:
-    """The lessons as a fresh visitor sees them at that address; a word such as "liars.2" is one."""
+    """Open the lessons as a fresh visitor, at an address or at a step such as "liars.2"."""
     if word:
         course, number = word.split(".")
         params = {"course": course, "step": number}
@@ -25,12 +25,12 @@ def lessons(word: str = "", **params: str) -> AppTest:
 
 
 def place(app: AppTest) -> str:
-    """Where the address says the visitor is."""
+    """Read from the address where the visitor is."""
     return f"{app.query_params['course']}.{app.query_params['step']}"
 
 
 def answer(app: AppTest) -> str | None:
-    """The revealed answer as HTML, None before."""
+    """Read the revealed answer as HTML; None before the reveal."""
     return next((h.proto.body for h in app.get("html") if ANSWER in h.proto.body), None)
 
 
@@ -213,7 +213,7 @@ def test_the_way_to_explore_and_back_keeps_it_over_a_reload() -> None:
     app.radio[0].set_value(1).run()
     app.button(key="lesson_explore_liars.3").click().run()
     assert app.query_params["said"] == "liars.3-1"
-    # reloaded over there: a visitor whom the app knows by the address alone
+    # that page was reloaded: the app knows this visitor by the address alone
     app = visit("lab", lesson="liars.3", said="liars.3-1")
     link = app.get("page_link")[0].proto
     assert link.query_string == "course=liars&step=3&said=liars.3-1"

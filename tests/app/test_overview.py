@@ -16,7 +16,7 @@ from tests.app.elements import charts, sentence, visit
 
 
 def opened(**params: str) -> AppTest:
-    """The Overview as a fresh visitor sees it."""
+    """Open the Overview as a fresh visitor."""
     return visit("overview", **params)
 
 

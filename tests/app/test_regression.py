@@ -13,7 +13,7 @@ FOUND, CLAIR, BEST, DIRECTIONS = range(4)
 
 
 def page(**params: str) -> AppTest:
-    """The page as a fresh visitor sees it at that address."""
+    """Open the page at that address as a fresh visitor."""
     return visit("regression", **params)
 
 

@@ -13,7 +13,7 @@ from clair.ui.state import Control, Preset, active_preset
 
 
 def control(**changes: Any) -> Control:
-    """An integer control, or what `changes` make of it."""
+    """Make an integer control, with `changes` to its fields."""
     fields: dict[str, Any] = {"key": "k", "label": "K", "kind": "int", "default": 2, "help": ""}
     return Control(**(fields | {"low": 0, "high": 4} | changes))
 
@@ -101,7 +101,7 @@ def test_presets_hold_valid_values_that_differ_from_the_defaults(preset: Preset)
 
 
 def outcome(key: str, **changes: Any) -> ScenarioResult:
-    """Result of a preset."""
+    """Compute the result of a preset."""
     values = {c.key: c.default for c in lab.CONTROLS} | dict(overview.preset(key).values)
     return run_scenario(lab.scenario_of(values | changes))
 

@@ -1,4 +1,4 @@
-"""What every page hands out is of the result it shows."""
+"""The downloads of every page belong to the result that it shows."""
 
 from __future__ import annotations
 

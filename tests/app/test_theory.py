@@ -20,7 +20,7 @@ def open_page(**params):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Sweeps of these tests are kept apart."""
+    """Keep the sweeps of these tests apart from others."""
     monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path))
     return tmp_path
 

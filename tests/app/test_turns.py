@@ -1,4 +1,4 @@
-"""Turns at being drawn: in order, given up by who is not wanted, and by who waits for others."""
+"""Turns at being drawn: in order, given up by unwanted pages and by pages that wait for others."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ CHROMIUM_ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: Whether the run asked for last has ended and all it brought is drawn: for three frames in a row
-#: nothing on the page changes or moves.
+#: Whether the latest run has ended and all its results are drawn: for three frames in a row nothing
+#: on the page changes or moves.
 IDLE = """async () => {
   const app = document.querySelector('[data-testid=stApp]')
   const main = document.querySelector('[data-testid=stMain]')
@@ -116,7 +116,7 @@ class Visitor:
         end = time.monotonic() + PATIENCE
         while not self._now(holds):
             assert time.monotonic() < end, f"waited in vain for {what}"
-            self.page.wait_for_timeout(20)  # the browser goes on between two looks
+            self.page.wait_for_timeout(20)  # lets the browser go on before the next check
 
     @staticmethod
     def _now(holds: Callable[[], object]) -> object:
@@ -124,31 +124,31 @@ class Visitor:
 
         try:
             return holds()
-        except Error as error:  # looked while one document gave way to the next
+        except Error as error:  # asked while one document replaced another
             if "context was destroyed" in str(error) or "navigati" in str(error):
                 return False
             raise
 
     def asked(self) -> float:
-        """How many runs the page has asked for; also another number in another document."""
+        """Count the runs the page has asked for; another document has another number."""
         return float(self.page.evaluate("() => window.wire.asked"))
 
     @contextmanager
     def asks(self) -> Iterator[None]:
-        """Something done inside makes the page ask for a run: wait until it has."""
+        """Wait until something done inside has made the page ask for a run."""
         before = self.asked()
         yield
         self.until(lambda: self.asked() != before, "the page to ask for a run")
 
     @contextmanager
     def rerun(self) -> Iterator[None]:
-        """Something done inside makes the page ask for a run: wait until that has ended."""
+        """Wait until a run has ended that something done inside made the page ask for."""
         with self.asks():
             yield
         self.idle()
 
     def press(self, key: str) -> None:
-        """One key that the page answers with a run, whether or not anything comes of it."""
+        """Press a key that the page answers with a run, whether or not anything comes of it."""
         with self.rerun():
             self.page.keyboard.press(key)
 
@@ -161,7 +161,7 @@ class Visitor:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
-    """One server for all tests that do not need a fresh one."""
+    """Start one server for all tests that do not need a fresh one."""
     running = Server()
     yield running
     running.stop()
@@ -169,7 +169,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def cold_server() -> Iterator[Server]:
-    """A server that nobody has visited yet."""
+    """Start a server that nobody has visited yet."""
     running = Server()
     yield running
     running.stop()
@@ -177,7 +177,7 @@ def cold_server() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
-    """Headless Chromium."""
+    """Start a headless Chromium."""
     reason = _unavailable()
     if reason:
         pytest.fail(f"CLAIR_REQUIRE_BROWSER=1, but {reason}")
@@ -193,7 +193,7 @@ def chromium() -> Iterator[Any]:
 
 @contextmanager
 def visitors(chromium: Any) -> Iterator[Callable[..., Visitor]]:
-    """Factory of visitors, each with a browser profile of its own; checks them at the end."""
+    """Make visitors, each with a browser profile of its own, and check them at the end."""
     contexts, opened = [], []
 
     def open_tab(server: Server, **options: Any) -> Visitor:
@@ -213,6 +213,6 @@ def visitors(chromium: Any) -> Iterator[Callable[..., Visitor]]:
 
 @pytest.fixture
 def visit(chromium: Any) -> Iterator[Callable[..., Visitor]]:
-    """The factory of visitors for one test."""
+    """Make visitors for one test."""
     with visitors(chromium) as open_tab:
         yield open_tab

@@ -1,7 +1,7 @@
 """axe-core on every page in both themes, on stage, and after a lesson's reveal.
 
-The themes differ in colours only, so the second one is asked about contrast alone, on the page as
-it is after a visitor has changed the theme.
+The themes differ in colours only, so the second one is checked for contrast alone, on the page
+after a visitor has changed the theme.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SCREENS = [
 
 @pytest.fixture(scope="module")
 def reader(server: Server, chromium: Any) -> Iterator[Visitor]:
-    """One tab that goes from screen to screen."""
+    """Open one tab that goes from screen to screen."""
     with visitors(chromium) as open_tab:
         yield open_tab(server)
 
 
 def violations(page: Any, rules: Sequence[str] = RULES) -> list[str]:
-    """What axe-core finds wrong on the page as it stands, without Streamlit's own."""
+    """List what axe-core finds wrong on the page as it stands, without Streamlit's own."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = Axe().run(page, options={"runOnly": rules}).response["violations"]

@@ -11,7 +11,7 @@ from clair.adapters.simulate import SimulatedSet, write_simulated
 
 
 def sentence(page: Any) -> str:
-    """The plain sentence under the title."""
+    """Read the plain sentence under the title."""
     return str(page.locator(".clair-sentence").first.inner_text())
 
 

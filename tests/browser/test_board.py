@@ -40,17 +40,17 @@ OVERLAPS = """() => {
 
 
 def address(page: Any) -> dict[str, str]:
-    """Parameters of the current address."""
+    """Read the parameters of the current address."""
     return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
 
 
 def headline(page: Any) -> str:
-    """Headline of the slide."""
+    """Read the headline of the slide."""
     return str(page.locator(".headline").inner_text())
 
 
 def press(visitor: Any, key: str) -> str:
-    """One key, and the headline it leads to."""
+    """Press a key, and return the headline it leads to."""
     visitor.press(key)
     return headline(visitor.page)
 
@@ -81,7 +81,7 @@ def test_keys_of_keyboard_and_clicker_turn_the_slides(
 
 
 class SlowLine:
-    """A connection on which what the server says can be held back for a while."""
+    """A connection that can hold back the server's messages for a while."""
 
     def __init__(self, visitor: Any) -> None:
         self._visitor = visitor
@@ -107,7 +107,7 @@ class SlowLine:
             self._ended = self._begun and said.script_finished != said.FINISHED_EARLY_FOR_RERUN
 
     def quick(self, *acts: Callable[[], None]) -> None:
-        """Do things that the server has answered to before the browser hears of any of them."""
+        """Do things, and let the browser hear the answers only once the server gave them all."""
         page = self._visitor.page
         heard, self._held = page.evaluate("() => window.wire.heard"), []
         for act in acts:
@@ -134,7 +134,7 @@ def test_quick_presses_all_count(server: Any, visit: Callable[..., Any]) -> None
 
     quick("ArrowRight", "ArrowRight")
     assert address(page) == {"slide": "3"}
-    # Forth and back: the address must not stay where only the first of the two led.
+    # Forward and back: the address must not stay where the first of the two led.
     quick("ArrowRight", "ArrowLeft")
     assert address(page) == {"slide": "3"}
     assert seen[1] == seen[2] != seen[0]
@@ -172,7 +172,7 @@ def test_other_presses_on_a_slow_line_leave_the_slide_as_it_is(
     line.quick(key("End"), key("ArrowRight"))
     assert page.locator(".slide").get_attribute("data-slide") == "remember"
     assert address(page) == {"slide": "9", "draw": "1", "present": "1"}
-    # A reload is where the address says.
+    # A reload shows the slide that the address names.
     page.reload()
     visitor.idle()
     assert page.locator(".slide").get_attribute("data-slide") == "remember"

@@ -47,7 +47,7 @@ def test_a_change_is_drawn_into_the_same_chart_and_only_its_own(
 def test_a_chart_outlives_a_quick_hand_on_the_slider(
     server: Server, visit: Callable[..., Any]
 ) -> None:
-    """Of calls that follow each other closely only the last may ever clean up."""
+    """Check that of calls in quick succession only the last one may ever clean up."""
     visitor = visit(server)
     page = visitor.go("/lab?view=errors")
     page.wait_for_function(DRAWN, arg=1)

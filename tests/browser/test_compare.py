@@ -12,7 +12,7 @@ AXES = """() => [...document.querySelectorAll('.js-plotly-plot')].map(
 
 
 def address(page: Any) -> dict[str, str]:
-    """Parameters of the current address."""
+    """Read the parameters of the current address."""
     return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 SECONDS = 1000  # milliseconds
 MINUTES = 60 * SECONDS  # the default run takes 4 to 20 s on two idle cores; busy ones get more
-# What is live is tried on runs that outlast every wait below, and are cancelled.
+# Live views are tested on runs that outlast every wait below and are then cancelled.
 LONG = "copy_steps=200&copy_clients=64"
 ASSET = Path(__file__).parents[2] / "assets" / "copytask" / "default_result.json"
 

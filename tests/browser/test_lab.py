@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 
 
 def sentence(page: Any) -> str:
-    """The plain sentence under the title."""
+    """Read the plain sentence under the title."""
     return str(page.locator(".clair-sentence").inner_text())
 
 
 def address(page: Any) -> dict[str, str]:
-    """Parameters of the current address."""
+    """Read the parameters of the current address."""
     return {key: values[0] for key, values in parse_qs(urlsplit(page.url).query).items()}
 
 
@@ -34,7 +34,7 @@ def charts(page: Any, number: int) -> None:
 
 
 def press(page: Any, slider: str, key: str = "ArrowRight") -> None:
-    """One key on a slider."""
+    """Press a key on a slider."""
     page.get_by_role("group", name=slider, exact=True).get_by_role("slider").focus()
     page.keyboard.press(key)
 
@@ -44,7 +44,7 @@ def test_deep_link_to_a_cold_server(cold_server: Any, visit: Callable[..., Any])
     page = visitor.go("/lab?clients=12&attack=colluding&seed=5&view=verdict")
     assert page.locator("h1").inner_text() == "Subspace lab"
     assert "all 3 poisoned clients" in sentence(page)
-    # The router ran: its navigation is there, and no file names of the legacy sidebar.
+    # The router ran: its navigation is there, and Streamlit's own list of file names is not.
     for title in ("Overview", "Subspace lab", "Text copying"):
         assert page.get_by_role("link", name=title, exact=True).count() == 1
     assert page.get_by_role("link", name="lab", exact=True).count() == 0

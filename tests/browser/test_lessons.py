@@ -8,7 +8,7 @@ from typing import Any
 from clair.lessons.course import courses
 
 WORDS = [f"{key}.{n + 1}" for key, c in courses().items() for n in range(len(c.steps))]
-# How far the page is too tall, and where the lowest thing on it ends.
+# By how much the page is too tall, and where the lowest thing on it ends.
 HEIGHT = """() => {
   const main = document.querySelector('[data-testid=stMain]')
   const ends = [...main.querySelectorAll('p, button, .plot, label')]
@@ -18,7 +18,7 @@ HEIGHT = """() => {
 
 
 def title(page: Any) -> str:
-    """The heading of the step."""
+    """Read the heading of the step."""
     return str(page.get_by_role("heading", level=1).inner_text())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def sentence(page: Any) -> str:
-    """The plain sentence under the title."""
+    """Read the plain sentence under the title."""
     return str(page.locator(".clair-sentence").inner_text())
 
 
@@ -83,7 +83,7 @@ def test_tiles_can_be_told_apart_on_a_phone(server: Any, visit: Callable[..., An
         assert seen["wide"] == 0, n
         assert (seen["hidden"] > 1) == scrolls, n
         assert ("to the right" in seen["hint"]) == scrolls, n
-    # A finger meets nothing that keeps it, and a label on two lines stays at its icon.
+    # Nothing under a finger stops the scrolling, and a label on two lines stays beside its icon.
     page.locator(".st-key-overview_split").scroll_into_view_if_needed()
     met = """() => {
       const box = document.querySelector('.main-svg image').getBoundingClientRect()

@@ -9,7 +9,7 @@ import pytest
 
 STAGE = {"width": 1920, "height": 1080}
 TOLERANCE = 2
-LEAST_CHART = 250  # pixels of height; below, nobody in the last row reads an axis
+LEAST_CHART = 250  # pixels of height; the last row cannot read the axes of a lower chart
 
 CHOSEN = """() => [...document.querySelectorAll('[data-testid=stMain] [role=radio]')]
   .filter((radio) => radio.getAttribute('aria-checked') === 'true')

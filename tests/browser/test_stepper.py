@@ -17,7 +17,7 @@ LAST = run_scenario(Scenario()).fit.n_iter
 
 
 def shown(page: Any, name: str) -> str:
-    """Text of one part of the player."""
+    """Read the text of one part of the player."""
     return str(page.locator(f".stepper [data-is={name}]").inner_text())
 
 

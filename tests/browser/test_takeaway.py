@@ -47,7 +47,7 @@ class Reader:
 
 @pytest.fixture
 def reader(chromium: Any) -> Iterator[Callable[..., Reader]]:
-    """Factory of readers, closed at the end."""
+    """Make readers, and close them at the end."""
     opened: list[Reader] = []
 
     def make(width: int = 1280) -> Reader:
@@ -94,7 +94,7 @@ def test_the_labs_report_goes_out_and_opens_anywhere(
         assert overflow(report) == 0
         assert [url for url in one.asked if not url.startswith(("file:", "data:", "blob:"))] == []
         assert one.problems == []
-    # what leaves the app leads back to the same screen
+    # the report's link leads back to the same screen
     again = visit(server)
     assert again.go(link.removeprefix(server.url)).locator(".clair-sentence").inner_text() == said
 

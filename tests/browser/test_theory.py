@@ -10,7 +10,7 @@ from clair.ui import theory, theory_phase
 
 @pytest.fixture
 def own_cache(tmp_path, monkeypatch):
-    """A server started after this keeps its sweeps apart."""
+    """Let a server started after this keep its sweeps apart from others."""
     monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path))
 
 

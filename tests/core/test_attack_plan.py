@@ -21,7 +21,7 @@ TYPICAL = np.sqrt(2 * SPEC.rank)
 
 
 def sent(*tactics, **changes):
-    """What the attackers send, and the part of it off the shared subspace."""
+    """Compute what the attackers send, and the part of it off the shared subspace."""
     problem = sample_problem(replace(SPEC, **changes), AttackPlan(tactics))
     wrong = problem.updates[BAD]
     return wrong, wrong - problem.subspace @ (problem.subspace.T @ wrong)

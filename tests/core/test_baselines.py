@@ -26,7 +26,7 @@ FIT = clair.fit(PROBLEM.updates, rank=2)
 
 @pytest.fixture(scope="module")
 def byzfl():
-    """ByzFL's aggregators without its package, which imports torchvision and more."""
+    """Import ByzFL's aggregators without its package, which imports torchvision and more."""
     spec = importlib.util.find_spec("byzfl")
     if spec is None or spec.submodule_search_locations is None:
         pytest.skip("byzfl is not installed (pip install --no-deps byzfl)")

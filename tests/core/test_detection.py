@@ -137,7 +137,10 @@ def test_detector_finds_the_set_up_to_noise_above_signal(n_clients, attack, frac
 
 
 def world(n_clients, n_bad, seed, noise=0.03, rank=3, d=32):
-    """Honest clients of one subspace, what they truly hold, who is bad, and a generator."""
+    """Draw true updates, noise, who is bad, the shared basis, and a generator.
+
+    Honest clients share one subspace.
+    """
     rng = np.random.default_rng(seed)
     basis = orthonormal(rng.standard_normal((d, rank)))
     own = rng.standard_normal((1, rank, d)) + rng.standard_normal((n_clients, rank, d))

@@ -16,7 +16,7 @@ def fitted(problem, **options):
 
 
 def by_hand(problem, fit):
-    """The rule as it is written, with nothing but NumPy."""
+    """Apply the rule as it is written, with nothing but NumPy."""
     heard = fit.influence > 0
     w, X = fit.influence[heard], problem.updates[heard]
     apart = np.subtract(*sample_halves(problem))[heard] / 2

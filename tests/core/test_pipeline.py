@@ -42,7 +42,7 @@ def test_noiseless_problems_are_recovered_exactly(attack, fraction, n_clients, r
 
 @pytest.mark.parametrize("screen", [False, True])
 def test_clean_noiseless_data_are_certified_too(screen):
-    """Clients flagged by the coefficient screen are no claim about S, so they spoil no proof."""
+    """Check that clients flagged by the screen, which claim nothing about S, spoil no proof."""
     attack = "sign_flip" if screen else "random"
     fraction = 0.25 if screen else 0.0
     problem = sample_problem(
@@ -100,7 +100,7 @@ def test_a_weight_that_proves_the_split_is_looked_for_close_to_one_half(attack, 
 
 
 def test_no_proof_is_looked_for_where_none_can_be_found():
-    """With noise the kept clients' part has no low rank; the solver then runs only once."""
+    """Check that with noise, where the kept part has no low rank, the solver runs only once."""
     for noise in (1e-4, 0.03):
         seen = []
         problem = almost_half(noise=noise, attack="colluding", seed=7102)

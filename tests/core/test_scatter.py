@@ -16,7 +16,7 @@ from clair.solvers import decompose
 
 
 def blocks(K, d, c, seed=0, noise=0.3):
-    """Clients that share two directions, with a spectrum that falls off slowly behind them."""
+    """Draw clients that share two directions, with a slowly falling spectrum behind them."""
     rng = np.random.default_rng(seed)
     fall = np.arange(1, d + 1)[:, None] ** -0.5
     shared = rng.standard_normal((d, 2))

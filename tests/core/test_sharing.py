@@ -13,7 +13,7 @@ from clair.updates import LoraFactors
 
 
 def measured(gains, n=20, seed=0, spread=0.05):
-    """Errors of clients under candidates with these mean gains over training alone."""
+    """Draw clients' errors under candidates with these mean gains over training alone."""
     rng = np.random.default_rng(seed)
     alone = rng.uniform(0.3, 0.6, n)
     noisy = {key: alone - gain - spread * rng.standard_normal(n) for key, gain in gains.items()}

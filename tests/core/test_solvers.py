@@ -32,7 +32,7 @@ def cvxpy_optimum(modules, lam):
 
 
 def textbook(modules, lam, penalties):
-    """L, S, multipliers and both residuals of over-relaxed ADMM, with given penalties."""
+    """Run over-relaxed ADMM with given penalties; return L, S, multipliers and both residuals."""
     M, widths = [hstack_blocks(b) for b in modules], [b.shape[2] for b in modules]
     S, Y = [0 * m for m in M], [0 * m for m in M]
     size, residuals = np.sqrt(sum(np.sum(m**2) for m in M)), []
@@ -172,7 +172,7 @@ def test_certificate_holds_inside_the_window_and_names_what_fails_outside():
 
 @pytest.mark.parametrize("shape", [(20, 20), (31, 9)])
 def test_multipliers_agree_where_the_contamination_never_moves(shape):
-    """With S at zero throughout, only over-relaxation drives the dual; it must still arrive."""
+    """Check that the dual arrives with S at zero, where only over-relaxation drives it."""
     rows, columns = shape
     clean = problem(noise=0, d_out=rows, d_in=columns, n_clients=15, contaminated_fraction=0)
     split = decompose([clean.updates], 2.0)

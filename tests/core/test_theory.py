@@ -63,7 +63,7 @@ def true_window(problem):
 
 
 def measured_ends(problem, inside):
-    """Ends of the interval of exact recovery to about 2 %, by bisection from a point inside."""
+    """Bisect for the ends of the interval of exact recovery to about 2 %, from a point inside."""
     thin, ends = compress(problem.updates), []
     assert solve_at(problem, inside, thin)[0].exact
     for factor in (1 / 1.7, 1.7):
@@ -82,7 +82,7 @@ def measured_ends(problem, inside):
 
 @pytest.fixture(scope="module")
 def measured():
-    """Problems of six attacks with their witness window and the measured one."""
+    """Pair problems of six attacks with their witness window and the measured one."""
     cases = []
     for attack in ATTACKS:
         for seed in range(3):
@@ -141,7 +141,7 @@ def test_lam_window_is_good_to_a_sixth(measured):
 
 
 def worst_case(seed):
-    """Problem whose attackers all send one matrix with equal singular values off the subspace."""
+    """Build a problem whose attackers send one matrix off the subspace, equal singular values."""
     problem = sample_problem(replace(CLEAN, contaminated_fraction=0.28, seed=seed))
     rng, rank = np.random.default_rng(seed), CLEAN.rank
     off = rng.standard_normal((CLEAN.d_out, rank))
@@ -519,7 +519,7 @@ def test_in_subspace_attacks_leave_no_residual(size):
     tolerance = 0.02 if size == 1 else 0.15
     assert np.mean(ratios) == pytest.approx(score_model(spec).separation, rel=tolerance)
     assert wrong == clean == 0
-    # In between, a fitted subspace lets some of a reversed update out, which noise does not excuse.
+    # In between, the fitted subspace leaves out more of a reversed update than noise explains.
     assert np.mean(flagged) > 0.5 if size == 10 else np.mean(flagged) <= 0.5 * (size > 1)
 
 

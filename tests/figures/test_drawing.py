@@ -23,7 +23,7 @@ TRACE: dict[str, Any] = {
 
 
 def fill(figure: Any) -> None:
-    """The same calls for plotly's figure and for ours."""
+    """Make the same calls on plotly's figure and on ours."""
     figure.update_layout(height=200, paper_bgcolor="white", legend={"y": 1, "font": {"size": 9}})
     figure.update_layout(legend={"x": 0}, legend_font_color="blue")
     figure.add_scatter(**TRACE)
@@ -41,7 +41,7 @@ def fill(figure: Any) -> None:
 
 
 def read(text: str) -> Any:
-    """JSON with arrays as lists of numbers, whichever way they are written."""
+    """Read JSON with arrays as lists of numbers, however they are written."""
 
     def unpacked(part: dict[str, Any]) -> Any:
         if "bdata" not in part:

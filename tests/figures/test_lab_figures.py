@@ -33,7 +33,7 @@ FIGURES: tuple[Callable[[ScenarioResult, ThemeName], Chart], ...] = (
 
 
 def solve(*, rank: int | str = 3, solver: str = "convex", **spec: object) -> ScenarioResult:
-    """Small rectangular problem, so that mixed-up axes cannot go unnoticed."""
+    """Solve a small rectangular problem, so that mixed-up axes cannot go unnoticed."""
     shape = {"n_clients": 12, "d_out": 24, "d_in": 18, "seed": 3}
     return run_scenario(
         Scenario(ProblemSpec(**(shape | spec)), rank=rank, solver=solver)  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ def result() -> ScenarioResult:
 
 
 def trace(chart: Chart, name: str) -> object:
-    """The one trace of that name."""
+    """Find the one trace of that name."""
     found = [t for t in chart.figure.data if t.name and t.name.startswith(name)]
     assert len(found) == 1, [t.name for t in chart.figure.data]
     return found[0]

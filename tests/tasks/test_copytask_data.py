@@ -28,7 +28,7 @@ CONFIG = CopyTaskConfig(n_clients=10, poisoned_fraction=0.3, seed=5)
 
 
 def poisoned_pairs(federation: Federation) -> list[list[tuple[str, str]]]:
-    """Local pairs of each contaminated client."""
+    """Collect the local pairs of each contaminated client."""
     return [
         list(zip(client.texts, client.targets, strict=True))
         for client, bad in zip(federation.clients, federation.contaminated, strict=True)
@@ -37,7 +37,7 @@ def poisoned_pairs(federation: Federation) -> list[list[tuple[str, str]]]:
 
 
 def places(text: str, target: str) -> set[int]:
-    """By how many places the characters of a text were moved."""
+    """Find by how many places the characters of a text were moved."""
     return {
         (CHARACTERS.index(b) - CHARACTERS.index(a)) % len(CHARACTERS)
         for a, b in zip(text, target, strict=True)

@@ -239,7 +239,7 @@ def test_finetuning_lowers_the_loss_of_the_average():
 
 
 def test_the_choice_to_share_rests_on_training_data_alone(monkeypatch):
-    """Held-out data may say what they like: tests and choice stay as they are."""
+    """Check that held-out data, whatever they say, change neither tests nor choice."""
     config = DigitsConfig(n_clients=8, steps=20, seed=2)
     task = DigitsTask(config, make_federation(config), CPU)
     clock = {"train": 1, "clair": 1, "evaluate": 1}

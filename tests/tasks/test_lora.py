@@ -183,7 +183,7 @@ def test_only_linear_modules_can_be_adapted(model) -> None:
 
 
 def test_a_client_without_a_future_does_not_touch_the_others() -> None:
-    """AdamW on summed losses: a client's path depends on its own data only."""
+    """Check that, with AdamW on summed losses, a client's path depends on its own data only."""
     target = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
 
     def final(k: slice) -> torch.Tensor:

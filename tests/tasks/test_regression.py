@@ -219,7 +219,7 @@ def test_precision_weights_leave_the_verdict_alone_and_help_when_sizes_differ():
 
 
 def test_the_refit_uses_nobody_elses_data():
-    """A kept client's estimate moves with another's data only through what that one sends."""
+    """Check that another client's data move a kept client's estimate only through what it sends."""
     data = sample_regression(SMALL)
     sent = preliminary_estimates(SMALL, data)
     found = fit_clair(SMALL, sent)
