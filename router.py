@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
+from clair._files import ASSETS
 from clair.ui.catalog import PAGES
 from clair.ui.jobs import job_badge
 from clair.ui.layout import dress
@@ -13,8 +12,6 @@ from clair.ui.present import settle
 from clair.ui.scheme import current_theme
 from clair.ui.state import say_ignored
 from clair.ui.turns import DRAWING
-
-ASSETS = Path(__file__).parent / "assets"
 
 
 def wanted() -> None:

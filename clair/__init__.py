@@ -5,10 +5,8 @@ splits them into low rank plus block sparse, recovers the shared subspace, flags
 clients and refines the benign ones.
 """
 
-from clair.baselines import MethodError, compare
-from clair.pipeline import ClairFit, fit
-from clair.synthetic import Problem, ProblemSpec, sample_halves, sample_problem
-from clair.updates import FactoredUpdates, LoraFactors
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -24,3 +22,30 @@ __all__ = [
     "sample_halves",
     "sample_problem",
 ]
+
+if TYPE_CHECKING:
+    from clair.baselines import MethodError, compare
+    from clair.pipeline import ClairFit, fit
+    from clair.synthetic import Problem, ProblemSpec, sample_halves, sample_problem
+    from clair.updates import FactoredUpdates, LoraFactors
+else:
+    # Imported when first asked for: numpy and scipy take most of the half second in which the
+    # command line prints its help.
+    _MODULES = {
+        "baselines": ("MethodError", "compare"),
+        "pipeline": ("ClairFit", "fit"),
+        "synthetic": ("Problem", "ProblemSpec", "sample_halves", "sample_problem"),
+        "updates": ("FactoredUpdates", "LoraFactors"),
+    }
+    _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+    def __getattr__(name):
+        """Import a public name."""
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        return globals()[name]
+
+    def __dir__():
+        """List what is imported already and what can be."""
+        return sorted({*globals(), *__all__})

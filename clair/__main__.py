@@ -1,4 +1,4 @@
-"""The main jobs without a browser: ``python -m clair simulate``, ``... audit DIR`` and others."""
+"""CLAIR from the command line: the app, an audit of adapters, and the tasks without a browser."""
 
 from __future__ import annotations
 
@@ -6,37 +6,77 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from clair import __version__
+
+#: Module of each command, whose ``add_parser`` adds it, and what the help says about it. A module
+#: is imported only for its own command: numpy, scipy and the tasks take a second to load.
+COMMANDS = {
+    "app": ("clair.app_cli", "open the app in a browser"),
+    "simulate": (
+        "clair.simulate_cli",
+        "draw clients that share a subspace, poison some and see whom CLAIR finds",
+    ),
+    "audit": ("clair.audit_cli", "judge a folder of LoRA adapters"),
+    "copytask": (
+        "clair.tasks.copytask.command",
+        "fine-tune a small Transformer with poisoned clients",
+    ),
+    "regression": ("clair.tasks.commands", "many small regressions, some of them poisoned"),
+    "digits": (
+        "clair.tasks.commands",
+        "fine-tune a small network on real digits at many clients, some of them poisoned",
+    ),
+    "board": (
+        "clair.board_cli",
+        "five hospitals, one of them poisoned: the story for non-specialists",
+    ),
+    "theory": (
+        "clair.theory_cli",
+        "when CLAIR works and why: the numbers behind each section of the Theory page",
+    ),
+    "redteam": (
+        "clair.redteam_cli",
+        "play the attacker: search for the attack that does honest clients the most harm",
+    ),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand and return its exit code."""
     from clair.cancellation import interruptible
 
-    args = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = arguments[1:] if arguments[:1] == ["--"] else arguments
+    parser = _parser(arguments)
+    args, further = parser.parse_known_args(arguments)
+    if further and not args.passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    args.further = further
     with interruptible():
         return int(args.run(args))
 
 
-def _parser() -> argparse.ArgumentParser:
-    # Not at the top: an interrupt during imports can get lost (see `_import_commands`).
-    from clair import audit_cli, board_cli, redteam_cli, simulate_cli, theory_cli
-    from clair.tasks import commands as task_commands
-    from clair.tasks.copytask import command as copytask_command
-
-    parser = argparse.ArgumentParser(prog="python -m clair", description=__doc__)
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser for these arguments: of one command, or of the overview of all."""
+    prog = "clair" if Path(sys.argv[0]).stem == "clair" else "python -m clair"
+    parser = argparse.ArgumentParser(prog=prog, description=__doc__)
+    parser.add_argument("--version", action="version", version=f"clair {__version__}")
+    parser.set_defaults(passes_on=False)
     commands = parser.add_subparsers(required=True, metavar="command")
-    simulate_cli.add_parser(commands)
-    audit_cli.add_parser(commands)
-    copytask_command.add_parser(commands)
-    task_commands.add_parsers(commands)
-    board_cli.add_parser(commands)
-    theory_cli.add_parser(commands)
-    redteam_cli.add_parser(commands)
+    if arguments and arguments[0] in COMMANDS:
+        # Not at the top: an interrupt during imports can get lost, see below.
+        import_module(COMMANDS[arguments[0]][0]).add_parser(commands)
+    else:
+        for name, (_, about) in COMMANDS.items():
+            commands.add_parser(name, help=about)
     return parser
 
 
 def _import_commands() -> None:
-    """Import what the commands need; meanwhile Ctrl-C ends the process at once.
+    """Import what the command needs; meanwhile Ctrl-C ends the process at once.
 
     During imports Python loses about one interrupt in fifty: raised inside one of the interpreter's
     callbacks, it is printed and forgotten. Nothing has been written yet that needs cleaning up.
@@ -44,11 +84,16 @@ def _import_commands() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _parser()
+    _parser(sys.argv[1:])
     if ours:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if __name__ == "__main__":
+def console() -> int:
+    """Run the command line of this process, as ``clair`` and as ``python -m clair``."""
     _import_commands()
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(console())

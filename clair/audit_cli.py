@@ -42,7 +42,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the ``audit`` subcommand; its ``run`` default takes the parsed arguments."""
     parser = commands.add_parser(
         "audit",
-        help="judge a folder of LoRA adapters",
         description="Judge every PEFT LoRA adapter below a folder by what it shares with the "
         "others, and write refined adapters of those not flagged.",
         epilog=_EPILOG,

@@ -14,7 +14,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the ``board`` subcommand; its ``run`` default takes the parsed arguments."""
     parser = commands.add_parser(
         "board",
-        help="five hospitals, one of them poisoned: the story for non-specialists",
         description="Draw five simulated hospitals, one of them poisoned, and print what the nine "
         "slides of the Board story say about them, with every method's error.",
     )

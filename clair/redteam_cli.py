@@ -23,7 +23,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     usual = RedTeamConfig()
     parser = commands.add_parser(
         "redteam",
-        help="play the attacker: search for the attack that does honest clients the most harm",
         description="Search for the attack that costs honest clients the most against a defence, "
         "by an attacker who knows everything, and measure it on draws the search never saw.",
         epilog="defences:\n" + "\n".join(f"  {key:17} {d.label}" for key, d in DEFENCES.items()),

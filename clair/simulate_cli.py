@@ -56,7 +56,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the ``simulate`` subcommand; its ``run`` default takes the parsed arguments."""
     parser = commands.add_parser(
         "simulate",
-        help="draw clients that share a subspace, poison some and see whom CLAIR finds",
         description="Draw one problem of the matrix model, run CLAIR on what the clients send and "
         "compare every method: the Subspace lab without a browser.",
         epilog="attacks:\n"

@@ -143,7 +143,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the ``theory`` subcommand; its ``run`` default takes the parsed arguments."""
     parser = commands.add_parser(
         "theory",
-        help="when CLAIR works and why: the numbers behind each section of the Theory page",
         description="Compute one section of the Theory page; the table is printed as "
         "comma-separated values. The page writes these commands out: Take it away, Reproduce this.",
     )

@@ -16,6 +16,7 @@ MODULES = {
 #: What stands at the outer edge besides the app: command lines and the files they write.
 EDGE = {
     "clair.__main__",
+    "clair.app_cli",
     "clair.audit_cli",
     "clair.board_cli",
     "clair.redteam_cli",

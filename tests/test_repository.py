@@ -71,7 +71,7 @@ def test_the_page_draws_with_the_plotly_that_writes_the_figures():
     import plotly
 
     whole = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-    ours = ROOT / "assets" / "static" / "plotly-cartesian.min.js"
+    ours = ROOT / "static" / "plotly-cartesian.min.js"
 
     def version(path):
         return re.search(r"plotly\.js .*?v(\d+\.\d+\.\d+)", path.read_text("utf-8")[:300])[1]

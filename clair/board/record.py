@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from pathlib import Path
 
 from clair import __version__
+from clair._files import ASSETS
 from clair.board.story import ROBUST, setting
 from clair.tasks.regression import RegressionResult, run_regression
 
 SEEDS = range(5000, 5050)
-ASSET = Path(__file__).resolve().parents[2] / "assets" / "board" / "record.json"
+ASSET = ASSETS / "board" / "record.json"
 
 
 @dataclass(frozen=True)

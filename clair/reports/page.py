@@ -12,13 +12,13 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
+from clair._files import ASSETS, PLOTLY_JS, STATIC
 from clair.adapters.result import FLAGGED, KEPT
 from clair.figures.base import Chart
 from clair.reports.document import Report, Section, Setting, Verbatim
 from clair.reports.recipe import Recipe
 from clair.reports.tables import Table, shown
 
-ASSETS = Path(__file__).parents[2] / "assets"
 _HERE = Path(__file__).parent
 _LONG = 28  # characters; a longer cell may be broken anywhere
 _MANY = 60  # rows; a longer table is folded away
@@ -33,8 +33,7 @@ _FONTS = (
 @cache
 def plotly_script() -> str:
     """Read plotly.js: our smaller bundle, or Plotly's own where the assets are missing."""
-    bundle = ASSETS / "static" / "plotly-cartesian.min.js"
-    return bundle.read_text(encoding="utf-8") if bundle.is_file() else str(get_plotlyjs())
+    return PLOTLY_JS.read_text(encoding="utf-8") if PLOTLY_JS.is_file() else str(get_plotlyjs())
 
 
 @cache
@@ -50,13 +49,13 @@ def _style() -> str:
         + (f";unicode-range:{letters}" if letters else "")
         + "}\n"
         for family, weight, name, letters in _FONTS
-        if (ASSETS / "static" / f"{name}-wght-normal.woff2").is_file()
+        if (STATIC / f"{name}-wght-normal.woff2").is_file()
     )
     return faces + (_HERE / "page.css").read_text(encoding="utf-8")
 
 
 def _font(name: str) -> str:
-    data = (ASSETS / "static" / f"{name}-wght-normal.woff2").read_bytes()
+    data = (STATIC / f"{name}-wght-normal.woff2").read_bytes()
     return base64.b64encode(data).decode("ascii")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clair._files import IMPORT_ROOT
 from clair.sweeps.grid import SweepConfig, SweepResult
 from clair.sweeps.store import Cells, Keeper, cell_of
 
@@ -180,8 +181,7 @@ class _Run:
 @contextlib.contextmanager
 def _process() -> Iterator[subprocess.Popen[str]]:
     """Start a worker on one core and end it with the block, also when an error leaves the block."""
-    root = str(Path(__file__).parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(IMPORT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     process = subprocess.Popen(
         [sys.executable, "-m", "clair.sweeps.worker"],

@@ -81,12 +81,11 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 
-def add_parsers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add a subcommand for every task; its ``run`` default takes the parsed arguments."""
     for command in COMMANDS:
         parser = commands.add_parser(
             command.name,
-            help=command.help,
             description=f"{command.help[0].upper()}{command.help[1:]}; prints how well every "
             "method serves the honest clients.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from clair.attack_plan import AttackPlan
 from clair.attacks import PLANS
@@ -212,7 +212,7 @@ def _attack_energy(
         bad = spec.n_contaminated
         good = spec.n_clients - bad
         supporters = spec.n_clients // 2 + 1 - bad
-        z2 = max(0.0, float(norm.ppf((good - supporters) / good))) ** 2
+        z2 = max(0.0, float(ndtri((good - supporters) / good))) ** 2
         # The standard deviation of each entry is a matrix of its own, mostly off the subspace.
         shift = s2 * z2 * spec.rank * spec.heterogeneity**2 * (1 - 1 / good)
         own = honest_off * (1 / good + s2 * z2)
@@ -233,7 +233,7 @@ def _plan_energy(
     noise, s2 = (spec.d_out - spec.rank) * spec.d_in * spec.noise**2, spec.attack_scale**2
     # The victim is the honest client with the largest part outside.
     good, free = spec.n_clients - spec.n_contaminated, max(spec.d_out - spec.rank, 1) * spec.d_in
-    most = 1 + float(np.sqrt(2 / free) * norm.ppf(good / (good + 1)))
+    most = 1 + float(np.sqrt(2 / free) * ndtri(good / (good + 1)))
     energies = []
     for tactic in plan.tactics:
         own, turned = tactic.own**2, min(s2 * tactic.tilt**2, 1.0)

@@ -12,11 +12,11 @@ const PIXELS = ["ticklen", "standoff", "xshift", "yshift"]
 // The server sends scripts of its static folder as plain text, which a script element refuses.
 function library() {
   window.clairPlotly ??= fetch(new URL(BUNDLE, document.baseURI))
-    .then((answer) => answer.ok ? answer.text() : Promise.reject(new Error(answer.status)))
+    .then((answer) => answer.ok ? answer.text() : Promise.reject(new Error(`HTTP ${answer.status}`)))
     .then((text) => new Promise((resolve, reject) => {
       const script = document.createElement("script")
       script.src = URL.createObjectURL(new Blob([text], { type: "text/javascript" }))
-      script.onload = () => resolve(window.Plotly)
+      script.onload = () => window.Plotly ? resolve(window.Plotly) : reject(new Error("no plotly.js"))
       script.onerror = reject
       document.head.append(script)
     }))
@@ -174,9 +174,14 @@ function render(root) {
     await Plotly.react(plot, traces, { ...layout, autosize: true }, { displayModeBar: false })
     plot.removeAllListeners("plotly_click")
     if (clickable) plot.on("plotly_click", ({ points }) => root.clicked(points[0].customdata))
-  }, () => {
+  }, (error) => {
     root.spec = undefined
-    plot.textContent = alt
+    const missing = `This chart is not drawn: ${BUNDLE} cannot be loaded (${error.message}).`
+    plot.replaceChildren(...[missing, alt].map((words) => {
+      const paragraph = document.createElement("p")
+      paragraph.textContent = words
+      return paragraph
+    }))
   })
   return true
 }

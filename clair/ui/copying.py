@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 
 import numpy as np
 
+from clair._files import ASSETS
 from clair.figures.comparison import Measure
 from clair.palette import ThemeName
 from clair.reports.document import Section
@@ -21,7 +21,7 @@ from clair.ui.state import Control, Preset
 from clair.ui.trained import TrainedPage
 
 KIND = "copying"
-DEFAULT_RESULT = Path(__file__).parents[2] / "assets" / "copytask" / "default_result.json"
+DEFAULT_RESULT = ASSETS / "copytask" / "default_result.json"
 DEFAULTS = CopyTaskConfig()
 
 CONTROLS: tuple[Control, ...] = (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import html
 import importlib
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from clair._files import ASSETS
 from clair.baselines import METHODS
 from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
@@ -31,7 +31,7 @@ KIND = "digits"
 DEFAULTS = DigitsConfig()
 NO_SKEW = "none"
 SHORT_LABELS = {"fedavg_finetuned": "FedAvg, tuned", "local": "Local", "clair_eb": "CLAIR, pooled"}
-ASSET = Path(__file__).parents[2] / "assets" / "digits" / "default_result.json"
+ASSET = ASSETS / "digits" / "default_result.json"
 
 CONTROLS: tuple[Control, ...] = (
     Control(

@@ -26,6 +26,7 @@ import streamlit as st
 from streamlit import runtime
 
 import clair.ui
+from clair._files import PLOTLY_JS
 from clair.ui.jobs import VISITOR_COOKIE, pool
 
 #: Loaded before the first visitor is let in, besides all of `clair.ui`.
@@ -44,7 +45,9 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 def preload() -> None:
-    """Import everything the pages use, in one thread."""
+    """Import everything the pages use, in one thread, and say where charts cannot be drawn."""
+    if not PLOTLY_JS.is_file():
+        logger.error("no page can draw a chart: %s is missing", PLOTLY_JS)
     for name in PRELOADED:
         importlib.import_module(name)
     for module in pkgutil.iter_modules(clair.ui.__path__):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
+from clair._files import ASSETS
 from clair.cancellation import Cancelled
 from clair.figures.base import Chart
 from clair.figures.phase import phase_diagram
@@ -34,9 +34,8 @@ from clair.ui.theory import PHASE, SWEPT, claims, intro, spec_of, take_of, tools
 
 KIND = "theory"
 CHART = "theory_phase"
-ASSETS = Path(__file__).parents[2] / "assets" / "theory"
-DEFAULT = ASSETS / "phase_default.jsonl"
-RATES = ASSETS / "rates.json"
+DEFAULT = ASSETS / "theory" / "phase_default.jsonl"
+RATES = ASSETS / "theory" / "rates.json"
 
 #: Values of each axis at the fine resolution, all of them steps of the lab's sliders.
 FINE: dict[str, tuple[float, ...]] = {

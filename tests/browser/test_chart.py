@@ -68,15 +68,18 @@ def test_a_chart_outlives_a_quick_hand_on_the_slider(
     page.wait_for_function(f"(w) => {plot}.querySelector('.main-svg').clientWidth < w", arg=before)
 
 
-def test_a_chart_says_in_words_what_it_shows_where_it_cannot_be_drawn(
+def test_a_chart_says_why_it_is_not_drawn_and_what_it_would_show(
     server: Server, visit: Callable[..., Any]
 ) -> None:
     visitor = visit(server)
     visitor.page.route("**/plotly-cartesian.min.js", lambda route: route.fulfill(status=404))
     page = visitor.go("/lab?view=verdict")
     page.wait_for_function(
-        "document.querySelector('.clair-chart .plot')?.textContent.startsWith('By client')"
+        "document.querySelector('.clair-chart .plot')?.textContent.includes('By client')"
     )
+    reason = page.locator(".clair-chart .plot p").first.inner_text()
+    assert "plotly-cartesian.min.js" in reason
+    assert "404" in reason
     page.unroute("**/plotly-cartesian.min.js")
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")

@@ -15,7 +15,6 @@ from clair.sharing import voters
 from clair.tasks import Cancelled
 from clair.tasks.digits import ATTACKS, DigitsConfig, DigitsResult, run_digits
 from clair.tasks.digits.data import (
-    ASSETS,
     N_CLASSES,
     TARGET,
     load_split,
@@ -61,7 +60,7 @@ def test_the_images_are_the_whole_set_in_three_disjoint_parts():
 
 
 def test_the_base_model_reads_as_recorded():
-    record = json.loads((ASSETS / "base.json").read_text())
+    record = json.loads(RESULT.with_name("base.json").read_text())
     assert {key: record[key] for key in CONFIG} == CONFIG
     read = accuracy(load_base_model(CPU), load_split().test)
     assert read == pytest.approx(record["held_out_accuracy"], abs=0.006)
@@ -69,7 +68,7 @@ def test_the_base_model_reads_as_recorded():
 
 
 def test_source_and_licence_are_recorded():
-    words = (ASSETS / "README.md").read_text()
+    words = RESULT.with_name("README.md").read_text()
     for needed in ("Alpaydin", "10.24432/C50P49", "CC BY 4.0", "scikit-learn", "make_images.py"):
         assert needed in words
 

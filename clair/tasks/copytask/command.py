@@ -34,7 +34,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     default = CopyTaskConfig()
     parser = commands.add_parser(
         "copytask",
-        help="fine-tune a small Transformer with poisoned clients",
         description="Train all clients of the text-copying task, run CLAIR on their adapters and "
         "compare every method on held-out text.",
         epilog="attacks:\n" + "\n".join(f"  {a.key:13} {a.label}" for a in ATTACKS.values()),

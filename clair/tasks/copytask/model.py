@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from clair._files import ASSETS
 from clair.tasks.copytask.data import BOS, EOS, PAD, SEQUENCE_LENGTH, VOCAB_SIZE
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM
 
-ASSETS = Path(__file__).resolve().parents[3] / "assets" / "copytask"
-WEIGHTS = ASSETS / "base.safetensors"
+WEIGHTS = ASSETS / "copytask" / "base.safetensors"
 ADAPTED_MODULES = ("model.layers.1.self_attn.o_proj", "model.layers.1.mlp.down_proj")
 
 PREFIX_CHUNK = 512  # sequences of one forward pass, to bound memory

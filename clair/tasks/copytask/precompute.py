@@ -6,13 +6,13 @@ The file records its configuration; a test checks that it is the default one and
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
+from clair._files import ASSETS
 from clair.tasks.copytask import CopyTaskConfig, run_copytask
 from clair.tasks.copytask.model import build_model
 from clair.tasks.outcome import outcome_json
 
-RESULT = Path(__file__).parents[3] / "assets" / "copytask" / "default_result.json"
+RESULT = ASSETS / "copytask" / "default_result.json"
 
 
 def main() -> None:

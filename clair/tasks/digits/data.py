@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
+from clair._files import ASSETS
 from clair.tasks.digits.config import DigitsConfig
 
-ASSETS = Path(__file__).resolve().parents[3] / "assets" / "digits"
-IMAGES = ASSETS / "digits.safetensors"
+IMAGES = ASSETS / "digits" / "digits.safetensors"
 N_CLASSES = 10
 SIDE = 8
 WHITE = 16  # the largest pixel value

@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from clair.tasks.digits.data import ASSETS, N_CLASSES, SIDE
+from clair._files import ASSETS
+from clair.tasks.digits.data import N_CLASSES, SIDE
 
-WEIGHTS = ASSETS / "base.safetensors"
+WEIGHTS = ASSETS / "digits" / "base.safetensors"
 WIDTHS = (64, 32)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
+from clair._files import ASSETS
 from clair.tasks.digits import DigitsConfig, run_digits
-from clair.tasks.digits.data import ASSETS
 from clair.tasks.outcome import outcome_json
 
-RESULT = ASSETS / "default_result.json"
+RESULT = ASSETS / "digits" / "default_result.json"
 
 
 def main() -> None:

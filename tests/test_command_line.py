@@ -1,0 +1,48 @@
+"""The command line as a whole: its overview, and what it costs to ask for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+import clair
+from clair.__main__ import COMMANDS, main
+from clair.tasks.commands import COMMANDS as TASKS
+
+
+def test_the_overview_names_every_command_and_loads_no_numerics():
+    code = (
+        "import sys, clair.__main__ as line\n"
+        "try: line.main(['--help'])\n"
+        "finally: assert not {'numpy', 'scipy', 'torch', 'streamlit'} & set(sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(f"\n    {name}" in run.stdout for name in COMMANDS)
+
+
+def test_every_task_has_its_line_in_the_overview():
+    assert {(task.name, task.help) for task in TASKS} <= {
+        (name, about) for name, (_, about) in COMMANDS.items()
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert f"clair {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["audit", "DIR", "--bogus"], ["bogus"], ["--bogus"], []])
+def test_what_it_does_not_know_is_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_public_names_are_there_when_asked_for():
+    assert set(clair.__all__) <= set(dir(clair))
+    assert all(hasattr(clair, name) for name in clair.__all__)
+    assert not hasattr(clair, "no_such_name")
