@@ -268,7 +268,7 @@ def main() -> None:
             scores.append(methods_row(name, together))
             worse = [harm_row(name, together, base) for base in (LOCAL, "local_longer")]
             scores += filter(None, worse)
-            print(rule[-1], scores[-1], *worse, sep="\n", flush=True)
+            print(rule[-1], *scores[-3:], sep="\n", flush=True)
     if not arguments.develop:
         write("sharing", [*TEXT, *rule, "", *METHODS_TEXT, *scores], started, REMARK)
 

@@ -15,7 +15,7 @@ from clair.tasks import MethodAccuracy, Sample
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig
 from clair.tasks.copytask.data import make_federation
 from clair.tasks.outcome import Outcome
-from clair.ui.copying_words import GLOSSARY, caveats, setting_words
+from clair.ui.copying_words import FRESH, GLOSSARY, caveats, setting_words
 from clair.ui.results import samples_panel
 from clair.ui.state import Control, Preset
 from clair.ui.trained import TrainedPage
@@ -221,4 +221,5 @@ PAGE = TrainedPage(
     samples=draw_samples,
     extra=extra,
     caveats=caveats,
+    fresh=FRESH,
 )

@@ -30,6 +30,14 @@ GLOSSARY = """
 * **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
 """
 
+#: From benchmarks/results/sharing.md.
+FRESH = (
+    "On 100 fresh runs with 6 and 24 texts a client it fell a point below training alone in 1, "
+    "*CLAIR* in 4, *CLAIR + pooling* in 12. Who can spend a few more steps gains by fine-tuning: "
+    "with 6 texts the kept average, then fine-tuned, got 95% against its 94%, with 24 texts CLAIR, "
+    "then fine-tuned, 99.4% against 99.1%."
+)
+
 
 def setting_words(config: CopyTaskConfig) -> str:
     """Describe what happens on this page, with the numbers of the settings."""

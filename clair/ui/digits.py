@@ -181,7 +181,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         "many",
         "Seven digits in dispute",
-        "too many directions to share: training alone wins.",
+        "too many directions to share: plain CLAIR loses, and the clients' own tests say so.",
         {"dig_disputed": 7},
     ),
     Preset(
@@ -236,6 +236,14 @@ GLOSSARY = """
   computation of the others.
 * **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
 """
+
+#: From benchmarks/results/sharing.md.
+FRESH = (
+    "On 208 fresh runs with 0 to 7 digits in dispute, 16 to 100 images and uneven mixes it fell a "
+    "point below training alone in 1, *CLAIR* in 110. Who can train twice as long does best on "
+    "average with CLAIR, then fine-tuned (91% against its 89%), but that was a point below "
+    "training alone in 16."
+)
 
 
 def setting_words(config: DigitsConfig) -> str:
@@ -387,4 +395,5 @@ PAGE = TrainedPage(
     samples=flips_panel,
     extra=extra,
     caveats=caveats,
+    fresh=FRESH,
 )

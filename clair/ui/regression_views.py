@@ -93,7 +93,7 @@ def worth(result: RegressionResult, theme: ThemeName) -> None:
 
 
 def _by_method(result: RegressionResult, theme: ThemeName) -> None:
-    comparison_panel(regression.KIND, result, theme, regression.MEASURES)
+    comparison_panel(regression.KIND, result, theme, regression.MEASURES, regression.FRESH)
 
 
 def _limits(result: RegressionResult) -> None:

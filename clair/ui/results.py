@@ -154,7 +154,11 @@ def _now(make: Callable[..., Chart], *args: Any, **settings: Any) -> Chart:
 
 
 def comparison_panel(
-    kind: str, outcome: Finished, theme: ThemeName, measures: Mapping[str, Measure]
+    kind: str,
+    outcome: Finished,
+    theme: ThemeName,
+    measures: Mapping[str, Measure],
+    fresh: str = "",
 ) -> None:
     """Draw the accuracy by method with a dot for every honest client.
 
@@ -168,6 +172,8 @@ def comparison_panel(
         Which paper.
     measures : mapping of str to Measure
         Name of a measure in `accuracy` to what it is called; the first is shown first.
+    fresh : str
+        What was seen on runs that no setting was chosen on.
     """
     chosen = st.segmented_control(
         "Measured by",
@@ -183,7 +189,7 @@ def comparison_panel(
     if presenting():
         return
     values = {key: getattr(value, chosen) for key, value in outcome.accuracy.items()}
-    st.markdown(which_to_use(values, measures[chosen], outcome.sharing))
+    st.markdown(f"{which_to_use(values, measures[chosen], outcome.sharing)} {fresh}")
     for tests in own_tests(outcome.sharing):
         with st.expander(tests.title):
             st.dataframe(

@@ -77,6 +77,8 @@ class TrainedPage:
         Maps an outcome to the sections of its report that no other task has.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
+    fresh : str
+        What was seen on runs that no setting was chosen on, beside the comparison.
     """
 
     kind: str
@@ -101,6 +103,7 @@ class TrainedPage:
     samples: Callable[[Outcome, ThemeName], None]
     extra: Callable[[Outcome], Sequence[Section]]
     caveats: Callable[[Outcome], list[str]]
+    fresh: str = ""
 
     @property
     def reveal(self) -> Control:
@@ -282,7 +285,7 @@ def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_show
             page.kind, outcome, theme, reveal=truth_shown
         ),
         "What it is worth to the honest clients": lambda: results.comparison_panel(
-            page.kind, outcome, theme, page.measures(outcome)
+            page.kind, outcome, theme, page.measures(outcome), page.fresh
         ),
         page.samples_title: lambda: page.samples(outcome, theme),
         "How the clients learned": lambda: results.loss_panel(
