@@ -111,5 +111,5 @@ def test_the_part_leaves_the_address_with_the_stage(server: Any, visit: Callable
     page.keyboard.press("p")
     page.wait_for_function("() => !location.search.includes('present')")
     visitor.idle()
-    assert page.locator(".clair-chart").count() == 1
+    assert page.locator(".clair-chart").count() > 0
     assert "part" not in page.url
