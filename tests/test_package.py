@@ -33,7 +33,7 @@ def binaries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(home, symlinks=True)
     python = home / "bin" / "python"
     make = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
-    subprocess.run(make, cwd=ROOT, check=True, env=environment(), capture_output=True)
+    subprocess.run(make, cwd=ROOT, check=True, env=environment())
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-deps"]
     options = ["--no-index", "--disable-pip-version-check", *map(str, wheels.iterdir())]
     subprocess.run([*install, *options], cwd=folder, check=True, env=environment())
@@ -68,14 +68,13 @@ def test_the_command_knows_its_version(run: Run) -> None:
 
 
 def test_the_bundled_adapters_are_audited(run: Run, binaries: Path, tmp_path: Path) -> None:
-    where = run("python", "-c", "from clair._files import ASSETS; print(ASSETS)").stdout.strip()
-    example = Path(where) / "adapters"
+    where = run("python", "-c", "from clair.adapters import EXAMPLE; print(EXAMPLE)").stdout
+    example = Path(where.strip())
     assert example.is_relative_to(binaries.parent.resolve())
-    done = run("clair", "audit", str(example / "sites"), "--out", "report.json")
+    done = run("clair", "audit", "--example", "--out", "report.json")
     assert done.returncode == 1, done.stderr
     report = json.loads((tmp_path / "report.json").read_text())
-    flagged = [client["name"] for client in report["clients"] if client["verdict"] == "flagged"]
-    assert flagged == json.loads((example / "truth.json").read_text())["poisoned"]
+    assert report["flagged"] == json.loads(example.with_name("truth.json").read_text())["poisoned"]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="opens browsers by xdg-open")
