@@ -54,7 +54,7 @@ class Server:
             self.port = int(probe.getsockname()[1])
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
         command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-        command += ["--server.port", str(self.port)]
+        command += ["--server.port", str(self.port), "--server.headless", "true"]
         # By default a closed tab's session is kept for two minutes, in case the tab comes back.
         command += ["--server.disconnectedSessionTTL", "5"]
         self._process = subprocess.Popen(

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clair.adapters import (
+    EXAMPLE,
     AdapterError,
     Audit,
     AuditOptions,
@@ -47,7 +48,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="DIR", type=Path, help="holds one folder an adapter")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="?", help="holds one folder an adapter"
+    )
+    source.add_argument(
+        "--example",
+        action="store_true",
+        help="judge the ten adapters that come with CLAIR, two of them poisoned",
+    )
     parser.add_argument(
         "--rank", type=_rank, default="auto", help='of the shared subspace, or "auto" (default)'
     )
@@ -145,7 +154,8 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         screen_coefficients=args.screen,
         compare_shape=not args.no_shape,
     )
-    found = read_folder(args.folder, any_base=args.any_base, progress=bar.show)
+    folder = EXAMPLE if args.example else args.folder
+    found = read_folder(folder, any_base=args.any_base, progress=bar.show)
     halves = None
     if args.halves is not None:
         halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)

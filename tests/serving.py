@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -23,21 +24,46 @@ ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 180.0  # seconds until a test that would hang fails instead
 
 
-class Server:
-    """The app on a free port of this machine."""
+STREAMLIT = (sys.executable, "-m", "streamlit", "run", "app.py")
 
-    def __init__(self, **options: str) -> None:
+
+class Server:
+    """The app on a free port of this machine.
+
+    Parameters
+    ----------
+    command : sequence of str
+        What starts it.
+    cwd : Path
+        Where.
+    env : dict, optional
+        The environment; by default that of the tests.
+    **options : str
+        Of ``streamlit run``; an empty one stays as the app's configuration has it.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str] = STREAMLIT,
+        cwd: Path = ROOT,
+        env: dict[str, str] | None = None,
+        **options: str,
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self.host = f"127.0.0.1:{port}"
         self.url = f"http://{self.host}"
         self._log = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        command = [sys.executable, "-m", "streamlit", "run", "app.py"]
         options = {"server.port": str(port), "server.headless": "true", **options}
-        command += [word for name, value in options.items() for word in (f"--{name}", value)]
+        words = [word for name, value in options.items() if value for word in (f"--{name}", value)]
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdout=self._log, stderr=subprocess.STDOUT
+            [*command, *words],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
         )
         self.pid = self._process.pid
         self._wait()

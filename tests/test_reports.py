@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from clair.__main__ import main
-from clair.adapters import AuditOptions, audit, audit_json, read_folder
+from clair.adapters import EXAMPLE, AuditOptions, audit, audit_json, read_folder
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.figures.base import Chart, new_figure
 from clair.reports.adapters import audit_recipe, audit_report, deviations
@@ -400,8 +400,8 @@ AUDITS = {
 
 @pytest.mark.parametrize("name", AUDITS)
 def test_snippet_and_command_of_an_audit_give_the_same_numbers(name, tmp_path, capsys):
-    folder = str(ROOT / "assets" / "adapters" / "sites")
-    wanted = numbers_of(audit(read_folder(Path(folder)), AUDITS[name]))
+    folder = None if name == "defaults" else str(EXAMPLE)
+    wanted = numbers_of(audit(read_folder(EXAMPLE), AUDITS[name]))
     recipe = audit_recipe(AUDITS[name], folder)
     names, printed = run_snippet(recipe.python)
     assert numbers_of(names["result"]) == wanted

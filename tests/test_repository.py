@@ -1,7 +1,10 @@
 """What the README promises, compared with the repository."""
 
 import re
+import tomllib
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 import clair
 
@@ -30,6 +33,15 @@ def test_every_picture_and_file_the_readme_links_to_exists():
     assert missing == []
 
 
+def test_the_wheel_asks_for_what_the_requirements_pin():
+    """So that nobody widens one and forgets the other."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ranges = {(r := Requirement(line)).name: r.specifier for line in project["dependencies"]}
+    pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().split())
+    assert ranges.keys() == pins.keys()
+    assert all(pins[name] in ranges[name] for name in pins)
+
+
 def test_version_is_the_same_everywhere():
     changelog = (ROOT / "CHANGELOG.md").read_text()
     citation = (ROOT / "CITATION.cff").read_text()
@@ -42,6 +54,16 @@ def test_every_requirement_is_pinned():
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line), (name, line)
+
+
+def test_the_constraints_hold_every_pin_and_go_with_every_build_of_torch():
+    def lines(name):
+        return {line for line in (ROOT / name).read_text().splitlines() if "==" in line}
+
+    recorded = lines("constraints.txt")
+    assert lines("requirements.txt") | lines("tests/requirements.txt") <= recorded
+    assert len(recorded) > 80
+    assert not [line for line in recorded if re.search(r"^(nvidia|cuda|triton)|\+", line)]
 
 
 def test_the_app_needs_nothing_the_requirements_do_not_name():

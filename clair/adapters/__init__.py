@@ -6,7 +6,7 @@ refused, and a problem with one adapter is reported by name without losing the o
 
 from clair.adapters.audit import audit
 from clair.adapters.errors import AdapterError
-from clair.adapters.folder import AdapterSet, read_folder
+from clair.adapters.folder import EXAMPLE, AdapterSet, read_folder
 from clair.adapters.halves import Halves, read_halves
 from clair.adapters.limits import Limits
 from clair.adapters.options import AuditOptions
@@ -16,6 +16,7 @@ from clair.adapters.result import Audit, ClientReport, ModuleReport
 from clair.adapters.writer import WrittenAdapter, write_refined
 
 __all__ = [
+    "EXAMPLE",
     "Adapter",
     "AdapterError",
     "AdapterSet",

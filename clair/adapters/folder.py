@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clair._files import ASSETS
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.progress import Progress, Stages
@@ -24,6 +25,8 @@ from clair.concentration import MIN_OTHERS
 
 #: With fewer adapters it cannot be told which one differs from the others.
 MIN_CLIENTS = MIN_OTHERS + 1
+#: Ten adapters that come with the package, two of them poisoned; truth.json beside them says who.
+EXAMPLE = ASSETS / "adapters" / "sites"
 _MARKS = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
 
 

@@ -34,7 +34,7 @@ def audit_report(
     audit: Audit,
     written: Sequence[WrittenAdapter] = (),
     *,
-    folder: str = "DIR",
+    folder: str | None = "DIR",
     screen: Screen | None = None,
 ) -> Report:
     """Report the verdict by client, where it comes from, and both sides compared.
@@ -44,8 +44,8 @@ def audit_report(
     audit : Audit
     written : sequence of WrittenAdapter
         Refined adapters, if some were written.
-    folder : str
-        Where the adapters lie, for the code that repeats the audit.
+    folder : str or None
+        Where the adapters lie, for the code that repeats the audit; None for the example.
     screen : Screen, optional
     """
     sections = [Section("Verdict by client", charts=_scores(audit), tables=(clients(audit),))]
@@ -277,8 +277,8 @@ def _written(written: Sequence[WrittenAdapter]) -> Table:
     )
 
 
-def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
-    """Write Python and shell for an audit of the adapters below `folder`."""
+def audit_recipe(options: AuditOptions, folder: str | None) -> Recipe:
+    """Write Python and shell for an audit of the adapters below `folder`, or of the example."""
     changed = differing(options, AuditOptions())
     shell = {f"--{name}": changed[name] for name in ("rank", "side", "solver") if name in changed}
     if options.screen_coefficients:
@@ -290,12 +290,13 @@ def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
         shell["--halves"] = ("DIR_A", "DIR_B")
     elif "pooling" in changed:
         shell["--pooling"] = changed["pooling"]
+    names = ["AuditOptions", "audit", "read_folder", *["read_halves"] * halved]
+    where = "EXAMPLE" if folder is None else f"Path({literal(folder)})"
     lines = [
-        "from pathlib import Path",
+        *["from pathlib import Path", ""] * (folder is not None or halved),
+        f"from clair.adapters import {', '.join(['EXAMPLE'] * (folder is None) + names)}",
         "",
-        f"from clair.adapters import AuditOptions, audit, read_folder{', read_halves' * halved}",
-        "",
-        f"adapters = read_folder(Path({literal(folder)}))",
+        f"adapters = read_folder({where})",
         *['halves = read_halves(Path("DIR_A"), Path("DIR_B"))'] * halved,
         call("options = AuditOptions", **changed),
         f"result = audit(adapters, options{', halves=halves' * halved})",
@@ -306,7 +307,7 @@ def audit_recipe(options: AuditOptions, folder: str) -> Recipe:
     ]
     return Recipe(
         "\n".join(lines),
-        command("python", "-m", "clair", "audit", folder, options=shell),
+        command("python", "-m", "clair", "audit", folder or "--example", options=shell),
         "`DIR` is a folder that holds the adapters, one folder each. " * (folder == "DIR")
         + "`DIR_A` and `DIR_B` hold the clients' half adapters under the same names. " * halved
         + "`--out FILE` writes all numbers.",

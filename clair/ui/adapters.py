@@ -19,11 +19,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from clair._files import ASSETS
 from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_folder, write_refined
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
 from clair.adapters.errors import AdapterError
-from clair.adapters.folder import AdapterSet
+from clair.adapters.folder import EXAMPLE, AdapterSet
 from clair.adapters.halves import halves_of
 from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.progress import AuditProgress, Progress
@@ -33,7 +32,6 @@ from clair.ui.state import Control
 
 Cancel = Callable[[], bool]
 
-EXAMPLE = ASSETS / "adapters"
 #: Jobs of this page: its audits, and the refined adapters to take away.
 KIND, REFINED = "adapters", "refined"
 #: Share of the time for making refined adapters that goes into judging again.
@@ -184,7 +182,7 @@ class Source:
     def read(self, folder: Path, cancelled: Cancel | None = None) -> AdapterSet:
         """Read the adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
-            return read_folder(EXAMPLE / "sites")
+            return read_folder(EXAMPLE)
         files = [(name, file) for name, _, file in self.files]
         return read_uploads(files, folder, cancelled=cancelled)
 
@@ -260,7 +258,8 @@ def bundled(options: AuditOptions) -> Audit:
 
 def truth() -> list[str]:
     """List the names of the bundled example's poisoned clients; no method sees them."""
-    names: list[str] = json.loads((EXAMPLE / "truth.json").read_text(encoding="utf-8"))["poisoned"]
+    recorded = json.loads(EXAMPLE.with_name("truth.json").read_text(encoding="utf-8"))
+    names: list[str] = recorded["poisoned"]
     return names
 
 

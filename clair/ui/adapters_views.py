@@ -289,7 +289,7 @@ def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> Non
 
 def take_of(source: Source, result: Audit, values: dict[str, Any]) -> TakeAway:
     """Build the downloads of an audit."""
-    folder = "DIR" if source.files else "assets/adapters/sites"
+    folder = "DIR" if source.files else None
     screen = screen_of("adapters", adapters.CONTROLS, values, adapters.GROUPS)
     return TakeAway(
         name="clair-audit",

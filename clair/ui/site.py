@@ -16,14 +16,18 @@ import ipaddress
 import logging
 import pkgutil
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import streamlit as st
-from streamlit import runtime
+from streamlit import cli_util, runtime
+from streamlit.errors import Error
+from streamlit.web.server import server_util
 
 import clair.ui
 from clair._files import PLOTLY_JS
@@ -73,11 +77,28 @@ def _of_libc(name: str) -> Any:
 async def lifespan(_app: Any) -> AsyncIterator[None]:
     """Preload before the first visitor, and tidy up every few seconds until the server ends."""
     preload()
+    open_browser()
     task = asyncio.create_task(_tidy_forever())
     try:
         yield
     finally:
         task.cancel()
+
+
+def open_browser() -> None:
+    """Open the app in a browser where there is a display, as ``streamlit run`` does for a script.
+
+    For an `streamlit.starlette.App` it does not (1.67), and the port is known only now: the next
+    free one unless it was chosen. ``server.headless``, true where there is no display, forbids it.
+    """
+    started = Path(sys.argv[0]).name == "app.py"  # not by another server, which has its own port
+    if not started or st.get_option("server.headless"):
+        return
+    address = server_util.get_display_address(st.get_option("server.address") or "localhost")
+    try:
+        cli_util.open_browser(server_util.get_url(address))
+    except (OSError, Error):
+        logger.warning("no browser could be opened", exc_info=True)
 
 
 async def _tidy_forever() -> None:

@@ -22,7 +22,7 @@ from clair.ui.adapters import Source
 from clair.ui.plain import plain
 from tests.app.elements import charts, prose, sentence, visit
 
-SITES = adapters.EXAMPLE / "sites"
+SITES = adapters.EXAMPLE
 PATIENCE = 60.0  # seconds until a test that would hang fails instead
 
 
