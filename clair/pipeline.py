@@ -326,7 +326,7 @@ def _fit(
         benign=verdict.benign,
         screened=found.screened,
         degrees=verdict.degrees,
-        reasons=reasons(verdict),
+        reasons=reasons(verdict, ~np.any([core.scatter.present for core in modules], axis=0)),
         influence=verdict.influence,
         evidence=tuple(
             replace(kind, scores=scores_unit * kind.scores, threshold=scores_unit * kind.threshold)
