@@ -4,7 +4,9 @@ The detector is ours; the paper flags by contamination norms (``detector="norms"
 It needs neither the fraction of contaminated clients nor the noise level. A client is *flagged* on
 evidence of poison, *suspect* where the evidence is too weak to convict or can be explained by few
 data, *not comparable* where too few others changed what it changed, and *kept* otherwise. Suspects
-are refined like the kept, but nobody else's refined update depends on what they sent.
+are refined like the kept, but have little or no weight in what the others get: none where the
+evidence is weak or looks like noise, less than half a vote where a client is louder than usual
+outside the shared directions or repeats others there. Those who repeat each other share one vote.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Verdict:
     benign : ndarray of bool, shape (n_clients,)
         Clients that are not flagged.
     suspect : ndarray of bool, shape (n_clients,)
-        Benign clients from whom the others learn nothing.
+        Benign clients from whom the others learn little or nothing, see `influence`.
     noisy : ndarray of bool, shape (n_clients,)
         Suspects whose residual is large and looks like noise alone.
     comparable : ndarray of bool, shape (n_clients,)
@@ -137,7 +139,9 @@ def reasons(verdict: Verdict, zero: np.ndarray | None = None) -> tuple[str, ...]
         elif degree == SUSPECT and verdict.noisy[k]:
             said.append("large outside the shared directions, but like noise: perhaps few data")
         elif degree == SUSPECT and verdict.influence[k] > 0:
-            said.append("outside the shared directions it repeats what others send")
+            said.append(
+                "outside the shared directions it repeats others, or is louder than usual there"
+            )
         elif degree == SUSPECT:
             said.append("its score stands a little apart, too little to convict")
         else:
