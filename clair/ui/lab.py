@@ -322,6 +322,13 @@ PRESETS: tuple[Preset, ...] = (
         {"clients": 3, "poisoned": 0.0, "view": "verdict"},
     ),
     Preset(
+        "copied",
+        "Copies that hide a direction",
+        "a rare draw: three of eight send the same honest update, nobody is even suspect, the rank "
+        "is chosen one too low, and CLAIR is no better than training alone. Set the rank to 3.",
+        {"clients": 8, "poisoned": 0.4, "attack": "copies", "seed": 8, "view": "errors"},
+    ),
+    Preset(
         "partial",
         "Clients who share only partly",
         "what honest clients hold outside the subspace is averaged away: CLAIR costs more than "
