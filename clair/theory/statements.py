@@ -211,7 +211,7 @@ STATEMENTS: tuple[Statement, ...] = (
         "sets",
         "Who is not flagged because it looks like few data, or like a copy of an honest client, "
         "counts for little in the means: those who look like noise not at all, and those who "
-        "repeat one another share about one vote. Pooling does not weigh by these votes.",
+        "repeat one another share about one vote.",
         "",
         "ours",
         "Aitken 1935 (generalised least squares); see the section on the gain",
