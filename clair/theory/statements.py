@@ -183,13 +183,14 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "loud",
         "sets",
-        "Size does not hide anybody. Fewer than half of the clients, as loud as they like, with "
+        "Size hides nobody who leaves the shared subspace otherwise than by noise. From three "
+        "times an honest update on, fewer than half of the clients, as loud as they like, with "
         "decoys or steps between them, are flagged exactly while the noise is small.",
         "",
         "ours",
         "repeated gaps and the capped search below",
         "test_set_is_exact_however_loud_the_attack",
-        "exact set in all of 8 problems each: 12 attacks at strengths 3 and 10, 40 % of the "
+        "exact set in all of 8 problems each: 12 attacks at strengths 3, 10 and 1000, 40 % of the "
         "clients poisoned",
     ),
     Statement(
