@@ -97,7 +97,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--pooling",
         choices=("none", "eb"),
         default="none",
-        help="refine as in the paper (none, default) or with empirical-Bayes pooling (eb)",
+        help="the paper's refinement with our verdict (none, default), or empirical-Bayes pooling "
+        "(eb, ours) besides",
     )
     how.add_argument(
         "--halves",

@@ -166,7 +166,8 @@ def fit(
         The convex program, or the fast median subspace (its split is the projection on and off the
         subspace, without certificate).
     pooling : {"none", "eb", "halves"}
-        "none": plain CLAIR as in the paper. "eb": with empirical-Bayes pooling (ours). "halves":
+        "none": the paper's refinement, its average weighted by `ClairFit.influence` (ours; equal
+        weights with ``detector="norms"``). "eb": with empirical-Bayes pooling (ours). "halves":
         pull each client to the mean along every direction by the share of the differences that is
         estimation error, estimated from `halves` (ours). No heterogeneity makes "halves" worse than
         the clients' own updates; it can make the other two worse.

@@ -171,8 +171,9 @@ OPTIONS: tuple[Control, ...] = (
         "Empirical-Bayes pooling",
         "segment",
         "none",
-        "Off is the paper's CLAIR. On (ours) also shrinks clients towards each other inside the "
-        "subspace, as far as their differences look like noise.",
+        "Off: the paper's refinement, with the verdict chosen below. On (ours) also shrinks "
+        "clients towards each other inside the subspace, as far as their differences look like "
+        "noise.",
         options=(("none", "Off"), ("eb", "On")),
         group="clair",
     ),
