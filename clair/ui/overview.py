@@ -145,8 +145,11 @@ MAJORITY = (
     "five, on small and large groups and twenty draws each. The honest clients' error was on "
     "average at most 2 % above what it is if the server knows who lies, except in three cases with "
     "5 to 9 %, each owing to a single draw in which CLAIR gained the honest next to nothing. "
-    "What remains is below; and the shape of an update, our evidence against quiet backdoors in "
-    "language models, can be trained away by an attacker who knows of it."
+    "What remains is below.\n\n"
+    "**Not all of it has been attacked.** Our search for worse attacks plays one layer and one "
+    "update per client. So it never meets the shape of an update, our evidence against quiet "
+    "backdoors in language models, which an attacker who knows of it can train away; nor the "
+    "refinement with halves."
 )
 
 
