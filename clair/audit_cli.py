@@ -35,8 +35,9 @@ exit codes: 0 every adapter was judged and none stands out; 1 somebody is flagge
 somebody in it, could not be judged or compared (also: fewer than 4 adapters, wrong usage); 3 nobody
 is flagged, but somebody is suspect; 130 interrupted. Where several apply, 1 goes before 2 before 3.
 
-suspects stand a little apart, too little to convict, or may just have few data: they are refined
-and written like those kept, but nobody else's refined adapter depends on what they sent."""
+suspects stand a little apart, too little to convict, may just have few data, or repeat each other:
+they are refined and written like those kept, but the others learn little or nothing from them;
+those who repeat each other share one vote."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -96,7 +97,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--pooling",
         choices=("none", "eb"),
         default="none",
-        help="refine as in the paper (none, default) or with empirical-Bayes pooling (eb)",
+        help="the paper's refinement with our verdict (none, default), or empirical-Bayes pooling "
+        "(eb, ours) besides",
     )
     how.add_argument(
         "--halves",

@@ -185,8 +185,9 @@ def fit_cores(
     before_screen = verdict.benign
     if options.screen_coefficients:
         verdict = _screened(modules, verdict, n_directions)
-    if any(core.scatter.present.any() for core in modules):
-        notes += _notes(verdict)
+    zero = ~np.any([core.scatter.present for core in modules], axis=0)
+    if not zero.all():
+        notes += _notes(verdict, zero)
     if options.polish and verdict.influence.any():
         subspaces = _kept_subspaces(modules, verdict.influence, n_directions)[0]
     return CoreFit(
@@ -221,8 +222,8 @@ def _screened(modules: Sequence[Core], verdict: Verdict, rank: int) -> Verdict:
     )
 
 
-def _notes(verdict: Verdict) -> list[str]:
-    """Say what the numbers of clients and of flagged clients mean for the verdict."""
+def _notes(verdict: Verdict, zero: np.ndarray) -> list[str]:
+    """Say what the numbers of clients, of flagged ones and of zero updates mean."""
     n_benign, n_compared = int(verdict.benign.sum()), int(verdict.comparable.sum())
     notes = []
     if n_benign == 0:
@@ -230,13 +231,20 @@ def _notes(verdict: Verdict) -> list[str]:
     elif 2 * n_benign <= len(verdict.benign):
         notes.append("Half of the clients or more are flagged: the majority cannot be identified.")
     if n_compared < MIN_CLIENTS:
+        whom = _clients(n_compared)
+        notes.append(f"{whom} can be compared, too few to tell who differs from the others.")
+    if missing := len(verdict.comparable) - n_compared - int(zero.sum()):
         notes.append(
-            f"{n_compared} clients can be compared, too few to tell who differs from the others."
+            f"Not comparable, as too few others have the same modules: {_clients(missing)}."
         )
-    if n_compared < len(verdict.comparable):
-        missing = len(verdict.comparable) - n_compared
-        notes.append(f"Not comparable, as too few others have their modules: {missing} clients.")
+    if zero.any():
+        whom = _clients(int(zero.sum()))
+        notes.append(f"Not comparable, as the update is zero: {whom}.")
     return notes
+
+
+def _clients(number: int) -> str:
+    return f"{number} client{'s' * (number != 1)}"
 
 
 def _kept_subspaces(

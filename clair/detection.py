@@ -4,7 +4,9 @@ The detector is ours; the paper flags by contamination norms (``detector="norms"
 It needs neither the fraction of contaminated clients nor the noise level. A client is *flagged* on
 evidence of poison, *suspect* where the evidence is too weak to convict or can be explained by few
 data, *not comparable* where too few others changed what it changed, and *kept* otherwise. Suspects
-are refined like the kept, but nobody else's refined update depends on what they sent.
+are refined like the kept, but have little or no weight in what the others get: none where the
+evidence is weak or looks like noise, less than half a vote where a client is louder than usual
+outside the shared directions or repeats others there. Those who repeat each other share one vote.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class Verdict:
     benign : ndarray of bool, shape (n_clients,)
         Clients that are not flagged.
     suspect : ndarray of bool, shape (n_clients,)
-        Benign clients from whom the others learn nothing.
+        Benign clients from whom the others learn little or nothing, see `influence`.
     noisy : ndarray of bool, shape (n_clients,)
         Suspects whose residual is large and looks like noise alone.
     comparable : ndarray of bool, shape (n_clients,)
@@ -97,34 +99,49 @@ class Verdict:
 
 
 _WORDS = {
-    "outside": "what it sends outside the shared directions is {ratio:.1f} times a typical "
-    "client's",
-    "directions": "its strongest directions lie outside the shared ones, {ratio:.1f} times as far "
-    "as a typical client's",
-    "modules": "it deviates in few modules, but there far more than the others "
-    "({ratio:.1f} times a typical client)",
+    "outside": "what it sends outside the shared directions is {ratio} a typical client's",
+    "directions": "its strongest directions lie outside the shared ones, {ratio} as far as a "
+    "typical client's",
+    "modules": "it deviates in few modules, but there far more than the others ({ratio} a typical "
+    "client)",
     "inside": "its coefficients point against those of the majority (sign flip)",
-    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio:.1f} times a "
-    "typical client's)",
-    "norms": "its contamination norm is {ratio:.1f} times a typical client's",
+    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio} a typical "
+    "client's)",
+    "norms": "its contamination norm is {ratio} a typical client's",
     "threshold": "its score is above the given threshold",
 }
 _LARGEST_RATIO = 9999.0
 
 
-def reasons(verdict: Verdict) -> tuple[str, ...]:
-    """Say why each client is not simply kept, in a sentence without full stop; "" if it is kept."""
+def reasons(verdict: Verdict, zero: np.ndarray | None = None) -> tuple[str, ...]:
+    """Say why each client is not simply kept.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    zero : ndarray of bool, shape (n_clients,), optional
+        Clients whose update is zero in every module; none by default.
+
+    Returns
+    -------
+    tuple of str
+        A sentence without full stop for each client; "" if it is kept.
+    """
     said = []
     usual = {kind.kind: _usual(kind.scores, verdict.benign) for kind in verdict.evidence}
     for k, degree in enumerate(verdict.degrees):
         if degree == FLAGGED:
             said.append(_accusation(verdict, k, usual))
+        elif degree == NOT_COMPARABLE and zero is not None and zero[k]:
+            said.append("its update is zero, so there is nothing to compare")
         elif degree == NOT_COMPARABLE:
             said.append("too few other clients changed the modules that it changed")
         elif degree == SUSPECT and verdict.noisy[k]:
             said.append("large outside the shared directions, but like noise: perhaps few data")
         elif degree == SUSPECT and verdict.influence[k] > 0:
-            said.append("outside the shared directions it repeats what others send")
+            said.append(
+                "outside the shared directions it repeats others, or is louder than usual there"
+            )
         elif degree == SUSPECT:
             said.append("its score stands a little apart, too little to convict")
         else:
@@ -135,7 +152,10 @@ def reasons(verdict: Verdict) -> tuple[str, ...]:
 def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
     found = next(kind for kind in verdict.evidence if kind.flagged[k])
     ratio = found.scores[k] / max(usual[found.kind], SCORE_FLOOR)
-    return _WORDS[found.kind].format(ratio=min(float(ratio), _LARGEST_RATIO))
+    most = f"more than {_LARGEST_RATIO:.0f} times"
+    return _WORDS[found.kind].format(
+        ratio=f"{ratio:.1f} times" if ratio <= _LARGEST_RATIO else most
+    )
 
 
 def _usual(scores: np.ndarray, clients: np.ndarray) -> float:

@@ -177,9 +177,9 @@ def direction_weights(
         with np.errstate(over="ignore", invalid="ignore"):
             energy = np.sum((full.T @ apart[telling]) ** 2, axis=2)
         noise = np.median(np.nan_to_num(energy, nan=np.inf, posinf=np.inf), axis=0)
-        told = variance > noise
+        real = variance > noise
         weights = np.zeros(d)
-        weights[told] = 1 - noise[told] / variance[told]
+        weights[real] = 1 - noise[real] / variance[real]
         found.append(DirectionWeights(full, np.sqrt(variance), np.sqrt(noise), weights))
     return tuple(found)
 

@@ -64,7 +64,8 @@ class ClairFit:
     screened : ndarray of bool, shape (n_clients,)
         Clients flagged by the coefficient screen alone.
     degrees : tuple of {"kept", "suspect", "flagged", "not comparable"}
-        Of every client. Suspects are refined, but nobody learns from them.
+        Of every client. Suspects are refined, but the others learn little or nothing from them: see
+        `influence`.
     reasons : tuple of str
         Why, in words; empty for kept clients.
     influence : ndarray of shape (n_clients,)
@@ -165,7 +166,8 @@ def fit(
         The convex program, or the fast median subspace (its split is the projection on and off the
         subspace, without certificate).
     pooling : {"none", "eb", "halves"}
-        "none": plain CLAIR as in the paper. "eb": with empirical-Bayes pooling (ours). "halves":
+        "none": the paper's refinement, its average weighted by `ClairFit.influence` (ours; equal
+        weights with ``detector="norms"``). "eb": with empirical-Bayes pooling (ours). "halves":
         pull each client to the mean along every direction by the share of the differences that is
         estimation error, estimated from `halves` (ours). No heterogeneity makes "halves" worse than
         the clients' own updates; it can make the other two worse.
@@ -326,7 +328,7 @@ def _fit(
         benign=verdict.benign,
         screened=found.screened,
         degrees=verdict.degrees,
-        reasons=reasons(verdict),
+        reasons=reasons(verdict, ~np.any([core.scatter.present for core in modules], axis=0)),
         influence=verdict.influence,
         evidence=tuple(
             replace(kind, scores=scores_unit * kind.scores, threshold=scores_unit * kind.threshold)

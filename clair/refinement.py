@@ -1,7 +1,7 @@
 """Refining benign clients: their own part inside the subspace, everybody's average outside it.
 
-`refine` with ``pooling="none"`` is the paper's; empirical-Bayes pooling inside the subspace and the
-pretest of the off-subspace mean are ours.
+`refine` with ``pooling="none"`` and equal weights is the paper's; the weights of the verdict,
+empirical-Bayes pooling inside the subspace and the pretest of the off-subspace mean are ours.
 """
 
 from __future__ import annotations

@@ -87,8 +87,9 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
     title += f", {doubt} suspect" if doubt else ""
     caption = (
         "How much of a client's update lies outside the directions that the *other* clients share, "
-        "over all modules and measured against a typical update. The line is drawn at the widest "
-        "gap, if there is a clear one."
+        "over all modules and measured against a typical update. The line, if there is one, lies "
+        "in a gap that is wide for how far the scores below it spread: the last that was found, as "
+        "the search goes on below each."
     )
     words = ", ".join(f"{c.name} {c.score:.2f} {c.verdict}" for c in reversed(clients))
     return Chart(figure, title, caption, f"By client: {words}")

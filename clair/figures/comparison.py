@@ -210,7 +210,8 @@ def which_to_use(values: Mapping[str, np.ndarray], measure: Measure, choice: Cho
         f"everywhere. *{METHODS['clair_safe'].label}* takes what the clients' own tests favour "
         f"and stays with training alone where nothing clearly pays; here it takes "
         f"{CANDIDATES[choice.chosen]} and gets {safe}, against {alone} alone. *CLAIR* is the "
-        "method exactly as published; what is ours says so."
+        f"paper's refinement with our verdict; *{METHODS['clair_published'].label}* has the "
+        "paper's. The other rows of CLAIR are ours."
     )
 
 

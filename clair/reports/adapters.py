@@ -91,7 +91,7 @@ def _facts(audit: Audit) -> tuple[Fact, ...]:
     missing = len(audit.clients) - n
     facts = [
         Fact(f"{len(audit.named(FLAGGED))} of {n}", "flagged", "of those that could be judged"),
-        Fact(str(len(audit.named(SUSPECT))), "suspect", "refined, but nobody learns from them"),
+        Fact(str(len(audit.named(SUSPECT))), "suspect", "refined, with little or no weight"),
         Fact(str(len(audit.named(KEPT))), "kept", f"{missing} not comparable or not judged"),
         Fact(str(len(audit.modules)), "modules", audit.base_model),
     ]
@@ -121,9 +121,9 @@ def _method(audit: Audit) -> tuple[str, ...]:
         "and with fewer than 4 nobody is judged. The same is done for every kind of evidence "
         f"({kinds}). The rank in each module is {rank}; what decides is {side}.",
         "**Suspects.** Above a smaller gap "
-        f"({WEAK_GAP[0]:g} and {WEAK_GAP[1]:g} times), or where what lies outside is like noise or "
-        "repeats others', a client is suspect: it is refined, but what the others get does not "
-        "depend on what it sent.",
+        f"({WEAK_GAP[0]:g} and {WEAK_GAP[1]:g} times), or where what lies outside is like noise, "
+        "loud or repeats others', a client is suspect: it is refined, but the others learn little "
+        "or nothing from it. Clients who repeat each other share one vote.",
         f"**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "
         f"updates are split into low rank plus block sparse ({asked.solver} solver).",
     )

@@ -183,13 +183,14 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement(
         "loud",
         "sets",
-        "Size does not hide anybody. Fewer than half of the clients, as loud as they like, with "
+        "Size hides nobody who leaves the shared subspace otherwise than by noise. From three "
+        "times an honest update on, fewer than half of the clients, as loud as they like, with "
         "decoys or steps between them, are flagged exactly while the noise is small.",
         "",
         "ours",
         "repeated gaps and the capped search below",
         "test_set_is_exact_however_loud_the_attack",
-        "exact set in all of 8 problems each: 12 attacks at strengths 3 and 10, 40 % of the "
+        "exact set in all of 8 problems each: 12 attacks at strengths 3, 10 and 1000, 40 % of the "
         "clients poisoned",
     ),
     Statement(
@@ -211,7 +212,7 @@ STATEMENTS: tuple[Statement, ...] = (
         "sets",
         "Who is not flagged because it looks like few data, or like a copy of an honest client, "
         "counts for little in the means: those who look like noise not at all, and those who "
-        "repeat one another share about one vote. Pooling does not weigh by these votes.",
+        "repeat one another share about one vote.",
         "",
         "ours",
         "Aitken 1935 (generalised least squares); see the section on the gain",

@@ -95,8 +95,8 @@ SETTINGS: tuple[Control, ...] = (
         "Empirical-Bayes pooling",
         "segment",
         "none",
-        "Off refines as in the paper. On (ours) also shrinks clients towards each other inside the "
-        "subspace, as far as their differences look like noise.",
+        "Off: the paper's refinement, with our verdict. On (ours) also shrinks clients towards "
+        "each other inside the subspace, as far as their differences look like noise.",
         options=(("none", "Off"), ("eb", "On")),
         group="write",
     ),

@@ -118,8 +118,9 @@ def headline_numbers(result: Audit) -> None:
     columns[1].metric(
         "Suspect",
         len(result.named(SUSPECT)),
-        help="A little apart, too little to convict, or perhaps with few data: refined, but what "
-        "the others get does not depend on what they sent.",
+        help="A little apart, too little to convict, perhaps with few data, or repeating each "
+        "other: refined, but the others learn little or nothing from them. Those who repeat each "
+        "other share one vote.",
     )
     columns[2].metric(
         "Not judged",

@@ -171,8 +171,9 @@ OPTIONS: tuple[Control, ...] = (
         "Empirical-Bayes pooling",
         "segment",
         "none",
-        "Off is the paper's CLAIR. On (ours) also shrinks clients towards each other inside the "
-        "subspace, as far as their differences look like noise.",
+        "Off: the paper's refinement, with the verdict chosen below. On (ours) also shrinks "
+        "clients towards each other inside the subspace, as far as their differences look like "
+        "noise.",
         options=(("none", "Off"), ("eb", "On")),
         group="clair",
     ),
@@ -320,6 +321,13 @@ PRESETS: tuple[Preset, ...] = (
         "Three clients",
         "the note: they are too few to tell who differs from the others, so nobody is judged.",
         {"clients": 3, "poisoned": 0.0, "view": "verdict"},
+    ),
+    Preset(
+        "copied",
+        "Copies that hide a direction",
+        "a rare draw: three of eight send the same honest update, nobody is even suspect, the rank "
+        "is chosen one too low, and CLAIR is no better than training alone. Set the rank to 3.",
+        {"clients": 8, "poisoned": 0.4, "attack": "copies", "seed": 8, "view": "errors"},
     ),
     Preset(
         "partial",

@@ -106,6 +106,16 @@ LIMITS: tuple[Limit, ...] = (
         "there goes unseen.",
         "few",
     ),
+    # Copies: 3 of the lab's seeds 0 to 399, and 1 of the 20 in benchmarks/results/verdict.md.
+    # Growing steps ("ladder in one direction" there): 6 of seeds 0 to 99, and 1 of 20.
+    Limit(
+        "Rarely, attackers who agree take its gain away.",
+        "Three of eight clients who copy one honest update can hide a shared direction from the "
+        "automatic choice of the rank: in about one draw of a hundred CLAIR is then no better than "
+        "training alone. Twenty of fifty who all push one way, each a little harder than the last, "
+        "cost part of the gain, or all of it, in about one draw of twenty.",
+        "copied",
+    ),
     Limit(
         "It costs where clients share little.",
         "Whatever an honest client holds outside the shared directions is averaged away. If that "
@@ -131,10 +141,15 @@ MAJORITY = (
     "**It needs an honest majority.** With half of the clients or more poisoned, no method can "
     "tell which group is the honest one. Below that the verdict holds against people who know it: "
     "attackers who agree, decoys a hundred times as loud that would hide the others, whispers the "
-    "size of one honest update, copies of an honest client. With four in ten poisoned, none of the "
-    "attacks we know cost the honest more than 2 % over a CLAIR that is told the truth. What "
-    "remains is below; and the shape of an update, our evidence against quiet backdoors in "
-    "language models, can be trained away by an attacker who knows of it."
+    "size of one honest update, copies of an honest client. We tried 31 attacks by two clients in "
+    "five, on small and large groups and twenty draws each. The honest clients' error was on "
+    "average at most 2 % above what it is if the server knows who lies, except in three cases with "
+    "5 to 9 %, each owing to a single draw in which CLAIR gained the honest next to nothing. "
+    "What remains is below.\n\n"
+    "**Not all of it has been attacked.** Our search for worse attacks plays one layer and one "
+    "update per client. So it never meets the shape of an update, our evidence against quiet "
+    "backdoors in language models, which an attacker who knows of it can train away; nor the "
+    "refinement with halves."
 )
 
 

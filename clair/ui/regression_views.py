@@ -52,7 +52,7 @@ def headline_numbers(result: RegressionResult) -> None:
         METHODS[best].label,
         delta_color="off",
         delta_arrow="off",
-        help="The least error of the rows of CLAIR: as published, and those that are ours.",
+        help="The least error of all rows of CLAIR, those with additions of ours among them.",
     )
     grid.metric(
         "Shared directions",

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 import clair
 from clair import LoraFactors, ProblemSpec, sample_problem
 from clair.concentration import ClientBlocks
-from clair.detection import automatic_rank, coefficient_screen, detect_updates
+from clair.detection import (
+    automatic_rank,
+    coefficient_screen,
+    detect_updates,
+    reasons,
+    simple_verdict,
+)
 from clair.evidence import (
     entry_kurtosis,
     factor_kurtosis,
@@ -266,6 +272,23 @@ def test_modules_that_too_few_have_say_nothing():
     assert result.degrees[5:] == ("not comparable",) * 3
     assert (result.influence[5:] == 0).all()
     assert all(result.reasons[5:])
+    alone[4] = 0.0
+    both = clair.fit({"attention": alone, "mlp": other}, 2, solver="irls")
+    assert both.degrees[4:] == ("not comparable",) * 4
+    assert "zero" in both.reasons[4]  # nothing of it is the others' fault
+    assert "modules" not in both.reasons[4]
+    assert both.reasons[5:] == result.reasons[5:]
+    assert any("zero: 1 client." in note for note in both.notes)
+    assert any("modules: 3 clients." in note for note in both.notes)
+
+
+@pytest.mark.parametrize(("size", "told"), [(50.0, "50"), (1e7, "more than 9999 times")])
+def test_the_reason_says_how_far_off_a_client_is_and_beyond_a_bound_that_it_is_more(size, told):
+    scores = np.array([1.0, 1.0, 1.0, 1.0, size])
+    (*kept, reason) = reasons(simple_verdict(once(scores)))
+    assert not any(kept)
+    assert told in reason
+    assert ("more" in reason) == (size > 9999)
 
 
 @pytest.mark.parametrize("n_clients", [3, 4])

@@ -308,7 +308,7 @@ def test_exact_set_probability(changes):
 
 
 @pytest.mark.parametrize("attack", LOUD)
-@pytest.mark.parametrize("strength", [3.0, 10.0])
+@pytest.mark.parametrize("strength", [3.0, 10.0, 1000.0])
 def test_set_is_exact_however_loud_the_attack(attack, strength):
     spec = replace(SMALL, attack=attack, attack_scale=strength, contaminated_fraction=0.4)
     assert exact_set_probability(spec) > 0.99
