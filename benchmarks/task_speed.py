@@ -13,7 +13,10 @@ import argparse
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from _margins import write
 
 # Reads the name of a task and times its default run; the first run of each task is only a warm-up.
 SERVE = """
@@ -58,7 +61,7 @@ def seconds(process: subprocess.Popen[str], task: str) -> float:
 
 
 def main() -> None:
-    """Print a row for each task."""
+    """Print a row for each task, and write the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,17 +69,27 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     trees = (arguments.tree.resolve(), Path(__file__).resolve().parents[1])
-    processes = [start(tree) for tree in trees]
-    print("| default run | other checkout | this one | this / other |\n|---|---|---|---|")
+    started, processes = time.time(), [start(tree) for tree in trees]
+    lines = ["| default run | other checkout | this one | this / other |", "|---|---|---|---|"]
+    print(*lines, sep="\n", flush=True)
     for task in TASKS:
         pairs = [
             [seconds(process, task) for process in processes] for _ in range(arguments.rounds + 1)
         ][1:]
         other, this = (statistics.median(times) for times in zip(*pairs, strict=True))
         ratio = statistics.median(now / before for before, now in pairs)
-        print(f"| {task} | {other:.2f} s | {this:.2f} s | {ratio:.2f} |", flush=True)
+        lines.append(f"| {task} | {other:.2f} s | {this:.2f} s | {ratio:.2f} |")
+        print(lines[-1], flush=True)
     for process in processes:
         process.communicate()
+    git = ["git", "-C", str(trees[0]), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    write(
+        "task_speed",
+        [f"# What the default run of every task costs, against the commit {commit}", "", *lines],
+        started,
+        f"Processor time on one thread, medians of {arguments.rounds} rounds run alternately.",
+    )
 
 
 if __name__ == "__main__":

@@ -232,12 +232,6 @@ class JobPool:
             self._prune()
             return len(self._jobs) < before
 
-    def live_of(self, owner: str) -> tuple[JobView, ...]:
-        """List the owner's waiting and running jobs, oldest first."""
-        with self._changed:
-            mine = [job for job in self._jobs.values() if job.owner == owner and job.state.live]
-            return tuple(self._view(job) for job in sorted(mine, key=lambda job: job.number))
-
     def wait(
         self, job_id: str, *, until: JobState | None = None, timeout: float | None = None
     ) -> JobView:

@@ -154,9 +154,9 @@ def evidence_json(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
             "kind": kind.kind,
             "ours": not KINDS[kind.kind].paper,
             "scores": [float(v) for v in kind.scores],
-            "flagged": [int(k) + 1 for k in np.flatnonzero(kind.flagged)],
-            "threshold": _finite(kind.threshold),
-            "margin": _finite(kind.margin),
+            "flagged": client_numbers(kind.flagged),
+            "threshold": finite(kind.threshold),
+            "margin": finite(kind.margin),
         }
         for kind in evidence
     ]
@@ -192,5 +192,11 @@ def verdict_json(fit: ClairFit) -> dict[str, Any]:
     }
 
 
-def _finite(value: float) -> float | None:
+def client_numbers(mask: np.ndarray) -> list[int]:
+    """List the clients of a mask, counted from 1."""
+    return [int(k) + 1 for k in np.flatnonzero(mask)]
+
+
+def finite(value: float) -> float | None:
+    """Convert to a JSON value: None stands for NaN and infinity."""
     return float(value) if np.isfinite(value) else None

@@ -149,23 +149,6 @@ def block_grams(blocks: np.ndarray) -> np.ndarray:
     return blocks @ blocks.transpose(0, 2, 1)
 
 
-def energy_in(grams: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Compute each client's energy ``||U' X_k||_F^2`` inside a subspace, from Gram matrices.
-
-    Parameters
-    ----------
-    grams : ndarray of shape (n_clients, d, d)
-    basis : ndarray of shape (d, rank) or (n_clients, d, rank)
-        Orthonormal columns; one basis for all clients or one each.
-
-    Returns
-    -------
-    ndarray of shape (n_clients,)
-    """
-    energy: np.ndarray = np.einsum("...ij,...ij->...", grams @ basis, basis)
-    return energy
-
-
 def orthonormal(matrix: np.ndarray) -> np.ndarray:
     """Compute an orthonormal basis of the columns of a full-column-rank matrix (thin QR)."""
     return np.linalg.qr(matrix)[0]

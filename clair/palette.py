@@ -119,11 +119,6 @@ def method_style(method: str, theme: ThemeName) -> Style:
     return Style(dark if theme == "dark" else light, symbol, dash, pattern)
 
 
-def client_color(contaminated: bool, theme: ThemeName) -> str:
-    """Choose the colour of one client by what it truly is."""
-    return role_style("contaminated" if contaminated else "benign", theme).color
-
-
 def rgb(color: str) -> tuple[int, int, int]:
     """Split "#rrggbb" into three integers in [0, 255]."""
     value = color.lstrip("#")

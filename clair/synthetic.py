@@ -94,7 +94,18 @@ class ProblemSpec:
     @property
     def n_contaminated(self) -> int:
         """Number of contaminated clients, always fewer than half."""
-        return min(round(self.contaminated_fraction * self.n_clients), (self.n_clients - 1) // 2)
+        return count_contaminated(self.contaminated_fraction, self.n_clients)
+
+
+def count_contaminated(fraction: float, n_clients: int) -> int:
+    """Round a share of the clients to whole clients, always fewer than half of them.
+
+    Examples
+    --------
+    >>> count_contaminated(0.25, 10), count_contaminated(0.49, 10)
+    (2, 4)
+    """
+    return min(round(fraction * n_clients), (n_clients - 1) // 2)
 
 
 @dataclass(frozen=True)

@@ -370,17 +370,6 @@ def test_finished_jobs_are_forgotten_by_age_and_live_ones_never(make_pool):
     release(pool, gate, running)
 
 
-def test_a_visitor_sees_their_own_live_jobs(make_pool):
-    pool = make_pool()
-    gate, first = busy(pool, "a")
-    second = pool.submit("a", noting([], ""), kind="test")
-    pool.submit("b", noting([], ""), kind="test")
-    assert [view.id for view in pool.live_of("a")] == [first, second]
-    release(pool, gate, first)
-    pool.wait(second, timeout=PATIENCE)
-    assert pool.live_of("a") == ()
-
-
 def test_an_unknown_id_is_refused_everywhere(make_pool):
     pool = make_pool()
     for call in (pool.get, pool.cancel, pool.wait):

@@ -19,26 +19,10 @@ from clair.adapters.result import (
 )
 from clair.adapters.writer import WrittenAdapter
 from clair.evidence import Evidence
+from clair.kinds import KINDS
 
 FORMAT = 2
 _LISTED = 6
-#: Kinds of evidence as tables and charts name them, and what each of them measures.
-KINDS = {
-    "outside": (
-        "outside",
-        "how much of an update lies outside the directions that the other clients share",
-    ),
-    "directions": (
-        "directions",
-        "the same for its few strongest directions alone, which noise cannot hide",
-    ),
-    "modules": (
-        "modules",
-        "the same as outside, but one module that deviates far counts more than all others",
-    ),
-    "shape": ("shape", "how heavy-tailed the entries of an update are (kurtosis)"),
-    "inside": ("inside", "whether it points against the majority within the shared directions"),
-}
 
 
 def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str, Any]:
@@ -117,7 +101,7 @@ def _client(client: ClientReport) -> dict[str, Any]:
 def _evidence(kind: Evidence, names: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": kind.kind,
-        "measures": KINDS[kind.kind][1],
+        "measures": KINDS[kind.kind].about,
         "scores": _numbers(kind.scores),
         "threshold": _number(kind.threshold),
         "above": [name for name, above in zip(names, kind.flagged, strict=True) if above],
@@ -181,7 +165,7 @@ def evidence_lines(audit: Audit) -> list[str]:
     lines = []
     names = [client.name for client in audit.judged_clients]
     for kind in audit.evidence:
-        title, measures = KINDS[kind.kind]
+        title, measures = KINDS[kind.kind].name, KINDS[kind.kind].about
         above = [name for name, flagged in zip(names, kind.flagged, strict=True) if flagged]
         if not above:
             lines.append(f"{title}: nobody above the line")

@@ -36,8 +36,8 @@ class ClientReport:
         Suspicion: size of the update off what the other clients share, relative to a typical
         update. NaN if not judged or not comparable, as are the next four.
     margin : float
-        How many times the line its score is: of a flagged client by the first kind of evidence that
-        flags it, of others by the kind in which it comes closest. NaN where no line was drawn.
+        How many times the line its score is, by `clair.kinds.client_margins`; NaN where no line
+        was drawn.
     influence : float
         Its weight in what the others' refined updates get, in [0, 1].
     norm : float

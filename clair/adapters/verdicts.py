@@ -15,7 +15,8 @@ from clair.adapters.reader import Adapter
 from clair.adapters.result import ClientReport, ModuleReport, SideReport
 from clair.cancellation import checkpoint
 from clair.core_fit import CoreFit
-from clair.detection import FLAGGED, SUSPECT, Verdict, predictive_rank, reasons
+from clair.detection import SUSPECT, Verdict, predictive_rank, reasons
+from clair.kinds import client_margins
 from clair.scatter import Scatter, normalised
 from clair.updates import Core
 
@@ -103,8 +104,10 @@ def client_reports(
     sizes = np.sqrt(np.sum([core.scatter.energy for core in cores], axis=0))
     deviations = np.array([module.deviation for module in modules])
     verdict, reports = found.verdict, []
-    why, margins = reasons(verdict), client_margins(verdict)
-    for k, (adapter, degree) in enumerate(zip(adapters, verdict.degrees, strict=True)):
+    why, margins = reasons(verdict), client_margins(verdict.evidence)
+    for k, (adapter, degree, margin) in enumerate(
+        zip(adapters, verdict.degrees, margins, strict=True)
+    ):
         column = np.where(np.isnan(deviations[:, k]), -np.inf, deviations[:, k])
         order = np.argsort(-column, kind="stable")[:TOP_MODULES]
         where = tuple((modules[i].name, float(column[i])) for i in order if column[i] > -np.inf)
@@ -117,7 +120,7 @@ def client_reports(
                 printable(adapter.name),
                 degree,
                 score=float(verdict.scores[k]),
-                margin=margins[k],
+                margin=float("nan") if margin is None else margin,
                 influence=float(verdict.influence[k]),
                 norm=float(found.norms[k]),
                 size=float(sizes[k]),
@@ -135,23 +138,6 @@ def _convicted_by(verdict: Verdict, k: int) -> str:
     if verdict.benign[k]:
         return ""
     return next(kind.kind for kind in verdict.evidence if kind.flagged[k])
-
-
-def client_margins(verdict: Verdict) -> list[float]:
-    """Divide each client's score by the line it is judged by; see `ClientReport.margin`."""
-    margins = []
-    for k, degree in enumerate(verdict.degrees):
-        drawn = [
-            (bool(kind.flagged[k]), float(kind.scores[k] / kind.threshold))
-            for kind in verdict.evidence
-            if 0 < kind.threshold < float("inf")
-        ]
-        above = [ratio for flagged, ratio in drawn if flagged]
-        if degree == FLAGGED and above:
-            margins.append(above[0])
-        else:
-            margins.append(max((ratio for _, ratio in drawn), default=float("nan")))
-    return margins
 
 
 def disagreement(sides: Mapping[str, SideReport], side: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.adapters.report import KINDS
 from clair.adapters.result import KEPT, Audit
 from clair.concentration import SCORE_FLOOR
 from clair.evidence import Evidence
 from clair.figures.adapters import CEILING, ROLES, label
 from clair.figures.base import Chart, marker, new_figure
+from clair.kinds import KINDS
 from clair.palette import ThemeName, role_style
 
 
@@ -19,7 +19,7 @@ def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:
     names = [label(client.name) for client in audit.judged_clients]
     # The coefficient screen says yes or no and has no scores to draw; its answer is in the table.
     kinds = [kind for kind in audit.evidence if kind.kind != "inside"]
-    titles = [KINDS[kind.kind][0] for kind in kinds]
+    titles = [KINDS[kind.kind].name for kind in kinds]
     relative = [times_typical(kind, degrees) for kind in kinds]
     figure = new_figure(theme, 130 + 52 * len(kinds))
     for name, role in ROLES:
@@ -55,7 +55,7 @@ def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:
         rest = [t for t in titles if t not in apart]
         title = f"Set apart by {_listed(apart)}" + (f", not by {_listed(rest)}" if rest else "")
     caption = "A mark is a client, a dashed line the gap found in that row. " + " ".join(
-        f"*{KINDS[kind.kind][0].capitalize()}*: {KINDS[kind.kind][1]}." for kind in kinds
+        f"*{KINDS[kind.kind].name.capitalize()}*: {KINDS[kind.kind].about}." for kind in kinds
     )
     return Chart(figure, title, caption, f"{title}.")
 

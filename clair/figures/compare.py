@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clair.figures.base import Chart
-from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.comparison import scenario_comparison
 from clair.figures.drawing import Figure
 from clair.figures.strips import ink_limit, split_strips
 from clair.figures.subspace import angles, plane, scree
@@ -98,10 +98,7 @@ def _verdict(
 
 
 def _errors(a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Pair], ...]:
-    charts = (
-        method_comparison({e.method: e.per_client for e in result.errors}, DISTANCE, theme)
-        for result in (a, b)
-    )
+    charts = (scenario_comparison(result, theme) for result in (a, b))
     return (("errors", linked(*charts)),)
 
 

@@ -12,6 +12,7 @@ from clair.baselines import METHODS
 from clair.figures.base import Chart, band, level, new_figure
 from clair.narrative import ROUNDING
 from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.scenario import ScenarioResult
 from clair.sharing import CANDIDATES, Choice
 
 _ROW = 31  # pixels of a method
@@ -148,6 +149,12 @@ def method_comparison(
     means = {key: float(np.mean(values[key])) for key in rows}
     words = ", ".join(f"{METHODS[key].label} {measure.text(mean)}" for key, mean in means.items())
     return Chart(figure, _title(values, measure), CAPTION, f"{measure.title}, means: {words}")
+
+
+def scenario_comparison(result: ScenarioResult, theme: ThemeName) -> Chart:
+    """Draw every method's distance of the honest clients to their true updates."""
+    values = {entry.method: entry.per_client for entry in result.errors}
+    return method_comparison(values, DISTANCE, theme)
 
 
 def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:

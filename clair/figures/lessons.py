@@ -6,21 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from clair.figures.base import Chart
-from clair.figures.comparison import DISTANCE, Measure, method_comparison
+from clair.figures.comparison import Measure, method_comparison, scenario_comparison
 from clair.figures.solver import certificate
 from clair.figures.subspace import plane
 from clair.figures.verdicts import scenario_verdicts, task_verdicts
 from clair.palette import ThemeName
 from clair.scenario import ScenarioResult
 
-
-def _errors(result: ScenarioResult, theme: ThemeName) -> Chart:
-    values = {entry.method: entry.per_client for entry in result.errors}
-    return method_comparison(values, DISTANCE, theme)
-
-
 _LAB: dict[str, Callable[[ScenarioResult, ThemeName], Chart]] = {
-    "errors": _errors,
+    "errors": scenario_comparison,
     "verdict": lambda result, theme: scenario_verdicts(result, theme)[0][1],
     "subspace": lambda result, theme: plane(result, theme, 460),
     "solver": lambda result, theme: certificate(result, theme),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -87,7 +87,7 @@ class Finding:
     @property
     def harm(self) -> float:
         """Mean over the trials."""
-        return float(np.mean([trial.harm for trial in self.trials]))
+        return _mean_harm(self.trials)
 
     @property
     def caught(self) -> float:
@@ -208,7 +208,7 @@ class _Candidate:
 
     @property
     def harm(self) -> float:
-        return float(np.mean([trial.harm for trial in self.trials]))
+        return _mean_harm(self.trials)
 
     @property
     def unseen(self) -> bool:
@@ -296,5 +296,9 @@ class _Hunt:
         """Measure a plan, or no attack, on fresh draws with the defence as it runs by default."""
         plan = None if candidate is None else candidate.plan
         trials = tuple(self._trial(plan, seed, quick=False) for seed in self.fresh_seeds)
-        searched = float(np.mean([t.harm for t in trials])) if candidate is None else candidate.harm
+        searched = _mean_harm(trials) if candidate is None else candidate.harm
         return Finding(plan, trials, searched)
+
+
+def _mean_harm(trials: Sequence[Trial]) -> float:
+    return float(np.mean([trial.harm for trial in trials]))

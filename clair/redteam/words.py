@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clair.attack_plan import AttackPlan, Tactic
+from clair.kinds import client_numbers
 from clair.redteam.defences import DEFENCES
 from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
 
@@ -143,13 +144,9 @@ def _finding(found: Finding) -> dict[str, Any]:
             {
                 "seed": trial.seed,
                 "error_over_oracle": trial.harm,
-                "held": _numbers(trial.held),
-                "flagged": _numbers(trial.flagged),
+                "held": client_numbers(trial.held),
+                "flagged": client_numbers(trial.flagged),
             }
             for trial in found.trials
         ],
     }
-
-
-def _numbers(mask: np.ndarray) -> list[int]:
-    return [int(k) + 1 for k in np.flatnonzero(mask)]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clair.adapters.options import AuditOptions
-from clair.adapters.report import KINDS, side_lines
+from clair.adapters.report import side_lines
 from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit, ModuleReport
 from clair.adapters.writer import WrittenAdapter
 from clair.evidence import AGAIN, GAP, WEAK_GAP, Evidence
@@ -20,6 +20,7 @@ from clair.figures.adapters import (
 )
 from clair.figures.adapters_evidence import evidence_compared, times_typical
 from clair.figures.base import Chart
+from clair.kinds import KINDS
 from clair.narrative import count, times
 from clair.reports.document import Fact, Report, Screen, Section, Verbatim
 from clair.reports.lab import SOURCE
@@ -198,11 +199,13 @@ def evidence(audit: Audit) -> Table:
         (
             ("client", "client"),
             ("verdict", "verdict"),
-            *((kind.kind, KINDS[kind.kind][0]) for kind in audit.evidence),
+            *((kind.kind, KINDS[kind.kind].name) for kind in audit.evidence),
         ),
         rows,
         "× is how many times a typical kept client's score; ▲ stands above the line of that kind. "
-        + " ".join(f"{KINDS[k.kind][0].capitalize()}: {KINDS[k.kind][1]}." for k in audit.evidence),
+        + " ".join(
+            f"{KINDS[k.kind].name.capitalize()}: {KINDS[k.kind].about}." for k in audit.evidence
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from clair.attacks import ATTACKS
 from clair.baselines import METHODS
 from clair.figures.base import Chart
-from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.comparison import scenario_comparison
 from clair.figures.halves import direction_weights
 from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
@@ -49,7 +49,6 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
     screen : Screen, optional
         The settings in words and the link that opens them.
     """
-    errors = {entry.method: entry.per_client for entry in result.errors}
     found, truth = all_evidence(result.fit), result.problem.contaminated
     kinds = evidence_kinds(found, "light", degrees=result.fit.degrees, contaminated=truth)
     verdicts = (*(chart for _, chart in scenario_verdicts(result, "light")), kinds)
@@ -71,7 +70,7 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
             ),
             Section(
                 "What it is worth to the honest clients",
-                charts=(method_comparison(errors, DISTANCE, "light"), *_weights(result)),
+                charts=(scenario_comparison(result, "light"), *_weights(result)),
                 tables=(method_table(result),),
             ),
             Section("The subspace", charts=_subspace(result)),

@@ -9,7 +9,7 @@ import numpy as np
 
 import clair
 from clair.baselines import METHODS
-from clair.kinds import verdict_json
+from clair.kinds import client_numbers, finite, verdict_json
 from clair.narrative import scenario_sentence
 from clair.reports.recipe import Recipe, call, command, differing
 from clair.reports.tables import Table, table, verdict_columns
@@ -170,9 +170,9 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
         "problem": asdict(result.scenario.spec),
         "honest_left": result.honest_left,
         "options": result.scenario.fit_options,
-        "contaminated": _numbers_of(result.problem.contaminated),
-        "flagged": _numbers_of(fitted.flagged),
-        "flagged_by_screen": _numbers_of(fitted.screened),
+        "contaminated": client_numbers(result.problem.contaminated),
+        "flagged": client_numbers(fitted.flagged),
+        "flagged_by_screen": client_numbers(fitted.screened),
         "precision": scores.precision,
         "recall": scores.recall,
         "f1": scores.f1,
@@ -180,8 +180,8 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
         **verdict_json(fitted),
         "rank": int(fitted.rank),
         "lambda": float(fitted.lam),
-        "threshold": _finite(fitted.threshold),
-        "margin": _finite(fitted.margin),
+        "threshold": finite(fitted.threshold),
+        "margin": finite(fitted.margin),
         "scores": [float(v) for v in fitted.scores],
         "contamination_norms": [float(v) for v in fitted.contamination_norms],
         "principal_angles_degrees": (
@@ -199,7 +199,7 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
                 "spectral_norm": float(proof.spectral_norm),
             },
         },
-        "honest_clients": _numbers_of(benign),
+        "honest_clients": client_numbers(benign),
         "errors": {
             row.method: {
                 "label": METHODS[row.method].label,
@@ -224,14 +224,6 @@ def _directions(result: ScenarioResult) -> dict[str, Any]:
         "directions": {
             "weights": [float(v) for v in found.weights],
             "between_clients": [float(v) for v in found.between],
-            "estimation_error": [_finite(v) for v in found.noise],
+            "estimation_error": [finite(v) for v in found.noise],
         }
     }
-
-
-def _numbers_of(mask: np.ndarray) -> list[int]:
-    return [int(k) + 1 for k in np.flatnonzero(mask)]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from clair.figures.base import Chart
-from clair.figures.comparison import DISTANCE, method_comparison
+from clair.figures.comparison import scenario_comparison
 from clair.figures.halves import direction_weights
 from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
@@ -98,18 +97,13 @@ def verdict(result: ScenarioResult, theme: ThemeName) -> None:
 def errors(result: ScenarioResult, theme: ThemeName) -> None:
     """Draw every method's error of the honest clients; with halves, also weights by direction."""
     if result.fit.direction_weights is None:
-        show_chart(charts_of(_errors, result, theme), "lab_errors")
+        show_chart(charts_of(scenario_comparison, result, theme), "lab_errors")
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
-        show_chart(charts_of(_errors, result, theme), "lab_errors")
+        show_chart(charts_of(scenario_comparison, result, theme), "lab_errors")
     with right:
         show_chart(charts_of(direction_weights, result, theme), "lab_directions")
-
-
-def _errors(result: ScenarioResult, theme: ThemeName) -> Chart:
-    values = {entry.method: entry.per_client for entry in result.errors}
-    return method_comparison(values, DISTANCE, theme)
 
 
 def subspace(result: ScenarioResult, theme: ThemeName) -> None:

@@ -6,13 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clair.linalg import (
-    block_grams,
     block_norms,
     block_soft_threshold,
-    energy_in,
     hstack_blocks,
     leading_eigenvectors,
-    orthonormal,
     spectral_threshold,
     split_blocks,
 )
@@ -55,13 +52,6 @@ def test_block_soft_threshold_minimises_its_proximal_objective(tau, seed):
     best = objective(shrunk)
     for size in (1e-3, 0.1, 1.0):
         assert best <= objective(shrunk + size * rng.standard_normal(blocks.shape)) + 1e-12
-
-
-def test_energy_inside_a_subspace_from_grams_equals_the_projection():
-    rng = rng_of(1)
-    blocks, basis = rng.standard_normal((4, 6, 5)), orthonormal(rng.standard_normal((6, 2)))
-    expected = np.sum((basis.T @ blocks) ** 2, axis=(1, 2))
-    np.testing.assert_allclose(energy_in(block_grams(blocks), basis), expected)
 
 
 def test_leading_eigenvectors_are_ordered_and_batched():

@@ -14,7 +14,6 @@ from clair.palette import (
     ROLES,
     THEMES,
     ThemeName,
-    client_color,
     contrast,
     method_style,
     role_style,
@@ -46,7 +45,6 @@ def test_no_two_methods_look_alike(theme: ThemeName) -> None:
     honest, poisoned = role_style("benign", theme), role_style("contaminated", theme)
     assert honest.symbol != poisoned.symbol
     assert honest.dash != poisoned.dash
-    assert client_color(True, theme) == poisoned.color
 
 
 def test_every_method_of_the_package_has_a_style_in_the_same_order() -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from clair._validation import check_choice, check_integer, check_real
+from clair.synthetic import count_contaminated
 from clair.tasks.copytask.attacks import ATTACKS
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -116,7 +117,7 @@ class CopyTaskConfig:
     @property
     def n_poisoned(self) -> int:
         """Number of contaminated clients: the rounded share, always below half."""
-        return min(round(self.poisoned_fraction * self.n_clients), (self.n_clients - 1) // 2)
+        return count_contaminated(self.poisoned_fraction, self.n_clients)
 
     def to_json(self) -> dict[str, Any]:
         """Convert the settings to JSON scalars."""

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from clair._validation import check_choice, check_integer, check_real
+from clair.synthetic import count_contaminated
 
 MAX_RANK = 8
 
@@ -190,7 +191,7 @@ class RegressionConfig:
     @property
     def n_poisoned(self) -> int:
         """Number of contaminated clients: the rounded share, always below half."""
-        return min(round(self.poisoned_fraction * self.n_clients), (self.n_clients - 1) // 2)
+        return count_contaminated(self.poisoned_fraction, self.n_clients)
 
     @property
     def least_squares_constant(self) -> float:
