@@ -24,6 +24,7 @@ from clair.adapters.verdicts import (
     shared_energy,
     side_report,
     twins,
+    unjudged_modules,
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable, checkpoint
@@ -123,7 +124,8 @@ def _audit(
             "be told who differs from the others.",
         )
     names = list(cores)
-    notes = [*adapters.notes, *incomparable_modules(adapters, names)]
+    lonely_modules = unjudged_modules(adapters, names)
+    notes = [*adapters.notes, *incomparable_modules(adapters, lonely_modules)]
     shape = None
     if options.compare_shape:
         shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
@@ -172,6 +174,7 @@ def _audit(
         options=options,
         clients=(*reports, *lonely, *(not_judged(entry) for entry in aside)),
         modules=modules,
+        unjudged_modules=tuple(printable(name, 200) for name in lonely_modules),
         sides=sides,
         side=side,
         rank=found.rank,

@@ -82,6 +82,7 @@ def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str
         },
         "judged_clients": names,
         "modules": [_module(module) for module in audit.modules],
+        "modules_not_comparable": list(audit.unjudged_modules),
         "written": [
             {
                 "name": entry.name,

@@ -147,6 +147,8 @@ def test_modules_of_too_few_clients_to_compare_are_said_with_their_owners(site, 
     (note,) = [note for note in result.notes if "extra.k_proj" in note]
     assert "2 modules are not comparable" in note
     assert {f"c{k}" for k in range(8) if f"c{k}" in note} == {f"c{k}" for k in range(owners)}
+    assert result.exit_code == 2
+    assert audit_json(result)["modules_not_comparable"] == ["extra.k_proj", "extra.v_proj"]
 
 
 def test_a_client_that_changed_what_nobody_else_did_is_not_comparable(site):
