@@ -10,6 +10,7 @@ from clair.baselines import METHODS
 from clair.narrative import verdict_lines
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
+from clair.tasks.task_result import task_json
 from clair.tasks.terminal import ProgressBar, options_named, perform, rank_option
 
 #: Option of each setting.
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
                 threads=args.threads,
             )
             result = run_copytask(config, progress=bar.show)
-        return result.to_json(), report(result)
+        return task_json("copytask", result.to_json()), report(result)
 
     return perform("copytask", args.json, compute, bar.clear)
 
