@@ -229,6 +229,8 @@ def _notes(verdict: Verdict) -> list[str]:
         notes.append("Every client is flagged, so there is nobody to refine or to learn from.")
     elif 2 * n_benign <= len(verdict.benign):
         notes.append("Half of the clients or more are flagged: the majority cannot be identified.")
+    if (n_clients := len(verdict.benign)) < MIN_CLIENTS:
+        return [*notes, f"{n_clients} clients are too few to tell who differs from the others."]
     if n_compared < MIN_CLIENTS:
         notes.append(
             f"{n_compared} clients can be compared, too few to tell who differs from the others."

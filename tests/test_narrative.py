@@ -47,6 +47,12 @@ def test_detection(flagged: tuple[int, ...], truth: tuple[int, ...], sentence: s
     assert detection_sentence(scores, 10) == sentence
 
 
+def test_three_clients_are_said_to_be_too_few() -> None:
+    scores = detection_scores(mask(n=3), mask(1, n=3))
+    assert "too few" in detection_sentence(scores, 3)
+    assert "too few" not in detection_sentence(detection_scores(mask(1, n=3), mask(1, n=3)), 3)
+
+
 @pytest.mark.parametrize(
     ("flagged", "suspect", "truth", "begins", "told"),
     [

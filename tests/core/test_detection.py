@@ -279,6 +279,16 @@ def test_few_clients_need_more_evidence(n_clients):
     assert loud.flagged.tolist() == [n_clients == 4, *[False] * (n_clients - 1)]
 
 
+@pytest.mark.parametrize("options", [{}, {"detector": "norms"}, {"threshold": 1e9}], ids=str)
+def test_nobody_is_kept_where_fewer_than_four_clients_are_too_few_to_tell(options):
+    true, errors, *_ = world(3, 0, seed=48)
+    result = clair.fit(true + errors, 3, **options)
+    assert result.degrees == ("not comparable",) * 3
+    assert all("fewer than 4 clients" in reason for reason in result.reasons)
+    assert sum("too few" in note for note in result.notes) == 1
+    assert (result.influence == 1).all()  # what they get is as before: nobody is accused either
+
+
 def test_kurtosis_of_factors_is_that_of_their_product():
     rng = np.random.default_rng(46)
     B, A = rng.standard_normal((4, 30, 3)), rng.standard_normal((4, 3, 50))
