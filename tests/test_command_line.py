@@ -34,8 +34,19 @@ def test_every_command_explains_itself(name, capsys):
     assert f"clair {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["audit", "DIR", "--bogus"], ["bogus"], ["--bogus"], []])
-def test_what_it_does_not_know_is_refused(arguments, capsys):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit", "DIR", "--bogus"],
+        ["bogus"],
+        ["--bogus"],
+        [],
+        ["simulate", "--halves", "--pooling", "eb"],
+        ["simulate", "--pooling", "eb", "--halves"],
+    ],
+    ids=" ".join,
+)
+def test_what_it_does_not_know_or_contradicts_itself_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
