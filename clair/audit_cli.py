@@ -138,6 +138,8 @@ def run(args: argparse.Namespace) -> int:
         bar.clear()
         print(f"clair audit: {error}", file=sys.stderr)
         return EXIT_UNDECIDED
+    except BrokenPipeError:
+        raise
     except OSError as error:
         bar.clear()
         where = f"{printable(error.filename)}: " if error.filename else ""
