@@ -146,7 +146,7 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
 
 def scenario_sentence(result: ScenarioResult) -> str:
     """Write the sentence under the title of a page about the matrix model."""
-    who = detection_sentence(result.detection, result.problem.spec.n_clients)
+    who = detection_sentence(result.detection, result.problem.contaminated.size)
     what = gain_sentence(
         result.error_of(result.chosen).mean,
         result.error_of("local").mean,

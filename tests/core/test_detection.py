@@ -86,6 +86,8 @@ def test_threshold_rule_flags_exactly_what_exceeds_it():
     assert found.flagged.tolist() == [False, False, True]
     assert found.margin == 3.0
     assert threshold_rule(np.array([1.0, 2.0]), 5.0).margin == 1.0
+    assert threshold_rule(np.array([1.0, 2.0]), 0.0).margin == 1.0  # nobody is kept
+    assert threshold_rule(np.array([0.0, 2.0]), 0.0).margin == np.inf
 
 
 def test_scores_by_refitting_each_client_of_the_half_away():
