@@ -368,13 +368,21 @@ def _judge(pilot: Verdict, norms: np.ndarray, typical: float, options: FitOption
         return simple_verdict(threshold_rule(scores, float(options.threshold)))
     if options.detector == "residual":
         return pilot
-    return simple_verdict(
-        gap_rule(
-            "norms",
-            norms,
-            options.ratios(NORMS_GAP),
-            again=None,
-            spread=False,
-            floor=SCORE_FLOOR * typical,
-        )
-    )
+    return simple_verdict(published_rule(norms, typical, options.ratios(NORMS_GAP)))
+
+
+def published_rule(
+    norms: np.ndarray, typical: float, gap: tuple[float, float] = NORMS_GAP
+) -> Evidence:
+    """Judge contamination norms as the published detector does: by the widest gap, found once.
+
+    Parameters
+    ----------
+    norms : ndarray of shape (n_clients,)
+    typical : float
+        Median size of what a client sent; norms that are nothing beside it are treated as equal.
+    gap : tuple of float
+        See `clair.evidence.gap_rule`.
+    """
+    floor = SCORE_FLOOR * typical
+    return gap_rule("norms", norms, gap, again=None, spread=False, floor=floor)

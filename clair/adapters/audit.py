@@ -28,9 +28,11 @@ from clair.adapters.verdicts import (
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable, checkpoint
-from clair.core_fit import fit_cores
+from clair.core_fit import fit_cores, published_rule
 from clair.detection import NOT_COMPARABLE, Verdict, detect_cores
 from clair.evidence import GAP, joint_shape
+from clair.linalg import median
+from clair.solvers import joint_norms
 from clair.updates import Core
 
 # Fourth powers of products of two entries in this range neither overflow nor underflow.
@@ -158,6 +160,7 @@ def _audit(
         notes.append(disagreement(sides, side))
     notes.extend(found.notes)
     notes.extend(twins([adapters.adapters[k] for k in clients], by_side[side]))
+    sizes = joint_norms([core.thin for core in by_side[side]])
     judged = Judged(
         adapters,
         clients,
@@ -177,6 +180,7 @@ def _audit(
         unjudged_modules=tuple(printable(name, 200) for name in lonely_modules),
         sides=sides,
         side=side,
+        published=published_rule(found.norms, median(sizes)),
         rank=found.rank,
         lam=found.split.lam,
         status=found.split.status,

@@ -37,6 +37,11 @@ KINDS = {
         "the same as outside, but one module that deviates far counts more than all others",
     ),
     "shape": ("shape", "how heavy-tailed the entries of an update are (kurtosis)"),
+    "norms": (
+        "norm as published",
+        "the size of a client's part of S, with the line in the widest gap: the paper's rule, "
+        "which does not decide here",
+    ),
     "inside": ("inside", "whether it points against the majority within the shared directions"),
 }
 
@@ -119,6 +124,7 @@ def _evidence(kind: Evidence, names: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": kind.kind,
         "measures": KINDS[kind.kind][1],
+        "decides": kind.kind != "norms",
         "scores": _numbers(kind.scores),
         "threshold": _number(kind.threshold),
         "above": [name for name, above in zip(names, kind.flagged, strict=True) if above],

@@ -190,6 +190,8 @@ class Audit:
     sides : dict of str to SideReport
     side : {"output", "input"}
         The side that decided.
+    published : Evidence or None
+        What the paper's rule finds in the contamination norms on that side; it does not decide.
     rank : int
     lam : float
     status : str
@@ -209,6 +211,7 @@ class Audit:
     unjudged_modules: tuple[str, ...] = ()
     sides: Mapping[str, SideReport] = field(default_factory=dict)
     side: str = ""
+    published: Evidence | None = None
     rank: int = 0
     lam: float = float("nan")
     status: str = ""
@@ -242,8 +245,9 @@ class Audit:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """All kinds on the side that decides; empty if nothing was judged."""
-        return self.sides[self.side].evidence if self.sides else ()
+        """All kinds on the side that decides, the published rule last; empty if none was judged."""
+        deciding = self.sides[self.side].evidence if self.sides else ()
+        return deciding if self.published is None else (*deciding, self.published)
 
     @property
     def exit_code(self) -> int:

@@ -9,6 +9,7 @@ from clair.adapters.compress import compress, gram_root
 from clair.adapters.result import NOT_JUDGED
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.cancellation import Cancelled
+from clair.kinds import all_evidence
 
 
 def verdicts(result):
@@ -66,8 +67,11 @@ def test_scores_and_norms_equal_the_dense_computation(site, side, rank):
     np.testing.assert_allclose(norms, fitted.contamination_norms, rtol=1e-6)
     assert [c.verdict for c in result.clients] == list(fitted.degrees)
     assert [c.influence for c in result.clients] == pytest.approx(fitted.influence, rel=1e-8)
-    for ours, theirs in zip(result.evidence, fitted.evidence, strict=True):
+    for ours, theirs in zip(result.evidence, all_evidence(fitted), strict=True):
         assert (ours.kind, ours.flagged.tolist()) == (theirs.kind, theirs.flagged.tolist())
+        assert ours.threshold == pytest.approx(theirs.threshold, rel=1e-6)
+    decides = {kind["kind"]: kind["decides"] for kind in audit_json(result)["evidence"]}
+    assert [kind for kind, does in decides.items() if not does] == ["norms"]
 
 
 def test_one_broken_adapter_does_not_cost_the_others(site):
