@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,8 @@ COMMANDS = {
         "play the attacker: search for the attack that does honest clients the most harm",
     ),
 }
+#: As a shell reports a program that SIGPIPE ended; not an exit code of any command.
+EXIT_NOBODY_READS = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,8 +94,28 @@ def _import_commands() -> None:
 
 def console() -> int:
     """Run the command line of this process, as ``clair`` and as ``python -m clair``."""
-    _import_commands()
-    return main()
+    try:
+        try:
+            _import_commands()
+            return main()
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        _write_nowhere()
+        return EXIT_NOBODY_READS
+
+
+def _write_nowhere() -> None:
+    """Send what is still to be written nowhere: whoever read it, as ``head`` does, has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from clair.tasks.terminal import ProgressBar
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\
-exit codes: 0 every adapter was judged and none stands out; 1 somebody is flagged; 2 the set, or
-somebody in it, could not be judged or compared (also: fewer than 4 adapters, wrong usage); 3 nobody
+exit codes: 0 everything could be judged and nobody stands out; 1 somebody is flagged; 2 an adapter
+or module could not be judged or compared (also: fewer than 4 adapters, wrong usage); 3 nobody
 is flagged, but somebody is suspect; 130 interrupted. Where several apply, 1 goes before 2 before 3.
 
 suspects stand a little apart, too little to convict, may just have few data, or repeat each other:
@@ -140,6 +140,8 @@ def run(args: argparse.Namespace) -> int:
         bar.clear()
         print(f"clair audit: {error}", file=sys.stderr)
         return EXIT_UNDECIDED
+    except BrokenPipeError:
+        raise
     except OSError as error:
         bar.clear()
         where = f"{printable(error.filename)}: " if error.filename else ""

@@ -230,6 +230,8 @@ def _notes(verdict: Verdict, zero: np.ndarray) -> list[str]:
         notes.append("Every client is flagged, so there is nobody to refine or to learn from.")
     elif 2 * n_benign <= len(verdict.benign):
         notes.append("Half of the clients or more are flagged: the majority cannot be identified.")
+    if (n_clients := len(verdict.benign)) < MIN_CLIENTS:
+        return [*notes, f"{n_clients} clients are too few to tell who differs from the others."]
     if n_compared < MIN_CLIENTS:
         whom = _clients(n_compared)
         notes.append(f"{whom} can be compared, too few to tell who differs from the others.")
@@ -374,13 +376,21 @@ def _judge(pilot: Verdict, norms: np.ndarray, typical: float, options: FitOption
         return simple_verdict(threshold_rule(scores, float(options.threshold)))
     if options.detector == "residual":
         return pilot
-    return simple_verdict(
-        gap_rule(
-            "norms",
-            norms,
-            options.ratios(NORMS_GAP),
-            again=None,
-            spread=False,
-            floor=SCORE_FLOOR * typical,
-        )
-    )
+    return simple_verdict(published_rule(norms, typical, options.ratios(NORMS_GAP)))
+
+
+def published_rule(
+    norms: np.ndarray, typical: float, gap: tuple[float, float] = NORMS_GAP
+) -> Evidence:
+    """Judge contamination norms as the published detector does: by the widest gap, found once.
+
+    Parameters
+    ----------
+    norms : ndarray of shape (n_clients,)
+    typical : float
+        Median size of what a client sent; norms that are nothing beside it are treated as equal.
+    gap : tuple of float
+        See `clair.evidence.gap_rule`.
+    """
+    floor = SCORE_FLOOR * typical
+    return gap_rule("norms", norms, gap, again=None, spread=False, floor=floor)

@@ -62,7 +62,7 @@ class Verdict:
     noisy : ndarray of bool, shape (n_clients,)
         Suspects whose residual is large and looks like noise alone.
     comparable : ndarray of bool, shape (n_clients,)
-        False for clients whose modules too few others have.
+        False for clients whose modules too few others have, and for all if there are fewer than 4.
     influence : ndarray of shape (n_clients,)
         Weight of each client in what the others get, in [0, 1].
     """
@@ -135,7 +135,7 @@ def reasons(verdict: Verdict, zero: np.ndarray | None = None) -> tuple[str, ...]
         elif degree == NOT_COMPARABLE and zero is not None and zero[k]:
             said.append("its update is zero, so there is nothing to compare")
         elif degree == NOT_COMPARABLE:
-            said.append("too few other clients changed the modules that it changed")
+            said.append(_incomparable(len(verdict.benign)))
         elif degree == SUSPECT and verdict.noisy[k]:
             said.append("large outside the shared directions, but like noise: perhaps few data")
         elif degree == SUSPECT and verdict.influence[k] > 0:
@@ -158,16 +158,26 @@ def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
     )
 
 
+def _incomparable(n_clients: int) -> str:
+    if n_clients < MIN_CLIENTS:
+        return f"with fewer than {MIN_CLIENTS} clients it cannot be told who differs"
+    return "too few other clients changed the modules that it changed"
+
+
 def _usual(scores: np.ndarray, clients: np.ndarray) -> float:
     """Compute the median score of some clients, 0 if there are none."""
     return median(scores[clients]) if clients.any() else 0.0
 
 
 def simple_verdict(evidence: Evidence) -> Verdict:
-    """Make the verdict of one kind of evidence alone: flagged or kept, nobody suspect."""
+    """Make the verdict of one kind of evidence alone: flagged or kept, nobody suspect.
+
+    With fewer than 4 clients those not flagged are not comparable.
+    """
     nobody = np.zeros(len(evidence.scores), dtype=bool)
+    comparable = np.full(len(nobody), len(nobody) >= MIN_CLIENTS)
     benign = ~evidence.flagged
-    return Verdict((evidence,), benign, nobody, nobody, ~nobody, benign.astype(float))
+    return Verdict((evidence,), benign, nobody, nobody, comparable, benign.astype(float))
 
 
 def detect(
@@ -192,7 +202,8 @@ def detect(
     Returns
     -------
     Verdict
-        With fewer than 4 clients nobody is flagged: they are too few to tell.
+        Fewer than 4 clients are too few to tell who differs: nobody is flagged, all are not
+        comparable, and each counts in what the others get.
     """
     agreement = ClientBlocks(scatters, rank).concentrate(rank)
     return judge(scatters, agreement, rank, gap, shape=shape)
@@ -235,6 +246,8 @@ def judge(
     if n_compared < MIN_CLIENTS:
         weak = np.zeros(n_clients, dtype=bool)
     influence = influence_of(scatters, bases, learn & ~weak)
+    if n_clients < MIN_CLIENTS:
+        comparable = np.zeros(n_clients, dtype=bool)
     suspect = noisy | weak | (learn & (influence < REPEATS))
     return Verdict(evidence, benign | noisy, suspect, noisy, comparable, influence)
 

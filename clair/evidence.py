@@ -58,7 +58,7 @@ class Evidence:
         Between the highest kept and the lowest flagged score; infinite where nobody is flagged.
     margin : float
         Lowest flagged over highest kept score, or where nobody is flagged the largest ratio of
-        neighbours in the upper half; >= 1.
+        neighbours in the upper half; >= 1, and 1 where nobody is kept.
     """
 
     kind: str
@@ -140,10 +140,12 @@ def _upward_spread(ordered: np.ndarray) -> float:
 def threshold_rule(scores: np.ndarray, threshold: float) -> Evidence:
     """Flag every client whose score exceeds a given threshold."""
     flagged = scores > threshold
-    highest = scores[~flagged].max(initial=np.finfo(float).tiny)
-    lowest = scores[flagged].min(initial=np.inf)
-    margin = float(lowest / highest) if np.isfinite(lowest) else 1.0
-    return Evidence("threshold", scores, flagged, threshold, max(margin, 1.0))
+    highest, lowest = scores[~flagged].max(initial=0.0), scores[flagged].min(initial=np.inf)
+    # There is nothing to compare where all are flagged or nobody is.
+    both = flagged.any() and not flagged.all()
+    with np.errstate(divide="ignore", over="ignore"):
+        margin = float(np.divide(lowest, highest)) if both else 1.0
+    return Evidence("threshold", scores, flagged, threshold, margin)
 
 
 def stricter(gap: tuple[float, float], n_compared: int) -> tuple[float, float]:

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clair.concentration import SCORE_FLOOR
-from clair.core_fit import NORMS_GAP
+from clair.core_fit import published_rule
 from clair.detection import SUSPECT
-from clair.evidence import Evidence, gap_rule
+from clair.evidence import Evidence
 from clair.pipeline import ClairFit
 from clair.solvers import joint_norms
 from clair.updates import FactoredUpdates
@@ -79,10 +78,7 @@ def published_evidence(fit: ClairFit) -> Evidence:
     for kind in fit.evidence:
         if kind.kind == "norms":
             return kind
-    floor = SCORE_FLOOR * _typical_size(fit)
-    return gap_rule(
-        "norms", fit.contamination_norms, NORMS_GAP, again=None, spread=False, floor=floor
-    )
+    return published_rule(fit.contamination_norms, _typical_size(fit))
 
 
 def _typical_size(fit: ClairFit) -> float:

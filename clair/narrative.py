@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clair.detection import FLAGGED, NOT_COMPARABLE, SUSPECT
+from clair.evidence import MIN_CLIENTS
 from clair.kinds import KINDS, all_evidence, client_margins, ranked
 from clair.metrics import DetectionScores
 from clair.pipeline import ClairFit
@@ -58,6 +59,8 @@ def amount(value: float) -> str:
 
 def detection_sentence(scores: DetectionScores, n_clients: int) -> str:
     """Say who was flagged and who is suspect, against the truth."""
+    if n_clients < MIN_CLIENTS and not scores.n_flagged:
+        return f"{count(n_clients, 'client').capitalize()} are too few to tell who differs"
     return _flagged(scores, n_clients) + suspects_clause(scores)
 
 
@@ -143,7 +146,7 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
 
 def scenario_sentence(result: ScenarioResult) -> str:
     """Write the sentence under the title of a page about the matrix model."""
-    who = detection_sentence(result.detection, result.problem.spec.n_clients)
+    who = detection_sentence(result.detection, result.problem.contaminated.size)
     what = gain_sentence(
         result.error_of(result.chosen).mean,
         result.error_of("local").mean,

@@ -176,7 +176,8 @@ def fit(
         the form of `updates`, with the same clients and modules. They do not affect the verdict,
         and only many liars among the kept clients can change the weights.
     detector : {"residual", "norms"}
-        Leave-one-out residuals (ours) or the paper's contamination norms.
+        Leave-one-out residuals (ours) or the paper's contamination norms. Also with norms an
+        automatic `lam`, on which they depend, comes from the verdict by residuals.
     threshold : float or "auto"
         Scores above are flagged; "auto" uses the gap rule.
     gap : tuple of float or "auto"

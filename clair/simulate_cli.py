@@ -85,13 +85,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     usual_options = Scenario().fit_options
     method = parser.add_argument_group("what CLAIR does")
+    pooling = method.add_mutually_exclusive_group()
     for name, option in CLAIR_OPTIONS.items():
         usual = usual_options[name]
         settings = _METHOD_HELP.get(name) or _automatic(name)
         if isinstance(usual, bool):
             settings = {**settings, "action": argparse.BooleanOptionalAction}
-        method.add_argument(option, dest=f"clair_{name}", default=usual, **settings)
-    method.add_argument(
+        group = pooling if name == "pooling" else method
+        group.add_argument(option, dest=f"clair_{name}", default=usual, **settings)
+    pooling.add_argument(
         "--halves",
         dest="clair_pooling",
         action="store_const",

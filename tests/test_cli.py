@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from clair.__main__ import main
-from clair.tasks.copytask import command
+from clair.tasks.copytask import CopyTaskConfig, command
 from clair.tasks.results import TrainingProgress
 
 QUICK = ["copytask", "--clients", "4", "--steps", "4", "--device", "cpu"]
@@ -105,6 +105,16 @@ def test_the_bar_shows_share_loss_and_time_left_and_goes_away() -> None:
     assert "20/80, mean loss 1.50, 12 s left" in terminal.text
     bar.clear()
     assert terminal.text.endswith("\r\x1b[K")
+
+
+def test_help_names_every_default(capsys) -> None:
+    with pytest.raises(SystemExit):
+        main(["copytask", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, option in command.OPTIONS.items():
+        if name != "screen_coefficients":
+            about = shown.split(f" {option} ")[-1].split(" --")[0]
+            assert f"(default: {getattr(CopyTaskConfig(), name)})" in about, option
 
 
 def test_help_needs_no_torch() -> None:

@@ -1,5 +1,7 @@
 """The command line as a whole: its overview, and what it costs to ask for it."""
 
+import json
+import os
 import subprocess
 import sys
 
@@ -34,12 +36,43 @@ def test_every_command_explains_itself(name, capsys):
     assert f"clair {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["audit", "DIR", "--bogus"], ["bogus"], ["--bogus"], []])
-def test_what_it_does_not_know_is_refused(arguments, capsys):
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit", "DIR", "--bogus"],
+        ["bogus"],
+        ["--bogus"],
+        [],
+        ["simulate", "--halves", "--pooling", "eb"],
+        ["simulate", "--pooling", "eb", "--halves"],
+    ],
+    ids=" ".join,
+)
+def test_what_it_does_not_know_or_contradicts_itself_is_refused(arguments, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
     assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
+@pytest.mark.parametrize(
+    "arguments", [["simulate", "--clients", "4", "--json"], ["audit", "--example", "--out"]]
+)
+def test_a_reader_that_goes_away_ends_a_command_quietly(arguments, tmp_path):
+    written = tmp_path / "numbers.json"
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "clair", *arguments, str(written)],
+            stdout=write,
+            stderr=subprocess.PIPE,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+    assert json.loads(written.read_text(encoding="utf-8"))
 
 
 def test_public_names_are_there_when_asked_for():

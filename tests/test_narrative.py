@@ -17,7 +17,7 @@ from clair.narrative import (
     scenario_sentence,
     times,
 )
-from clair.scenario import Scenario, run_scenario
+from clair.scenario import Scenario, run_scenario, without_honest
 from clair.synthetic import ProblemSpec
 
 
@@ -45,6 +45,14 @@ def mask(*marked: int, n: int = 10) -> np.ndarray:
 def test_detection(flagged: tuple[int, ...], truth: tuple[int, ...], sentence: str) -> None:
     scores = detection_scores(mask(*flagged), mask(*truth))
     assert detection_sentence(scores, 10) == sentence
+
+
+def test_three_clients_are_said_to_be_too_few() -> None:
+    scores = detection_scores(mask(n=3), mask(1, n=3))
+    assert "too few" in detection_sentence(scores, 3)
+    assert "too few" not in detection_sentence(detection_scores(mask(1, n=3), mask(1, n=3)), 3)
+    left = without_honest(run_scenario(Scenario(ProblemSpec(5, contaminated_fraction=0.2))), 2)
+    assert "too few" in scenario_sentence(left)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import clair
 from clair.__main__ import main
 from clair.adapters import EXAMPLE, AuditOptions, audit, audit_json, read_folder
 from clair.adapters.simulate import SimulatedSet, write_simulated
@@ -41,7 +42,7 @@ from clair.reports.studies import (
 )
 from clair.reports.study import Study, study_json
 from clair.reports.tables import table, to_csv
-from clair.reports.tasks import task_json, task_recipe
+from clair.reports.tasks import task_recipe
 from clair.reports.theory import study_report
 from clair.scenario import Scenario, run_scenario
 from clair.sweeps.grid import Axis, SweepConfig
@@ -50,6 +51,7 @@ from clair.synthetic import ProblemSpec, sample_problem
 from clair.tasks.copytask import CopyTaskConfig, run_copytask
 from clair.tasks.digits import DigitsConfig, run_digits
 from clair.tasks.regression import RegressionConfig, run_regression
+from clair.tasks.task_result import task_json
 from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
 from clair.theory.lam_path import certificate_at, lam_path
 from clair.ui.theory import SECTION
@@ -237,10 +239,11 @@ def test_snippet_and_command_of_a_task_give_the_same_numbers(kind, tmp_path, cap
     assert names["config"] == config
     mine = json.loads(json.dumps(names["result"].to_json()))
     written = run_command(recipe.command, tmp_path / "out.json", capsys)
-    for found in (mine, written):
-        assert {**found, "seconds": None} == {**wanted, "seconds": None}
+    assert {**mine, "seconds": None} == {**wanted, "seconds": None}
+    assert {**written, "seconds": None} == {**task_json(kind, wanted), "seconds": None}
     assert printed.startswith(names["result"].summary())
-    assert task_json(kind, wanted)["config"] == wanted["config"]
+    assert written["kind"] == kind
+    assert written["version"] == clair.__version__
 
 
 def test_a_setting_without_an_option_gets_no_command():

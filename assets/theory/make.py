@@ -29,7 +29,10 @@ from clair.synthetic import ProblemSpec  # noqa: E402
 CONFIG = SweepConfig(
     base=ProblemSpec(),
     x=Axis("noise", tuple(round(0.01 * i, 2) for i in range(20))),
-    y=Axis("attack_scale", tuple(round(0.1 * i, 1) for i in range(1, 21))),
+    y=Axis(
+        "attack_scale",
+        (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
+    ),
     trials=10,
     method="residual",
 )

@@ -24,12 +24,15 @@ from clair.adapters.verdicts import (
     shared_energy,
     side_report,
     twins,
+    unjudged_modules,
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable, checkpoint
-from clair.core_fit import fit_cores
+from clair.core_fit import fit_cores, published_rule
 from clair.detection import NOT_COMPARABLE, Verdict, detect_cores
 from clair.evidence import GAP, joint_shape
+from clair.linalg import median
+from clair.solvers import joint_norms
 from clair.updates import Core
 
 # Fourth powers of products of two entries in this range neither overflow nor underflow.
@@ -123,7 +126,8 @@ def _audit(
             "be told who differs from the others.",
         )
     names = list(cores)
-    notes = [*adapters.notes, *incomparable_modules(adapters, names)]
+    lonely_modules = unjudged_modules(adapters, names)
+    notes = [*adapters.notes, *incomparable_modules(adapters, lonely_modules)]
     shape = None
     if options.compare_shape:
         shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
@@ -156,6 +160,7 @@ def _audit(
         notes.append(disagreement(sides, side))
     notes.extend(found.notes)
     notes.extend(twins([adapters.adapters[k] for k in clients], by_side[side]))
+    sizes = joint_norms([core.thin for core in by_side[side]])
     judged = Judged(
         adapters,
         clients,
@@ -172,8 +177,10 @@ def _audit(
         options=options,
         clients=(*reports, *lonely, *(not_judged(entry) for entry in aside)),
         modules=modules,
+        unjudged_modules=tuple(printable(name, 200) for name in lonely_modules),
         sides=sides,
         side=side,
+        published=published_rule(found.norms, median(sizes)),
         rank=found.rank,
         lam=found.split.lam,
         status=found.split.status,

@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from clair._files import ASSETS
@@ -125,7 +126,16 @@ def read_folder(
 
 
 def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], list[SetAside]]:
-    """Find the folders below `root` that hold an adapter, and links that look like one."""
+    """Find the folders below `root` that hold an adapter, and name all that was not looked into.
+
+    Returns
+    -------
+    folders : list of Path
+        In natural order.
+    refused : list of SetAside
+        Links, hidden folders with an adapter, folders that lie too deep, and folders without any
+        adapter in or below them: each may be a client's. At most ``limits.clients`` are named.
+    """
     shown = printable(root)
     if root.is_symlink() or not root.is_dir():
         raise AdapterError(shown, "is not a folder")
@@ -134,7 +144,8 @@ def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], lis
             shown, "is itself an adapter; give the folder that holds one folder a client"
         )
     found: list[Path] = []
-    links: list[SetAside] = []
+    looked_into: list[Path] = []
+    refused: dict[Path, str] = {}
     pending, seen = [(root, 0)], 0
     while pending:
         folder, depth = pending.pop()
@@ -148,17 +159,69 @@ def find_adapters(root: Path, limits: Limits = DEFAULT) -> tuple[list[Path], lis
             if len(found) > limits.clients:
                 raise AdapterError(shown, f"holds more than {limits.clients:,} adapters")
             continue
+        looked_into.append(folder)
         for entry in entries:
-            name = Path(entry.path).relative_to(root).as_posix()
-            if entry.name.startswith((".", "__MACOSX")):
-                continue
-            if entry.is_symlink():
-                problem = "is a link, and links are not followed; copy the adapter here"
-                links.append(SetAside(printable(name), printable(name), problem))
-            elif depth < limits.depth and entry.is_dir(follow_symlinks=False):
-                pending.append((Path(entry.path), depth + 1))
+            path = Path(entry.path)
+            problem = _obstacle(entry, depth, limits)
+            if problem:
+                refused[path] = problem
+            elif entry.is_dir(follow_symlinks=False) and not _is_aside(entry):
+                pending.append((path, depth + 1))
+    refused |= _without(root, looked_into, [*found, *refused])
     found.sort(key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
-    return found, links
+    return found, _named(root, refused, limits.clients)
+
+
+def _is_aside(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a name is that of what programs keep for themselves."""
+    return entry.name.startswith((".", "__MACOSX"))
+
+
+def _obstacle(entry: os.DirEntry[str], depth: int, limits: Limits) -> str:
+    """Say why what may be a client's folder is not looked into; "" if it is, or is none."""
+    if _is_aside(entry):
+        hidden = entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+        if hidden and _holds_adapter(Path(entry.path), limits):
+            return "is hidden; rename it to have its adapter judged"
+        return ""
+    if entry.is_symlink():
+        return "is a link, and links are not followed; copy the adapter here"
+    if depth >= limits.depth and entry.is_dir(follow_symlinks=False):
+        return (
+            f"lies more than {limits.depth} folders deep and was not looked into; give a folder "
+            "nearer to it, or move it up"
+        )
+    return ""
+
+
+def _holds_adapter(folder: Path, limits: Limits) -> bool:
+    try:
+        return any(_is_mark(entry) for entry in islice(_entries(folder, ""), limits.entries))
+    except AdapterError:
+        return False
+
+
+def _without(root: Path, looked_into: list[Path], accounted: list[Path]) -> dict[Path, str]:
+    """Find the uppermost folders that hold neither an adapter nor anything else accounted for."""
+    above = {root}.union(*(path.parents for path in accounted))
+    return {
+        folder: f"holds no adapter: there is no {WEIGHTS_NAME} in it or below it"
+        for folder in looked_into
+        if folder not in above and folder.parent in above
+    }
+
+
+def _named(root: Path, refused: Mapping[Path, str], most: int) -> list[SetAside]:
+    """Name what was not looked into, in natural order, and count what is beyond the bound."""
+    paths = sorted(refused, key=lambda path: natural_key(path.relative_to(root).as_posix()))
+    named = []
+    for path in paths[:most]:
+        name = printable(path.relative_to(root).as_posix())
+        named.append(SetAside(name, name, refused[path]))
+    if len(paths) > most:
+        rest = f"{len(paths) - most:,} more"
+        named.append(SetAside(rest, rest, "folders and links, which are not judged either"))
+    return named
 
 
 def _is_mark(entry: os.DirEntry[str]) -> bool:

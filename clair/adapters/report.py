@@ -66,6 +66,7 @@ def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str
         },
         "judged_clients": names,
         "modules": [_module(module) for module in audit.modules],
+        "modules_not_comparable": list(audit.unjudged_modules),
         "written": [
             {
                 "name": entry.name,
@@ -102,6 +103,7 @@ def _evidence(kind: Evidence, names: Sequence[str]) -> dict[str, Any]:
     return {
         "kind": kind.kind,
         "measures": KINDS[kind.kind].about,
+        "decides": kind.kind != "norms",
         "scores": _numbers(kind.scores),
         "threshold": _number(kind.threshold),
         "above": [name for name, above in zip(names, kind.flagged, strict=True) if above],

@@ -185,9 +185,13 @@ class Audit:
     clients : tuple of ClientReport
         Judged ones first, in natural order; then those not comparable or not judged.
     modules : tuple of ModuleReport
+    unjudged_modules : tuple of str
+        Modules that too few clients changed to compare them, in natural order; safe to show.
     sides : dict of str to SideReport
     side : {"output", "input"}
         The side that decided.
+    published : Evidence or None
+        What the paper's rule finds in the contamination norms on that side; it does not decide.
     rank : int
     lam : float
     status : str
@@ -204,8 +208,10 @@ class Audit:
     options: AuditOptions
     clients: tuple[ClientReport, ...]
     modules: tuple[ModuleReport, ...] = ()
+    unjudged_modules: tuple[str, ...] = ()
     sides: Mapping[str, SideReport] = field(default_factory=dict)
     side: str = ""
+    published: Evidence | None = None
     rank: int = 0
     lam: float = float("nan")
     status: str = ""
@@ -239,19 +245,21 @@ class Audit:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """All kinds on the side that decides; empty if nothing was judged."""
-        return self.sides[self.side].evidence if self.sides else ()
+        """All kinds on the side that decides, the published rule last; empty if none was judged."""
+        deciding = self.sides[self.side].evidence if self.sides else ()
+        return deciding if self.published is None else (*deciding, self.published)
 
     @property
     def exit_code(self) -> int:
-        """0 clean, 1 somebody flagged, 2 somebody could not be judged, 3 somebody suspect.
+        """0 clean, 1 somebody flagged, 2 something could not be judged, 3 somebody suspect.
 
-        A flag outweighs everything, and a set is called clean only if every adapter in it was
-        judged: where more than one applies, 1 goes before 2 and 2 before 3.
+        A flag outweighs everything, and a set is called clean only if every adapter and every
+        module in it was judged: where more than one applies, 1 goes before 2 and 2 before 3.
         """
         if self.named(FLAGGED):
             return EXIT_CONTAMINATED
-        if self.reason or self.named(NOT_JUDGED) or self.named(NOT_COMPARABLE):
+        aside = self.named(NOT_JUDGED) or self.named(NOT_COMPARABLE)
+        if self.reason or aside or self.unjudged_modules:
             return EXIT_UNDECIDED
         return EXIT_SUSPECT if self.named(SUSPECT) else EXIT_CLEAN
 
@@ -284,6 +292,8 @@ class Audit:
         ):
             aside = len(self.named(verdict))
             rest += f" {aside} {words}." if aside else ""
+        if lonely := len(self.unjudged_modules):
+            rest += f" {lonely} more module{'s' * (lonely != 1)} could not be compared."
         if not flagged:
             verb = "is flagged" if suspects else "stands out"
             return f"None of {n} adapters {verb} over {modules}.{rest}"

@@ -11,7 +11,7 @@ from clair.adapters.compress import ModuleCore
 from clair.adapters.errors import printable
 from clair.adapters.folder import MIN_CLIENTS, AdapterSet
 from clair.adapters.options import PEFT_SIDES
-from clair.adapters.reader import Adapter
+from clair.adapters.reader import Adapter, natural_key
 from clair.adapters.result import ClientReport, ModuleReport, SideReport
 from clair.cancellation import checkpoint
 from clair.core_fit import CoreFit
@@ -156,17 +156,22 @@ def disagreement(sides: Mapping[str, SideReport], side: str) -> str:
     )
 
 
-def incomparable_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[str]:
+def unjudged_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[str]:
+    """List the modules that too few clients changed to compare them, in natural order."""
+    known = frozenset(judged)
+    found = [n for n in (*adapters.modules, *adapters.unjudged_modules) if n not in known]
+    return sorted(found, key=natural_key)
+
+
+def incomparable_modules(adapters: AdapterSet, unjudged: Sequence[str]) -> list[str]:
     """Say which modules too few clients changed to compare them, and who those clients are.
 
     No comparison can find poison in a module that nobody else has.
     """
     owners: dict[tuple[str, ...], list[str]] = {}
-    known = frozenset(judged)
-    for name in (*adapters.modules, *adapters.unjudged_modules):
-        if name not in known:
-            having = tuple(printable(a.name) for a in adapters.adapters if name in a.modules)
-            owners.setdefault(having if len(having) < MIN_CLIENTS else (), []).append(name)
+    for name in unjudged:
+        having = tuple(printable(a.name) for a in adapters.adapters if name in a.modules)
+        owners.setdefault(having if len(having) < MIN_CLIENTS else (), []).append(name)
     notes = []
     for having, names in list(owners.items())[:_GROUPS]:
         who = f"fewer than {MIN_CLIENTS} clients changed"

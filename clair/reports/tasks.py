@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import clair
 from clair.baselines import METHODS
 from clair.detection import SUSPECT
 from clair.figures.base import Chart
@@ -27,7 +26,6 @@ from clair.tasks import Sample
 from clair.tasks.commands import option_name
 from clair.tasks.copytask.command import OPTIONS as COPYTASK_OPTIONS
 
-FORMAT = 2  # 1 counted clients from 0
 _COPYTASK = "copytask"
 
 
@@ -254,11 +252,6 @@ def scores(run: Finished, measures: Mapping[str, Measure]) -> Table:
             )
         ],
     )
-
-
-def task_json(kind: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
-    """Add to the task's own JSON which version wrote it; clients are counted from 1."""
-    return {"format": FORMAT, "kind": kind, "version": clair.__version__, **numbers}
 
 
 def task_recipe(kind: str, config: Any, run: str, measure: str) -> Recipe:

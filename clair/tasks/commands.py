@@ -20,7 +20,7 @@ from clair.tasks.digits import ATTACKS as DIGITS_ATTACKS
 from clair.tasks.digits import LAYERS, DigitsConfig, run_digits
 from clair.tasks.regression import ATTACKS as REGRESSION_ATTACKS
 from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.task_result import means_of
+from clair.tasks.task_result import means_of, task_json
 from clair.tasks.terminal import ProgressBar, options_named, perform
 
 #: Options that are shorter than the field they set.
@@ -168,7 +168,7 @@ def _run(command: Command, args: argparse.Namespace) -> int:
         with options_named({name: option_name(name) for name in names}):
             config = command.config(**{name: getattr(args, f"task_{name}") for name in names})
             result = command.run(config, **({"progress": bar.show} if command.live else {}))
-        return result.to_json(), _report(result, command.measure)
+        return task_json(command.name, result.to_json()), _report(result, command.measure)
 
     return perform(command.name, args.json, compute, bar.clear)
 

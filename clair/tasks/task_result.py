@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+import clair
 from clair.evidence import Evidence
 from clair.kinds import all_evidence, verdict_json
 from clair.metrics import DetectionScores
@@ -15,7 +16,17 @@ from clair.pipeline import ClairFit
 from clair.sharing import Choice
 from clair.tasks.results import MethodScores
 
-__all__ = ["MethodScores", "TaskConfig", "TaskResult", "finite_or_none", "means_of", "samples_json"]
+__all__ = [
+    "MethodScores",
+    "TaskConfig",
+    "TaskResult",
+    "finite_or_none",
+    "means_of",
+    "samples_json",
+    "task_json",
+]
+
+FORMAT = 2  # 1 counted clients from 0
 
 
 class TaskConfig(Protocol):
@@ -150,3 +161,8 @@ def finite_or_none(value: float | None) -> float | None:
 def means_of(accuracy: Mapping[str, Any], measure: str) -> dict[str, float]:
     """Average one measure over the benign clients, by method."""
     return {key: float(getattr(value, measure).mean()) for key, value in accuracy.items()}
+
+
+def task_json(kind: str, numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the task's own JSON which version wrote it; clients are counted from 1."""
+    return {"format": FORMAT, "kind": kind, "version": clair.__version__, **numbers}

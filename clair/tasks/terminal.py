@@ -177,7 +177,7 @@ def _deliver(numbers: Mapping[str, Any], words: str, target: str | None) -> None
     if target == STANDARD_OUTPUT:
         print(text)
         return
-    print(words)
-    if target is not None:
+    if target is not None:  # before the words, which nobody may read to the end
         Path(target).write_text(text + "\n", encoding="utf-8")
-        print(f"\nwrote {target}")
+        words += f"\n\nwrote {target}"
+    print(words)

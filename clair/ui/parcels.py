@@ -27,11 +27,11 @@ from clair.reports.tasks import (
     clients,
     methods,
     scores,
-    task_json,
     task_recipe,
     task_report,
 )
 from clair.scenario import ScenarioResult
+from clair.tasks.task_result import task_json
 from clair.ui import board, compare, lab
 from clair.ui.takeaway import TakeAway, link_to, screen_of
 

@@ -63,7 +63,7 @@ CONTROLS: tuple[Control, ...] = (
         "Size of the false map relative to what an honest client has to learn; without effect on "
         "label swap, random and negated responses and the sign flip.",
         low=0.1,
-        high=3.0,
+        high=10.0,
         step=0.1,
         format="%.1f×",
         group="people",

@@ -142,7 +142,7 @@ PHASE: tuple[Control, ...] = (
         "Resolution",
         "segment",
         "fine",
-        "Coarse: about 10 × 10 cells of 5 problems. Fine: up to 20 × 20 cells of 10.",
+        "Coarse: about 10 × 10 cells of 5 problems. Fine: up to 25 × 20 cells of 10.",
         options=(("coarse", "Coarse"), ("fine", "Fine")),
     ),
     Control(

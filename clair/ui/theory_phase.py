@@ -44,7 +44,7 @@ FINE: dict[str, tuple[float, ...]] = {
     "n_clients": tuple(range(6, 46, 2)),
     "noise": tuple(round(0.01 * i, 2) for i in range(20)),
     "off_subspace": tuple(round(0.1 * i, 1) for i in range(20)),
-    "attack_scale": tuple(round(0.1 * i, 1) for i in range(1, 21)),
+    "attack_scale": (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
 }
 _SAME_NAME = ("attack", "heterogeneity", "d_out", "d_in", "seed")
 INTRO = """

@@ -6,8 +6,10 @@ import pytest
 import clair
 from clair.adapters import AdapterError, AuditOptions, Limits, audit, audit_json, read_folder
 from clair.adapters.compress import compress, gram_root
+from clair.adapters.result import NOT_JUDGED
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.cancellation import Cancelled
+from clair.kinds import all_evidence
 
 
 def verdicts(result):
@@ -65,8 +67,11 @@ def test_scores_and_norms_equal_the_dense_computation(site, side, rank):
     np.testing.assert_allclose(norms, fitted.contamination_norms, rtol=1e-6)
     assert [c.verdict for c in result.clients] == list(fitted.degrees)
     assert [c.influence for c in result.clients] == pytest.approx(fitted.influence, rel=1e-8)
-    for ours, theirs in zip(result.evidence, fitted.evidence, strict=True):
+    for ours, theirs in zip(result.evidence, all_evidence(fitted), strict=True):
         assert (ours.kind, ours.flagged.tolist()) == (theirs.kind, theirs.flagged.tolist())
+        assert ours.threshold == pytest.approx(theirs.threshold, rel=1e-6)
+    decides = {kind["kind"]: kind["decides"] for kind in audit_json(result)["evidence"]}
+    assert [kind for kind, does in decides.items() if not does] == ["norms"]
 
 
 def test_one_broken_adapter_does_not_cost_the_others(site):
@@ -89,7 +94,7 @@ def test_one_broken_adapter_does_not_cost_the_others(site):
     result = audit(read_folder(site.root))
     expected = {f"c{k}": "kept" for k in range(6)} | {"c4": "flagged"}
     expected |= dict.fromkeys(
-        ("nan", "zero", "huge", "dora", "other", "cut", "odd", "link"), "not judged"
+        ("nan", "zero", "huge", "dora", "other", "empty", "cut", "odd", "link"), "not judged"
     )
     assert verdicts(result) == expected
     reasons = {c.name: c.reasons[0] for c in result.named("not judged")}
@@ -146,6 +151,8 @@ def test_modules_of_too_few_clients_to_compare_are_said_with_their_owners(site, 
     (note,) = [note for note in result.notes if "extra.k_proj" in note]
     assert "2 modules are not comparable" in note
     assert {f"c{k}" for k in range(8) if f"c{k}" in note} == {f"c{k}" for k in range(owners)}
+    assert result.exit_code == 2
+    assert audit_json(result)["modules_not_comparable"] == ["extra.k_proj", "extra.v_proj"]
 
 
 def test_a_client_that_changed_what_nobody_else_did_is_not_comparable(site):
@@ -224,6 +231,38 @@ def test_ten_thousand_small_files_and_too_many_adapters_are_bounded(site):
     for few in (Limits(core_bytes=100), Limits(seconds=1e-3)):
         result = audit(read_folder(site.root), limits=few, progress=lambda _: pytest.fail("began"))
         assert "give fewer clients" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("eu/graz/2026/run-1/out/final", "eu/graz/2026/run-1/out"),
+        (".graz", ".graz"),
+        ("eu/graz", "eu/graz"),
+    ],
+    ids=["too-deep", "hidden", "other-format"],
+)
+def test_a_site_that_was_not_looked_into_is_named_and_counts(site, lost, named):
+    site.fill(4)
+    site.add("eu/aachen")
+    (site.root / ".cache" / "huggingface").mkdir(parents=True)  # as downloads leave behind
+    assert audit(read_folder(site.root), AuditOptions(rank=2)).exit_code == 0
+    folder = site.add(lost)
+    if lost == "eu/graz":
+        (folder / "adapter_config.json").unlink()
+        (folder / "adapter_model.safetensors").rename(folder / "pytorch_lora_weights.safetensors")
+    result = audit(read_folder(site.root), AuditOptions(rank=2))
+    assert [client.name for client in result.named(NOT_JUDGED)] == [named]
+    assert result.exit_code == 2
+
+
+def test_what_was_not_looked_into_is_named_up_to_a_bound(site):
+    site.fill(4)
+    for k in range(9):
+        (site.root / f"empty-{k}").mkdir()
+    aside = read_folder(site.root, Limits(clients=5)).set_aside
+    assert len(aside) == 6
+    assert aside[-1].name == "4 more"
 
 
 def test_folders_that_are_no_folder_of_adapters(site, tmp_path):

@@ -81,6 +81,12 @@ def test_an_address_opens_exactly_that_screen() -> None:
     assert "missed all 6 poisoned clients" in sentence(app)
 
 
+def test_strength_reaches_ten() -> None:
+    at = page(reg_strength="10", reg_clients="8")
+    assert at.slider(key="reg_strength").value == 10
+    assert "no honest one" in sentence(at)
+
+
 def test_presets_are_whole_screens_with_a_true_promise() -> None:
     app = page(reg_noise="2.5")
     app.button(key="regression_preset_lonely").click().run()

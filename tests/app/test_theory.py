@@ -114,7 +114,7 @@ def test_blind_spots_name_what_helps():
 
 def test_phase_opens_on_the_shipped_diagram_and_other_axes_ask_for_a_run():
     at = open_page(section="phase")
-    assert "of 400 settings" in sentence(at)
+    assert "of 500 settings" in sentence(at)
     assert "theory_run" not in [b.key for b in at.button]
     at.selectbox(key="th_measure").set_value("error").run()
     assert any("on the side it predicts" in c.value for c in at.caption)
@@ -189,6 +189,11 @@ def test_lab_shows_the_outcome_that_the_sweep_counted(method):
         trial = run_trial(cell_spec(config, cell, 1), method)
         assert (result.detection.exact, result.detection.f1) == (trial.exact, trial.f1)
         assert np.sin(np.radians(result.angles[-1])) == pytest.approx(trial.error, abs=1e-6)
+
+
+def test_strengths_reach_ten_times_an_honest_update():
+    for values in (theory_phase.FINE["attack_scale"], theory_phase.FINE["attack_scale"][::2]):
+        assert values[-1] == 10
 
 
 def test_axes_keep_to_the_steps_of_the_lab():

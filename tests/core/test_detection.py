@@ -92,6 +92,8 @@ def test_threshold_rule_flags_exactly_what_exceeds_it():
     assert found.flagged.tolist() == [False, False, True]
     assert found.margin == 3.0
     assert threshold_rule(np.array([1.0, 2.0]), 5.0).margin == 1.0
+    assert threshold_rule(np.array([1.0, 2.0]), 0.0).margin == 1.0  # nobody is kept
+    assert threshold_rule(np.array([0.0, 2.0]), 0.0).margin == np.inf
 
 
 def test_scores_by_refitting_each_client_of_the_half_away():
@@ -300,6 +302,16 @@ def test_few_clients_need_more_evidence(n_clients):
     sent[0] += 60 * matrix_off(basis, rng, 1)
     loud = clair.fit(sent, 3, solver="irls")
     assert loud.flagged.tolist() == [n_clients == 4, *[False] * (n_clients - 1)]
+
+
+@pytest.mark.parametrize("options", [{}, {"detector": "norms"}, {"threshold": 1e9}], ids=str)
+def test_nobody_is_kept_where_fewer_than_four_clients_are_too_few_to_tell(options):
+    true, errors, *_ = world(3, 0, seed=48)
+    result = clair.fit(true + errors, 3, **options)
+    assert result.degrees == ("not comparable",) * 3
+    assert all("fewer than 4 clients" in reason for reason in result.reasons)
+    assert sum("too few" in note for note in result.notes) == 1
+    assert (result.influence == 1).all()  # what they get is as before: nobody is accused either
 
 
 def test_kurtosis_of_factors_is_that_of_their_product():

@@ -299,12 +299,12 @@ def test_file_round_trip(tmp_path):
 def test_shipped_diagram_is_what_its_description_gives():
     shipped = read_result(SHIPPED)
     assert shipped.complete
-    assert shipped.config.shape == (20, 20)
+    assert shipped.config.shape == (25, 20)
     assert (shipped.config.base.n_clients, shipped.config.trials) == (20, 10)
     # Cells on the boundary, where a changed draw or rule would show first, and two plain ones.
     share = shipped.success("exact", 0).ravel()
     unclear = np.flatnonzero((share > 0.1) & (share < 0.9))
-    for cell in [*unclear[::4].tolist(), 0, 399]:
+    for cell in [*unclear[::4].tolist(), 0, 499]:
         row, column = divmod(cell, 20)
         trials = run_cell(shipped.config, cell)
         assert [t.exact for t in trials] == shipped.exact[row, column].tolist()
@@ -315,9 +315,9 @@ def test_predicted_boundary_separates_the_shipped_diagram():
     shipped = read_result(SHIPPED)
     share = shipped.success("exact", 0)
     predicted = np.array(
-        [exact_set_probability(cell_spec(shipped.config, cell)) for cell in range(400)]
-    ).reshape(20, 20)
+        [exact_set_probability(cell_spec(shipped.config, cell)) for cell in range(500)]
+    ).reshape(25, 20)
     same, known = agreement(share, predicted >= 0.5)
-    assert known == 400
-    assert same >= 385
+    assert known == 500
+    assert same >= 485
     assert np.abs(predicted - share).mean() < 0.03

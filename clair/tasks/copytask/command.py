@@ -10,6 +10,7 @@ from clair.baselines import METHODS
 from clair.narrative import verdict_lines
 from clair.tasks.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.tasks.copytask.config import DEVICES, PRECISIONS
+from clair.tasks.task_result import task_json
 from clair.tasks.terminal import ProgressBar, options_named, perform, rank_option
 
 #: Option of each setting.
@@ -39,21 +40,30 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="attacks:\n" + "\n".join(f"  {a.key:13} {a.label}" for a in ATTACKS.values()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = parser.add_argument
-    add("--clients", type=int, default=default.n_clients, help="4 to 64 (default: %(default)s)")
-    add("--poisoned", type=float, default=default.poisoned_fraction, help="share, below 0.5")
-    add("--heterogeneity", type=float, default=default.heterogeneity, help="0 to 1")
-    add("--attack", choices=tuple(ATTACKS), default=default.attack, help="see below")
-    add("--rank", type=rank_option, default=default.rank, help='of the shared subspace, or "auto"')
-    add("--screen", action="store_true", help="also look for sign flips inside the subspace")
-    add("--steps", type=int, default=default.steps, help="of local training")
-    add("--sentences", type=int, default=default.n_local, help="training sentences of a client")
-    add("--seed", type=int, default=default.seed)
-    add("--device", choices=DEVICES, default=default.device)
-    add("--precision", choices=PRECISIONS, default=default.precision, help="of training")
-    add("--threads", type=int, default=default.threads, help="CPU threads of torch")
-    add("--json", metavar="FILE", help='write the numbers as JSON; "-" for standard output')
-    add("--quiet", action="store_true", help="no progress on standard error")
+
+    def option(flag: str, about: str, **settings: Any) -> None:
+        parser.add_argument(flag, help=f"{about} (default: %(default)s)", **settings)
+
+    option("--clients", "4 to 64", type=int, default=default.n_clients)
+    option("--poisoned", "share, below 0.5", type=float, default=default.poisoned_fraction)
+    option(
+        "--heterogeneity",
+        "how much styles and topics differ, 0 to 1",
+        type=float,
+        default=default.heterogeneity,
+    )
+    option("--attack", "see below", choices=tuple(ATTACKS), default=default.attack)
+    option("--rank", 'of the shared subspace, or "auto"', type=rank_option, default=default.rank)
+    switch = parser.add_argument
+    switch("--screen", action="store_true", help="also look for sign flips inside the subspace")
+    option("--steps", "of local training", type=int, default=default.steps)
+    option("--sentences", "training sentences of a client", type=int, default=default.n_local)
+    option("--seed", "which random draw", type=int, default=default.seed)
+    option("--device", "what trains", choices=DEVICES, default=default.device)
+    option("--precision", "of training", choices=PRECISIONS, default=default.precision)
+    option("--threads", "CPU threads of torch", type=int, default=default.threads)
+    switch("--json", metavar="FILE", help='write the numbers as JSON; "-" for standard output')
+    switch("--quiet", action="store_true", help="no progress on standard error")
     parser.set_defaults(run=run)
 
 
@@ -78,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
                 threads=args.threads,
             )
             result = run_copytask(config, progress=bar.show)
-        return result.to_json(), report(result)
+        return task_json("copytask", result.to_json()), report(result)
 
     return perform("copytask", args.json, compute, bar.clear)
 
