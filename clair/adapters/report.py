@@ -169,6 +169,8 @@ def evidence_lines(audit: Audit) -> list[str]:
     for kind in audit.evidence:
         title, measures = KINDS[kind.kind].name, KINDS[kind.kind].about
         above = [name for name, flagged in zip(names, kind.flagged, strict=True) if flagged]
+        if kind is audit.published:
+            title += ", which does not decide"
         if not above:
             lines.append(f"{title}: nobody above the line")
         else:

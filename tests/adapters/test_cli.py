@@ -54,6 +54,8 @@ def test_bundled_example_is_judged_right_on_both_sides(tmp_path, capsys):
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["flagged"] == truth
     assert [side["flagged"] for side in report["sides"].values()] == [truth, truth]
+    # The published rule is the only kind that takes no part in the verdict, and its line says so.
+    assert re.search(r"norm[^(]*does not decide", capsys.readouterr().out)
     assert sum(f.stat().st_size for f in SITES.rglob("*") if f.is_file()) < 500_000
 
 
