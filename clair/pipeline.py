@@ -64,8 +64,8 @@ class ClairFit:
     screened : ndarray of bool, shape (n_clients,)
         Clients flagged by the coefficient screen alone.
     degrees : tuple of {"kept", "suspect", "flagged", "not comparable"}
-        Of every client. Suspects are refined, but the others learn little or nothing from them: see
-        `influence`.
+        Of every client; with fewer than four all are "not comparable". Suspects are refined, but
+        the others learn little or nothing from them: see `influence`.
     reasons : tuple of str
         Why, in words; empty for kept clients.
     influence : ndarray of shape (n_clients,)
