@@ -24,7 +24,13 @@ HERE = Path(__file__).resolve().parents[1]
 SIZES = (8, 20, 50)
 FRACTIONS = (0.25, 0.4)
 # Modules that an older tree may lack; none of them is part of a defence.
-OURS = ("clair.attack_plan", "clair.attacks", "clair.synthetic", "clair.redteam")
+OURS = (
+    "clair.attack_plan",
+    "clair.attacks",
+    "clair.metrics",
+    "clair.synthetic",
+    "clair.redteam",
+)
 
 
 class _Ours:

@@ -10,6 +10,7 @@ import numpy as np
 from clair.core_fit import published_rule
 from clair.detection import SUSPECT
 from clair.evidence import Evidence
+from clair.metrics import client_numbers
 from clair.pipeline import ClairFit
 from clair.solvers import joint_norms
 from clair.updates import FactoredUpdates
@@ -186,11 +187,6 @@ def verdict_json(fit: ClairFit) -> dict[str, Any]:
         "suspects": [k + 1 for k in ranked(fit.degrees, fit.scores)],
         "evidence": evidence_json(all_evidence(fit)),
     }
-
-
-def client_numbers(mask: np.ndarray) -> list[int]:
-    """List the clients of a mask, counted from 1."""
-    return [int(k) + 1 for k in np.flatnonzero(mask)]
 
 
 def finite(value: float) -> float | None:

@@ -10,6 +10,11 @@ from clair._validation import check_mask
 from clair.linalg import block_norms
 
 
+def client_numbers(mask: np.ndarray) -> list[int]:
+    """List the clients of a mask, counted from 1."""
+    return [int(k) + 1 for k in np.flatnonzero(mask)]
+
+
 def principal_angles(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Compute the principal angles between two subspaces, in degrees, smallest first.
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from clair.attack_plan import AttackPlan, Tactic
-from clair.kinds import client_numbers
+from clair.metrics import client_numbers
 from clair.redteam.defences import DEFENCES
 from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
 

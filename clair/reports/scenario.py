@@ -9,7 +9,8 @@ import numpy as np
 
 import clair
 from clair.baselines import METHODS
-from clair.kinds import client_numbers, finite, verdict_json
+from clair.kinds import finite, verdict_json
+from clair.metrics import client_numbers
 from clair.narrative import scenario_sentence
 from clair.reports.recipe import Recipe, call, command, differing
 from clair.reports.tables import Table, table, verdict_columns
