@@ -10,7 +10,7 @@ from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
 from clair.narrative import amount, times
-from clair.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
+from clair.palette import PAPERS, Paper, Style, ThemeName, method_style, role_style, with_alpha
 from clair.sweeps.grid import AXIS_TITLES
 from clair.theory.curves import Gain, Remedy, Separation, Stability
 
@@ -272,19 +272,7 @@ def gain_chart(
             marker=marker(style, theme, 13 if method == "clair_oracle" else 8),
             hovertemplate="%{y:.3g}<extra>" + label + "</extra>",
         )
-    if crossing is not None:
-        figure.add_vline(x=crossing, line={"color": paper.ink, "width": 1.5, "dash": "dash"})
-        figure.add_annotation(
-            x=crossing,
-            y=0.98,
-            yref="paper",
-            yanchor="top",
-            xanchor="left",
-            xshift=4,
-            text="break-even",
-            showarrow=False,
-        )
-    figure.add_vline(x=now, line={"color": paper.muted, "width": 1, "dash": "dot"})
+    mark_break_even(figure, paper, crossing, now)
     figure.update_xaxes(title_text=AXIS_TITLES[name][0], showgrid=False)
     figure.update_yaxes(title_text="error of an honest client", rangemode="tozero")
     title = _gain_title(curves, name, crossing)
@@ -295,6 +283,23 @@ def gain_chart(
     wrong = int((~curves.exact).any(axis=1).sum())
     caption += f", which fails at {wrong} of {curves.values.size} points here." if wrong else "."
     return Chart(figure, title, caption, f"{title}.")
+
+
+def mark_break_even(figure: Figure, paper: Paper, even: float | None, here: float) -> None:
+    """Mark where sharing neither pays nor costs, if anywhere, and where the visitor is."""
+    if even is not None:
+        figure.add_vline(x=even, line={"color": paper.ink, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=even,
+            y=0.98,
+            yref="paper",
+            yanchor="top",
+            xanchor="left",
+            xshift=4,
+            text="break-even",
+            showarrow=False,
+        )
+    figure.add_vline(x=here, line={"color": paper.muted, "width": 1, "dash": "dot"})
 
 
 def _gain_title(curves: Gain, name: str, crossing: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.noise import mark_break_even
 from clair.narrative import amount
 from clair.palette import PAPERS, ThemeName, method_style
 from clair.theory.worlds import Worlds
@@ -38,20 +39,7 @@ def worlds_chart(found: Worlds, theme: ThemeName, height: int = 380) -> Chart:
             marker=marker(style, theme, 8),
             hovertemplate="%{x:.0%} real: error %{y:.3g}<extra>" + label + "</extra>",
         )
-    even = found.break_even
-    if even is not None:
-        figure.add_vline(x=even, line={"color": paper.ink, "width": 1.5, "dash": "dash"})
-        figure.add_annotation(
-            x=even,
-            y=0.98,
-            yref="paper",
-            yanchor="top",
-            xanchor="left",
-            xshift=4,
-            text="break-even",
-            showarrow=False,
-        )
-    figure.add_vline(x=found.here, line={"color": paper.muted, "width": 1, "dash": "dot"})
+    mark_break_even(figure, paper, found.break_even, found.here)
     figure.update_xaxes(
         title_text="share that is real difference (left: all error)",
         tickformat=".0%",
