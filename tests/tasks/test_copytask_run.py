@@ -160,7 +160,7 @@ def test_the_sentence_says_the_numbers(small_run: Watched) -> None:
 
 
 def test_missing_weights_are_an_error_and_never_random_ones(tmp_path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"python -m clair\.tasks\.copytask\.pretrain"):
+    with pytest.raises(FileNotFoundError, match=r"python -m clair\.federated\.copytask\.pretrain"):
         load_base_model(CPU, tmp_path / "none.safetensors")
 
 
