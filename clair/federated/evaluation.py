@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from clair.federated.forms import select
 from clair.federated.lora import ClientUpdates
 from clair.federated.results import MethodScores
 
-Estimates = Mapping[str, np.ndarray]
+#: Updates of all clients by module, in one of the forms of `clair.federated.forms.Update`.
+Estimates = Mapping[str, Any]
 
 
 def evaluate_methods(
@@ -28,7 +31,8 @@ def evaluate_methods(
     ----------
     model : nn.Module
         Frozen; carries no other updates.
-    estimates : mapping of method to {module: ndarray of shape (n_clients, d_out, d_in)}
+    estimates : mapping of method to {module: updates of shape (n_clients, d_out, d_in)}
+        Dense or factored.
     benign : ndarray of shape (n_clients,) of bool
         The truly benign clients.
     score : callable
@@ -44,7 +48,8 @@ def evaluate_methods(
     """
     accuracy = {}
     for done, (method, updates) in enumerate(estimates.items(), start=1):
-        attached = ClientUpdates(model, {name: part[benign] for name, part in updates.items()})
+        honest = {name: select(part, benign) for name, part in updates.items()}
+        attached = ClientUpdates(model, honest)
         try:
             with torch.no_grad():
                 accuracy[method] = score()

@@ -8,11 +8,14 @@ matrix product, so the model needs no change and is as before after `remove`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from clair.federated.forms import Tuned, Update
+from clair.method.updates import FactoredUpdates, LoraFactors
 
 #: Groups of clients in their order in a batch: number of clients, and rows of each.
 Layout = tuple[tuple[int, int], ...]
@@ -42,6 +45,11 @@ def client_matmul(x: Tensor, weight: Tensor, layout: Layout = ()) -> Tensor:
     return product.reshape(*x.shape[:-1], weight.shape[1])
 
 
+def is_linear(module: nn.Module) -> bool:
+    """Tell whether a module multiplies by one matrix: nn.Linear, or GPT-2's transposed Conv1D."""
+    return isinstance(module, nn.Linear) or type(module).__name__ == "Conv1D"
+
+
 class _Attachment:
     """Hooks on linear modules that can be taken off again."""
 
@@ -50,7 +58,7 @@ class _Attachment:
         self.layout = layout
         for name in names:
             module = model.get_submodule(name)
-            if not isinstance(module, nn.Linear):
+            if not is_linear(module):
                 raise ValueError(
                     f"modules must name nn.Linear layers, got {name!r} ({type(module).__name__})"
                 )
@@ -116,7 +124,7 @@ class ClientLora(_Attachment):
         self.B: dict[str, Tensor] = {}  # (K, d_out, rank)
         for name in names:
             weight = _weight(model, name)
-            d_out, d_in = weight.shape
+            d_out, d_in = module_shape(model, name)
             bound = 1.0 / math.sqrt(d_in)
             draw = torch.from_numpy(rng.uniform(-bound, bound, size=(rank, d_in))).to(weight)
             self.A[name] = draw.expand(n_clients, -1, -1).clone().requires_grad_()
@@ -139,34 +147,68 @@ class ClientLora(_Attachment):
 
 
 class ClientUpdates(_Attachment):
-    """Fixed dense updates of all clients, for evaluation and as a start for fine-tuning.
+    """Fixed updates of all clients, for evaluation and as a start for fine-tuning.
 
     Parameters
     ----------
     model : nn.Module
-    updates : mapping of str to ndarray of shape (n_clients, d_out, d_in)
-        By module name.
+    updates : mapping of str to ndarray of shape (n_clients, d_out, d_in), or a factored form
+        By module name; factored ones are never multiplied out.
     layout : tuple of (int, int)
         As in `client_matmul`.
     """
 
     def __init__(
-        self, model: nn.Module, updates: Mapping[str, np.ndarray], layout: Layout = ()
+        self, model: nn.Module, updates: Mapping[str, Update], layout: Layout = ()
     ) -> None:
         super().__init__(model, updates, layout)
-        self._updates: dict[str, Tensor] = {}
-        for name, update in updates.items():
-            tensor = torch.from_numpy(np.ascontiguousarray(update))
-            self._updates[name] = tensor.to(_weight(model, name))
+        self._chains = {
+            name: _chains(update, _weight(model, name)) for name, update in updates.items()
+        }
 
     def update(self, name: str, x: Tensor) -> Tensor:
-        return client_matmul(x, self._updates[name], self.layout)
+        parts = [self._through(chain, x) for chain in self._chains[name]]
+        return sum(parts[1:], parts[0])
+
+    def _through(self, chain: Sequence[Tensor], x: Tensor) -> Tensor:
+        for matrix in chain:
+            if matrix.dim() == 2:
+                x = x @ matrix.T.to(x.dtype)
+            else:
+                x = client_matmul(x, matrix, self.layout)
+        return x
+
+
+def _chains(update: Update, like: Tensor) -> list[tuple[Tensor, ...]]:
+    """Write an update as a sum of products of matrices, the one applied first first.
+
+    Two axes mean that the clients share the matrix.
+    """
+    if isinstance(update, Tuned):
+        return _chains(update.start, like) + _chains(update.own, like)
+    if isinstance(update, FactoredUpdates):
+        matrices: tuple[np.ndarray, ...] = (update.right.T, update.core, update.left)
+    elif isinstance(update, LoraFactors):
+        matrices = (update.A, update.B)
+    else:
+        one_for_all = len(update) > 1 and update.strides[0] == 0
+        matrices = (update[0] if one_for_all else update,)
+    return [
+        tuple(torch.from_numpy(np.require(m, requirements=["C", "W"])).to(like) for m in matrices)
+    ]
+
+
+def module_shape(model: nn.Module, name: str) -> tuple[int, int]:
+    """Look up the outputs and inputs of a linear module."""
+    shape = _weight(model, name).shape
+    transposed = not isinstance(model.get_submodule(name), nn.Linear)
+    return (int(shape[1]), int(shape[0])) if transposed else (int(shape[0]), int(shape[1]))
 
 
 def _weight(model: nn.Module, name: str) -> Tensor:
-    module = model.get_submodule(name)
-    assert isinstance(module, nn.Linear)  # checked where the hook was attached
-    return module.weight
+    weight = model.get_submodule(name).weight
+    assert isinstance(weight, Tensor)  # checked where the hook was attached
+    return weight
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

@@ -16,6 +16,7 @@ from torch import nn
 
 from clair.baselines import METHODS, estimate_all
 from clair.federated.evaluation import Estimates, evaluate_methods
+from clair.federated.forms import Tuned, Update, averaged, joined, nothing_like, select
 from clair.federated.lora import ClientLora, ClientUpdates
 from clair.federated.progress import JobClock
 from clair.federated.results import Stage
@@ -24,7 +25,14 @@ from clair.federated.sharing import Choice, candidates, choose, untested, voters
 from clair.federated.training import Schedule, train_clients
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores
-from clair.method.updates import LoraFactors
+from clair.method.updates import FactoredUpdates, LoraFactors
+
+#: Fine-tuned row of each further method that a task may ask for.
+MORE_TUNED = {
+    "geometric_median": "geometric_median_finetuned",
+    "multi_krum": "multi_krum_finetuned",
+    "fedavg_benign": "benign_finetuned",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,10 @@ class Plan:
         Of the shared subspace.
     fit_options : mapping
         Further keywords of `clair.fit`.
+    factored : bool
+        Whether no update is ever multiplied out to the size of its module; for large models.
+    tuned : tuple of str
+        Further methods whose result is also fine-tuned, see `MORE_TUNED`.
     """
 
     lora_rank: int
@@ -53,6 +65,8 @@ class Plan:
     seed: int
     rank: int | str = "auto"
     fit_options: Mapping[str, Any] = field(default_factory=dict)
+    factored: bool = False
+    tuned: tuple[str, ...] = ()
 
 
 class Task(Protocol):
@@ -103,6 +117,8 @@ class Round:
         The errors these tests found, see `clair.federated.sharing`; empty if there was no test.
     candidates : dict of candidate to {module: ndarray of shape (n_clients, d_out, d_in)}
         Made from the full updates.
+    sent : dict of module to LoraFactors
+        What the server received.
     """
 
     fit: ClairFit
@@ -113,6 +129,7 @@ class Round:
     sharing: Choice
     tests: dict[str, np.ndarray]
     candidates: dict[str, Estimates]
+    sent: dict[str, LoraFactors]
 
 
 def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) -> Round:
@@ -135,14 +152,16 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
     sent, *parts = (tampered(task, part) for part in _separate(trained, len(clients), len(shares)))
     clock.step("clair", 0, 1)
     found = fit(sent, plan.rank, progress=lambda _: clock.check(), **plan.fit_options)
-    shared = candidates(sent, found)
-    tests = own_tests(task, found, shares[1:], parts)
+    shared = candidates(sent, found, factored=plan.factored)
+    tests = own_tests(task, found, shares[1:], parts, factored=plan.factored)
     choice = choose(tests) if tests else untested("no kept client has two examples to test with")
     clock.step("clair", 1, 1)
-    estimates = estimate_all(sent, fit=found, contaminated=task.contaminated)
-    estimates["base"] = {name: np.zeros_like(part) for name, part in estimates["local"].items()}
+    estimates = estimate_all(
+        sent, fit=found, contaminated=task.contaminated, factored=plan.factored
+    )
+    estimates["base"] = {name: nothing_like(part) for name, part in estimates["local"].items()}
     estimates["clair_safe"] = shared[choice.chosen]
-    estimates |= finetune(task, plan, starts(estimates, found), clock)
+    estimates |= finetune(task, plan, starts(estimates, found, plan.tuned), clock)
     ordered = {key: estimates[key] for key in METHODS if key in estimates}
     total = len(ordered) + afterwards
     clock.step("evaluate", 0, total)
@@ -155,7 +174,7 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
     )
     verdict = detection_scores(found.flagged, task.contaminated, found.suspect)
     losses = history[:, : len(clients)]
-    return Round(found, verdict, losses, ordered, accuracy, choice, tests, shared)
+    return Round(found, verdict, losses, ordered, accuracy, choice, tests, shared, sent)
 
 
 def train_adapters(
@@ -235,6 +254,8 @@ def own_tests(
     found: ClairFit,
     halves: Sequence[Share],
     sent: Sequence[Mapping[str, LoraFactors]],
+    *,
+    factored: bool = False,
 ) -> dict[str, np.ndarray]:
     """Test on one half of each trusted client's data the candidates made from the other half.
 
@@ -247,6 +268,8 @@ def own_tests(
         The two halves of every client's training examples, or nothing.
     sent : sequence of {module: LoraFactors}
         The updates trained on each of them.
+    factored : bool
+        As in `Plan`.
 
     Returns
     -------
@@ -258,11 +281,11 @@ def own_tests(
         return {}
     other = [Share(who, half.examples[who]) for half in reversed(halves)]
     examples = task.examples(other)
-    made = [candidates(updates, found, half=True) for updates in sent]
+    made = [candidates(updates, found, half=True, factored=factored) for updates in sent]
     errors = {}
     for key in made[0]:
         updates = {
-            name: np.concatenate([one[key][name][who] for one in made]) for name in task.modules
+            name: joined([select(one[key][name], who) for one in made]) for name in task.modules
         }
         attached = ClientUpdates(task.model, updates, examples.layout)
         try:
@@ -274,19 +297,28 @@ def own_tests(
     return errors
 
 
-def starts(estimates: Mapping[str, Estimates], found: ClairFit) -> dict[str, Estimates]:
-    """Collect the updates from which the fine-tuned rows begin, by method."""
+def starts(
+    estimates: Mapping[str, Estimates], found: ClairFit, further: Sequence[str] = ()
+) -> dict[str, Estimates]:
+    """Collect the updates from which the fine-tuned rows begin, by method.
+
+    Parameters
+    ----------
+    estimates : mapping of method to {module: updates}
+    found : ClairFit
+    further : sequence of str
+        Keys of `MORE_TUNED`.
+    """
     weights = found.influence if found.influence.any() else None
-    kept = {
-        name: np.broadcast_to(np.average(part, axis=0, weights=weights), part.shape)
-        for name, part in estimates["local"].items()
-    }
-    return {
+    begun = {
         "local_longer": estimates["local"],
         "fedavg_finetuned": estimates["fedavg"],
-        "kept_finetuned": kept,
+        "kept_finetuned": {
+            name: averaged(part, weights) for name, part in estimates["local"].items()
+        },
         "clair_finetuned": estimates["clair"],
     }
+    return begun | {MORE_TUNED[key]: estimates[key] for key in further}
 
 
 def finetune(
@@ -311,15 +343,42 @@ def finetune(
     honest = np.flatnonzero(~task.contaminated)
     schedule = replace(plan.schedule, steps=plan.finetune_steps)
     start = {
-        name: np.concatenate([updates[name][honest] for updates in begun.values()])
+        name: joined([select(updates[name], honest) for updates in begun.values()])
         for name in task.modules
     }
     share = whole(np.tile(honest, len(begun)), task.n_local)
     own, _ = train_adapters(task, plan, schedule, clock, "finetune", [share], start)
-    tuned: dict[str, Estimates] = {}
-    for i, (key, updates) in enumerate(begun.items()):
-        mine = slice(i * len(honest), (i + 1) * len(honest))
-        tuned[key] = {name: np.array(part) for name, part in updates.items()}
-        for name, part in own.items():
-            tuned[key][name][honest] += part.B[mine] @ part.A[mine]
-    return tuned
+    return {
+        key: {
+            name: _on_top(updates[name], own[name], slice(i * len(honest), None), honest, plan)
+            for name in task.modules
+        }
+        for i, (key, updates) in enumerate(begun.items())
+    }
+
+
+def _on_top(
+    start: Update, own: LoraFactors, mine: slice, honest: np.ndarray, plan: Plan
+) -> np.ndarray | Tuned:
+    """Add to a start what the honest clients learned; the others stay at it.
+
+    Parameters
+    ----------
+    start : updates of shape (n_clients, d_out, d_in)
+    own : LoraFactors
+        Of the honest clients, for one start after the other.
+    mine : slice
+        Where this start's begin.
+    honest : ndarray of int
+    plan : Plan
+    """
+    B, A = own.B[mine][: len(honest)], own.A[mine][: len(honest)]
+    if not plan.factored:
+        dense = np.array(start)
+        dense[honest] += B @ A
+        return dense
+    assert isinstance(start, FactoredUpdates)
+    whole_B = np.zeros((len(start.core), *B.shape[1:]))
+    whole_A = np.zeros((len(start.core), *A.shape[1:]))
+    whole_B[honest], whole_A[honest] = B, A
+    return Tuned(start, LoraFactors(whole_B, whole_A))

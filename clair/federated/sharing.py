@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from clair.baselines import estimate_all
+from clair.federated.forms import halfway
 from clair.method.fit import ClairFit
 from clair.method.linalg import leading_eigenvectors
 from clair.method.updates import SINGLE, Updates, to_cores
@@ -182,7 +183,9 @@ def voters(fit: ClairFit) -> np.ndarray:
     return heard if heard.size else np.flatnonzero(fit.benign)
 
 
-def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[str, Any]:
+def candidates(
+    updates: Updates, fit: ClairFit, *, half: bool = False, factored: bool = False
+) -> dict[str, Any]:
     """Make every candidate for sharing from some updates, with the verdict of a fit.
 
     Parameters
@@ -194,6 +197,8 @@ def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[s
     half : bool
         Whether the updates are those from a half of the data; they then have a subspace of their
         own.
+    factored : bool
+        As in `clair.baselines.estimate_all`.
 
     Returns
     -------
@@ -206,15 +211,15 @@ def candidates(updates: Updates, fit: ClairFit, *, half: bool = False) -> dict[s
     found = {
         key: value if many else {SINGLE: value}
         for key, value in estimate_all(
-            updates, fit=own, methods=(LOCAL, "clair", "clair_eb")
+            updates, fit=own, methods=(LOCAL, "clair", "clair_eb"), factored=factored
         ).items()
     }
     for key in ("clair", "clair_eb"):
         found[f"half_{key}"] = {
-            name: 0.5 * (part + found[key][name]) for name, part in found[LOCAL].items()
+            name: halfway(part, found[key][name]) for name, part in found[LOCAL].items()
         }
     wide_fit = refitted(updates, fit, int(np.ceil(WIDER * fit.rank)))
-    wide = estimate_all(updates, fit=wide_fit, methods=("clair",))["clair"]
+    wide = estimate_all(updates, fit=wide_fit, methods=("clair",), factored=factored)["clair"]
     found["clair_wide"] = wide if many else {SINGLE: wide}
     return {key: found[key] if many else found[key][SINGLE] for key in CANDIDATES if key in found}
 

@@ -75,8 +75,10 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "median": ("#a8508a", "#db93c2", "triangle-up", "solid", ""),
     "trimmed_mean": ("#a8508a", "#db93c2", "triangle-up-open", "dash", "/"),
     "geometric_median": ("#a8508a", "#db93c2", "triangle-down", "dot", "x"),
+    "geometric_median_finetuned": ("#a8508a", "#db93c2", "triangle-down-open", "dash", "+"),
     "krum": ("#2f86bd", "#7cc7f2", "diamond", "solid", ""),
     "multi_krum": ("#2f86bd", "#7cc7f2", "diamond-open", "dash", "/"),
+    "multi_krum_finetuned": ("#2f86bd", "#7cc7f2", "diamond-dot", "dot", "x"),
     "pca": ("#7a6a4f", "#c7b48e", "hexagon", "solid", "-"),
     "clair": ("#00805d", "#2fc49a", "star-open", "solid", "/"),
     "clair_eb": ("#00805d", "#2fc49a", "star", "solid", ""),
@@ -86,6 +88,7 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "clair_safe": ("#00805d", "#2fc49a", "star-diamond-open", "longdash", "-"),
     "clair_published": ("#5f7d2e", "#a3c76a", "star-triangle-up", "dot", "."),
     "fedavg_benign": ("#12171c", "#e9e6df", "square-open", "dash", "/"),
+    "benign_finetuned": ("#12171c", "#e9e6df", "square-cross", "dashdot", "+"),
     "pooled_benign": ("#12171c", "#e9e6df", "pentagon-open", "dot", "."),
     "clair_oracle": ("#12171c", "#e9e6df", "star-open", "dash", "/"),
 }

@@ -88,12 +88,13 @@ def _typical_size(fit: ClairFit) -> float:
         list(part.values()) if isinstance(part, Mapping) else [part]
         for part in (fit.low_rank, fit.contamination)
     )
-    sent = [_dense(one) + _dense(other) for one, other in zip(shared, own, strict=True)]
+    sent = [_in_basis(one) + _in_basis(other) for one, other in zip(shared, own, strict=True)]
     return float(np.median(joint_norms(sent)))
 
 
-def _dense(part: Any) -> np.ndarray:
-    return part.dense() if isinstance(part, FactoredUpdates) else np.asarray(part)
+def _in_basis(part: Any) -> np.ndarray:
+    """Return an array of the same norms: both parts of a split have the same orthonormal bases."""
+    return part.core if isinstance(part, FactoredUpdates) else np.asarray(part)
 
 
 def all_evidence(fit: ClairFit) -> tuple[Evidence, ...]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from clair._threads import single_blas_thread
 from clair._validation import check_mask
 from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
+from clair.baselines.names import METHODS
 from clair.method.fit import ClairFit, fit
 from clair.method.halves import (
     check_halves,
@@ -28,167 +29,24 @@ from clair.method.kinds import published_evidence
 from clair.method.linalg import block_grams
 from clair.method.metrics import client_errors
 from clair.method.refinement import principal_subspace, refine
-from clair.method.updates import SINGLE, LoraFactors, Updates, checked_updates, to_cores
+from clair.method.updates import (
+    SINGLE,
+    CompressedUpdates,
+    FactoredUpdates,
+    LoraFactors,
+    Updates,
+    checked_updates,
+    to_cores,
+)
 from clair.simulation.matrix_model import Problem
 
-
-class MethodInfo(NamedTuple):
-    """How a method is named and grouped.
-
-    Attributes
-    ----------
-    key : str
-    label : str
-    family : {"local", "average", "robust", "subspace", "clair", "oracle"}
-    oracle : bool
-        Whether it is given the truth no real server has.
-    description : str
-        One sentence without jargon.
-    """
-
-    key: str
-    label: str
-    family: str
-    oracle: bool
-    description: str
+#: Rules that work entry by entry, so that a change of basis changes what they return.
+ENTRYWISE = ("median", "trimmed_mean")
 
 
-METHODS: dict[str, MethodInfo] = {
-    info.key: info
-    for info in (
-        MethodInfo("base", "Base model", "local", False, "The common model, not adapted at all."),
-        MethodInfo("local", "Local only", "local", False, "Each client keeps its own update."),
-        MethodInfo(
-            "local_longer",
-            "Local, same total of steps",
-            "local",
-            False,
-            "Each client trains alone for as many further steps as the fine-tuned rows take.",
-        ),
-        MethodInfo("fedavg", "FedAvg", "average", False, "The mean of all clients' updates."),
-        MethodInfo(
-            "fedavg_finetuned",
-            "FedAvg, then fine-tuned",
-            "average",
-            False,
-            "The mean of all updates, then further trained by each client on its own data.",
-        ),
-        MethodInfo(
-            "kept_finetuned",
-            "Kept average, then fine-tuned",
-            "average",
-            False,
-            "The mean of the clients CLAIR keeps, then further trained by each on its own data.",
-        ),
-        MethodInfo(
-            "median", "Coordinate median", "robust", False, "The middle value of every entry."
-        ),
-        MethodInfo(
-            "trimmed_mean",
-            "Trimmed mean",
-            "robust",
-            False,
-            "The mean of every entry without its most extreme values.",
-        ),
-        MethodInfo(
-            "geometric_median",
-            "Geometric median",
-            "robust",
-            False,
-            "The update with the least total distance to all clients'.",
-        ),
-        MethodInfo(
-            "krum", "Krum", "robust", False, "The one update that is nearest to its neighbours."
-        ),
-        MethodInfo(
-            "multi_krum",
-            "Multi-Krum",
-            "robust",
-            False,
-            "The mean of the updates nearest to their neighbours.",
-        ),
-        MethodInfo(
-            "pca",
-            "PCA, nobody flagged",
-            "subspace",
-            False,
-            "CLAIR's refinement with a plain principal subspace and everybody trusted.",
-        ),
-        MethodInfo(
-            "clair",
-            "CLAIR",
-            "clair",
-            False,
-            "Own part inside the shared subspace, the kept clients' average outside it.",
-        ),
-        MethodInfo(
-            "clair_eb",
-            "CLAIR + pooling",
-            "clair",
-            False,
-            "CLAIR with clients also shrunk towards each other inside the subspace.",
-        ),
-        MethodInfo(
-            "clair_halves",
-            "CLAIR + halves",
-            "clair",
-            False,
-            "Each kept client pulled to the mean, direction by direction, by the share of error "
-            "that its two half-data updates tell.",
-        ),
-        MethodInfo(
-            "clair_own",
-            "CLAIR + own data",
-            "clair",
-            False,
-            "CLAIR, after which each kept client goes back to its own data.",
-        ),
-        MethodInfo(
-            "clair_finetuned",
-            "CLAIR, then fine-tuned",
-            "clair",
-            False,
-            "CLAIR, then further trained by each client on its own data (ours).",
-        ),
-        MethodInfo(
-            "clair_safe",
-            "CLAIR if it pays (ours)",
-            "clair",
-            False,
-            "Of CLAIR, its variants and mixtures with training alone what the clients' own tests "
-            "on held-back halves of their data favour clearly; training alone if nothing is.",
-        ),
-        MethodInfo(
-            "clair_published",
-            "CLAIR, verdict as published",
-            "clair",
-            False,
-            "CLAIR with the published rule of who is flagged: the widest gap between the "
-            "contamination norms.",
-        ),
-        MethodInfo(
-            "fedavg_benign",
-            "FedAvg of the honest",
-            "oracle",
-            True,
-            "The mean of the truly benign clients: needs to know who they are.",
-        ),
-        MethodInfo(
-            "pooled_benign",
-            "Pooled data of the honest",
-            "oracle",
-            True,
-            "One model fitted on the truly benign clients' data put together.",
-        ),
-        MethodInfo(
-            "clair_oracle",
-            "CLAIR, truth given",
-            "oracle",
-            True,
-            "CLAIR told the truly benign clients (and the true subspace where there is one).",
-        ),
-    )
-}
+def _dense(update: Any) -> np.ndarray:
+    dense: np.ndarray = update if isinstance(update, np.ndarray) else update.dense()
+    return dense
 
 
 def _as_dense(updates: Updates) -> dict[str, np.ndarray]:
@@ -214,16 +72,15 @@ def _aggregate(dense: dict[str, np.ndarray], rule: GlobalRule, f: int) -> dict[s
 
 
 def _refined(
-    updates: Updates,
+    cores: Mapping[str, CompressedUpdates],
     benign: np.ndarray,
     like: ClairFit,
     pooling: str,
     true_subspace: Any,
     influence: np.ndarray | None = None,
-    halves: Any = None,
-) -> dict[str, np.ndarray]:
+    halves: tuple[Updates, Any] | None = None,
+) -> dict[str, Any]:
     """Refine as CLAIR does with a given set (and maybe subspace), at the fit's rank and side."""
-    cores = to_cores(updates, like.side)
     blocks = [core.blocks for core in cores.values()]
     if true_subspace is None:
         subspaces = [principal_subspace(block_grams(b)[benign], like.rank) for b in blocks]
@@ -234,7 +91,8 @@ def _refined(
             for name, core in cores.items()
         ]
     if halves is not None:
-        apart = half_differences(check_halves(checked_updates(updates), halves), cores, like.side)
+        updates, pair = halves
+        apart = half_differences(check_halves(checked_updates(updates), pair), cores, like.side)
         shares = direction_weights(blocks, subspaces, benign, apart, influence)
         refined = refine_by_directions(blocks, benign, shares, influence)
     else:
@@ -242,12 +100,29 @@ def _refined(
         refined = refine(
             blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes, influence=influence
         )
-    result = {}
-    for (name, core), part in zip(cores.items(), refined, strict=True):
-        restored = core.restore(part)
-        dense = restored if isinstance(restored, np.ndarray) else restored.dense()
-        result[name] = dense if like.side == "output" else dense.transpose(0, 2, 1)
-    return result
+    return {
+        name: _restored(core, part, like.side)
+        for (name, core), part in zip(cores.items(), refined, strict=True)
+    }
+
+
+def _restored(core: CompressedUpdates, blocks: np.ndarray, side: str) -> Any:
+    """Convert blocks to the module's coordinates and orientation, factored where the core is."""
+    restored = core.restore(blocks)
+    if side == "output":
+        return restored
+    if isinstance(restored, FactoredUpdates):
+        return restored.transposed()
+    return restored.transpose(0, 2, 1)
+
+
+def _aggregate_cores(
+    cores: Mapping[str, CompressedUpdates], side: str, rule: GlobalRule, f: int
+) -> dict[str, Any]:
+    """Apply a rule that needs inner products only to the coordinates, which preserve them."""
+    blocks = {name: core.blocks for name, core in cores.items()}
+    combined = _aggregate(blocks, rule, f)
+    return {name: _restored(core, combined[name], side) for name, core in cores.items()}
 
 
 def estimate_all(
@@ -259,6 +134,7 @@ def estimate_all(
     true_subspace: Any = None,
     methods: Collection[str] | None = None,
     assumed_fraction: float = ASSUMED_FRACTION,
+    factored: bool = False,
 ) -> dict[str, Any]:
     """Estimate one update per client by every method that needs no training.
 
@@ -279,6 +155,10 @@ def estimate_all(
         Keys of `METHODS`; all that apply by default.
     assumed_fraction : float
         Share of attackers that trimming and Krum are told to expect, in [0, 0.5).
+    factored : bool
+        Whether to return `FactoredUpdates`, from `LoraFactors` only and without ever making an
+        update of the module's size. The rules in `ENTRYWISE` are then left out: they work entry by
+        entry, so what they return is not of low rank.
 
     Returns
     -------
@@ -293,30 +173,45 @@ def estimate_all(
     """
     if methods is not None and (unknown := [m for m in methods if m not in METHODS]):
         raise ValueError(f"methods must be among {', '.join(METHODS)}, got {unknown[0]!r}")
-    dense = _as_dense(updates)
-    n_clients = len(next(iter(dense.values())))
+    cores = to_cores(updates, fit.side)
+    if factored and any(core.right is None for core in cores.values()):
+        raise ValueError("factored must be False where updates are not LoraFactors, got True")
+    dense = {} if factored else _as_dense(updates)
+    n_clients = len(fit.benign)
     f = assumed_attackers(n_clients, assumed_fraction)
-    everybody = np.ones(n_clients, dtype=bool)
-    run: dict[str, Callable[[], dict[str, np.ndarray]]] = {"local": lambda: dense}
-    for key, rule in GLOBAL_RULES.items():
-        run[key] = partial(_aggregate, dense, rule, f)
-    run["pca"] = lambda: _refined(updates, everybody, fit, "none", None)
-    found = fit.subspace if fit.benign.any() else None
-    run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found, fit.influence)
-    run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found, fit.influence)
-    if halves is not None:
-        run["clair_halves"] = partial(
-            _refined, updates, fit.benign, fit, "halves", found, fit.influence, halves
-        )
-    run["clair_published"] = lambda: _refined(
-        updates, ~published_evidence(fit).flagged, fit, "none", None
+
+    def every(rule: GlobalRule) -> Callable[[], dict[str, Any]]:
+        if factored:
+            return partial(_aggregate_cores, cores, fit.side, rule, f)
+        return partial(_aggregate, dense, rule, f)
+
+    def refined(benign: np.ndarray, pooling: str, *given: Any) -> dict[str, Any]:
+        made = _refined(cores, benign, fit, pooling, *given)
+        return made if factored else {name: _dense(value) for name, value in made.items()}
+
+    run: dict[str, Callable[[], dict[str, Any]]] = {
+        key: every(rule)
+        for key, rule in GLOBAL_RULES.items()
+        if not (factored and key in ENTRYWISE)
+    }
+    run["local"] = lambda: (
+        {name: _restored(core, core.blocks, fit.side) for name, core in cores.items()}
+        if factored
+        else dense
     )
+    found = fit.subspace if fit.benign.any() else None
+    run["pca"] = lambda: refined(np.ones(n_clients, dtype=bool), "none", None)
+    run["clair"] = lambda: refined(fit.benign, "none", found, fit.influence)
+    run["clair_eb"] = lambda: refined(fit.benign, "eb", found, fit.influence)
+    if halves is not None:
+        run["clair_halves"] = lambda: refined(
+            fit.benign, "halves", found, fit.influence, (updates, halves)
+        )
+    run["clair_published"] = lambda: refined(~published_evidence(fit).flagged, "none", None)
     if contaminated is not None:
         benign = ~check_mask("contaminated", contaminated, n_clients)
-        run["fedavg_benign"] = partial(
-            _aggregate, dense, lambda vectors, _: vectors[benign].mean(axis=0), f
-        )
-        run["clair_oracle"] = lambda: _refined(updates, benign, fit, "none", true_subspace)
+        run["fedavg_benign"] = every(lambda vectors, _: vectors[benign].mean(axis=0))
+        run["clair_oracle"] = lambda: refined(benign, "none", true_subspace)
     elif methods is not None and (oracle := [m for m in methods if METHODS[m].oracle]):
         raise ValueError(f"contaminated must be given for the oracle {oracle[0]!r}, got None")
     with single_blas_thread():
