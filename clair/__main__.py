@@ -30,6 +30,10 @@ COMMANDS = {
         "clair.cli.tasks",
         "fine-tune a small network on real digits at many clients, some of them poisoned",
     ),
+    "llm": (
+        "clair.cli.tasks",
+        "fine-tune a real language model at many clients, some of them poisoned",
+    ),
     "board": (
         "clair.cli.board",
         "five hospitals, one of them poisoned: the story for non-specialists",

@@ -42,6 +42,16 @@ def test_the_wheel_asks_for_what_the_requirements_pin():
     assert all(pins[name] in ranges[name] for name in pins)
 
 
+def test_the_extra_is_pinned_alike_wherever_it_is_named():
+    from clair.federated.llm import INSTALL
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements-llm.txt").read_text().splitlines()
+    pins = {line for line in lines if not line.startswith("#")}
+    assert set(project["optional-dependencies"]["llm"]) == pins
+    assert pins == {word for word in INSTALL.split() if "==" in word}
+
+
 def test_version_is_the_same_everywhere():
     changelog = (ROOT / "CHANGELOG.md").read_text()
     citation = (ROOT / "CITATION.cff").read_text()
@@ -50,7 +60,8 @@ def test_version_is_the_same_everywhere():
 
 
 def test_every_requirement_is_pinned():
-    for name in ("requirements.txt", "tests/requirements.txt", "tests/requirements-nodeps.txt"):
+    names = ("requirements.txt", "requirements-llm.txt")
+    for name in (*names, "tests/requirements.txt", "tests/requirements-nodeps.txt"):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line), (name, line)
@@ -72,7 +83,9 @@ def test_the_app_needs_nothing_the_requirements_do_not_name():
     import sys
 
     pinned = {
-        line.split("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines()
+        line.split("==")[0].lower()
+        for name in ("requirements.txt", "requirements-llm.txt")
+        for line in (ROOT / name).read_text().splitlines()
     }
     found = set()
     for path in [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("clair/**/*.py")]:

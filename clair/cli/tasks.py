@@ -12,12 +12,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from clair.baselines import METHODS
 from clair.cli.terminal import ProgressBar, options_named, perform
 from clair.federated.digits import ATTACKS as DIGITS_ATTACKS
 from clair.federated.digits import LAYERS, DigitsConfig, run_digits
+from clair.federated.llm import ATTACKS as LLM_ATTACKS
+from clair.federated.llm import SIDES, LLMConfig, run_llm
+from clair.federated.llm.peft_folders import check_target, write_sent
 from clair.federated.regression import ATTACKS as REGRESSION_ATTACKS
 from clair.federated.regression import RegressionConfig, run_regression
 from clair.federated.task_result import means_of, task_json
@@ -49,6 +53,9 @@ class Command:
     choices : mapping of field to values
     live : bool
         Whether the run reports its progress.
+    write : callable, optional
+        ``write(folder, result)`` writes what the clients sent, as PEFT folders; its option
+        ``--write`` is checked before the run.
     """
 
     name: str
@@ -58,6 +65,7 @@ class Command:
     measure: str
     choices: dict[str, tuple[str, ...]]
     live: bool = True
+    write: Callable[[Path, Any], object] | None = None
 
 
 COMMANDS: tuple[Command, ...] = (
@@ -78,6 +86,15 @@ COMMANDS: tuple[Command, ...] = (
         "accuracy",
         {"attack": tuple(DIGITS_ATTACKS), "layers": tuple(LAYERS)},
     ),
+    Command(
+        "llm",
+        "fine-tune a real language model at many clients, some of them poisoned",
+        LLMConfig,
+        run_llm,
+        "accuracy",
+        {"attack": tuple(LLM_ATTACKS), "side": SIDES},
+        write=write_sent,
+    ),
 )
 
 
@@ -94,6 +111,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         parser.add_argument(
             "--json", metavar="FILE", help='write the whole result; "-" writes it to the output'
         )
+        if command.write is not None:
+            parser.add_argument(
+                "--write",
+                metavar="DIR",
+                type=Path,
+                help="write what every client sent, as folders that clair audit and PEFT read",
+            )
         parser.add_argument("--quiet", action="store_true", help="show no progress")
         parser.set_defaults(run=partial(_run, command))
 
@@ -164,10 +188,16 @@ def _run(command: Command, args: argparse.Namespace) -> int:
     names = [field.name for field in fields(command.config)]  # type: ignore[arg-type]
     bar = ProgressBar(sys.stderr, enabled=command.live and not args.quiet)
 
+    folder: Path | None = args.write if command.write is not None else None
+
     def compute() -> tuple[dict[str, Any], str]:
-        with options_named({name: option_name(name) for name in names}):
+        with options_named({name: option_name(name) for name in (*names, "write")}):
             config = command.config(**{name: getattr(args, f"task_{name}") for name in names})
+            if folder is not None:
+                check_target(folder)
             result = command.run(config, **({"progress": bar.show} if command.live else {}))
+        if command.write is not None and folder is not None:
+            command.write(folder, result)
         return task_json(command.name, result.to_json()), _report(result, command.measure)
 
     return perform(command.name, args.json, compute, bar.clear)
