@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.federated.sharing import CANDIDATES, Choice
 from clair.figures.base import Chart, band, level, new_figure
 from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.methods import METHODS
 from clair.sentences import ROUNDING
 from clair.simulation.scenario import ScenarioResult
 
