@@ -146,13 +146,24 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
 
 def scenario_sentence(result: ScenarioResult) -> str:
     """Write the sentence under the title of a page about the matrix model."""
-    who = detection_sentence(result.detection, result.problem.contaminated.size)
+    n_clients = result.problem.contaminated.size
+    who = detection_sentence(result.detection, n_clients)
     what = gain_sentence(
         result.error_of(result.chosen).mean,
         result.error_of("local").mean,
         result.error_of("fedavg").mean,
     )
-    return f"{who}; {what}."
+    return f"{who}; {what}.{majority_sentence(result.detection.n_contaminated, n_clients)}"
+
+
+def majority_sentence(n_contaminated: int, n_clients: int) -> str:
+    """Say why nothing can tell the groups apart from one half on, to follow; "" below."""
+    if 2 * n_contaminated < n_clients:
+        return ""
+    return (
+        f" With {n_contaminated} of {n_clients} clients poisoned, nothing can tell who is honest: "
+        "honest is by definition what most clients agree on."
+    )
 
 
 def verdict_caveats(scores: DetectionScores) -> list[str]:

@@ -62,8 +62,8 @@ def test_address_in_and_bad_values_out() -> None:
 
 
 def test_an_impossible_fraction_is_explained() -> None:
-    app = opened(demo_poisoned="0.55")
-    assert "half of the clients or more" in app.warning[0].value
+    app = opened(demo_poisoned="0.6", demo_clients="5")
+    assert "honest clients would be left" in app.warning[0].value
     assert len(charts(app)) == 0
     assert [h.value for h in app.header][-2:] == ["Ways in", "What CLAIR cannot do"]
 
