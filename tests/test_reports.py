@@ -244,17 +244,6 @@ def test_snippet_and_command_of_a_task_give_the_same_numbers(kind, tmp_path, cap
     assert written["version"] == clair.__version__
 
 
-def test_a_setting_without_an_option_gets_no_command():
-    recipe = task_recipe(
-        "copytask",
-        CopyTaskConfig(learning_rate=0.01),
-        "clair.federated.copytask:run_copytask",
-        "token",
-    )
-    assert recipe.command == ""
-    assert "learning_rate=0.01" in recipe.python
-
-
 class Tags(HTMLParser):
     """All tags of a page with their attributes, and its text."""
 
