@@ -156,6 +156,18 @@ def scenario_sentence(result: ScenarioResult) -> str:
     return f"{who}; {what}.{majority_sentence(result.detection.n_contaminated, n_clients)}"
 
 
+def poison_sentence(result: ScenarioResult) -> str:
+    """Say what the poison costs an average, apart from what honest clients' differences cost."""
+    everybody, honest = (result.error_of(key).mean for key in ("fedavg", "fedavg_benign"))
+    text = f"Averaging everybody leaves an error of {amount(everybody)}"
+    if not result.detection.n_contaminated:
+        return f"{text}, all of it due to clients that truly differ."
+    text += f", averaging the honest alone would leave {amount(honest)}: "
+    if everybody <= honest * (1 + TIE):
+        return text + "the poison hardly matters to an average here, clients that differ do."
+    return text + f"the poison makes it {times(everybody / honest)} as large."
+
+
 def majority_sentence(n_contaminated: int, n_clients: int) -> str:
     """Say why nothing can tell the groups apart from one half on, to follow; "" below."""
     if 2 * n_contaminated < n_clients:
