@@ -14,7 +14,6 @@ from clair.report.page import to_html
 from clair.simulation.scenario import run_scenario
 from tests.app.elements import charts, sentence, visit
 
-
 MILD = {"demo_heterogeneity": 0.0, "demo_scale": 1.0, "demo_poisoned": 0.25}
 
 
