@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from _margins import write
 
-from clair.baselines import METHODS
 from clair.federated.llm import LLMConfig, run_llm
+from clair.methods import METHODS
 
 FRESH = range(7000, 7010)
 DEVELOPMENT = range(10, 12)

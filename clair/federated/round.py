@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clair.baselines import METHODS, estimate_all
+from clair.baselines import estimate_all
 from clair.federated.evaluation import Estimates, evaluate_methods
 from clair.federated.forms import Tuned, Update, averaged, joined, nothing_like, select
 from clair.federated.lora import ClientLora, ClientUpdates
@@ -26,6 +26,7 @@ from clair.federated.training import Schedule, train_clients
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores
 from clair.method.updates import FactoredUpdates, LoraFactors
+from clair.methods import METHODS
 
 #: Fine-tuned row of each further method that a task may ask for.
 MORE_TUNED = {

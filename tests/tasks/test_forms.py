@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clair.baselines.estimates import ENTRYWISE, estimate_all
+from clair.baselines import ENTRYWISE, estimate_all
 from clair.federated.forms import Tuned, joined, select
 from clair.federated.progress import JobClock
 from clair.federated.round import MORE_TUNED, Plan, federate

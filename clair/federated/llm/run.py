@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from clair.baselines import METHODS
 from clair.federated.device import describe_device, limited_threads, resolve_device
 from clair.federated.llm.config import LLMConfig
 from clair.federated.llm.data import ANSWERS, FREE, RANDOM, Federation, all_prompts, make_federation
@@ -24,6 +23,7 @@ from clair.federated.shares import ClassExamples, Share
 from clair.federated.training import Schedule
 from clair.method.fit import fit
 from clair.method.metrics import detection_scores
+from clair.methods import METHODS
 
 SHOWN = (
     "base",

@@ -6,9 +6,9 @@ one global update give it to every client. Only oracles receive the truth, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_mask
 from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
-from clair.baselines.names import METHODS
 from clair.method.fit import ClairFit, fit
 from clair.method.halves import (
     check_halves,
@@ -38,15 +37,11 @@ from clair.method.updates import (
     checked_updates,
     to_cores,
 )
+from clair.methods import METHODS
 from clair.simulation.matrix_model import Problem
 
 #: Rules that work entry by entry, so that a change of basis changes what they return.
 ENTRYWISE = ("median", "trimmed_mean")
-
-
-def _dense(update: Any) -> np.ndarray:
-    dense: np.ndarray = update if isinstance(update, np.ndarray) else update.dense()
-    return dense
 
 
 def _as_dense(updates: Updates) -> dict[str, np.ndarray]:
@@ -71,58 +66,83 @@ def _aggregate(dense: dict[str, np.ndarray], rule: GlobalRule, f: int) -> dict[s
     return result
 
 
-def _refined(
-    cores: Mapping[str, CompressedUpdates],
-    benign: np.ndarray,
-    like: ClairFit,
-    pooling: str,
-    true_subspace: Any,
-    influence: np.ndarray | None = None,
-    halves: tuple[Updates, Any] | None = None,
-) -> dict[str, Any]:
-    """Refine as CLAIR does with a given set (and maybe subspace), at the fit's rank and side."""
-    blocks = [core.blocks for core in cores.values()]
-    if true_subspace is None:
-        subspaces = [principal_subspace(block_grams(b)[benign], like.rank) for b in blocks]
-    else:
-        given = true_subspace if isinstance(true_subspace, Mapping) else {SINGLE: true_subspace}
-        subspaces = [
+class _Refiner:
+    """Refines as CLAIR does, at a fit's rank and side; the updates are compressed once for all."""
+
+    def __init__(self, updates: Updates, like: ClairFit, factored: bool) -> None:
+        self.updates, self.like, self.factored = updates, like, factored
+
+    @cached_property
+    def cores(self) -> dict[str, CompressedUpdates]:
+        return to_cores(self.updates, self.like.side)
+
+    @cached_property
+    def blocks(self) -> list[np.ndarray]:
+        return [core.blocks for core in self.cores.values()]
+
+    def subspaces(self, benign: np.ndarray, given: Any) -> list[np.ndarray]:
+        """Convert given subspaces to compressed coordinates, or find them by PCA on a set."""
+        if given is None:
+            return [principal_subspace(block_grams(b)[benign], self.like.rank) for b in self.blocks]
+        given = given if isinstance(given, Mapping) else {SINGLE: given}
+        return [
             given[name] if core.left is None else core.left.T @ given[name]
-            for name, core in cores.items()
+            for name, core in self.cores.items()
         ]
-    if halves is not None:
-        updates, pair = halves
-        apart = half_differences(check_halves(checked_updates(updates), pair), cores, like.side)
-        shares = direction_weights(blocks, subspaces, benign, apart, influence)
-        refined = refine_by_directions(blocks, benign, shares, influence)
-    else:
-        shapes = [core.noise_shape for core in cores.values()]
+
+    def refine(
+        self,
+        benign: np.ndarray,
+        subspace: Any = None,
+        *,
+        pooling: str = "none",
+        influence: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Refine with a set of kept clients and maybe a subspace."""
         refined = refine(
-            blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes, influence=influence
+            self.blocks,
+            self.subspaces(benign, subspace),
+            benign,
+            pooling=pooling,
+            noise_shapes=[core.noise_shape for core in self.cores.values()],
+            influence=influence,
         )
-    return {
-        name: _restored(core, part, like.side)
-        for (name, core), part in zip(cores.items(), refined, strict=True)
-    }
+        return self._restored(refined)
 
+    def by_halves(self, halves: tuple[Updates, Updates]) -> dict[str, np.ndarray]:
+        """Refine by the weights along each direction that the fit's kept clients' halves give."""
+        fit = self.like
+        pair = check_halves(checked_updates(self.updates), halves)
+        found = fit.subspace if fit.benign.any() else None
+        shares = direction_weights(
+            self.blocks,
+            self.subspaces(fit.benign, found),
+            fit.benign,
+            half_differences(pair, self.cores, fit.side),
+            fit.influence,
+        )
+        return self._restored(refine_by_directions(self.blocks, fit.benign, shares, fit.influence))
 
-def _restored(core: CompressedUpdates, blocks: np.ndarray, side: str) -> Any:
-    """Convert blocks to the module's coordinates and orientation, factored where the core is."""
-    restored = core.restore(blocks)
-    if side == "output":
-        return restored
-    if isinstance(restored, FactoredUpdates):
-        return restored.transposed()
-    return restored.transpose(0, 2, 1)
+    def aggregate(self, rule: GlobalRule, f: int) -> dict[str, Any]:
+        """Apply a rule that needs inner products only to coordinates, which preserve them."""
+        blocks = dict(zip(self.cores, self.blocks, strict=True))
+        return self._restored(list(_aggregate(blocks, rule, f).values()))
 
+    def local(self) -> dict[str, Any]:
+        """Return the updates as they are."""
+        return self._restored(self.blocks)
 
-def _aggregate_cores(
-    cores: Mapping[str, CompressedUpdates], side: str, rule: GlobalRule, f: int
-) -> dict[str, Any]:
-    """Apply a rule that needs inner products only to the coordinates, which preserve them."""
-    blocks = {name: core.blocks for name, core in cores.items()}
-    combined = _aggregate(blocks, rule, f)
-    return {name: _restored(core, combined[name], side) for name, core in cores.items()}
+    def _restored(self, refined: Sequence[np.ndarray]) -> dict[str, Any]:
+        output = self.like.side == "output"
+        result: dict[str, Any] = {}
+        for (name, core), part in zip(self.cores.items(), refined, strict=True):
+            restored = core.restore(part)
+            if self.factored and isinstance(restored, FactoredUpdates):
+                result[name] = restored if output else restored.transposed()
+                continue
+            dense = restored if isinstance(restored, np.ndarray) else restored.dense()
+            result[name] = dense if output else dense.transpose(0, 2, 1)
+        return result
 
 
 def estimate_all(
@@ -169,49 +189,39 @@ def estimate_all(
     Raises
     ------
     ValueError
-        For an unknown method, an oracle without truth, or a mask of the wrong shape.
+        For an unknown method, an oracle without truth, a mask of the wrong shape, or dense updates
+        that are to stay factored.
     """
     if methods is not None and (unknown := [m for m in methods if m not in METHODS]):
         raise ValueError(f"methods must be among {', '.join(METHODS)}, got {unknown[0]!r}")
-    cores = to_cores(updates, fit.side)
-    if factored and any(core.right is None for core in cores.values()):
+    modules = updates if isinstance(updates, Mapping) else {SINGLE: updates}
+    if factored and not all(isinstance(value, LoraFactors) for value in modules.values()):
         raise ValueError("factored must be False where updates are not LoraFactors, got True")
     dense = {} if factored else _as_dense(updates)
     n_clients = len(fit.benign)
     f = assumed_attackers(n_clients, assumed_fraction)
-
-    def every(rule: GlobalRule) -> Callable[[], dict[str, Any]]:
-        if factored:
-            return partial(_aggregate_cores, cores, fit.side, rule, f)
-        return partial(_aggregate, dense, rule, f)
-
-    def refined(benign: np.ndarray, pooling: str, *given: Any) -> dict[str, Any]:
-        made = _refined(cores, benign, fit, pooling, *given)
-        return made if factored else {name: _dense(value) for name, value in made.items()}
-
-    run: dict[str, Callable[[], dict[str, Any]]] = {
-        key: every(rule)
-        for key, rule in GLOBAL_RULES.items()
-        if not (factored and key in ENTRYWISE)
-    }
-    run["local"] = lambda: (
-        {name: _restored(core, core.blocks, fit.side) for name, core in cores.items()}
-        if factored
-        else dense
-    )
+    refiner = _Refiner(updates, fit, factored)
+    every = refiner.aggregate if factored else partial(_aggregate, dense)
     found = fit.subspace if fit.benign.any() else None
-    run["pca"] = lambda: refined(np.ones(n_clients, dtype=bool), "none", None)
-    run["clair"] = lambda: refined(fit.benign, "none", found, fit.influence)
-    run["clair_eb"] = lambda: refined(fit.benign, "eb", found, fit.influence)
+    as_fitted = partial(refiner.refine, fit.benign, found, influence=fit.influence)
+    run: dict[str, Callable[[], dict[str, Any]]] = {
+        "local": refiner.local if factored else lambda: dense,
+        **{
+            key: partial(every, rule, f)
+            for key, rule in GLOBAL_RULES.items()
+            if not (factored and key in ENTRYWISE)
+        },
+        "pca": partial(refiner.refine, np.ones(n_clients, dtype=bool)),
+        "clair": as_fitted,
+        "clair_eb": partial(as_fitted, pooling="eb"),
+        "clair_published": lambda: refiner.refine(~published_evidence(fit).flagged),
+    }
     if halves is not None:
-        run["clair_halves"] = lambda: refined(
-            fit.benign, "halves", found, fit.influence, (updates, halves)
-        )
-    run["clair_published"] = lambda: refined(~published_evidence(fit).flagged, "none", None)
+        run["clair_halves"] = partial(refiner.by_halves, halves)
     if contaminated is not None:
         benign = ~check_mask("contaminated", contaminated, n_clients)
-        run["fedavg_benign"] = every(lambda vectors, _: vectors[benign].mean(axis=0))
-        run["clair_oracle"] = lambda: refined(benign, "none", true_subspace)
+        run["fedavg_benign"] = partial(every, lambda vectors, _: vectors[benign].mean(axis=0), f)
+        run["clair_oracle"] = partial(refiner.refine, benign, true_subspace)
     elif methods is not None and (oracle := [m for m in methods if METHODS[m].oracle]):
         raise ValueError(f"contaminated must be given for the oracle {oracle[0]!r}, got None")
     with single_blas_thread():

@@ -1,4 +1,4 @@
-"""Every method that a comparison shows, in display order, with name and family."""
+"""Every method that a comparison shows: its name, its family, what it knows, its place in order."""
 
 from __future__ import annotations
 

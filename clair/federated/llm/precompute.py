@@ -1,0 +1,28 @@
+"""Make the result that the language model's page opens with.
+
+``python -m clair.federated.llm.precompute`` writes it and needs the extra "llm". The file records its
+configuration; a test checks that it is the default one.
+"""
+
+from __future__ import annotations
+
+import json
+
+from clair._files import ASSETS
+from clair.federated.llm import LLMConfig, run_llm
+from clair.federated.outcome import outcome_json
+
+RESULT = ASSETS / "llm" / "default_result.json"
+
+
+def main() -> None:
+    """Run the default configuration on the CPU and write what the page draws."""
+    payload = outcome_json(run_llm(LLMConfig(device="cpu")))
+    payload["config"]["device"] = LLMConfig().device  # the page offers what is there
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(payload, separators=(",", ":")) + "\n", encoding="utf-8")
+    print(f"{payload['shown']['sentence']}\nwrote {RESULT} ({RESULT.stat().st_size / 1024:.0f} KB)")
+
+
+if __name__ == "__main__":
+    main()
