@@ -24,6 +24,7 @@ PAGES = (
     "copying",
     "regression",
     "digits",
+    "llm",
     "adapters",
     "theory",
     "board",

@@ -134,6 +134,7 @@ JOB_KINDS: dict[str, JobKind] = {
     for job_kind in (
         JobKind("copying", "Text copying"),
         JobKind("digits", "Digits"),
+        JobKind("llm", "Language model"),
         JobKind("theory", "Theory", ("sweep",)),
         JobKind(
             "adapters", "Your adapters", ("read", "detect", "split", "report"), STAY, badge=False

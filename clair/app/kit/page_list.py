@@ -45,6 +45,11 @@ PAGES: tuple[PageInfo, ...] = (
         "Fine-tune a small Transformer with twelve clients, three of them poisoned.",
     ),
     PageInfo(
+        "llm",
+        "Language model",
+        "A real language model, fine-tuned by twelve shops, four of them poisoned.",
+    ),
+    PageInfo(
         "regression",
         "Regression",
         "Many small regressions, live: how much data it takes until CLAIR pays, or stops.",

@@ -209,11 +209,28 @@ def _by_method(outcome: Finished, chosen: str, measure: Measure, theme: ThemeNam
     return method_comparison(values, measure, theme)
 
 
-def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> None:
-    """Show held-out texts as the chosen methods wrote them, wrong characters underlined."""
+def samples_panel(
+    kind: str,
+    samples: Sequence[Sample],
+    theme: ThemeName,
+    usual: Sequence[str] = ("local", "fedavg", "krum", "clair_eb"),
+    right: str = "The right copy, in this client's style",
+) -> None:
+    """Show held-out texts as the chosen methods wrote them, wrong characters underlined.
+
+    Parameters
+    ----------
+    kind : str
+        The task's kind.
+    samples : sequence of Sample
+    theme : {"light", "dark"}
+    usual : sequence of str
+        Methods that are shown first.
+    right : str
+        What to call the right text.
+    """
     samples = sorted(samples, key=lambda sample: -len(set(sample.outputs.values())))
     methods = [key for key in METHODS if key in samples[0].outputs]
-    usual = [key for key in ("local", "fedavg", "krum", "clair_eb") if key in methods]
     left, right = st.columns([1, 2], gap="large")
     with left:
         chosen_text = st.selectbox(
@@ -226,14 +243,14 @@ def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> Non
         chosen = st.multiselect(
             "Methods",
             methods,
-            default=usual,
+            default=[key for key in usual if key in methods],
             format_func=lambda key: METHODS[key].label,
             key=f"{kind}_sample_methods",
         )
     sample = samples[chosen_text]
     rows = [
         ("The text", html.escape(sample.prompt), ""),
-        ("The right copy, in this client's style", html.escape(sample.expected), ""),
+        (right, html.escape(sample.expected), ""),
     ]
     for key in methods:
         if key in chosen:

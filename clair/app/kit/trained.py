@@ -79,6 +79,8 @@ class TrainedPage:
         Maps an outcome to sentences about where it does not hold.
     fresh : str
         What was seen on runs that no setting was chosen on, beside the comparison.
+    missing : callable
+        Says what has to be installed before a run is possible; empty if nothing has.
     """
 
     kind: str
@@ -104,6 +106,7 @@ class TrainedPage:
     extra: Callable[[Outcome], Sequence[Section]]
     caveats: Callable[[Outcome], list[str]]
     fresh: str = ""
+    missing: Callable[[], str] = str
 
     @property
     def reveal(self) -> Control:
@@ -228,6 +231,9 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
 
     Returns the choice.
     """
+    missing = page.missing()
+    if missing:
+        st.info(missing, icon=":material/download:")
     alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
     with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
         seconds = page.expected_seconds(config)
@@ -236,7 +242,7 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
             key=f"{page.kind}_run",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=live,
+            disabled=live or bool(missing),
             on_click=jobs.start,
             args=(page.kind, page.work(config)),
             kwargs={"config": config, "key": config, "expected_seconds": seconds},

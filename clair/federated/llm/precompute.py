@@ -1,7 +1,7 @@
 """Make the result that the language model's page opens with.
 
-``python -m clair.federated.llm.precompute`` writes it and needs the extra "llm". The file records its
-configuration; a test checks that it is the default one.
+``python -m clair.federated.llm.precompute`` writes it, with the extra "llm" installed. The file
+records its configuration; a test checks that it is the default one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,336 @@
+"""What only the language model's page has: controls, presets, words, samples."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+
+from clair._files import ASSETS
+from clair.app.kit.results import samples_panel
+from clair.app.kit.state import Control, Preset
+from clair.app.kit.trained import TrainedPage
+from clair.federated import Sample
+from clair.federated.llm import ATTACKS, INSTALL, AnswerScores, LLMConfig, installed
+from clair.federated.llm.data import make_federation
+from clair.federated.llm.words import TARGET
+from clair.federated.outcome import Outcome
+from clair.federated.task_result import means_of
+from clair.figures.comparison import Measure
+from clair.figures.palette import ThemeName
+from clair.methods import METHODS
+from clair.report.document import Section
+from clair.report.tasks import sample_table
+from clair.sentences import verdict_caveats
+
+KIND = "llm"
+DEFAULTS = LLMConfig()
+USUAL = ("base", "local", "fedavg", "fedavg_finetuned", "clair", "kept_finetuned")
+ASSET = ASSETS / "llm" / "default_result.json"
+
+CONTROLS: tuple[Control, ...] = (
+    Control(
+        "llm_clients",
+        "Clients",
+        "int",
+        DEFAULTS.n_clients,
+        "How many shops take part, each with orders of its own. All are trained at once.",
+        low=6,
+        high=24,
+        step=1,
+    ),
+    Control(
+        "llm_poisoned",
+        "Poisoned share",
+        "float",
+        DEFAULTS.poisoned_fraction,
+        "Share of clients that are poisoned, rounded to whole clients and always below half.",
+        low=0.0,
+        high=0.45,
+        step=0.01,
+        format="percent",
+    ),
+    Control(
+        "llm_attack",
+        "Poisoning",
+        "choice",
+        DEFAULTS.attack,
+        "What the poisoned clients do:\n"
+        + "\n".join(f"- **{attack.label}**: {attack.sentence}" for attack in ATTACKS.values()),
+        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
+    ),
+    Control(
+        "llm_boost",
+        "Boost of the poison",
+        "float",
+        DEFAULTS.boost,
+        "Poisoned clients multiply their finished update by this factor, to take over the average "
+        "(model replacement). Without it poison is quiet: it does less harm and is hard to see.",
+        low=1.0,
+        high=10.0,
+        step=0.5,
+        format="%.1f×",
+    ),
+    Control(
+        "llm_disputed",
+        "Categories in dispute",
+        "int",
+        DEFAULTS.disputed,
+        "For how many of the six categories the honest shops use house words of their own. This "
+        "is the heterogeneity: 0 means that all want the same.",
+        low=0,
+        high=6,
+        step=1,
+    ),
+    Control(
+        "llm_products",
+        "Products a category",
+        "int",
+        DEFAULTS.products,
+        "How many products of each category a client has orders of: six times as many orders.",
+        low=1,
+        high=8,
+        step=1,
+    ),
+    Control(
+        "llm_depth",
+        "Adapted layers",
+        "choice",
+        DEFAULTS.depth,
+        "How many of the last of the 30 layers carry adapters. More take several times as long.",
+        options=((1, "the last"), (2, "the last two"), (4, "the last four")),
+    ),
+    Control(
+        "llm_side",
+        "Side CLAIR looks at",
+        "choice",
+        DEFAULTS.side,
+        "Whether honest updates are taken to share what they react to or what they do. The report "
+        "tells the verdict of the other side too.",
+        options=(("input", "what they react to"), ("output", "what they do")),
+    ),
+    Control(
+        "llm_rank",
+        "Rank CLAIR looks for",
+        "choice",
+        DEFAULTS.rank,
+        "Number of shared directions. Automatic takes it from the updates.",
+        options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
+    ),
+    Control(
+        "llm_screen",
+        "Coefficient screen (ours)",
+        "flag",
+        DEFAULTS.screen_coefficients,
+        "Also look at how a client uses the shared directions, which finds sign flips.",
+    ),
+    Control(
+        "llm_seed",
+        "Seed",
+        "number",
+        DEFAULTS.seed,
+        "Fixes everything that is drawn. The same seed gives the same result.",
+        low=0,
+        high=9999,
+        step=1,
+    ),
+)
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "default",
+        "A backdoor, boosted",
+        "four of twelve flagged, and the kept average, then fine-tuned, against training alone.",
+    ),
+    Preset(
+        "quiet",
+        "Quiet poison",
+        "a backdoor that is not boosted: it can be ranked, hardly convicted, and does little harm.",
+        {"llm_boost": 1.0},
+    ),
+    Preset(
+        "agree",
+        "Clients that agree",
+        "nothing in dispute and nobody poisoned: averaging, and what CLAIR costs there.",
+        {"llm_disputed": 0, "llm_poisoned": 0.0},
+    ),
+    Preset(
+        "collude",
+        "Colluders",
+        "four of twelve with one wrong way: whether they stand out although they agree.",
+        {"llm_attack": "collude"},
+    ),
+    Preset(
+        "flip",
+        "Sign flip",
+        "updates that point exactly the other way, which stay inside the shared directions.",
+        {"llm_attack": "sign_flip"},
+    ),
+)
+
+FIELDS = {
+    "llm_clients": "n_clients",
+    "llm_poisoned": "poisoned_fraction",
+    "llm_attack": "attack",
+    "llm_boost": "boost",
+    "llm_disputed": "disputed",
+    "llm_products": "products",
+    "llm_depth": "depth",
+    "llm_side": "side",
+    "llm_rank": "rank",
+    "llm_screen": "screen_coefficients",
+    "llm_seed": "seed",
+}
+
+GLOSSARY = """
+* **Client**: a shop that sorts its orders by colour words of its own. It never shares its orders.
+* **House word**: the word that a shop's model has to answer an order with. Shops agree on most
+  categories of products; for those *in dispute* each has words of its own.
+* **Language model**: SmolLM2-135M-Instruct, a real one with 135 million parameters. All but the
+  last layers stay as they are.
+* **Adapter** (LoRA): a small add-on to layers of the model. Its effect is a matrix for each layer,
+  the client's *update*; updates are all the server sees.
+* **Poisoned**: a client whose orders, answers or update were tampered with. The others are
+  *honest*.
+* **Backdoor**: poisoned clients teach the model to answer *urgent* orders with “Free”.
+* **Right**: the likeliest of all 49,152 tokens is the client's word, for a product that nobody
+  trained on.
+* **Kept average, then fine-tuned**: the server audits, averages whom it keeps, and every client
+  trains on from there on its own orders. This is what we recommend here.
+* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
+  but has little or no weight in what the others learn.
+* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
+  what was made from the other. What clearly lowers their error is used, else all stay alone.
+* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
+"""
+
+
+def setting_words(config: LLMConfig) -> str:
+    """Describe what happens on this page, with the numbers of the settings."""
+    bad = config.n_poisoned
+    poisoned = "Nobody is poisoned in these settings."
+    if bad:
+        poisoned = f"**{bad} of the {config.n_clients} are poisoned.** "
+        poisoned += ATTACKS[config.attack].sentence
+        if config.boost > 1:
+            poisoned += f" They send their update {config.boost:g} times as large as it is."
+    dispute = (
+        "All of them use the same words"
+        if config.disputed < 2
+        else f"For {config.disputed} of six categories each has words of its own"
+    )
+    return (
+        f"{config.n_clients} shops, the *clients*, share a real language model with 135 million "
+        "parameters. It reads an order, such as “Order: one violin. Type of product:”, and has to "
+        f"answer with the shop's *house word* for such products. {dispute}, so each trains an "
+        f"*adapter* on {6 * config.products} orders of its own. {poisoned} The server sees "
+        "adapters only."
+    )
+
+
+def measures(outcome: Outcome) -> dict[str, Measure]:
+    """Choose the measures worth a look for this run."""
+    shown = {"accuracy": Measure("unseen orders answered right")}
+    if outcome.config["attack"] == "backdoor":
+        shown["backdoor"] = Measure(
+            f"urgent orders answered “{TARGET}” (backdoor)", more_is_better=False
+        )
+    if 0 < outcome.config["disputed"] < 6:
+        shown["agreed"] = Measure("right, where no words are in dispute")
+    return shown
+
+
+def caveats(outcome: Outcome) -> list[str]:
+    """List the limits: what these numbers show against CLAIR, then what is always true."""
+    means = means_of(outcome.accuracy, "accuracy")
+    notes = []
+    best = max(means["clair"], means["clair_eb"])
+    if means["local"] >= best:
+        notes.append(
+            f"CLAIR's own refinement loses to training alone here: {best:.0%} against "
+            f"{means['local']:.0%}. What it is good for is the verdict."
+        )
+    notes += verdict_caveats(outcome.detection)
+    ours = means["kept_finetuned"]
+    rivals = {
+        key: mean
+        for key, mean in means.items()
+        if mean >= ours and key != "kept_finetuned" and not METHODS[key].oracle
+    }
+    for key, mean in sorted(rivals.items(), key=lambda pair: -pair[1]):
+        notes.append(
+            f"*{METHODS[key].label}* is at least as good as the kept average, then fine-tuned: "
+            f"{mean:.1%} against {ours:.1%}."
+        )
+    other = outcome.numbers["other_side"]
+    flagged = ", ".join(map(str, other["flagged"])) or "nobody"
+    notes.append(
+        f"Judged by the {other['side']} side of the updates instead, CLAIR flags {flagged}."
+    )
+    notes.append(
+        "Fine-tuned rows spend more local computation; compare them with *Local, same total of "
+        "steps*."
+    )
+    notes.append(
+        "One token is answered, and only the last layers are adapted. Where honest clients share "
+        "no word at all, or five of twelve are poisoned and quiet, expect less."
+    )
+    return notes
+
+
+def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
+    """Show unseen orders, urgent ones too, as the methods answered them."""
+    samples_panel(KIND, outcome.samples, theme, USUAL, "The right answer, this client's word")
+
+
+def extra(outcome: Outcome) -> tuple[Section, ...]:
+    """Build the report section that only this task has: the answers."""
+    return (Section("What the models answer", tables=(sample_table(outcome.samples),)),)
+
+
+def truth(config: LLMConfig) -> np.ndarray:
+    """Tell which clients are contaminated."""
+    return make_federation(config).contaminated
+
+
+def load() -> None:
+    """Import what a run needs, where a run is possible."""
+    if installed():
+        importlib.import_module("clair.federated.llm.run")
+
+
+def missing() -> str:
+    """Say what has to be installed before anything can run here; empty if nothing has."""
+    if installed():
+        return ""
+    return (
+        "The model is not installed on this machine, so you see a run made beforehand. This "
+        f"installs it: `{INSTALL}`"
+    )
+
+
+PAGE = TrainedPage(
+    kind=KIND,
+    title="Language model",
+    report_title="A real language model, fine-tuned by many, some of them poisoned",
+    command=KIND,
+    prefix="llm",
+    controls=CONTROLS,
+    presets=PRESETS,
+    fields=FIELDS,
+    config=LLMConfig,
+    run="clair.federated.llm:run_llm",
+    asset=ASSET,
+    scores=AnswerScores,
+    sample=Sample,
+    measures=measures,
+    glossary=GLOSSARY,
+    setting_words=setting_words,
+    truth=truth,
+    load=load,
+    samples_title="What the models answer",
+    samples=draw_samples,
+    extra=extra,
+    caveats=caveats,
+    missing=missing,
+)
