@@ -46,7 +46,8 @@ def test_without_the_extra_the_page_shows_the_stored_run_and_the_command(
     app = visit("llm")
     shown = prose(app)
     assert PAGE.default_outcome().sentence in shown
-    assert INSTALL in shown
+    assert INSTALL in [code.value for code in app.code]
+    assert "this client's word" in shown
     assert app.button(key="llm_run").disabled
     assert len(charts(app)) == 5
     assert any(sample.prompt in shown for sample in PAGE.default_outcome().samples)

@@ -214,7 +214,7 @@ def samples_panel(
     samples: Sequence[Sample],
     theme: ThemeName,
     usual: Sequence[str] = ("local", "fedavg", "krum", "clair_eb"),
-    right: str = "The right copy, in this client's style",
+    expected: str = "The right copy, in this client's style",
 ) -> None:
     """Show held-out texts as the chosen methods wrote them, wrong characters underlined.
 
@@ -226,7 +226,7 @@ def samples_panel(
     theme : {"light", "dark"}
     usual : sequence of str
         Methods that are shown first.
-    right : str
+    expected : str
         What to call the right text.
     """
     samples = sorted(samples, key=lambda sample: -len(set(sample.outputs.values())))
@@ -250,7 +250,7 @@ def samples_panel(
     sample = samples[chosen_text]
     rows = [
         ("The text", html.escape(sample.prompt), ""),
-        (right, html.escape(sample.expected), ""),
+        (expected, html.escape(sample.expected), ""),
     ]
     for key in methods:
         if key in chosen:

@@ -80,7 +80,9 @@ class TrainedPage:
     fresh : str
         What was seen on runs that no setting was chosen on, beside the comparison.
     missing : callable
-        Says what has to be installed before a run is possible; empty if nothing has.
+        Says that something has to be installed before a run is possible; empty if nothing has.
+    install : str
+        The command that installs it.
     """
 
     kind: str
@@ -107,6 +109,7 @@ class TrainedPage:
     caveats: Callable[[Outcome], list[str]]
     fresh: str = ""
     missing: Callable[[], str] = str
+    install: str = ""
 
     @property
     def reveal(self) -> Control:
@@ -234,6 +237,7 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
     missing = page.missing()
     if missing:
         st.info(missing, icon=":material/download:")
+        st.code(page.install, language="bash", wrap_lines=True)
     alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
     with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
         seconds = page.expected_seconds(config)

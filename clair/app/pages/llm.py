@@ -300,12 +300,12 @@ def load() -> None:
 
 
 def missing() -> str:
-    """Say what has to be installed before anything can run here; empty if nothing has."""
+    """Say that the model has to be installed before a run; empty if it is."""
     if installed():
         return ""
     return (
-        "The model is not installed on this machine, so you see a run made beforehand. This "
-        f"installs it: `{INSTALL}`"
+        "The model is not installed on this machine, so you see a run made beforehand. One command "
+        "installs it:"
     )
 
 
@@ -333,4 +333,5 @@ PAGE = TrainedPage(
     extra=extra,
     caveats=caveats,
     missing=missing,
+    install=INSTALL,
 )
