@@ -1,10 +1,10 @@
 """A real language model: what every method is worth to the honest clients, over fresh seeds.
 
-    python benchmarks/language_model.py [--keep FILE] [--search]
+    python benchmarks/language_model.py [--keep FILE] [--search | --finished]
 
 Needs the extra "llm". A run takes one to two minutes on a core, so finished ones are kept in FILE
 (JSON lines) and not made again. --search makes the development runs of the second table instead of
-the fresh ones of the first.
+the fresh ones of the first; --finished writes the tables of the runs that are there.
 """
 
 from __future__ import annotations
@@ -107,8 +107,10 @@ def outcome(seed: int, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def collected(settings: Sequence[Setting], seeds: range, keep: Path | None) -> list[list[Any]]:
-    """Make the runs that are not kept yet; one list a setting."""
+def collected(
+    settings: Sequence[Setting], seeds: range, keep: Path | None, finished: bool = False
+) -> list[list[Any]]:
+    """Make the runs that are not kept yet, or none of them; one list a setting."""
     known: dict[str, Any] = {}
     if keep is not None and keep.is_file():
         for line in keep.read_text().splitlines():
@@ -119,6 +121,8 @@ def collected(settings: Sequence[Setting], seeds: range, keep: Path | None) -> l
         runs = []
         for seed in seeds[: setting.n_seeds]:
             key = json.dumps([seed, setting.options], sort_keys=True)
+            if key not in known and finished:
+                continue
             if key not in known:
                 known[key] = outcome(seed, setting.options)
                 if keep is not None:
@@ -181,38 +185,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--search", action="store_true")
+    parser.add_argument("--finished", action="store_true", help="write what is there, run nothing")
     args = parser.parse_args()
     started = time.time()
     if args.search:
         collected(SEARCHED, DEVELOPMENT, args.keep)
         return
-    made = collected(SETTINGS, FRESH, args.keep)
-    searched = collected(SEARCHED, DEVELOPMENT, args.keep)
-    doors = [i for i, s in enumerate(SETTINGS) if s.options.get("attack", "backdoor") == "backdoor"]
-    doors = [i for i in doors if s_poisoned(SETTINGS[i])]
+
+    def there(settings: Sequence[Setting], seeds: range) -> tuple[list[Setting], list[list[Any]]]:
+        made = collected(settings, seeds, args.keep, args.finished)
+        pairs = [(one, runs) for one, runs in zip(settings, made, strict=True) if runs]
+        return [one for one, _ in pairs], [runs for _, runs in pairs]
+
+    shown, made = there(SETTINGS, FRESH)
+    doors = [i for i, one in enumerate(shown) if has_backdoor(one)]
     parts = [
         "# SmolLM2-135M-Instruct: answers of the honest clients to 48 held-out orders",
         "",
-        *table(SETTINGS, made, "accuracy"),
+        *table(shown, made, "accuracy"),
         "",
         "## Success of the backdoor (less is better)",
         "",
-        *table([SETTINGS[i] for i in doors], [made[i] for i in doors], "backdoor"),
+        *table([shown[i] for i in doors], [made[i] for i in doors], "backdoor"),
         "",
         "## Verdicts, and what sharing is worth",
         "",
-        *verdicts(SETTINGS, made),
-        "",
-        "## Where sharing might pay: development seeds, everything that was tried",
-        "",
-        *verdicts(SEARCHED, searched),
+        *verdicts(shown, made),
     ]
+    searched = there(SEARCHED, DEVELOPMENT)
+    if searched[0]:
+        heading = "## Where sharing might pay: development seeds, everything that was tried"
+        parts += ["", heading, "", *verdicts(*searched)]
     write("language_model", parts, started, REMARK)
 
 
-def s_poisoned(setting: Setting) -> bool:
-    """Tell whether anybody is poisoned in a setting."""
-    return setting.options.get("poisoned_fraction", 1.0) > 0
+def has_backdoor(setting: Setting) -> bool:
+    """Tell whether somebody plants a backdoor in a setting."""
+    options = LLMConfig(**setting.options)
+    return options.attack == "backdoor" and options.n_poisoned > 0
 
 
 REMARK = (

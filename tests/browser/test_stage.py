@@ -53,6 +53,7 @@ def turn(visitor: Any, key: str) -> None:
         ("/regression", 6),
         ("/copying", 5),
         ("/digits", 5),
+        ("/llm", 5),
     ],
 )
 def test_a_remote_turns_every_page_and_nothing_has_to_be_scrolled(

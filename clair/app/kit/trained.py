@@ -235,9 +235,9 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
     Returns the choice.
     """
     missing = page.missing()
-    if missing:
+    if missing and not presenting():
         st.info(missing, icon=":material/download:")
-        st.code(page.install, language="bash", wrap_lines=True)
+        st.code(page.install, language=None, wrap_lines=True)
     alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
     with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
         seconds = page.expected_seconds(config)

@@ -25,7 +25,7 @@ from clair.sentences import verdict_caveats
 
 KIND = "llm"
 DEFAULTS = LLMConfig()
-USUAL = ("base", "local", "fedavg", "fedavg_finetuned", "clair", "kept_finetuned")
+USUAL = ("local", "fedavg", "fedavg_finetuned", "clair", "kept_finetuned")
 ASSET = ASSETS / "llm" / "default_result.json"
 
 CONTROLS: tuple[Control, ...] = (

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clair.federated.task_result import MethodScores, TaskResult, means_of, samples_json
+from clair.method.metrics import DetectionScores
 from clair.method.updates import LoraFactors
 from clair.sentences import detection_sentence
 
@@ -68,18 +69,24 @@ class LLMResult(TaskResult):
 
     def summary(self) -> str:
         """Say in one plain sentence what happened, computed from the numbers."""
-        means = means_of(self.accuracy, "accuracy")
-        who = detection_sentence(self.detection, len(self.contaminated))
-        text = (
-            f"{who}; the honest clients answer {means['kept_finetuned']:.0%} of unseen orders "
-            "right when they fine-tune the kept clients' average, "
-            f"{means['local_longer']:.0%} when each trains alone for as long, and "
-            f"{means['clair']:.0%} with CLAIR's refinement"
+        return told(self.config, self.detection, self.accuracy)
+
+
+def told(config: Any, detection: DetectionScores, accuracy: Mapping[str, Any]) -> str:
+    """Write the sentence of a run, beginning with where CLAIR's own refinement does not pay."""
+    means = means_of(accuracy, "accuracy")
+    who = detection_sentence(detection, config.n_clients)
+    loses = means["clair"] < means["local"]
+    text = (
+        f"{who}; its refinement {'loses to' if loses else 'holds its own against'} training alone "
+        f"({means['clair']:.0%} of unseen orders right against {means['local']:.0%}, or "
+        f"{means['local_longer']:.0%} with as many steps as the fine-tuned rows), while the kept "
+        f"clients' average, then fine-tuned by each, gets {means['kept_finetuned']:.0%}"
+    )
+    if config.attack == "backdoor" and config.n_poisoned:
+        hit = means_of(accuracy, "backdoor")
+        text += (
+            f"; the backdoor works in {hit['fedavg']:.0%} of urgent orders with FedAvg and in "
+            f"{hit['kept_finetuned']:.0%} with the kept average"
         )
-        if self.config.attack == "backdoor" and self.config.n_poisoned:
-            hit = means_of(self.accuracy, "backdoor")
-            text += (
-                f"; the backdoor works in {hit['fedavg']:.0%} of urgent orders with FedAvg and in "
-                f"{hit['kept_finetuned']:.0%} with the kept average"
-            )
-        return f"{text}."
+    return f"{text}."
