@@ -7,18 +7,16 @@ from typing import Any
 
 import streamlit as st
 
-from clair.app.components.chart import charts_of
 from clair.app.kit.controls import show
 from clair.app.kit.glossary import TERMS
 from clair.app.kit.layout import column, ensure_router, explain_and_stop, header, sentence, toolbar
 from clair.app.kit.presenter import presenting
-from clair.app.kit.results import show_chart
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import Preset, accept_ids_from_url, open_screen, read
 from clair.app.pages import lab, overview
 from clair.app.pages.board import open_on_stage
-from clair.figures.split import split_strips
-from clair.report.overview import TITLE, beyond, worth
+from clair.report.overview import TITLE, overview_export, pictures
 from clair.sentences import scenario_sentence
 
 ensure_router()
@@ -89,7 +87,8 @@ with column():
     st.html(f"<style>{overview.phone_css(values['clients'])}</style>")
     reason = lab.obstacle(values)
     result = None if reason is not None else lab.solve(lab.scenario_of(values))
-    take = None if result is None else overview.take_of(result, chosen)
+    views = () if result is None else pictures(result, overview.METHODS, overview.ERRORS.strip())
+    take = None if result is None else overview_export(result, views, overview.screen(chosen))
     toolbar("overview", overview.CONTROLS, (), chosen, take=take)
     if not presenting():
         picture.header(f"{values['clients']} updates, taken apart", anchor=False)
@@ -98,16 +97,14 @@ with column():
     else:
         with told:
             sentence(f"In the example below: {scenario_sentence(result)}")
-        show_chart(charts_of(split_strips, result, current_theme()), "overview_split")
+        draw_blocks(views[0].blocks(), current_theme())
         if presenting():  # on stage one idea fills the screen; the rest of the page is for readers
             own = {c.key: values[c.key] for c in lab.CONTROLS if values[c.key] != c.default}
             open_in_lab("Open in the lab", "stage", own, "The same clients, in every view.")
             st.stop()
 
-        st.header("What it means for an honest client", anchor=False)
-        st.markdown(overview.ERRORS)
-        show_chart(charts_of(worth, result, overview.METHODS, current_theme()), "overview_errors")
-        st.caption(beyond(result, overview.METHODS))
+        st.header(views[1].title, anchor=False)
+        draw_blocks(views[1].blocks(), current_theme())
 
     st.header("Ways in", anchor=False)
     st.page_link(

@@ -29,6 +29,7 @@ from clair.federated.task_result import task_json
 from clair.figures.base import Chart, new_figure
 from clair.report.adapters import audit_recipe, audit_report, deviations
 from clair.report.adapters import clients as audit_clients
+from clair.report.blocks import Facts, Words, plots_of
 from clair.report.document import Fact, Report, Screen, Section, Setting, Verbatim
 from clair.report.lab import lab_report
 from clair.report.page import to_html
@@ -292,7 +293,10 @@ def hostile_report() -> Report:
         recipe=Recipe(BAD, BAD, BAD),
         screen=Screen((Setting(BAD, BAD, BAD, True),), f"javascript:alert(4)//{BAD}"),
         facts=(Fact(BAD, BAD, BAD),),
-        sections=(Section(BAD, (BAD,), (chart,), (content,)),),
+        sections=(
+            Section(BAD, (BAD,), (chart,), (content,)),
+            Section(BAD, blocks=(Words(BAD), Words(BAD, "heading"), Facts((Fact(BAD, BAD, BAD),)))),
+        ),
         method=(BAD,),
         limits=(BAD, Verbatim("a*b*c `d`")),
         made_with=((BAD, BAD),),
@@ -338,8 +342,10 @@ def test_the_report_of_the_lab_says_what_the_page_says():
     assert scenario_json(result)["sentence"] in found.text
     assert scenario_recipe(result.scenario).command in found.text
     assert ("a", {"href": link}) in found.tags
-    for chart in [c for section in report.sections for c in section.charts]:
-        assert chart.title in found.text
+    plots = [one for section in report.sections for one in plots_of(section.blocks)]
+    assert len(plots) == 11
+    for one in plots:
+        assert one.chart("light").title in found.text
     assert "coefficient screen alone" in found.text
     assert not re.search(r"20\d\d-\d\d", found.text.split("Made with")[1].split("[{")[0])
     # equal results give equal files

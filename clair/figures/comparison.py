@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -50,6 +50,13 @@ class Measure:
 
 #: The matrix model's measure of an honest client: how far it ends up from its true update.
 DISTANCE = Measure("distance to the true update", share=False, more_is_better=False)
+
+
+class Scored(Protocol):
+    """A run with the scores of every method."""
+
+    @property
+    def accuracy(self) -> Mapping[str, Any]: ...
 
 
 def method_comparison(
@@ -155,6 +162,16 @@ def scenario_comparison(result: ScenarioResult, theme: ThemeName) -> Chart:
     """Draw every method's distance of the honest clients to their true updates."""
     values = {entry.method: entry.per_client for entry in result.errors}
     return method_comparison(values, DISTANCE, theme)
+
+
+def task_comparison(run: Scored, name: str, measure: Measure, theme: ThemeName) -> Chart:
+    """Draw a measure of a trained task, one of the fields of its scores, by method."""
+    return method_comparison(scores_of(run, name), measure, theme)
+
+
+def scores_of(run: Scored, name: str) -> dict[str, np.ndarray]:
+    """Collect one measure of the honest clients by method."""
+    return {key: getattr(value, name) for key, value in run.accuracy.items()}
 
 
 def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:

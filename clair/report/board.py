@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from clair.board import Story, slides_of, summary
 from clair.board.story import HOSPITALS
 from clair.board.words import pct
 from clair.figures.board_charts import slide_charts
 from clair.report.document import Fact, Report, Screen, Section
+from clair.report.export import Export
 from clair.report.lab import SOURCE
 from clair.report.provenance import made_with
-from clair.report.story import board_recipe, hospital_table, method_table, run_table, words_of
+from clair.report.story import (
+    board_json,
+    board_recipe,
+    hospital_table,
+    method_table,
+    run_table,
+    words_of,
+)
 from clair.sentences import count
 
 
@@ -46,6 +56,21 @@ def board_report(story: Story, screen: Screen | None = None) -> Report:
         method=(*_method(story), SOURCE),
         limits=_limits(story),
         made_with=made_with(),
+    )
+
+
+def board_export(story: Story, screen: Screen | None = None) -> Export:
+    """Build the downloads of a draw of the board story."""
+    return Export(
+        name=f"clair-board-draw-{story.seed}",
+        recipe=board_recipe(story),
+        report=partial(board_report, story, screen),
+        tables={
+            "Hospitals": partial(hospital_table, story),
+            "Methods": partial(method_table, story),
+            "Runs": partial(run_table, story),
+        },
+        numbers=partial(board_json, story),
     )
 
 

@@ -12,9 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import clair.federated.copytask as copytask
-from clair.app.kit.results import mark_wrong
 from clair.app.pages import copying
 from clair.app.pages import copying_vocabulary as copying_words
+from clair.app.pages.copying_samples import mark_wrong
 from clair.federated import Cancelled, MethodAccuracy, Sample, TrainingProgress
 from clair.federated.copytask import CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation

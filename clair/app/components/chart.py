@@ -17,6 +17,8 @@ from clair.app.kit.presenter import presenting
 from clair.app.kit.shared import Same, Store
 from clair.federated.regression import RegressionResult
 from clair.figures.base import Chart
+from clair.figures.palette import ThemeName
+from clair.report.blocks import Pair, Plot
 from clair.simulation.scenario import ScenarioResult
 
 _HTML = """
@@ -122,6 +124,13 @@ def charts_of(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
     return kept(key, lambda: make(*args, **settings))
 
 
+def chart_of(plot: Plot, theme: ThemeName) -> Drawn:
+    """Draw a plot on the paper of a theme, through `charts_of`."""
+    made = charts_of(plot.make, *plot.args, theme, **plot.settings)
+    chart: Drawn = made if plot.pick is None else made[plot.pick]
+    return chart
+
+
 def _drawn(made: Any) -> Any:
     if isinstance(made, Chart):
         return Drawn(made.figure.to_json(), made.title, made.caption, made.alt)
@@ -134,6 +143,11 @@ def _identity(value: Any) -> Hashable:
         return value.scenario, value.honest_left
     if isinstance(value, RegressionResult):
         return value.config
+    if isinstance(value, Pair):
+        return _identity(value.first), _identity(value.second), value.shared
+    if isinstance(value, Plot):
+        named = tuple((name, _identity(one)) for name, one in value.settings.items())
+        return value.make, tuple(map(_identity, value.args)), named, value.pick
     try:
         hash(value)
     except TypeError:

@@ -10,6 +10,7 @@ import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,19 +21,26 @@ from clair.app.kit import jobs, results
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.exports import Export, screen_of
 from clair.app.kit.layout import header, sentence, settings, toolbar
-from clair.app.kit.presenter import presenting, register_views, stage_part
+from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset, accept_ids_from_url
-from clair.app.pages.page_exports import of_task
 from clair.federated.outcome import Outcome
+from clair.federated.results import STAGE_LABELS
 from clair.figures.comparison import Measure
 from clair.figures.palette import ThemeName
 from clair.figures.verdict import listed
 from clair.jobs import JobState, JobView, Report
 from clair.method.detection import FLAGGED, SUSPECT
-from clair.report.document import Section
-from clair.report.tasks import TaskStory
+from clair.report.blocks import Parts, View, Words, columns
+from clair.report.tasks import (
+    TaskStory,
+    loss_plot,
+    task_export,
+    task_facts,
+    verdict_view,
+    worth_view,
+)
 
 Work = Callable[[Report, Callable[[], bool]], Outcome]
 
@@ -70,11 +78,8 @@ class TrainedPage:
         Maps a config to who is contaminated, boolean by client.
     load : callable
         Imports what a run needs.
-    samples_title : str
-    samples : callable
-        Draws the samples of an outcome in a theme.
-    extra : callable
-        Maps an outcome to the sections of its report that no other task has.
+    samples : View
+        Shows the samples of an outcome.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
     fresh : str
@@ -99,9 +104,7 @@ class TrainedPage:
     setting_words: Callable[[Any], str]
     truth: Callable[[Any], np.ndarray]
     load: Callable[[], object]
-    samples_title: str
-    samples: Callable[[Outcome, ThemeName], None]
-    extra: Callable[[Outcome], Sequence[Section]]
+    samples: View
     caveats: Callable[[Outcome], list[str]]
     fresh: str = ""
 
@@ -199,6 +202,22 @@ def show_page(page: TrainedPage) -> None:
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 
+def views(page: TrainedPage, outcome: Outcome, *, reveal: bool = True) -> tuple[View, ...]:
+    """List what there is to see of a run, with or without the truth."""
+    losses = loss_plot(
+        page.kind,
+        outcome.losses,
+        total_steps=len(outcome.losses),
+        contaminated=outcome.contaminated if reveal else None,
+    )
+    return (
+        verdict_view(page.kind, outcome, reveal=reveal),
+        worth_view(page.kind, outcome, page.measures(outcome), page.fresh),
+        View(page.samples.title, partial(page.samples.blocks, outcome)),
+        View("How the clients learned", lambda stage=False: (losses,)),
+    )
+
+
 def export_of(page: TrainedPage, outcome: Outcome) -> Export:
     """Build the downloads of the run that is shown, whatever the controls say by now."""
     config, measures = page.config(**outcome.config), page.measures(outcome)
@@ -208,18 +227,17 @@ def export_of(page: TrainedPage, outcome: Outcome) -> Export:
             page=page.title,
             title=page.report_title,
             sentence=outcome.sentence,
-            measures=measures,
+            facts=task_facts(outcome, measures),
             setting=page.setting_words(config),
             limits=page.caveats(outcome),
-            extra=page.extra(outcome),
-            losses=outcome.losses,
+            views=views(page, outcome),
             device=outcome.device,
         )
 
     values = {key: getattr(config, field) for key, field in page.fields.items()}
     screen = screen_of(page.kind, page.controls, values)
-    return of_task(
-        page.command, page.run, config, outcome, measures, story, screen, lambda: outcome.numbers
+    return task_export(
+        page.command, page.run, outcome, config, measures, story, screen, lambda: outcome.numbers
     )
 
 
@@ -266,54 +284,50 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
         if not seen:
             st.caption("The curves start with the first training step.")
             return
-        results.loss_panel(
+        curves = loss_plot(
             page.kind,
             np.array([p.losses for p in seen]),
-            theme,
             total_steps=view.config.steps,
             steps=np.array([p.step for p in seen]),
             contaminated=page.truth(view.config) if reveal == "start" else None,
         )
+        # curves of a running job are new every time, so they are not kept
+        results.show_chart(curves.chart(theme), curves.key)
 
     return draw
 
 
 def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
     """Show everything about a run, one thing below the other; on stage one at a time."""
-    parts: dict[str, Callable[[], None]] = {
-        "Whom CLAIR flagged": lambda: results.verdict_panel(
-            page.kind, outcome, theme, reveal=truth_shown
-        ),
-        "What it is worth to the honest clients": lambda: results.comparison_panel(
-            page.kind, outcome, theme, page.measures(outcome), page.fresh
-        ),
-        page.samples_title: lambda: page.samples(outcome, theme),
-        "How the clients learned": lambda: results.loss_panel(
-            page.kind,
-            outcome.losses,
-            theme,
-            total_steps=len(outcome.losses),
-            contaminated=outcome.contaminated if truth_shown else None,
-        ),
-        "Where it does not hold": lambda: _caveats(page, outcome),
+    stage = presenting()
+    parts = {
+        view.title: tuple(view.blocks(stage=stage))
+        for view in views(page, outcome, reveal=truth_shown)
     }
-    if presenting():
-        stage_part(f"{page.kind}_part", parts)
+    notes = "\n".join(f"* {note}" for note in page.caveats(outcome))
+    parts["Where it does not hold"] = (Words(notes),)
+    if stage:
+        results.draw_blocks((Parts(f"{page.kind}_part", parts),), theme)
         return
-    *whole, learned, against = parts.items()
-    for title, draw in whole:
-        st.header(title, anchor=False)
-        draw()
-    for column, (title, draw) in zip(st.columns(2, gap="large"), (learned, against), strict=True):
-        with column:
-            st.header(title, anchor=False)
-            draw()
-    st.header("Time", anchor=False)
-    results.time_panel(outcome)
+    *whole, learned, against = ((Words(title, "heading"), *own) for title, own in parts.items())
+    results.draw_blocks((block for part in whole for block in part), theme)
+    results.draw_blocks((columns(learned, against),), theme)
+    results.draw_blocks((Words("Time", "heading"), Words(time_words(outcome))), theme)
 
 
-def _caveats(page: TrainedPage, outcome: Outcome) -> None:
-    st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
+def time_words(outcome: Outcome) -> str:
+    """Say how many seconds each stage took, and on what."""
+    total = sum(outcome.seconds.values())
+    stages = (
+        f"{STAGE_LABELS[stage][0].lower()}{STAGE_LABELS[stage][1:]} {outcome.seconds[stage]:.1f} s"
+        for stage in STAGE_LABELS
+        if outcome.seconds.get(stage, 0.0) >= 0.05
+    )
+    share = outcome.seconds.get("clair", 0.0) / total if total else 0.0
+    return (
+        f"**{total:.1f} s** in all on {outcome.device}: {', '.join(stages)}. CLAIR itself took "
+        f"{share:.0%} of it."
+    )
 
 
 @shared(most=8)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 
 import numpy as np
 
 from clair._files import ASSETS
-from clair.app.kit.results import samples_panel
 from clair.app.kit.state import Control, Preset
 from clair.app.kit.trained import TrainedPage
+from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import FRESH, GLOSSARY, caveats, setting_words
 from clair.federated import MethodAccuracy, Sample
 from clair.federated.copytask import ATTACKS, CopyTaskConfig
 from clair.federated.copytask.data import make_federation
 from clair.federated.outcome import Outcome
 from clair.figures.comparison import Measure
-from clair.figures.palette import ThemeName
-from clair.report.document import Section
+from clair.report.blocks import Block, Live, Printed, View
 from clair.report.tasks import sample_table
 
 KIND = "copying"
@@ -183,14 +183,10 @@ def measures(outcome: Outcome) -> dict[str, Measure]:
     }
 
 
-def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
+def samples(outcome: Outcome, stage: bool = False) -> tuple[Block, ...]:
     """Show held-out texts as the methods wrote them."""
-    samples_panel(KIND, outcome.samples, theme)
-
-
-def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """Build the report section that only this task has: the texts."""
-    return (Section("What the models write", tables=(sample_table(outcome.samples),)),)
+    written = partial(samples_panel, KIND, outcome.samples)
+    return (Live(written), Printed((sample_table(outcome.samples),)))
 
 
 def truth(config: CopyTaskConfig) -> np.ndarray:
@@ -217,9 +213,7 @@ PAGE = TrainedPage(
     setting_words=setting_words,
     truth=truth,
     load=load,
-    samples_title="What the models write",
-    samples=draw_samples,
-    extra=extra,
+    samples=View("What the models write", samples),
     caveats=caveats,
     fresh=FRESH,
 )

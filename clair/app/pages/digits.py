@@ -6,13 +6,7 @@ import html
 import importlib
 from typing import Any
 
-import streamlit as st
-
 from clair._files import ASSETS
-from clair.app.components.chart import charts_of
-from clair.app.kit.plain import plain
-from clair.app.kit.presenter import presenting
-from clair.app.kit.results import show_chart
 from clair.app.kit.state import Control, Preset
 from clair.app.kit.trained import TrainedPage
 from clair.baselines import METHODS
@@ -24,7 +18,7 @@ from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
 from clair.figures.palette import ThemeName, role_style
-from clair.report.document import Section
+from clair.report.blocks import Block, Markup, View, Words, plot
 from clair.sentences import verdict_caveats
 
 KIND = "digits"
@@ -316,26 +310,20 @@ def caveats(outcome: Outcome) -> list[str]:
     return notes
 
 
-def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
-    """Show images on which methods disagree, and how many of them there are."""
-    chart = charts_of(flip_bars, outcome.numbers["flips_to_clair"], theme)
-    if presenting() and outcome.samples:  # room for one of the two
-        st.markdown(f"**{plain(chart.title)}**")
-    else:
-        show_chart(chart, "digits_flips")
-    if outcome.samples:
-        st.html(charts_of(_gallery, outcome.samples, theme, tight=presenting()))
-        st.caption(
-            "Images that training alone and CLAIR read differently, chosen at random. Under each "
-            "the name this client gives it, then what the methods read; a wrong reading is "
-            "underlined and coloured."
-        )
-
-
-def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """Build the report section that only this task has: the readings that change."""
-    flips = flip_bars(outcome.numbers["flips_to_clair"], "light")
-    return (Section("Images that flip", charts=(flips,)),)
+def flips(outcome: Outcome, stage: bool = False) -> tuple[Block, ...]:
+    """Show how many images methods read differently, and some of them."""
+    bars = plot("digits_flips", flip_bars, outcome.numbers["flips_to_clair"])
+    if not outcome.samples:
+        return (bars,)
+    # on stage there is room for one of the two
+    first = Words(f"**{bars.chart('light').title}**") if stage else bars
+    words = (
+        "Images that training alone and CLAIR read differently, chosen at random. Under each "
+        "the name this client gives it, then what the methods read; a wrong reading is "
+        "underlined and coloured."
+    )
+    images = Markup(_gallery, (outcome.samples,), {"tight": stage})
+    return (first, images, Words(words, "caption"))
 
 
 def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName, *, tight: bool) -> str:
@@ -392,9 +380,7 @@ PAGE = TrainedPage(
     setting_words=setting_words,
     truth=_truth,
     load=load,
-    samples_title="Images that flip",
-    samples=flips_panel,
-    extra=extra,
+    samples=View("Images that flip", flips),
     caveats=caveats,
     fresh=FRESH,
 )

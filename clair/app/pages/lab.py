@@ -20,6 +20,9 @@ GROUPS: dict[str, str] = {
     "shape": "Size and draw",
 }
 
+#: The same with what CLAIR does, for the settings in a report.
+ALL_GROUPS = GROUPS | {"clair": "CLAIR's settings"}
+
 SCENARIO: tuple[Control, ...] = (
     Control(
         "clients",

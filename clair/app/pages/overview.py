@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from clair.app.kit.exports import Export, screen_of
+from clair.app.kit.exports import screen_of
 from clair.app.kit.state import Control, Preset
 from clair.app.pages import lab
 from clair.report.document import Screen
-from clair.report.overview import overview_report
-from clair.report.scenario import (
-    client_table,
-    error_table,
-    method_table,
-    scenario_json,
-    scenario_recipe,
-)
-from clair.simulation.scenario import ScenarioResult
 
 _PREFIX = "demo_"
 
@@ -164,24 +154,9 @@ def preset(key: str) -> Preset:
     return {entry.key: entry for entry in lab.PRESETS}[key]
 
 
-def take_of(result: ScenarioResult, chosen: Mapping[str, Any]) -> Export:
-    """Build the downloads of the opening picture."""
-    return Export(
-        name="clair-overview",
-        recipe=scenario_recipe(result.scenario),
-        report=partial(overview_report, result, METHODS, ERRORS.strip(), _screen(chosen)),
-        tables={
-            "Clients": partial(client_table, result),
-            "Methods": partial(method_table, result),
-            "Errors": partial(error_table, result),
-        },
-        numbers=partial(scenario_json, result),
-    )
-
-
-def _screen(chosen: Mapping[str, Any]) -> Screen:
+def screen(chosen: Mapping[str, Any]) -> Screen:
     """Describe the settings, with a link that has its host even at the app's root."""
-    screen = screen_of("overview", CONTROLS, chosen)
+    made = screen_of("overview", CONTROLS, chosen)
     root = (st.context.url or "").split("?")[0].rstrip("/")
-    known = screen.link.startswith("http")
-    return screen if known else replace(screen, link=f"{root}{screen.link}")
+    known = made.link.startswith("http")
+    return made if known else replace(made, link=f"{root}{made.link}")
