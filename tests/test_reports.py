@@ -49,7 +49,7 @@ from clair.report.studies import (
 from clair.report.study import Study, study_json
 from clair.report.tables import table, to_csv
 from clair.report.tasks import task_recipe
-from clair.report.theory import study_report
+from clair.report.theory import Told, study_report
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
 from clair.simulation.scenario import Scenario, run_scenario
 from clair.simulation.sweeps.grid import Axis, SweepConfig
@@ -495,9 +495,11 @@ def test_snippet_and_command_of_a_theory_section_give_the_same_numbers(
     written = run_command(study.recipe.command, tmp_path / "out.json", capsys)
     assert json.dumps(written["rows"]) == json.dumps(rows)  # as text, for what is not a number
     assert written["section"] == section
-    report = study_report(study, "said", "what *this* is", (), Screen())
+    told = Told(study, "said", "what *this* is", (Words("* one\n* two"),), {})
+    report = study_report(told, Screen())
     page = to_html(report)
     assert "said" in parsed(page).text
+    assert "<ul><li>one</li><li>two</li></ul>" in page
     prose = re.sub("`[^`]+`", "", " ".join(report.method))
     assert not re.search(r"\\[a-z]|\$", prose)  # formulas stay formulas, words are words
 

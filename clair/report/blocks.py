@@ -15,12 +15,13 @@ from clair.figures.compare import linked, unlinked
 from clair.figures.palette import ThemeName
 from clair.report.tables import Table
 
-Look = Literal["text", "terms", "caption", "note", "heading", "latex"]
+#: "terms" also explains the words of the field; the last four are set apart from the text.
+Look = Literal["text", "terms", "caption", "heading", "latex", "note", "good", "warning", "frame"]
 
 
 @dataclass(frozen=True)
 class Words:
-    """Some Markdown; `look` "terms" also explains the words of the field, "note" is set apart."""
+    """Some Markdown, shown in one of several ways."""
 
     text: str
     look: Look = "text"

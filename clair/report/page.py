@@ -164,8 +164,7 @@ def _facts(facts: Sequence[Fact]) -> Iterator[str]:
 def _block(block: Block, charts: list[Chart]) -> Iterator[str]:
     match block:
         case Words():
-            tag = "h3" if block.look == "heading" else "p"
-            yield f"<{tag}>{rich(block.text)}</{tag}>"
+            yield from _words(block)
         case Facts():
             yield from _facts(block.facts)
         case Plot():
@@ -190,6 +189,20 @@ def _block(block: Block, charts: list[Chart]) -> Iterator[str]:
             yield from _blocks([block.blocks], charts)
         case Live() | OnScreen() | Player():
             return
+
+
+def _words(words: Words) -> Iterator[str]:
+    """Write paragraphs, headings and lists; a list is lines that begin with a star."""
+    if words.look == "heading":
+        yield f"<h3>{rich(words.text)}</h3>"
+        return
+    lines = words.text.strip().splitlines()
+    points = [line.removeprefix("* ") for line in lines if line.startswith("* ")]
+    rest = " ".join(line for line in lines if not line.startswith("* "))
+    if rest:
+        yield f"<p{' class=note' * (words.look == 'caption')}>{rich(rest)}</p>"
+    if points:
+        yield f"<ul>{''.join(f'<li>{rich(point)}</li>' for point in points)}</ul>"
 
 
 def _blocks(groups: Iterable[Sequence[Block]], charts: list[Chart]) -> Iterator[str]:

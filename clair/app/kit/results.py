@@ -93,6 +93,13 @@ def _words(words: Words) -> None:
             st.header(words.text, anchor=False)
         case "note":
             st.info(words.text, icon=":material/info:")
+        case "good":
+            st.success(words.text, icon=":material/verified:")
+        case "warning":
+            st.warning(words.text, icon=":material/error:")
+        case "frame":
+            with st.container(border=True):
+                st.markdown(words.text)
         case "caption":
             st.caption(marked(words.text), unsafe_allow_html=True)
         case "latex":

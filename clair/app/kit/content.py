@@ -1,0 +1,16 @@
+"""Fixed texts of the pages, kept as TOML files in ``clair/app/content``."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[1] / "content"
+
+
+@cache
+def content(name: str) -> dict[str, Any]:
+    """Read a file of texts, by its name without the extension."""
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
