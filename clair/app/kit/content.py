@@ -1,4 +1,4 @@
-"""Fixed texts of the pages, kept as TOML files in ``clair/app/content``."""
+"""Fixed texts and styles of the pages, kept as files in ``clair/app/content``."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ FOLDER = Path(__file__).parents[1] / "content"
 def content(name: str) -> dict[str, Any]:
     """Read a file of texts, by its name without the extension."""
     return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def css(name: str) -> str:
+    """Read a style sheet, by its name without the extension."""
+    return (FOLDER / f"{name}.css").read_text(encoding="utf-8")

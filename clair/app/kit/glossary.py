@@ -7,8 +7,6 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from clair.figures.palette import PAPERS, ThemeName
-
 
 class Term(NamedTuple):
     """A word of the field.
@@ -148,31 +146,6 @@ _SCAN = re.compile(
     + "|".join(rf"(?P<t{i}>(?<!\w)(?:{term.forms})(?!\w))" for i, term in enumerate(TERMS)),
     re.IGNORECASE,
 )
-
-_CSS = """
-p:has(> .term) { position: relative; }
-.term {
-  text-decoration: underline dotted; text-decoration-thickness: 1px; text-underline-offset: 0.2em;
-  cursor: help;
-}
-.term:hover::after, .term:focus::after {
-  content: attr(data-means); position: absolute; z-index: 20; left: 0; top: calc(100% + 2px);
-  width: max-content; max-width: min(34rem, 100%); padding: 0.5rem 0.75rem;
-  font: 400 0.875rem/1.45 Inter, sans-serif; color: INK; background: SURFACE;
-  border: 1px solid LINE; border-radius: 5px; box-shadow: 0 2px 8px rgb(0 0 0 / 0.15);
-  white-space: normal; text-align: left;
-}
-/* a caption is translucent, and so would be the note over what lies below it */
-[data-testid=stCaptionContainer]:has(.term:is(:hover, :focus)) { opacity: 1; z-index: 20; }
-@media print { .term { text-decoration: none; } }
-"""
-
-
-def notes_css(theme: ThemeName) -> str:
-    """Write the CSS of terms and of the notes under them."""
-    paper = PAPERS[theme]
-    colors = {"INK": paper.ink, "SURFACE": paper.surface, "LINE": paper.muted}
-    return re.sub("|".join(colors), lambda match: colors[match[0]], _CSS)
 
 
 @lru_cache(maxsize=512)

@@ -11,9 +11,8 @@ import streamlit as st
 from clair.app.kit.glossary import marked
 from clair.app.kit.results import draw_blocks
 from clair.app.pages import copying, lessons
-from clair.app.pages.lesson_look import prose
 from clair.app.pages.lesson_steps import also_computed, answer, evidence
-from clair.app.pages.lessons import Place
+from clair.app.pages.lessons import Place, prose
 from clair.federated.outcome import Outcome
 from clair.figures.palette import ThemeName
 from clair.lessons.course import Number
