@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from clair.baselines import METHODS
 from clair.federated.sharing import CANDIDATES, Choice
+from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart, band, level, new_figure
 from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
 from clair.sentences import ROUNDING
@@ -50,13 +51,6 @@ class Measure:
 
 #: The matrix model's measure of an honest client: how far it ends up from its true update.
 DISTANCE = Measure("distance to the true update", share=False, more_is_better=False)
-
-
-class Scored(Protocol):
-    """A run with the scores of every method."""
-
-    @property
-    def accuracy(self) -> Mapping[str, Any]: ...
 
 
 def method_comparison(
@@ -164,12 +158,12 @@ def scenario_comparison(result: ScenarioResult, theme: ThemeName) -> Chart:
     return method_comparison(values, DISTANCE, theme)
 
 
-def task_comparison(run: Scored, name: str, measure: Measure, theme: ThemeName) -> Chart:
+def task_comparison(run: TaskResult, name: str, measure: Measure, theme: ThemeName) -> Chart:
     """Draw a measure of a trained task, one of the fields of its scores, by method."""
     return method_comparison(scores_of(run, name), measure, theme)
 
 
-def scores_of(run: Scored, name: str) -> dict[str, np.ndarray]:
+def scores_of(run: TaskResult, name: str) -> dict[str, np.ndarray]:
     """Collect one measure of the honest clients by method."""
     return {key: getattr(value, name) for key, value in run.accuracy.items()}
 

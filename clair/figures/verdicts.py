@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
+from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart
 from clair.figures.kinds import evidence_kinds
 from clair.figures.palette import ThemeName
 from clair.figures.verdict import client_verdict
-from clair.method.evidence import Evidence
 from clair.method.kinds import all_evidence
 from clair.simulation.scenario import ScenarioResult
 
@@ -33,33 +31,12 @@ _NORM = (
 _NORM_AXIS = "contamination norm ‖S<sub>k</sub>‖"
 
 
-class Judged(Protocol):
-    """A result with a verdict."""
-
-    @property
-    def contaminated(self) -> np.ndarray: ...
-    @property
-    def flagged(self) -> np.ndarray: ...
-    @property
-    def degrees(self) -> tuple[str, ...]: ...
-    @property
-    def reasons(self) -> tuple[str, ...]: ...
-    @property
-    def evidence(self) -> tuple[Evidence, ...]: ...
-    @property
-    def scores(self) -> np.ndarray: ...
-    @property
-    def threshold(self) -> float | None: ...
-    @property
-    def norms(self) -> np.ndarray: ...
-
-
-def task_verdict(outcome: Judged, score: str, theme: ThemeName, *, reveal: bool = True) -> Chart:
+def task_verdict(run: TaskResult, score: str, theme: ThemeName, *, reveal: bool = True) -> Chart:
     """Draw a score by client of a trained task, the truth if wanted.
 
     Parameters
     ----------
-    outcome : Judged
+    run : TaskResult
     score : {"suspicion", "norms"}
     theme : {"light", "dark"}
     reveal : bool
@@ -67,17 +44,17 @@ def task_verdict(outcome: Judged, score: str, theme: ThemeName, *, reveal: bool 
     """
     line = (
         ", and no gap between the scores is wide enough to draw a line."
-        if outcome.threshold is None
+        if run.threshold is None
         else "; the line lies in a gap that is wide for how far the scores below it spread."
     )
     decides = score == "suspicion"
     return client_verdict(
-        outcome.scores if decides else outcome.norms,
+        run.scores if decides else run.norms,
         theme,
-        degrees=outcome.degrees,
-        reasons=outcome.reasons,
-        threshold=outcome.threshold if decides else None,
-        contaminated=outcome.contaminated if reveal else None,
+        degrees=run.degrees,
+        reasons=run.reasons,
+        threshold=run.threshold if decides else None,
+        contaminated=run.contaminated if reveal else None,
         axis_title="suspicion score" if decides else _NORM_AXIS,
         caption=_SUSPICION + line if decides else _NORM,
     )
@@ -121,10 +98,10 @@ def scenario_kinds(result: ScenarioResult, theme: ThemeName) -> Chart:
     )
 
 
-def task_kinds(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> Chart:
+def task_kinds(run: TaskResult, theme: ThemeName, *, reveal: bool = True) -> Chart:
     """Draw all kinds of evidence of a trained task, the truth if wanted."""
-    truth = outcome.contaminated if reveal else None
-    return evidence_kinds(outcome.evidence, theme, degrees=outcome.degrees, contaminated=truth)
+    truth = run.contaminated if reveal else None
+    return evidence_kinds(run.evidence, theme, degrees=run.degrees, contaminated=truth)
 
 
 def _residuals(result: ScenarioResult) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from clair.cli.tasks import option_name
 from clair.federated import Sample
 from clair.federated.sharing import CANDIDATES, SIGMAS
 from clair.federated.sharing import Choice as Chosen
-from clair.federated.task_result import task_json
+from clair.federated.task_result import TaskResult, task_json
 from clair.figures.comparison import Measure, scores_of, task_comparison, which_to_use
 from clair.figures.training import loss_curves
-from clair.figures.verdicts import Judged, task_kinds, task_verdict
-from clair.method.metrics import DetectionScores
+from clair.figures.verdicts import task_kinds, task_verdict
 from clair.report.blocks import (
     Block,
     Choice,
@@ -41,19 +40,6 @@ from clair.report.tables import Table, evidence_table, table, verdict_columns
 from clair.report.verdict import found_fact, reasons_words
 
 _COPYTASK = "copytask"
-
-
-class Finished(Judged, Protocol):
-    """A run with its verdict and the scores of every method."""
-
-    @property
-    def accuracy(self) -> Mapping[str, Any]: ...
-    @property
-    def detection(self) -> DetectionScores: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sharing(self) -> Chosen | None: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +70,7 @@ class TaskStory:
     device: str = ""
 
 
-def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen) -> Report:
+def task_report(run: TaskResult, story: TaskStory, recipe: Recipe, screen: Screen) -> Report:
     """Report what the page shows of a run, how it was computed and where it does not hold."""
     notes = [f"Note of the solver: {note}" for note in run.notes]
     return Report(
@@ -104,12 +90,10 @@ def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen)
 def task_export(
     command: str,
     run: str,
-    result: Finished,
-    config: Any,
+    result: TaskResult,
     measures: Mapping[str, Measure],
     story: Callable[[], TaskStory],
     screen: Screen,
-    numbers: Callable[[], Mapping[str, Any]],
 ) -> Export:
     """Build the downloads of a run of a task.
 
@@ -117,18 +101,15 @@ def task_export(
     ----------
     command, run : str
         Name of its command; "module:function" that runs it.
-    result : Finished
-    config : dataclass
+    result : TaskResult
     measures : mapping of str to Measure
     story : callable
         Makes what only the page knows.
     screen : Screen
-    numbers : callable
-        The task's own JSON.
     """
-    recipe = task_recipe(command, config, run, next(iter(measures)))
+    recipe = task_recipe(command, result.config, run, next(iter(measures)))
     return Export(
-        name=f"clair-{command}-seed-{config.seed}",
+        name=f"clair-{command}-seed-{result.config.seed}",
         recipe=recipe,
         report=lambda: task_report(result, story(), recipe, screen),
         tables={
@@ -136,11 +117,11 @@ def task_export(
             "Methods": partial(methods, result, measures),
             "Scores": partial(scores, result, measures),
         },
-        numbers=lambda: task_json(command, numbers()),
+        numbers=lambda: task_json(command, result.shown_json()),
     )
 
 
-def verdict_view(kind: str, run: Finished, *, reveal: bool = True) -> View:
+def verdict_view(kind: str, run: TaskResult, *, reveal: bool = True) -> View:
     """Show suspicion and contamination norm by client, all kinds of evidence and the reasons."""
 
     def blocks(stage: bool = False) -> tuple[Block, ...]:
@@ -159,7 +140,11 @@ def verdict_view(kind: str, run: Finished, *, reveal: bool = True) -> View:
 
 
 def worth_blocks(
-    kind: str, run: Finished, measures: Mapping[str, Measure], fresh: str = "", stage: bool = False
+    kind: str,
+    run: TaskResult,
+    measures: Mapping[str, Measure],
+    fresh: str = "",
+    stage: bool = False,
 ) -> tuple[Block, ...]:
     """Show every method's scores with a dot for every honest client, and which method to use.
 
@@ -167,7 +152,7 @@ def worth_blocks(
     ----------
     kind : str
         The task's kind.
-    run : Finished
+    run : TaskResult
     measures : mapping of str to Measure
         Name of a measure in `accuracy` to what it is called; the first is shown first.
     fresh : str
@@ -188,7 +173,9 @@ def worth_blocks(
     return (choice, Printed((methods(run, measures),)), *own_tests(run.sharing))
 
 
-def worth_view(kind: str, run: Finished, measures: Mapping[str, Measure], fresh: str = "") -> View:
+def worth_view(
+    kind: str, run: TaskResult, measures: Mapping[str, Measure], fresh: str = ""
+) -> View:
     """Take `worth_blocks` as a view."""
     return View(
         "What it is worth to the honest clients",
@@ -263,7 +250,7 @@ def own_tests(choice: Chosen | None) -> tuple[Table, ...]:
     return (table("own_tests", "What the clients' own tests say (ours)", columns, rows, reason),)
 
 
-def task_facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
+def task_facts(run: TaskResult, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
     """Collect who was found, and the measure that matters most with CLAIR and alone."""
     name, measure = next(iter(measures.items()))
     shown = [key for key in ("clair", "clair_safe") if key in run.accuracy]
@@ -274,7 +261,7 @@ def task_facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ..
     return (found_fact(run.detection), *worth)
 
 
-def clients(run: Judged) -> Table:
+def clients(run: TaskResult) -> Table:
     """List the clients, a row each: truth, verdict, its reason and what it rests on."""
     (verdict, *why), said = verdict_columns(run.degrees, run.reasons, run.evidence)
     return table(
@@ -303,7 +290,7 @@ def clients(run: Judged) -> Table:
     )
 
 
-def methods(run: Finished, measures: Mapping[str, Measure]) -> Table:
+def methods(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
     """List the methods, a row each: mean and spread of each measure over honest clients."""
     columns = [("method", "method"), ("oracle", "oracle")]
     for name, measure in measures.items():
@@ -324,7 +311,7 @@ def methods(run: Finished, measures: Mapping[str, Measure]) -> Table:
     )
 
 
-def scores(run: Finished, measures: Mapping[str, Measure]) -> Table:
+def scores(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
     """List the scores, a row for each method and honest client."""
     honest = np.flatnonzero(~run.contaminated) + 1
     keys = ("method", "label", "oracle", "client", *measures)

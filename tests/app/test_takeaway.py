@@ -75,7 +75,7 @@ def test_a_run_is_handed_out_as_it_was_whatever_the_controls_say() -> None:
     assert codes(app)[1] == "python -m clair copytask"  # the run made beforehand, seed 0
     outcome = copying.PAGE.default_outcome()
     report = export_of(copying.PAGE, outcome).report()
-    assert report.sentence == outcome.sentence
+    assert report.sentence == outcome.summary()
     seeds = [s.value for s in report.screen.settings if s.label == "Seed"]
     assert seeds == ["0"]
     assert dict(report.made_with)["trained on"] == outcome.device

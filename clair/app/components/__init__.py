@@ -10,7 +10,7 @@ import streamlit as st
 
 def component(name: str, **more: Any) -> Any:
     """Make the component whose files are called `name`; see ``st.components.v2.component``."""
-    files = {
+    files: dict[str, Any] = {
         kind: path.read_text(encoding="utf-8")
         for kind in ("html", "css", "js")
         if (path := Path(__file__).parent / f"{name}.{kind}").is_file()

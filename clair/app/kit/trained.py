@@ -25,8 +25,8 @@ from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset, accept_ids_from_url
-from clair.federated.outcome import Outcome
 from clair.federated.results import STAGE_LABELS
+from clair.federated.task_result import TaskResult
 from clair.figures.comparison import Measure
 from clair.figures.palette import ThemeName
 from clair.figures.verdict import listed
@@ -42,7 +42,7 @@ from clair.report.tasks import (
     worth_view,
 )
 
-Work = Callable[[Report, Callable[[], bool]], Outcome]
+Work = Callable[[Report, Callable[[], bool]], TaskResult]
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class TrainedPage:
         "module:function" of the job, imported when it starts: ``f(config, progress=, cancelled=)``.
     asset : Path
         The precomputed run of the default config.
-    scores, sample : type
-        Of the task's outcome, see `Outcome.from_json`.
+    result : type
+        What the task returns.
     measures : callable
         Maps an outcome to the measures of its scores; the page opens with the first one.
     glossary : str
@@ -97,15 +97,14 @@ class TrainedPage:
     config: Callable[..., Any]
     run: str
     asset: Path
-    scores: Callable[..., Any]
-    sample: Callable[..., Any]
-    measures: Callable[[Outcome], Mapping[str, Measure]]
+    result: type[TaskResult]
+    measures: Callable[[TaskResult], Mapping[str, Measure]]
     glossary: str
     setting_words: Callable[[Any], str]
     truth: Callable[[Any], np.ndarray]
     load: Callable[[], object]
     samples: View
-    caveats: Callable[[Outcome], list[str]]
+    caveats: Callable[[TaskResult], list[str]]
     fresh: str = ""
 
     @property
@@ -125,14 +124,14 @@ class TrainedPage:
         """Build the settings of a run from the values of the controls."""
         return self.config(**{field: values[key] for key, field in self.fields.items()})
 
-    def default_outcome(self) -> Outcome:
+    def default_outcome(self) -> TaskResult:
         """Read the precomputed run that ships with the app."""
-        return _read_default(self.asset, self.scores, self.sample)
+        return _read_default(self.asset, self.result)
 
     def expected_seconds(self, config: Any) -> float:
         """Estimate a run's seconds from the measured stages of the precomputed run."""
         reference = self.default_outcome()
-        base = self.config(**reference.config)
+        base = reference.config
         clients = config.n_clients / base.n_clients
         steps = clients * config.steps / base.steps
         honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
@@ -154,10 +153,11 @@ class TrainedPage:
     def work(self, config: Any) -> Work:
         """Build the work of a run for the job pool; torch loads when it starts."""
 
-        def run(report: Report, cancelled: Callable[[], bool]) -> Outcome:
+        def run(report: Report, cancelled: Callable[[], bool]) -> TaskResult:
             module, name = self.run.split(":")
             function = getattr(importlib.import_module(module), name)
-            return Outcome.of(function(config, progress=report, cancelled=cancelled))
+            result: TaskResult = function(config, progress=report, cancelled=cancelled)
+            return result.light()
 
         return run
 
@@ -170,7 +170,7 @@ def show_page(page: TrainedPage) -> None:
     job = jobs.current(page.kind)
     live = job is not None and job.state.live
     kept = jobs.latest_result(page.kind)
-    outcome: Outcome = kept.result if kept is not None else page.default_outcome()
+    outcome: TaskResult = kept.result if kept is not None else page.default_outcome()
     with settings(place):
         values = show_all(page.controls)
     config = page.config_of(values)
@@ -182,7 +182,7 @@ def show_page(page: TrainedPage) -> None:
         with st.expander("The words used on this page"):
             st.markdown(page.glossary)
     toolbar(page.kind, page.controls, page.presets, values, take=export_of(page, outcome))
-    changed = page.differences(config, page.config(**outcome.config))
+    changed = page.differences(config, outcome.config)
     from_where = shown_words(kept, changed, waiting=live)
     reveal = _run_row(page, config, live, from_where)
     with said:
@@ -202,12 +202,12 @@ def show_page(page: TrainedPage) -> None:
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 
-def views(page: TrainedPage, outcome: Outcome, *, reveal: bool = True) -> tuple[View, ...]:
+def views(page: TrainedPage, outcome: TaskResult, *, reveal: bool = True) -> tuple[View, ...]:
     """List what there is to see of a run, with or without the truth."""
     losses = loss_plot(
         page.kind,
-        outcome.losses,
-        total_steps=len(outcome.losses),
+        outcome.loss_history,
+        total_steps=len(outcome.loss_history),
         contaminated=outcome.contaminated if reveal else None,
     )
     return (
@@ -218,15 +218,15 @@ def views(page: TrainedPage, outcome: Outcome, *, reveal: bool = True) -> tuple[
     )
 
 
-def export_of(page: TrainedPage, outcome: Outcome) -> Export:
+def export_of(page: TrainedPage, outcome: TaskResult) -> Export:
     """Build the downloads of the run that is shown, whatever the controls say by now."""
-    config, measures = page.config(**outcome.config), page.measures(outcome)
+    config, measures = outcome.config, page.measures(outcome)
 
     def story() -> TaskStory:
         return TaskStory(
             page=page.title,
             title=page.report_title,
-            sentence=outcome.sentence,
+            sentence=outcome.summary(),
             facts=task_facts(outcome, measures),
             setting=page.setting_words(config),
             limits=page.caveats(outcome),
@@ -236,9 +236,7 @@ def export_of(page: TrainedPage, outcome: Outcome) -> Export:
 
     values = {key: getattr(config, field) for key, field in page.fields.items()}
     screen = screen_of(page.kind, page.controls, values)
-    return task_export(
-        page.command, page.run, outcome, config, measures, story, screen, lambda: outcome.numbers
-    )
+    return task_export(page.command, page.run, outcome, measures, story, screen)
 
 
 def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
@@ -269,10 +267,10 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
     return reveal
 
 
-def _sentence(job: JobView | None, outcome: Outcome, reveal: str, *, stale: bool) -> str:
+def _sentence(job: JobView | None, outcome: TaskResult, reveal: str, *, stale: bool) -> str:
     if job is not None:
         return running_words(job)
-    told = guess_words(outcome) if reveal == "never" else outcome.sentence
+    told = guess_words(outcome) if reveal == "never" else outcome.summary()
     # the words that follow describe the settings on the screen, not this run's
     return f"The run below had other settings. {told}" if stale else told
 
@@ -297,7 +295,7 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
     return draw
 
 
-def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
+def _result(page: TrainedPage, outcome: TaskResult, theme: ThemeName, *, truth_shown: bool) -> None:
     """Show everything about a run, one thing below the other; on stage one at a time."""
     stage = presenting()
     parts = {
@@ -315,7 +313,7 @@ def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_show
     results.draw_blocks((Words("Time", "heading"), Words(time_words(outcome))), theme)
 
 
-def time_words(outcome: Outcome) -> str:
+def time_words(outcome: TaskResult) -> str:
     """Say how many seconds each stage took, and on what."""
     total = sum(outcome.seconds.values())
     stages = (
@@ -331,12 +329,11 @@ def time_words(outcome: Outcome) -> str:
 
 
 @shared(most=8)
-def _read_default(asset: Path, scores: Callable[..., Any], sample: Callable[..., Any]) -> Outcome:
-    payload = json.loads(asset.read_text(encoding="utf-8"))
-    return Outcome.from_json(payload, scores=scores, sample=sample)
+def _read_default(asset: Path, result: type[TaskResult]) -> TaskResult:
+    return result.from_json(json.loads(asset.read_text(encoding="utf-8")))
 
 
-def guess_words(outcome: Outcome) -> str:
+def guess_words(outcome: TaskResult) -> str:
     """Write the sentence of a result whose truth is still hidden."""
     flagged, suspect = listed(outcome.degrees, FLAGGED), listed(outcome.degrees, SUSPECT)
     told = f"CLAIR flagged {flagged or 'nobody'}" + f" and suspects {suspect}" * bool(suspect)

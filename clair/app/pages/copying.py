@@ -12,10 +12,9 @@ from clair.app.kit.state import Control, Preset
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import FRESH, GLOSSARY, caveats, setting_words
-from clair.federated import MethodAccuracy, Sample
-from clair.federated.copytask import ATTACKS, CopyTaskConfig
+from clair.federated.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
-from clair.federated.outcome import Outcome
+from clair.federated.task_result import TaskResult
 from clair.figures.comparison import Measure
 from clair.report.blocks import Block, Live, Printed, View
 from clair.report.tasks import sample_table
@@ -175,7 +174,7 @@ def load() -> None:
     model.build_model()
 
 
-def measures(outcome: Outcome) -> dict[str, Measure]:
+def measures(outcome: TaskResult) -> dict[str, Measure]:
     """Name the measures of a run; the page opens with the first one."""
     return {
         "exact_match": Measure("exact copies of unseen texts"),
@@ -183,7 +182,7 @@ def measures(outcome: Outcome) -> dict[str, Measure]:
     }
 
 
-def samples(outcome: Outcome, stage: bool = False) -> tuple[Block, ...]:
+def samples(outcome: TaskResult, stage: bool = False) -> tuple[Block, ...]:
     """Show held-out texts as the methods wrote them."""
     written = partial(samples_panel, KIND, outcome.samples)
     return (Live(written), Printed((sample_table(outcome.samples),)))
@@ -206,8 +205,7 @@ PAGE = TrainedPage(
     config=CopyTaskConfig,
     run="clair.federated.copytask:run_copytask",
     asset=DEFAULT_RESULT,
-    scores=MethodAccuracy,
-    sample=Sample,
+    result=CopyTaskResult,
     measures=measures,
     glossary=GLOSSARY,
     setting_words=setting_words,

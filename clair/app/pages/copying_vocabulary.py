@@ -5,7 +5,7 @@ from __future__ import annotations
 from clair.baselines import METHODS
 from clair.federated.copytask import ATTACKS, CopyTaskConfig
 from clair.federated.copytask.data import CAPITALISED, VOWELS
-from clair.federated.outcome import Outcome
+from clair.federated.task_result import TaskResult
 from clair.sentences import count, verdict_caveats
 
 GLOSSARY = """
@@ -40,10 +40,10 @@ FRESH = (
 
 
 def setting_words(config: CopyTaskConfig) -> str:
-    """Describe what happens on this page, with the numbers of the settings."""
+    """Describe what happens on this page, with the numbers of the config."""
     bad = config.n_poisoned
     poisoned = (
-        "Nobody is poisoned in these settings."
+        "Nobody is poisoned in these config."
         if bad == 0
         else f"**{bad} of the {config.n_clients} are poisoned.** {ATTACKS[config.attack].sentence}"
     )
@@ -60,11 +60,11 @@ def setting_words(config: CopyTaskConfig) -> str:
     )
 
 
-def caveats(outcome: Outcome) -> list[str]:
+def caveats(outcome: TaskResult) -> list[str]:
     """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = {key: float(value.exact_match.mean()) for key, value in outcome.accuracy.items()}
     best = max(means["clair"], means["clair_eb"])
-    config, settings = outcome.config, CopyTaskConfig(**outcome.config)
+    config = outcome.config
     notes = verdict_caveats(outcome.detection)
     for key, mean in means.items():
         method = METHODS[key]
@@ -84,10 +84,10 @@ def caveats(outcome: Outcome) -> list[str]:
     )
     notes.append(
         "The rows that are fine-tuned spend "
-        f"{1 + settings.further_steps / settings.steps:.3g} times the local computation of the "
+        f"{1 + config.further_steps / config.steps:.3g} times the local computation of the "
         "others; with more steps they fit their few texts too closely and lose again."
     )
-    if config["attack"] != "sign_flip" or not config["screen_coefficients"]:
+    if config.attack != "sign_flip" or not config.screen_coefficients:
         notes.append(
             "A poisoned client that stays inside the shared directions, such as one that flips the "
             "sign of its update, is invisible without the coefficient screen."

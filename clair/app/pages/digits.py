@@ -10,10 +10,9 @@ from clair._files import ASSETS
 from clair.app.kit.state import Control, Preset
 from clair.app.kit.trained import TrainedPage
 from clair.baselines import METHODS
-from clair.federated.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
+from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
-from clair.federated.outcome import Outcome
-from clair.federated.task_result import means_of
+from clair.federated.task_result import TaskResult, means_of
 from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
@@ -263,19 +262,19 @@ def setting_words(config: DigitsConfig) -> str:
     )
 
 
-def measures(outcome: Outcome) -> dict[str, Measure]:
+def measures(outcome: TaskResult) -> dict[str, Measure]:
     """Choose the measures worth a look for this run."""
     shown = {"accuracy": Measure("held-out images read right")}
-    if outcome.config["skew"] is not None:
+    if outcome.config.skew is not None:
         shown["own_mix"] = Measure("right, by the client's own mix of digits")
-    if outcome.config["attack"] == "backdoor":
+    if outcome.config.attack == "backdoor":
         shown["backdoor"] = Measure(
             f"marked images read as {TARGET} (backdoor)", more_is_better=False
         )
     return shown
 
 
-def caveats(outcome: Outcome) -> list[str]:
+def caveats(outcome: TaskResult) -> list[str]:
     """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = means_of(outcome.accuracy, "accuracy")
     best = max(means["clair"], means["clair_eb"])
@@ -297,7 +296,7 @@ def caveats(outcome: Outcome) -> list[str]:
         "It takes few digits in dispute: with seven, training alone wins, and with none the base "
         "model or a robust average does.".replace("-", "−")
     )
-    if config["boost"] > 1:
+    if config.boost > 1:
         notes.append(
             "Detection matters because the poison is boosted. Without boost it barely hurts "
             "anybody, and a backdoor is not even flagged."
@@ -310,9 +309,9 @@ def caveats(outcome: Outcome) -> list[str]:
     return notes
 
 
-def flips(outcome: Outcome, stage: bool = False) -> tuple[Block, ...]:
+def flips(outcome: DigitsResult, stage: bool = False) -> tuple[Block, ...]:
     """Show how many images methods read differently, and some of them."""
-    bars = plot("digits_flips", flip_bars, outcome.numbers["flips_to_clair"])
+    bars = plot("digits_flips", flip_bars, outcome.flips)
     if not outcome.samples:
         return (bars,)
     # on stage there is room for one of the two
@@ -373,8 +372,7 @@ PAGE = TrainedPage(
     config=DigitsConfig,
     run="clair.federated.digits:run_digits",
     asset=ASSET,
-    scores=DigitScores,
-    sample=ImageSample,
+    result=DigitsResult,
     measures=measures,
     glossary=GLOSSARY,
     setting_words=setting_words,

@@ -13,7 +13,7 @@ from clair.app.kit.results import draw_blocks
 from clair.app.pages import copying, lessons
 from clair.app.pages.lesson_steps import also_computed, answer, evidence
 from clair.app.pages.lessons import Place, prose
-from clair.federated.outcome import Outcome
+from clair.federated.task_result import TaskResult
 from clair.figures.palette import ThemeName
 from clair.lessons.course import Number
 from clair.lessons.quantities import QUANTITIES
@@ -67,7 +67,7 @@ def main_plot(place: Place) -> Plot:
     return next(plots_of(_run_blocks(view, found)))
 
 
-def _run_blocks(view: str, run: Outcome) -> Sequence[Block]:
+def _run_blocks(view: str, run: TaskResult) -> Sequence[Block]:
     """Choose what a step about the run of text copying shows."""
     if view == "verdict":
         return verdict_view("lesson", run).blocks()

@@ -8,7 +8,6 @@ from typing import Any
 from clair.app.kit.exports import Export, screen_of
 from clair.app.pages import regression
 from clair.baselines import METHODS
-from clair.federated.outcome import outcome_json
 from clair.federated.regression import RegressionResult
 from clair.federated.task_result import means_of
 from clair.figures.base import Chart
@@ -141,9 +140,7 @@ def export_of(result: RegressionResult, values: Mapping[str, Any]) -> Export:
         regression.KIND,
         "clair.federated.regression:run_regression",
         result,
-        result.config,
         regression.MEASURES,
         story,
         screen_of(regression.KIND, regression.SCREEN, values, regression.GROUPS),
-        lambda: outcome_json(result),
     )
