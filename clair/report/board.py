@@ -1,4 +1,4 @@
-"""The report of the board story: every slide in words with its chart, method and limits."""
+"""The report of the board story: every slide as on the page, method and limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from functools import partial
 from clair.board import Story, slides_of, summary
 from clair.board.story import HOSPITALS
 from clair.board.words import pct
-from clair.figures.board_charts import slide_charts
+from clair.figures.board import slide_body
+from clair.figures.board_style import stylesheet
+from clair.report.blocks import Markup
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.export import Export
 from clair.report.lab import SOURCE
@@ -18,13 +20,12 @@ from clair.report.story import (
     hospital_table,
     method_table,
     run_table,
-    words_of,
 )
 from clair.sentences import count
 
 
 def board_report(story: Story, screen: Screen | None = None) -> Report:
-    """Report the nine slides in words with their charts, and the numbers they rest on.
+    """Report the nine slides and the numbers they rest on.
 
     Parameters
     ----------
@@ -47,9 +48,11 @@ def board_report(story: Story, screen: Screen | None = None) -> Report:
         sections=tuple(
             Section(
                 f"{number}. {slide.headline}",
-                words_of(story, slide),
-                charts=slide_charts(story, slide.key, "light"),
-                tables=tables.get(slide.key, ()),
+                blocks=(
+                    *[Markup(stylesheet, ())] * (number == 1),
+                    Markup(slide_body, (story, slide)),
+                    *tables.get(slide.key, ()),
+                ),
             )
             for number, slide in enumerate(slides_of(story), 1)
         ),
