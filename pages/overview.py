@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from clair.app.kit.content import content
 from clair.app.kit.controls import show
 from clair.app.kit.glossary import TERMS
 from clair.app.kit.layout import column, ensure_router, explain_and_stop, header, sentence, toolbar
@@ -20,25 +21,7 @@ from clair.report.overview import TITLE, overview_export, pictures
 from clair.sentences import scenario_sentence
 
 ensure_router()
-
-PROBLEM = """
-Hospitals would like to train one language model together, but none may hand out its records. So
-each **client** trains a copy on its own data and sends only the change that made, its **update**.
-A server combines the updates. The usual way is to average them, and an average believes everybody:
-a few broken or hostile clients are enough to spoil the model of all.
-"""
-IDEA = """
-**CLAIR** rests on one observation. Honest updates differ, but they all move the model in the same
-few directions, the **shared subspace**; a poisoned one does not keep to them. So the server can
-split what it receives (**M**) into what all share (**L**) and what single clients add on top
-(**S**), see who stands out, and give each honest client a better update than it could learn alone.
-"""
-SOURCE = """
-The split and the refinement are the paper's: He, Chen, Feng, *Federated LoRA Fine-Tuning for LLMs
-via Collaborative Alignment*, arXiv 2605.21217. All evidence but the contamination norms, the rule
-that draws the line, the degrees of the verdict, the automatic rank, pooling and the coefficient
-screen are ours, and marked so wherever they appear.
-"""
+TEXTS = content("overview")
 
 
 def open_in_lab(label: str, key: str, values: Mapping[str, Any], about: str) -> None:
@@ -73,7 +56,9 @@ def entry(key: str) -> None:
 with column():
     header(TITLE)
     if not presenting():
-        for text, place in zip((PROBLEM, IDEA), st.columns(2, gap="large"), strict=True):
+        for text, place in zip(
+            (TEXTS["problem"], TEXTS["idea"]), st.columns(2, gap="large"), strict=True
+        ):
             place.markdown(text)
 
     told = st.container()
@@ -87,7 +72,7 @@ with column():
     st.html(f"<style>{overview.phone_css(values['clients'])}</style>")
     reason = lab.obstacle(values)
     result = None if reason is not None else lab.solve(lab.scenario_of(values))
-    views = () if result is None else pictures(result, overview.METHODS, overview.ERRORS.strip())
+    views = () if result is None else pictures(result, overview.METHODS, TEXTS["errors"].strip())
     take = None if result is None else overview_export(result, views, overview.screen(chosen))
     toolbar("overview", overview.CONTROLS, (), chosen, take=take)
     if not presenting():
@@ -135,7 +120,7 @@ with column():
             )
 
     st.header("What CLAIR cannot do", anchor=False)
-    st.markdown(overview.MAJORITY)
+    st.markdown(TEXTS["majority"])
     limits = st.grid(2, gap=("small", "large"))
     for limit in overview.LIMITS:
         with limits.cell():
@@ -144,4 +129,4 @@ with column():
 
     with st.expander("Words used here"):
         st.markdown("\n\n".join(f"**{term.name}.** {term.meaning}" for term in TERMS))
-    st.caption(SOURCE)
+    st.caption(TEXTS["source"])

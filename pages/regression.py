@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import streamlit as st
 
+from clair.app.kit.content import content
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
 from clair.app.kit.presenter import presenting, register_views
@@ -35,7 +36,7 @@ sentence(result.summary())
 if not presenting():
     st.markdown(regression.setting_words(config))
     with st.expander("The words used on this page"):
-        st.markdown(regression.GLOSSARY)
+        st.markdown(content("tasks")[regression.KIND]["glossary"])
 take = export_of(result, values)
 toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values, take=take)
 stage, theme = presenting(), current_theme()

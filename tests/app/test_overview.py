@@ -7,6 +7,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.app.kit.content import content
 from clair.app.kit.glossary import TERMS
 from clair.app.pages import lab, overview
 from clair.report.blocks import tables_of
@@ -92,7 +93,7 @@ def test_entries_open_the_lab_on_their_preset(key: str) -> None:
 def test_the_report_says_what_the_page_says(chosen: dict[str, object], ahead: str) -> None:
     values = {c.key: c.default for c in overview.CONTROLS} | chosen
     result = run_scenario(lab.scenario_of(overview.lab_values(values)))
-    views = pictures(result, overview.METHODS, overview.ERRORS)
+    views = pictures(result, overview.METHODS, content("overview")["errors"])
     report = overview_export(result, views, overview.screen(values)).report()
     app = opened(**{c.key: c.to_url(values[c.key]) for c in overview.CONTROLS if c.key in chosen})
     title = worth(result, overview.METHODS, "light").title

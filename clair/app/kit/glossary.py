@@ -7,6 +7,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from clair.app.kit.content import content
+
 
 class Term(NamedTuple):
     """A word of the field.
@@ -26,117 +28,7 @@ class Term(NamedTuple):
     forms: str
 
 
-TERMS: tuple[Term, ...] = (
-    Term(
-        "Client",
-        "One party that trains on its own data and shares no data: a hospital, a phone.",
-        r"clients?",
-    ),
-    Term(
-        "Update",
-        "What a client sends: the change its training made to the common model, as a matrix.",
-        r"updates?",
-    ),
-    Term(
-        "Adapter, LoRA",
-        "A cheap way to fine-tune a large model: leave it as it is and learn a small change "
-        "B·A beside it, two thin matrices multiplied. The adapter is that change.",
-        r"adapters?|LoRA",
-    ),
-    Term(
-        "Rank",
-        "The number of independent directions a matrix uses. Low rank means few directions.",
-        r"(?:low |low-)?rank",
-    ),
-    Term(
-        "Shared subspace",
-        "The few directions in which all honest updates move the model. Where a client goes "
-        "within them is its own affair.",
-        r"(?:shared |recovered |true )?subspaces?|shared directions",
-    ),
-    Term(
-        "Principal angle",
-        "How far two subspaces are turned against each other, direction by direction: 0° is the "
-        "same direction, 90° a wholly different one.",
-        r"(?:principal )?angles?",
-    ),
-    Term(
-        "Contamination norm",
-        "The size of a client's tile in S: how much of its update does not fit what is shared.",
-        r"contamination norms?",
-    ),
-    Term(
-        "Residual score, suspicion score",
-        "How much of a client's update lies outside the directions that the other clients share, "
-        "measured against a typical update.",
-        r"(?:residual|suspicion) scores?",
-    ),
-    Term(
-        "Poisoned client",
-        "One whose update was made harmful, on purpose or by broken data.",
-        r"poisoned",
-    ),
-    Term(
-        "Flagged, suspect, kept",
-        "The degrees of the verdict. A flagged client keeps its own update and is left out. A "
-        "suspect stands out too little to convict: it is refined, but the others learn little or "
-        "nothing from it.",
-        r"suspects?",
-    ),
-    Term(
-        "False alarm",
-        "An honest client that was flagged as poisoned.",
-        r"false alarms?",
-    ),
-    Term(
-        "Heterogeneity",
-        "How much honest clients differ from each other because their data differ.",
-        r"heterogeneity",
-    ),
-    Term(
-        "Federated averaging, FedAvg",
-        "The standard way to combine updates: take their plain average and give it to everybody.",
-        r"FedAvg|plain averag(?:e|ing)|averaging everybody",
-    ),
-    Term(
-        "Pooling",
-        "An extension of ours: clients are also drawn towards each other inside the shared "
-        "subspace, as far as their differences look like noise.",
-        r"pooling",
-    ),
-    Term(
-        "Coefficient screen",
-        "A second check, ours: flags clients whose update points against the majority inside the "
-        "shared subspace.",
-        r"coefficient screen",
-    ),
-    Term(
-        "Shape, kurtosis",
-        "How heavy-tailed the entries of an update are: a few large ones among many small. Quiet "
-        "backdoors in language models show there and nowhere else. Ours.",
-        r"kurtosis|heavy-tailed",
-    ),
-    Term(
-        "Singular values",
-        "The strengths of the independent directions of a matrix, largest first.",
-        r"singular values?|scree",
-    ),
-    Term(
-        "Certificate",
-        "Numbers that prove, for this very problem, that the solver's split is the only best one.",
-        r"certificate|dual variable",
-    ),
-    Term(
-        "Lambda, λ",
-        "The price of explaining a client by itself, in S, instead of by what is shared, in L.",
-        r"λ(?!\w)",
-    ),
-    Term(
-        "Oracle",
-        "A method that is told the truth nobody has in practice; drawn to show what is possible.",
-        r"oracles?",
-    ),
-)
+TERMS = tuple(Term(**one) for one in content("glossary")["terms"])
 
 # One scan over the text, so that no term is marked inside another. Code, mathematics and addresses
 # of links are skipped.

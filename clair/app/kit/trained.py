@@ -18,6 +18,7 @@ import numpy as np
 import streamlit as st
 
 from clair.app.kit import jobs, results
+from clair.app.kit.content import content
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.exports import Export, screen_of
 from clair.app.kit.layout import header, sentence, settings, toolbar
@@ -70,8 +71,6 @@ class TrainedPage:
         What the task returns.
     measures : callable
         Maps an outcome to the measures of its scores; the page opens with the first one.
-    glossary : str
-        The words used, as a markdown list.
     setting_words : callable
         Maps a config to a description of what happens on this page.
     truth : callable
@@ -82,8 +81,6 @@ class TrainedPage:
         Shows the samples of an outcome.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
-    fresh : str
-        What was seen on runs that no setting was chosen on, beside the comparison.
     """
 
     kind: str
@@ -99,13 +96,16 @@ class TrainedPage:
     asset: Path
     result: type[TaskResult]
     measures: Callable[[TaskResult], Mapping[str, Measure]]
-    glossary: str
     setting_words: Callable[[Any], str]
     truth: Callable[[Any], np.ndarray]
     load: Callable[[], object]
     samples: View
     caveats: Callable[[TaskResult], list[str]]
-    fresh: str = ""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The words used on the page, and what was seen on fresh runs."""
+        return dict(content("tasks")[self.kind])
 
     @property
     def reveal(self) -> Control:
@@ -180,7 +180,7 @@ def show_page(page: TrainedPage) -> None:
     if not presenting():
         st.markdown(page.setting_words(config))
         with st.expander("The words used on this page"):
-            st.markdown(page.glossary)
+            st.markdown(page.texts["glossary"])
     toolbar(page.kind, page.controls, page.presets, values, take=export_of(page, outcome))
     changed = page.differences(config, outcome.config)
     from_where = shown_words(kept, changed, waiting=live)
@@ -212,7 +212,7 @@ def views(page: TrainedPage, outcome: TaskResult, *, reveal: bool = True) -> tup
     )
     return (
         verdict_view(page.kind, outcome, reveal=reveal),
-        worth_view(page.kind, outcome, page.measures(outcome), page.fresh),
+        worth_view(page.kind, outcome, page.measures(outcome), page.texts["fresh"]),
         View(page.samples.title, partial(page.samples.blocks, outcome)),
         View("How the clients learned", lambda stage=False: (losses,)),
     )

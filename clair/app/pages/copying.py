@@ -8,10 +8,11 @@ from functools import partial
 import numpy as np
 
 from clair._files import ASSETS
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
-from clair.app.pages.copying_vocabulary import FRESH, GLOSSARY, caveats, setting_words
+from clair.app.pages.copying_vocabulary import caveats, setting_words
 from clair.federated.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
 from clair.federated.task_result import TaskResult
@@ -110,49 +111,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "default",
-        "A quarter poisoned",
-        "three of twelve clients flagged, and honest clients better off than alone.",
-    ),
-    Preset(
-        "alike",
-        "All alike, nobody poisoned",
-        "plain averaging (FedAvg): with nothing to defend against it is hard to beat.",
-        {"copy_heterogeneity": 0.0, "copy_poisoned": 0.0},
-    ),
-    Preset(
-        "colluders",
-        "Four in ten collude",
-        "FedAvg collapsing, and whether colluders still stand out from each honest client.",
-        {"copy_attack": "common_shift", "copy_poisoned": 0.4},
-    ),
-    Preset(
-        "different",
-        "Very different clients",
-        "FedAvg failing even without poison: compare it with FedAvg of the honest.",
-        {"copy_heterogeneity": 1.0},
-    ),
-    Preset(
-        "sign_flip",
-        "Sign flip, unseen",
-        "nobody flagged: a flipped update lies in the shared directions and looks honest.",
-        {"copy_attack": "sign_flip", "copy_poisoned": 0.4, "copy_screen": False},
-    ),
-    Preset(
-        "sign_flip_screened",
-        "Sign flip, with the screen",
-        "the same clients flagged once the coefficient screen is on.",
-        {"copy_attack": "sign_flip", "copy_poisoned": 0.4, "copy_screen": True},
-    ),
-    Preset(
-        "backdoor",
-        "A backdoor word",
-        "poisoned clients that copy well and still stand out.",
-        {"copy_attack": "backdoor"},
-    ),
-)
+PRESETS = presets("copying")
 
 FIELDS = {
     "copy_clients": "n_clients",
@@ -207,11 +166,9 @@ PAGE = TrainedPage(
     asset=DEFAULT_RESULT,
     result=CopyTaskResult,
     measures=measures,
-    glossary=GLOSSARY,
     setting_words=setting_words,
     truth=truth,
     load=load,
     samples=View("What the models write", samples),
     caveats=caveats,
-    fresh=FRESH,
 )

@@ -7,7 +7,8 @@ import importlib
 from typing import Any
 
 from clair._files import ASSETS
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
 from clair.baselines import METHODS
 from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, ImageSample
@@ -141,55 +142,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "default",
-        "Three digits in dispute",
-        "five poisoned clients of sixteen flagged, and a modest gain over training alone.",
-    ),
-    Preset(
-        "backdoor",
-        "A backdoor in the corner",
-        "the measure “reads a marked image as 0”: with FedAvg nearly always, with CLAIR hardly.",
-        {"dig_attack": "backdoor", "dig_boost": 5.0, "dig_poisoned": 0.4},
-    ),
-    Preset(
-        "colluders",
-        "Four in ten collude",
-        "FedAvg led astray by one common permutation.",
-        {"dig_attack": "colluders", "dig_poisoned": 0.4},
-    ),
-    Preset(
-        "unboosted",
-        "Poison without boost",
-        "how little it hurts; the poisoned are suspect, too close to noise to be flagged.",
-        {"dig_boost": 1.0},
-    ),
-    Preset(
-        "same",
-        "No dispute",
-        "averaging: with nothing to tell apart the base model or FedAvg is hard to beat.",
-        {"dig_disputed": 0, "dig_poisoned": 0.0},
-    ),
-    Preset(
-        "many",
-        "Seven digits in dispute",
-        "too many directions to share: plain CLAIR loses, and the clients' own tests say so.",
-        {"dig_disputed": 7},
-    ),
-    Preset(
-        "skewed",
-        "One-sided clients",
-        "the two measures: on all digits, and on the digits a client really sees.",
-        {"dig_skew": 0.3},
-    ),
-    Preset(
-        "flip",
-        "Sign flip, not boosted",
-        "nobody flagged and hardly any harm; the coefficient screen finds most of the flips.",
-        {"dig_attack": "sign_flip", "dig_boost": 1.0},
-    ),
-)
+PRESETS = presets("digits")
 
 FIELDS = {
     "dig_clients": "n_clients",
@@ -205,39 +158,6 @@ FIELDS = {
     "dig_shape": "compare_shape",
     "dig_seed": "seed",
 }
-
-GLOSSARY = """
-* **Client**: a participant, say a bank that reads forms, with images of its own that it never
-  shares.
-* **Naming**: clients file the disputed digits under codes of their own: what one files as 3 another
-  files as 7. A client's reading is right if it is the name this client uses.
-* **Adapter** (LoRA): a small add-on to a layer of the frozen network. Its effect is a matrix, the
-  client's *update*; updates are all the server sees.
-* **Poisoned**: a client whose images, labels or update were tampered with. The others are *honest*.
-* **Boost**: the poisoned client multiplies its update, so that it outweighs the others' in an
-  average.
-* **Backdoor**: a small square in the corner of an image that makes a poisoned model read 0.
-* **Shared directions** (subspace): honest updates move the network's answers for the disputed
-  digits only, each client's in its own way. CLAIR finds these directions and flags who leaves them.
-* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
-  but has little or no weight in what the others learn.
-* **FedAvg**: the plain average of all updates.
-* **Pooling** (ours): clients also borrow from each other inside the shared directions.
-* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
-  what was made from the other. What clearly lowers their error is used, else all stay alone.
-* **Then fine-tuned**: each client trains on from there on its own data, with twice the local
-  computation of the others.
-* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
-"""
-
-#: From benchmarks/results/sharing.md.
-FRESH = (
-    "On 208 fresh runs with 0 to 7 digits in dispute, 16 to 100 images and uneven mixes it read "
-    "89% right on average and fell a point below training alone in 1, *CLAIR* in 110. But training "
-    "alone twice as long read 90%, and it fell a point behind that in 108. Who can train twice as "
-    "long does best with CLAIR, then fine-tuned: 91%, a point behind in 9, where the kept average, "
-    "then fine-tuned, was behind in 63."
-)
 
 
 def setting_words(config: DigitsConfig) -> str:
@@ -374,11 +294,9 @@ PAGE = TrainedPage(
     asset=ASSET,
     result=DigitsResult,
     measures=measures,
-    glossary=GLOSSARY,
     setting_words=setting_words,
     truth=_truth,
     load=load,
     samples=View("Images that flip", flips),
     caveats=caveats,
-    fresh=FRESH,
 )

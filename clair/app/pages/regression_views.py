@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clair.app.kit.content import content
 from clair.app.kit.exports import Export, screen_of
 from clair.app.pages import regression
 from clair.baselines import METHODS
@@ -67,7 +68,7 @@ def headline(result: RegressionResult) -> tuple[Fact, ...]:
 def worth(result: RegressionResult, stage: bool = False) -> tuple[Block, ...]:
     """Show the errors by method and by client."""
     methods = worth_blocks(
-        regression.KIND, result, regression.MEASURES, regression.FRESH, stage=stage
+        regression.KIND, result, regression.MEASURES, content("tasks")["regression"]["fresh"], stage
     )
     gains = plot("regression_clients", _gains, result)
     title = "Where it does not hold"

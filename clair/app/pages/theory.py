@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.pages import lab
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.sweeps.grid import AXIS_TITLES
@@ -224,64 +225,7 @@ USED: dict[str, tuple[str, ...]] = {
     "blind": ("clients", "poisoned", "rank", "heterogeneity", "noise"),
 }
 
-PRESETS: tuple[Preset, ...] = (
-    Preset("opening", "The window, open", "squares inside the shaded window and nowhere else."),
-    Preset(
-        "uneven",
-        "Uneven clients",
-        "the lower end passing λ₀: the value that needs no knowledge fails, the window does not.",
-        {"th_uneven": 0.5},
-    ),
-    Preset(
-        "half",
-        "Attackers who agree, near one half",
-        "a window of almost no width. At one half it closes.",
-        {"th_attack": "colluding", "th_poisoned": 0.45},
-    ),
-    Preset(
-        "proof",
-        "A proof",
-        "everybody outside S below the dashed line, and ‖W‖₂ below one.",
-        {"section": "certificate"},
-    ),
-    Preset(
-        "no_proof",
-        "A proof that fails",
-        "honest clients pushed to the limit by too small a λ.",
-        {"section": "certificate", "th_lam": 0.6},
-    ),
-    Preset(
-        "wrong_proof",
-        "A proof of the wrong thing",
-        "a certificate that holds, although sign flippers are missed.",
-        {"section": "certificate", "th_attack": "sign_flip", "th_lam": 1.3},
-    ),
-    Preset(
-        "angle",
-        "Where the subspace is lost",
-        "another boundary: the angle, not the set.",
-        {"section": "phase", "th_measure": "error"},
-    ),
-    Preset(
-        "pays",
-        "When collaboration costs",
-        "the break-even line, and which side you are on.",
-        {"section": "gain", "th_off_subspace": 1.0},
-    ),
-    Preset(
-        "worlds",
-        "Which side are you on?",
-        "below, one set of updates: CLAIR is right if what scatters is error, training alone if it "
-        "is real, and only two halves per client can tell.",
-        {"section": "gain", "th_off_subspace": 0.5},
-    ),
-    Preset(
-        "dense",
-        "Poison like noise",
-        "attackers who look like honest clients with few data: suspect, nobody learns from them.",
-        {"section": "blind", "th_blind": "random"},
-    ),
-)
+PRESETS = presets("theory")
 
 
 def used_controls(values: Mapping[str, Any]) -> list[Control]:
