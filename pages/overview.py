@@ -18,7 +18,7 @@ from clair.app.kit.state import Preset, accept_ids_from_url, open_screen, read
 from clair.app.pages import lab, overview
 from clair.app.pages.board import open_on_stage
 from clair.report.overview import TITLE, overview_export, pictures
-from clair.sentences import scenario_sentence
+from clair.sentences import poison_sentence, scenario_sentence
 
 ensure_router()
 TEXTS = content("overview")
@@ -56,15 +56,14 @@ def entry(key: str) -> None:
 with column():
     header(TITLE)
     if not presenting():
-        for text, place in zip(
-            (TEXTS["problem"], TEXTS["idea"]), st.columns(2, gap="large"), strict=True
-        ):
-            place.markdown(text)
+        for key, place in zip(("problem", "idea"), st.columns(2, gap="large"), strict=True):
+            place.markdown(TEXTS[key])
 
     told = st.container()
     picture = st.container()
     accept_ids_from_url(overview.CONTROLS)
-    for control, place in zip(overview.CONTROLS, st.columns(4, gap="medium"), strict=True):
+    places = st.columns(len(overview.CONTROLS), gap="medium")
+    for control, place in zip(overview.CONTROLS, places, strict=True):
         with place:
             show(control)
     chosen = read(overview.CONTROLS)
@@ -72,8 +71,11 @@ with column():
     st.html(f"<style>{overview.phone_css(values['clients'])}</style>")
     reason = lab.obstacle(values)
     result = None if reason is not None else lab.solve(lab.scenario_of(values))
-    views = () if result is None else pictures(result, overview.METHODS, TEXTS["errors"].strip())
-    take = None if result is None else overview_export(result, views, overview.screen(chosen))
+    views, take = (), None
+    if result is not None:
+        words = f"{TEXTS['errors'].strip()} {poison_sentence(result)}"
+        views = pictures(result, overview.METHODS, words)
+        take = overview_export(result, views, overview.screen(chosen))
     toolbar("overview", overview.CONTROLS, (), chosen, take=take)
     if not presenting():
         picture.header(f"{values['clients']} updates, taken apart", anchor=False)

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.figures.comparison import scenario_comparison
 from clair.figures.halves import direction_weights
 from clair.figures.solver import block_paths, certificate, convergence
@@ -16,6 +15,7 @@ from clair.figures.steps import solver_steps
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_kinds, scenario_verdict
 from clair.method.kinds import all_evidence
+from clair.methods import METHODS
 from clair.report.blocks import (
     Block,
     Fact,

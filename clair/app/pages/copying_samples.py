@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from clair.baselines import METHODS
 from clair.federated import Sample
 from clair.figures.palette import ThemeName, role_style
+from clair.methods import METHODS
 
 
 def samples_panel(kind: str, samples: Sequence[Sample], theme: ThemeName) -> None:

@@ -10,7 +10,6 @@ from clair._files import ASSETS
 from clair.app.kit.content import presets
 from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
-from clair.baselines import METHODS
 from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.federated.task_result import TaskResult, means_of
@@ -18,6 +17,7 @@ from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
 from clair.figures.palette import ThemeName, role_style
+from clair.methods import METHODS
 from clair.report.blocks import Block, Markup, View, Words, plot
 from clair.sentences import verdict_caveats
 

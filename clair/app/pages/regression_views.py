@@ -8,7 +8,6 @@ from typing import Any
 from clair.app.kit.content import content
 from clair.app.kit.exports import Export, screen_of
 from clair.app.pages import regression
-from clair.baselines import METHODS
 from clair.federated.regression import RegressionResult
 from clair.federated.task_result import means_of
 from clair.figures.base import Chart
@@ -21,6 +20,7 @@ from clair.figures.samples import (
     verdict_curve,
 )
 from clair.method.metrics import principal_angles
+from clair.methods import METHODS
 from clair.report.blocks import (
     Block,
     Fact,
