@@ -22,15 +22,15 @@ from clair.federated.regression.run import HeldOutError
 from clair.figures.board import PICTURES, slide_html
 from clair.figures.board_style import stylesheet
 from clair.method.metrics import detection_scores
-from clair.report.board import board_report
-from clair.report.page import to_html
-from clair.report.story import (
+from clair.report.board import (
     board_json,
     board_recipe,
+    board_report,
     hospital_table,
     method_table,
     run_table,
 )
+from clair.report.page import to_html
 from tests.test_reports import parsed, run_command, run_snippet
 
 ROOT = Path(__file__).parents[1]

@@ -38,15 +38,16 @@ from clair.report.recipe import Recipe, literal
 from clair.report.scenario import client_table, error_table, scenario_json, scenario_recipe
 from clair.report.studies import (
     REMEDY_NAMES,
+    Study,
     blind_study,
     certificate_study,
     gain_study,
     phase_study,
     sets_study,
     stable_study,
+    study_json,
     window_study,
 )
-from clair.report.study import Study, study_json
 from clair.report.tables import table, to_csv
 from clair.report.tasks import task_recipe
 from clair.report.theory import Told, study_report

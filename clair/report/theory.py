@@ -11,7 +11,7 @@ from clair.report.blocks import Block
 from clair.report.document import Report, Screen, Section
 from clair.report.export import Export
 from clair.report.provenance import made_with
-from clair.report.study import Study, study_json
+from clair.report.studies import Study, study_json
 from clair.theory.statements import Statement, of_section
 
 #: Sections whose claims are compared with a section's diagram, if it has no claims of its own.
