@@ -21,7 +21,7 @@ from clair.methods import METHODS
 from clair.report.blocks import Markup
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.export import Export
-from clair.report.lab import SOURCE
+from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, command
 from clair.report.tables import Table, table

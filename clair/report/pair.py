@@ -12,7 +12,8 @@ from clair.figures.split import ink_limit
 from clair.report.blocks import Fact, Pair, View, Words, plots_of
 from clair.report.document import Report, Screen, Section
 from clair.report.export import Export
-from clair.report.lab import SOURCE, VIEWS, limits_of, method_of
+from clair.report.lab import VIEWS
+from clair.report.method import SOURCE, limits_of, method_of
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe
 from clair.report.scenario import TABLES, method_table, scenario_json, scenario_recipe

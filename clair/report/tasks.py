@@ -32,7 +32,7 @@ from clair.report.blocks import (
 )
 from clair.report.document import Report, Screen, Section
 from clair.report.export import Export
-from clair.report.lab import SOURCE
+from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing
 from clair.report.tables import Table, evidence_table, table, verdict_columns
