@@ -141,9 +141,10 @@ def gram_root(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(gram / np.outer(lengths, lengths))
     kept = values > _ROOT_TOLERANCE * len(gram) * max(values[-1], np.finfo(float).tiny)
     kept[-1] = True
-    roots = np.sqrt(np.maximum(values[kept], np.finfo(float).tiny))
+    roots = np.sqrt(np.maximum(values[kept], 0.0))
+    inverse = np.where(roots > 0, 1 / np.where(roots > 0, roots, 1.0), 0.0)
     vectors = vectors[:, kept]
-    return (vectors * roots).T * lengths, vectors / roots / lengths[:, None]
+    return (vectors * roots).T * lengths, vectors * inverse / lengths[:, None]
 
 
 def _spread(root: np.ndarray, ranks: np.ndarray) -> np.ndarray:

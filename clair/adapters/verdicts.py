@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
 import numpy as np
 
+from clair.adapters.assemble import MIN_CLIENTS, AdapterSet
 from clair.adapters.compress import ModuleCore
 from clair.adapters.errors import printable
-from clair.adapters.folder import MIN_CLIENTS, AdapterSet
 from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter, natural_key
 from clair.adapters.result import ClientReport, ModuleReport, SideReport
 from clair.cancellation import checkpoint
 from clair.core_fit import CoreFit
-from clair.detection import SUSPECT, Verdict, predictive_rank, reasons
+from clair.detection import NOT_COMPARABLE, SUSPECT, Verdict, predictive_rank, reasons
 from clair.kinds import client_margins
 from clair.scatter import Scatter, normalised
 from clair.updates import Core
@@ -127,7 +126,7 @@ def client_reports(
                 rank=adapter.rank,
                 where=where,
                 reasons=(said,) if said else (),
-                notes=adapter.notes,
+                notes=notes_of(adapter),
             )
         )
     return reports
@@ -159,7 +158,8 @@ def disagreement(sides: Mapping[str, SideReport], side: str) -> str:
 def unjudged_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[str]:
     """List the modules that too few clients changed to compare them, in natural order."""
     known = frozenset(judged)
-    found = [n for n in (*adapters.modules, *adapters.unjudged_modules) if n not in known]
+    skipped = [name for adapter in adapters.adapters for name in adapter.skipped]
+    found = {*adapters.modules, *adapters.unjudged_modules, *skipped} - known
     return sorted(found, key=natural_key)
 
 
@@ -191,15 +191,37 @@ def incomparable_modules(adapters: AdapterSet, unjudged: Sequence[str]) -> list[
     return notes
 
 
-def twins(adapters: Sequence[Adapter], cores: Sequence[Core]) -> list[str]:
-    """Note clients whose updates are equal up to rounding: perhaps one party with several names."""
-    energies = np.array([core.scatter.energy for core in cores]).T
-    notes = []
-    order = np.lexsort(energies.T[::-1])
-    for a, b in pairwise(order):
-        if np.allclose(energies[a], energies[b], rtol=1e-12, atol=0.0):
-            gap = sum(float(np.sum((c.block(a) - c.block(b)) ** 2)) for c in cores)
-            if gap <= 1e-20 * energies[a].sum():
-                pair = sorted((printable(adapters[a].name), printable(adapters[b].name)))
-                notes.append(f"{pair[0]} and {pair[1]} sent the same update.")
-    return notes
+def notes_of(adapter: Adapter) -> tuple[str, ...]:
+    """List what a reader should know about an adapter, and which of its modules are not judged."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in adapter.skipped.items():
+        by_reason.setdefault(why, []).append(printable(name, 60))
+    said = []
+    for why, names in by_reason.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        said.append(f"not judged: {names[0]}{more}, because it {why}")
+    return (*adapter.notes, *said)
+
+
+def lonely_report(adapters: AdapterSet, k: int) -> ClientReport:
+    """Report on a client that changed only modules that too few others changed."""
+    adapter = adapters.adapters[k]
+    others = {n for j, a in enumerate(adapters.adapters) if j != k for n in a.modules}
+    own = next(iter(adapter.modules))
+    if others and others.isdisjoint(adapter.modules):
+        why = (
+            f"none of its modules has a name that another client's has (it has {printable(own)}, "
+            f"others have {printable(min(others, key=natural_key))}): perhaps other layers, or the "
+            "same under a name that could not be matched"
+        )
+    else:
+        why = (
+            f"each module that it changed is changed by fewer than {MIN_CLIENTS - 1} other clients"
+        )
+    return ClientReport(
+        printable(adapter.name),
+        NOT_COMPARABLE,
+        rank=adapter.rank,
+        reasons=(why,),
+        notes=notes_of(adapter),
+    )

@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 
 from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_folder, write_refined
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
+from clair.adapters.assemble import AdapterSet
 from clair.adapters.errors import AdapterError
-from clair.adapters.folder import EXAMPLE, AdapterSet
+from clair.adapters.folder import EXAMPLE
 from clair.adapters.halves import halves_of
 from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.progress import AuditProgress, Progress
