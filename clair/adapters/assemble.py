@@ -11,7 +11,7 @@ from clair.adapters.bases import same_base
 from clair.adapters.errors import printable
 from clair.adapters.naming import match_names
 from clair.adapters.reader import Adapter, natural_key
-from clair.concentration import MIN_OTHERS
+from clair.method.concentration import MIN_OTHERS
 
 #: With fewer adapters it cannot be told which one differs from the others.
 MIN_CLIENTS = MIN_OTHERS + 1

@@ -29,12 +29,12 @@ from clair.adapters.verdicts import (
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable
-from clair.core_fit import fit_cores, published_rule
-from clair.detection import Verdict, detect_cores
-from clair.evidence import GAP, joint_shape
-from clair.linalg import median
-from clair.solvers import joint_norms
-from clair.updates import Core
+from clair.method.compressed_fit import fit_cores, published_rule
+from clair.method.detection import Verdict, detect_cores
+from clair.method.evidence import GAP, joint_shape
+from clair.method.linalg import median
+from clair.method.solvers import joint_norms
+from clair.method.updates import CompressedUpdates
 
 
 def audit(
@@ -186,7 +186,9 @@ def _audit(
     )
 
 
-def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) -> None:
+def _require_rank(
+    cores: Sequence[CompressedUpdates], names: Sequence[str], rank: int | str
+) -> None:
     limits = [min(*core.shape, core.rows) for core in cores]
     lowest = int(np.argmin(limits))
     if rank != "auto" and int(rank) > limits[lowest]:

@@ -10,8 +10,8 @@ from clair.adapters.errors import printable
 from clair.adapters.options import AuditOptions
 from clair.adapters.result import NOT_JUDGED, ClientReport
 from clair.adapters.verdicts import notes_of
-from clair.detection import detect_cores, reasons
-from clair.evidence import GAP, joint_shape
+from clair.method.detection import detect_cores, reasons
+from clair.method.evidence import GAP, joint_shape
 
 #: Of the adapters that share one vote, so many are judged; a run each.
 MAX_SHARING = 8

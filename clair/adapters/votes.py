@@ -8,7 +8,7 @@ import numpy as np
 
 from clair.adapters.compress import ModuleCore
 from clair.adapters.errors import printable
-from clair.linalg import hstack_blocks
+from clair.method.linalg import hstack_blocks
 
 #: A near copy differs by at most this share of its size, ...
 NEAR = 0.2
