@@ -220,8 +220,8 @@ def _another_model(
         shown,
         f"{shown}: {printable(odd[0])}",
         f"changes a {_size(adapter, odd[0])} weight, which is {_by(usual[odd[0]])} in most other "
-        f"adapters, and so on in {len(odd)} of its {len(adapter.modules)} modules: it is for "
-        "another model",
+        f"adapters; so many of its modules ({len(odd)} of {len(adapter.modules)}) have another "
+        "shape that it is for another model",
     )
 
 

@@ -45,7 +45,8 @@ def model_of(name: str) -> str:
     ('tiny-7b', '', '')
     """
     last = ""
-    for part in reversed(name.replace("\\", "/").casefold().strip().split("/")):
+    parts = name.replace("\\", "/").casefold().strip().split("/")
+    for part in reversed(parts):
         cached = _CACHE.fullmatch(part)
         if cached:
             last = cached[1].rsplit("--", 1)[-1]
@@ -54,7 +55,10 @@ def model_of(name: str) -> str:
             last = part
     if _COMMIT.fullmatch(last) and any(c.isdigit() for c in last):
         return ""
-    return "" if _GENERIC.fullmatch(last) else _QUANTISED.sub("", last) or last
+    repository = len(parts) == 2 and all(parts) and not _GENERIC.fullmatch(parts[0])
+    if _GENERIC.fullmatch(last) and not repository:
+        return ""
+    return _QUANTISED.sub("", last) or last
 
 
 def same_base(

@@ -51,7 +51,7 @@ def read_set(adapters: AdapterSet, aside: list[SetAside], stages: Stages) -> Rea
     AdapterError
         If fewer than four sites, or no module of four sites, are left.
     """
-    cores, changed = _compress_all(adapters, aside, stages)
+    cores, changed, failed = _compress_all(adapters, aside, stages)
     usable_adapters = changed.any(axis=0)
     by_site: dict[str, list[int]] = {}
     for k in np.flatnonzero(usable_adapters):
@@ -76,7 +76,7 @@ def read_set(adapters: AdapterSet, aside: list[SetAside], stages: Stages) -> Rea
             "be told who differs from the others.",
         )
     compared = changed[usable].any(axis=0)
-    lonely = [k for k in np.flatnonzero(usable_adapters) if not compared[k]]
+    lonely = [k for k in range(len(compared)) if not compared[k] and k not in failed]
     final = [
         [k for k in (voter, *others) if compared[k]]
         for voter, others in groups.items()
@@ -87,7 +87,7 @@ def read_set(adapters: AdapterSet, aside: list[SetAside], stages: Stages) -> Rea
         chosen,
         np.array([members[0] for members in final], dtype=int),
         {members[0]: members[1:] for members in final},
-        tuple(int(k) for k in lonely),
+        tuple(lonely),
         tuple(notes),
     )
 
@@ -136,8 +136,8 @@ _ZERO = "its update is zero in every module"
 
 def _compress_all(
     adapters: AdapterSet, aside: list[SetAside], stages: Stages
-) -> tuple[dict[str, ModuleCore], np.ndarray]:
-    """Compress every module; tell who changed it, (n_modules, n_adapters)."""
+) -> tuple[dict[str, ModuleCore], np.ndarray, set[int]]:
+    """Compress every module; tell who changed it, (n_modules, n_adapters), and who failed."""
     failed: set[int] = set()
     cores: dict[str, ModuleCore] = {}
     for done, (name, shape) in enumerate(adapters.modules.items()):
@@ -164,7 +164,7 @@ def _compress_all(
             name = printable(adapter.name)
             aside.append(SetAside(name, name, _why_zero(adapter)))
     changed[:, list(failed)] = False
-    return cores, changed
+    return cores, changed, failed
 
 
 def _why_zero(adapter: Adapter) -> str:

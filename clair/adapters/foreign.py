@@ -49,7 +49,10 @@ def config_of(raw: dict[str, Any] | None, keys: Keys, shown: str, where: str) ->
         if keys.layout in (KOHYA, DIFFUSERS) or _self_contained(keys):
             layout = KOHYA if keys.layout == KOHYA else DIFFUSERS
             return AdapterConfig("", 0, math.nan, False, {}, {}, {}, (), layout)
-        words = "has no adapter_config.json, so the scaling of its updates is not known"
+        words = (
+            "has no adapter_config.json (or, for a loose file, no json of the same name), so the "
+            "scaling of its updates is not known"
+        )
         raise AdapterError(where, words)
     if "peft_type" not in raw and any(key in raw for key in _MLX_KEYS):
         words = "is mlx-lm's, but the tensors beside it are not (lora_a, lora_b)"

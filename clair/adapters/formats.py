@@ -136,7 +136,7 @@ def _unreadable(names: list[str], config: str) -> Found | None:
         if problem:
             return Found(config=config, where=name, problem=problem)
     if config:
-        problem = f"lies there without its weights: there is no {WEIGHTS_NAME}"
+        problem = f"lies there alone: the folder has no {WEIGHTS_NAME} or other weights"
         return Found(config=config, where=config, problem=problem)
     return None
 

@@ -336,6 +336,10 @@ def _ignored(others: list[str], saved: tuple[str, ...], config: AdapterConfig) -
             f"fully trained modules ({_some(saved)}) are not judged; refined adapters carry the "
             "client's own"
         )
+    elif config.layout == PEFT and config.raw.get("modules_to_save"):
+        told = config.raw["modules_to_save"]
+        listed = f" ({_some(map(str, told))})" if isinstance(told, list) else ""
+        notes.append(f"fully trained modules{listed} are announced and not in its file")
     rest = [key for key in others if key not in saved]
     if rest and not config.notes:
         notes.append(
