@@ -20,7 +20,7 @@ from clair.adapters.errors import AdapterError, printable
 from clair.adapters.formats import CONFIG_NAME, WEIGHTS_NAME, Found, is_weights, recognise
 from clair.adapters.limits import MIB, Limits
 from clair.adapters.reader import Adapter, natural_key, read_adapter
-from clair.adapters.sites import group_sites
+from clair.adapters.sites import group_sites, site_notes
 from clair.cancellation import Cancelled, cancellable, checkpoint
 
 #: What a visitor may upload; tighter than what a user may audit on a machine of their own.
@@ -183,8 +183,7 @@ def _read_group(
                 adapters.append(read_adapter(folder, client, limits, site=site.name))
             except AdapterError as error:
                 refused.append(SetAside(printable(client), error.where, error.problem))
-    notes = [note for site in sites if (note := site.note())]
-    return assemble(adapters, refused, any_base=any_base, notes=notes)
+    return assemble(adapters, refused, any_base=any_base, notes=site_notes(sites))
 
 
 def _folders_of_all(paths: Sequence[str]) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clair.adapters.bases import same_base
 from clair.adapters.errors import printable
-from clair.adapters.naming import match_names
-from clair.adapters.reader import Adapter, natural_key
+from clair.adapters.naming import camps, match_names
+from clair.adapters.reader import Adapter, natural_key, site_of
 from clair.method.concentration import MIN_OTHERS
 
 #: With fewer adapters it cannot be told which one differs from the others.
@@ -116,6 +116,8 @@ def assemble(
     said += told
     kept, tied, told = _same_shapes(kept, set_aside)
     said += told
+    if tied and not kept:
+        problem = f"{told[0]} Give the adapters of one model only."
     return _described(kept, tied, set_aside, base, said, problem, root)
 
 
@@ -157,11 +159,6 @@ def _described(
     )
 
 
-def site_of(adapter: Adapter) -> str:
-    """Name the site whose vote an adapter has a part in."""
-    return adapter.site or adapter.name
-
-
 def _votes(adapters: Sequence[Adapter]) -> dict[str, Counter[tuple[int, int]]]:
     """Count the sites that give a module a shape."""
     found: dict[str, dict[tuple[int, int], set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -193,7 +190,7 @@ def _same_shapes(
         if others and others[0][1] == most:
             tied.append(name)
         usual[name] = shape
-    notes = [_tie(adapters, name) for name in tied[:_LISTED]]
+    notes = _ties(adapters, tied)
     kept = []
     for adapter in adapters:
         odd = [n for n, m in adapter.modules.items() if n not in tied and m.shape != usual[n]]
@@ -225,36 +222,34 @@ def _another_model(
     )
 
 
-def _tie(adapters: Sequence[Adapter], name: str) -> str:
-    """Say who has which shape of a module without a majority."""
-    who: dict[tuple[int, int], list[str]] = defaultdict(list)
-    for adapter in adapters:
-        if name in adapter.modules:
-            who[adapter.modules[name].shape].append(printable(adapter.name))
-    listed = "; ".join(f"{_by(shape)} at {_some(names)}" for shape, names in who.items())
-    return (
-        f"There is no majority on the shape of {printable(name)}: {listed}. Nobody is judged on "
-        "that module, and everybody on the others."
-    )
+def _ties(adapters: Sequence[Adapter], tied: Sequence[str]) -> list[str]:
+    """Say which modules have no majority on their shape, and who has which."""
+    splits: dict[str, list[str]] = defaultdict(list)
+    for name in tied:
+        who: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for adapter in adapters:
+            if name in adapter.modules:
+                who[adapter.modules[name].shape].append(printable(adapter.name))
+        splits["; ".join(f"{_by(s)} at {_some(names)}" for s, names in who.items())].append(name)
+    notes = []
+    for split, names in list(splits.items())[:_LISTED]:
+        more = f" and of {len(names) - 1} more modules" if len(names) > 1 else ""
+        notes.append(
+            f"There is no majority on the shape of {printable(names[0])}{more}: {split}. Nobody is "
+            "judged there, and everybody on other modules."
+        )
+    return notes
 
 
 def _camps(adapters: Sequence[Adapter], modules: Mapping[str, object]) -> list[str]:
     """Say where groups of clients have no judged module in common."""
-    camps: list[tuple[set[str], list[str]]] = []
-    for adapter in adapters:
-        own = {name for name in adapter.modules if name in modules}
-        if not own:
-            continue
-        touching = [camp for camp in camps if camp[0] & own]
-        names = [n for _, members in touching for n in members] + [printable(adapter.name)]
-        camps = [camp for camp in camps if camp not in touching]
-        camps.append((own.union(*(camp[0] for camp in touching)), names))
-    if len(camps) < 2:
+    found = camps([{name for name in a.modules if name in modules} for a in adapters])
+    if len(found) < 2:
         return []
-    listed = "; ".join(_some(names) for _, names in camps[:_LISTED])
+    listed = [_some([printable(adapters[k].name) for k in camp]) for camp in found[:_LISTED]]
     return [
-        f"The clients fall into {len(camps)} camps that have no module in common: {listed}. Each "
-        "is judged among its own."
+        f"The clients fall into {len(found)} camps that have no module in common: "
+        f"{'; '.join(listed)}. Each is judged among its own."
     ]
 
 

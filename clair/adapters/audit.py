@@ -113,7 +113,7 @@ def _audit(
     aside: list[SetAside],
 ) -> Audit:
     if adapters.problem:
-        raise AdapterError("base models", adapters.problem)
+        raise AdapterError("adapters", adapters.problem)
     require_enough(len(adapters.adapters))
     audit_work(adapters).require(limits)
     with stages.stage("read"):

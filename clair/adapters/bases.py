@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from clair.adapters.errors import printable
 from clair.adapters.formats import CONFIG_NAME
-from clair.adapters.reader import Adapter
+from clair.adapters.reader import Adapter, site_of
 
 _CACHE = re.compile(r"models--(.+)")
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -55,6 +55,7 @@ def model_of(name: str) -> str:
             last = part
     if _COMMIT.fullmatch(last) and any(c.isdigit() for c in last):
         return ""
+    last = last.rsplit("--", 1)[-1]
     repository = len(parts) == 2 and all(parts) and not _GENERIC.fullmatch(parts[0])
     if _GENERIC.fullmatch(last) and not repository:
         return ""
@@ -82,7 +83,7 @@ def same_base(
     sites: dict[str, set[str]] = defaultdict(set)
     for adapter, model in zip(adapters, models, strict=True):
         if model:
-            sites[model].add(adapter.site or adapter.name)
+            sites[model].add(site_of(adapter))
     counts = Counter({model: len(found) for model, found in sites.items()})
     common = ""
     if counts:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.adapters.assemble import MIN_CLIENTS, AdapterSet, SetAside, site_of
+from clair.adapters.assemble import MIN_CLIENTS, AdapterSet, SetAside
 from clair.adapters.compress import Factors, ModuleCore, compress
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.progress import Stages
-from clair.adapters.reader import Adapter
+from clair.adapters.reader import Adapter, site_of
 from clair.adapters.votes import near_copies
 from clair.cancellation import checkpoint
 

@@ -14,7 +14,7 @@ from clair.adapters.formats import CONFIG_NAME, WEIGHTS_NAME, is_weights, recogn
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.progress import Progress, Stages
 from clair.adapters.reader import Adapter, natural_key, read_adapter
-from clair.adapters.sites import group_sites
+from clair.adapters.sites import group_sites, site_notes
 from clair.cancellation import cancellable, checkpoint
 
 #: Ten adapters that come with the package, two of them poisoned; truth.json beside them says who.
@@ -72,8 +72,14 @@ def read_folder(
             except AdapterError as error:
                 refused.append(SetAside(printable(name), error.where, error.problem))
             stages.step("folder", done + 1, len(read))
-        notes += [note for site in sites if (note := site.note())]
+        notes += site_notes(sites)
     return assemble(adapters, refused, any_base=any_base, notes=notes, root=root)
+
+
+def _loose(name: str) -> str:
+    """Say what to do with a file that lies where only folders should."""
+    found = recognise([name])
+    return found.problem if found is not None and found.problem else _LOOSE
 
 
 @dataclass
@@ -119,7 +125,7 @@ class _Walk:
                         printable(self.root),
                         "is itself an adapter; give the folder that holds one folder a client",
                     )
-                self.refused |= {folder / n: _LOOSE for n in names if is_weights(n)}
+                self.refused |= {folder / n: _loose(n) for n in names if is_weights(n)}
             elif found is not None and hidden:
                 self.refused[folder] = "is hidden; rename it to have its adapter judged"
             elif found is not None and inside and found.problem:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from clair.adapters.errors import printable
 from clair.adapters.layouts import KOHYA
-from clair.adapters.reader import Adapter, natural_key
+from clair.adapters.reader import Adapter, natural_key, site_of
 
 #: Levels that wrappers and versions of libraries add or leave out.
 _NEUTRAL = frozenset(
@@ -25,6 +25,7 @@ _NEUTRAL = frozenset(
     }
 )
 _FLAT_PREFIX = re.compile(r"(lora_(unet|transformer|te\d?|prior)|lycoris|lora)_")
+_TOWER = re.compile(r"encoder|decoder|vision|visual|vit|audio|speech|image|text|unet|talker")
 _COMPONENT = re.compile(r"^(unet|transformer|text_encoder(_2)?)_")
 _STACK = re.compile(r"(?:^|\.)([A-Za-z_]\w*\.\d+\..+)$")
 
@@ -56,17 +57,18 @@ def match_names(adapters: Sequence[Adapter]) -> tuple[list[Adapter], list[str]]:
         Whose names were matched.
     """
     renamed = [_plain(adapter) for adapter in adapters]
-    users: dict[str, set[str]] = defaultdict(set)
-    for adapter, names in zip(adapters, renamed, strict=True):
-        for name in names.values():
-            users[name].add(adapter.site or adapter.name)
-    for k, adapter in enumerate(adapters):
-        alone = all(users[n] == {adapter.site or adapter.name} for n in renamed[k].values())
-        if alone and adapter.layout != KOHYA:
-            renamed[k] = _by_stack(adapter, renamed[k], _table(adapters, renamed, k))
+    dotted = [k for k, adapter in enumerate(adapters) if adapter.layout != KOHYA]
+    groups = camps([set(renamed[k].values()) for k in dotted])
+    sizes = [len({site_of(adapters[dotted[i]]) for i in group}) for group in groups]
+    largest = groups[sizes.index(max(sizes))] if groups else []
+    common = _shapes([(adapters[dotted[i]], renamed[dotted[i]]) for i in largest])
+    for group in groups:
+        for i in group if group is not largest else ():
+            renamed[dotted[i]] = _by_stack(adapters[dotted[i]], renamed[dotted[i]], common)
+    known = _shapes([(adapters[k], renamed[k]) for k in dotted])
     for k, adapter in enumerate(adapters):
         if adapter.layout == KOHYA:
-            renamed[k] = _unflattened(renamed[k], _table(adapters, renamed, k))
+            renamed[k] = _unflattened(renamed[k], known)
     usual = _usual_names(adapters, renamed)
     result: list[Adapter] = []
     told: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -97,20 +99,32 @@ def _plain(adapter: Adapter) -> dict[str, str]:
     return {own: plain if counts[plain] == 1 else own for own, plain in names.items()}
 
 
-def _table(
-    adapters: Sequence[Adapter], renamed: Sequence[Mapping[str, str]], k: int
-) -> dict[str, tuple[int, int]]:
-    """List the names that sites other than that of adapter `k` use, with a shape for each.
+def camps(names: Sequence[set[str]]) -> list[list[int]]:
+    """Group the sets that are linked by common names; in order, as positions, empty sets left out.
 
-    Names that kohya's scripts flattened are of no use to find others by.
+    Examples
+    --------
+    >>> camps([{"a"}, {"b"}, {"a", "c"}, set(), {"c"}])
+    [[0, 2, 4], [1]]
     """
-    mine = adapters[k].site or adapters[k].name
-    found: dict[str, tuple[int, int]] = {}
-    for adapter, names in zip(adapters, renamed, strict=True):
-        if (adapter.site or adapter.name) != mine and adapter.layout != KOHYA:
-            for own, name in names.items():
-                found[name] = adapter.modules[own].shape
-    return found
+    owner: dict[str, int] = {}
+    members: dict[int, list[int]] = {}
+    for k, own in enumerate(names):
+        touching = sorted({owner[name] for name in own if name in owner})
+        joined = sorted([k, *(j for camp in touching for j in members.pop(camp))])
+        if own:
+            members[joined[0]] = joined
+            owner |= dict.fromkeys(set().union(*(names[j] for j in joined)), joined[0])
+    return sorted(members.values())
+
+
+def _shapes(
+    named: Sequence[tuple[Adapter, Mapping[str, str]]],
+) -> dict[str, tuple[int, int]]:
+    """List the modules of some adapters under their new names, with a shape for each."""
+    return {
+        name: adapter.modules[own].shape for adapter, names in named for own, name in names.items()
+    }
 
 
 def _unflattened(names: Mapping[str, str], others: Mapping[str, object]) -> dict[str, str]:
@@ -131,18 +145,24 @@ def _unflattened(names: Mapping[str, str], others: Mapping[str, object]) -> dict
 def _by_stack(
     adapter: Adapter, names: Mapping[str, str], others: Mapping[str, tuple[int, int]]
 ) -> dict[str, str]:
-    """Match names from the numbered layer on, if that and the shapes leave no doubt."""
+    """Match names from the numbered layer on, if that, the shapes and the tower leave no doubt."""
     table: dict[str, set[str]] = defaultdict(set)
     for other in others:
         table[_from_stack(other)].add(other)
     found = {}
     for own, name in names.items():
-        match = table.get(_from_stack(name), set())
+        match = {other for other in table[_from_stack(name)] if _tower(other) == _tower(name)}
         if len(match) == 1 and others[next(iter(match))] == adapter.modules[own].shape:
             found[own] = next(iter(match))
         else:
             found[own] = name
     return found if len(set(found.values())) == len(found) else dict(names)
+
+
+def _tower(name: str) -> set[str]:
+    """List the levels before the numbered layer that say which part of a model this is."""
+    before = name[: len(name) - len(_from_stack(name))]
+    return set(_TOWER.findall(before))
 
 
 def _from_stack(name: str) -> str:
@@ -158,7 +178,7 @@ def _usual_names(
     seen = set()
     for adapter, names in zip(adapters, renamed, strict=True):
         for own, name in names.items():
-            vote = adapter.site or adapter.name, own, name
+            vote = site_of(adapter), own, name
             if vote not in seen:
                 seen.add(vote)
                 votes[name][own] += 1

@@ -355,6 +355,11 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join(printable(name, 60) for name in names[:_LISTED]) + more
 
 
+def site_of(adapter: Adapter) -> str:
+    """Name the site whose vote an adapter has a part in."""
+    return adapter.site or adapter.name
+
+
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Make a sorting key that puts layer 2 before layer 10."""
     return tuple(

@@ -43,21 +43,28 @@ class Site:
     members: tuple[str, ...]
     earlier: tuple[str, ...] = ()
 
-    def note(self) -> str:
-        """Say who stands for the site where it has several adapters; "" if it has one."""
-        said = []
-        if self.earlier:
-            n = len(self.earlier)
-            said.append(
-                f"{printable(self.members[0])} is judged as its last state, and {n} earlier "
-                f"checkpoint{'s' * (n != 1)} ({_some(self.earlier)}) "
-                f"{'is' if n == 1 else 'are'} left aside"
-            )
-        if len(self.members) > 1:
-            said.append(
-                f"it has {len(self.members)} adapters ({_some(self.members)}), which share one vote"
-            )
-        return f"One site, one vote: {printable(self.name)}: {'; '.join(said)}." if said else ""
+
+def site_notes(sites: Sequence[Site]) -> list[str]:
+    """Say who stands for sites that have several adapters."""
+    notes = []
+    states = [site for site in sites if site.earlier]
+    if states:
+        listed = _some([_one(site.members[0], site.earlier, "without ") for site in states])
+        notes.append(
+            "One site, one vote: of several states of one training the last one is judged, and "
+            f"earlier checkpoints are left aside: {listed}."
+        )
+    several = [site for site in sites if len(site.members) > 1]
+    if several:
+        listed = _some([_one(site.members[0], site.members[1:], "with ") for site in several])
+        notes.append(
+            f"One site, one vote: adapters of one site share its vote and are all judged: {listed}."
+        )
+    return notes
+
+
+def _one(first: str, others: Sequence[str], word: str) -> str:
+    return f"{printable(first)} ({word}{_some([printable(path) for path in others])})"
 
 
 def group_sites(paths: Sequence[str]) -> list[Site]:
@@ -157,6 +164,6 @@ def _stages(path: str) -> list[int]:
     return found
 
 
-def _some(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _LISTED} more" if len(paths) > _LISTED else ""
-    return ", ".join(printable(path) for path in paths[:_LISTED]) + more
+def _some(shown: Sequence[str]) -> str:
+    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+    return ", ".join(shown[:_LISTED]) + more

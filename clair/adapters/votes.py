@@ -10,13 +10,13 @@ from clair.adapters.compress import ModuleCore
 from clair.adapters.errors import printable
 from clair.method.linalg import hstack_blocks
 
-#: A near copy differs by at most this share of its size, ...
+#: A near copy points elsewhere by at most this, as the distance of updates scaled to length 1, ...
 NEAR = 0.2
-#: ... by far less than adapters of the set usually do, ...
+#: ... and by far less than updates of the set usually do.
 MUCH_LESS = 0.3
-#: ... and, where more than half of the set would be copies, by hardly more than rounding: honest
+#: Where more than half of the set would be copies, hardly more than rounding is asked for: honest
 #: sites that go on from one common adapter may all be near each other.
-EQUAL = 0.01
+EQUAL = 0.03
 _SAME = 1e-6
 _LISTED = 5
 
@@ -45,22 +45,25 @@ def near_copies(
         return {}, []
     products = sum(_products(core.select(clients)) for core in cores.values())
     sizes = np.sqrt(np.maximum(np.diag(products), 0.0))
-    squares = sizes[:, None] ** 2 + sizes**2 - 2 * products
-    apart = np.sqrt(np.maximum(squares, 0.0))
-    smaller = np.minimum(sizes[:, None], sizes)
-    relative = apart / np.where(smaller > 0, smaller, np.inf)
-    np.fill_diagonal(relative, 1.0)
+    scale = np.outer(sizes, sizes)
+    cosines = products / np.where(scale > 0, scale, np.inf)
+    apart = np.sqrt(np.maximum(2 - 2 * cosines, 0.0))
+    np.fill_diagonal(apart, np.inf)
     usual = float(np.median(apart[np.triu_indices(len(clients), 1)]))
-    near = (relative <= NEAR) & (apart <= MUCH_LESS * usual)
-    groups = _connected(near)
-    if any(2 * len(group) > len(clients) for group in groups):
-        groups = _connected(relative <= EQUAL)
-    copies, notes = {}, []
+    groups = _connected(apart <= min(NEAR, MUCH_LESS * usual))
+    notes = []
+    most = max(groups, key=len, default=[])
+    if 2 * len(most) > len(clients):
+        equal = _connected(apart <= EQUAL)
+        if not any(2 * len(group) > len(clients) for group in equal):
+            notes.append(_majority([names[clients[k]] for k in most]))
+        groups = equal
+    copies = {}
     for group in groups:
         found = [int(clients[k]) for k in group]
         copies[found[0]] = found[1:]
-        most = float(relative[np.ix_(group, group)][~np.eye(len(group), dtype=bool)].max())
-        notes.append(_note([names[k] for k in found], most))
+        pairs = apart[np.ix_(group, group)]
+        notes.append(_note([names[k] for k in found], float(pairs[np.isfinite(pairs)].max())))
     return copies, notes
 
 
@@ -93,5 +96,18 @@ def _note(names: Sequence[str], most: float) -> str:
     shown = [printable(name) for name in names]
     rest = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else f" and {shown.pop()}"
     same = "the same update" if most <= _SAME else "nearly the same update"
-    apart = "" if most <= _SAME else f" (apart by at most {most:.1%} of its size)"
+    apart = "" if most <= _SAME else f" (apart by at most {most:.1%}, sizes aside)"
     return f"{', '.join(shown[:_LISTED])}{rest} sent {same}{apart}; they share one vote."
+
+
+def _majority(names: Sequence[str]) -> str:
+    return (
+        f"{_listed(names)} sent updates near each other and are more than half of all. They are "
+        "counted one by one, as honest sites that go on from one common adapter may be as near; "
+        "should they be one party under several names, give only one of them."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(printable(name) for name in names[:_LISTED]) + more
