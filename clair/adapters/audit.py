@@ -29,9 +29,10 @@ from clair.adapters.verdicts import (
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable
-from clair.method.compressed_fit import fit_cores, published_rule
+from clair.method.compressed_fit import fit_cores
 from clair.method.detection import Verdict, detect_cores
-from clair.method.evidence import GAP, joint_shape
+from clair.method.detectors import published_rule
+from clair.method.evidence import joint_shape
 from clair.method.linalg import median
 from clair.method.solvers import joint_norms
 from clair.method.updates import CompressedUpdates
@@ -131,7 +132,7 @@ def _audit(
         with stages.stage("detect"):
             stages.step("detect", index, len(PEFT_SIDES))
             _require_rank(by_side[side], names, options.rank)
-            ratios = options.fit_options(side).ratios(GAP)
+            ratios = options.fit_options(side).ratios
             pilots[side] = detect_cores(by_side[side], options.rank, ratios, shape)
     common = max(rank for rank, _ in pilots.values())
     shared = {

@@ -21,7 +21,7 @@ from clair.adapters.reader import Adapter, natural_key, site_of
 _NEUTRAL = frozenset(
     {
         *("base_model", "model", "language_model", "module", "base_layer", "_orig_mod"),
-        *("_fsdp_wrapped_module", "_checkpoint_wrapped_module"),
+        *("_fsdp_wrapped_module", "_checkpoint_wrapped_module", "processor"),
     }
 )
 _FLAT_PREFIX = re.compile(r"(lora_(unet|transformer|te\d?|prior)|lycoris|lora)_")

@@ -9,7 +9,6 @@ from clair._validation import check_automatic, check_choice, check_integer
 from clair.method.compressed_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
-SOLVERS = ("convex", "irls")
 
 
 @dataclass(frozen=True)

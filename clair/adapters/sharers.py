@@ -11,7 +11,7 @@ from clair.adapters.options import AuditOptions
 from clair.adapters.result import NOT_JUDGED, ClientReport
 from clair.adapters.verdicts import notes_of
 from clair.method.detection import detect_cores, reasons
-from clair.method.evidence import GAP, joint_shape
+from clair.method.evidence import joint_shape
 
 #: Of the adapters that share one vote, so many are judged; a run each.
 MAX_SHARING = 8
@@ -45,7 +45,7 @@ def judge_sharers(
         shape = None
         if options.compare_shape:
             shape = joint_shape([core.comparable_kurtosis for core in cores])
-        ratios = options.fit_options(options.side).ratios(GAP)
+        ratios = options.fit_options(options.side).ratios
         blocks = [core.core(options.side) for core in cores]
         verdict = detect_cores(blocks, rank, ratios, shape)[1]
         why = reasons(verdict)

@@ -23,11 +23,12 @@ from clair.adapters import (
     write_refined,
 )
 from clair.adapters.errors import printable
-from clair.adapters.options import PEFT_SIDES, SOLVERS
+from clair.adapters.options import PEFT_SIDES
 from clair.adapters.report import client_notes, evidence_lines, side_lines, some, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 from clair.cli.terminal import ProgressBar
+from clair.method.split import SOLVERS
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\

@@ -6,11 +6,11 @@ import argparse
 import sys
 from typing import Any
 
-from clair.baselines import METHODS
 from clair.cli.terminal import ProgressBar, options_named, perform, rank_option
 from clair.federated.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.federated.copytask.config import DEVICES, PRECISIONS
 from clair.federated.task_result import task_json
+from clair.methods import METHODS
 from clair.sentences import verdict_lines
 
 #: Option of each setting.

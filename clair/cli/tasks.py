@@ -14,13 +14,13 @@ from dataclasses import MISSING, dataclass, fields
 from functools import partial
 from typing import Any, get_type_hints
 
-from clair.baselines import METHODS
 from clair.cli.terminal import ProgressBar, options_named, perform
 from clair.federated.digits import ATTACKS as DIGITS_ATTACKS
 from clair.federated.digits import LAYERS, DigitsConfig, run_digits
 from clair.federated.regression import ATTACKS as REGRESSION_ATTACKS
 from clair.federated.regression import RegressionConfig, run_regression
 from clair.federated.task_result import means_of, task_json
+from clair.methods import METHODS
 from clair.sentences import verdict_lines
 
 #: Options that are shorter than the field they set.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import clair
-from clair.baselines import METHODS
 from clair.method.kinds import finite, verdict_json
 from clair.method.metrics import client_numbers
+from clair.methods import METHODS
 from clair.report.recipe import Recipe, call, command, differing
 from clair.report.tables import Table, table, verdict_columns
 from clair.sentences import scenario_sentence

@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.cli.copytask import OPTIONS as COPYTASK_OPTIONS
 from clair.cli.tasks import option_name
 from clair.federated import Sample
@@ -19,6 +18,7 @@ from clair.figures.kinds import evidence_kinds
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import Judged, task_verdicts
 from clair.method.detection import SUSPECT
+from clair.methods import METHODS
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.lab import SOURCE
 from clair.report.provenance import made_with

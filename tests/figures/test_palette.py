@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from clair.methods import METHODS
 
-from clair.baselines import METHODS
 from clair.figures.palette import (
     METHOD_ORDER,
     PAPERS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from clair.methods import METHODS
 
-from clair.baselines import METHODS
 from clair.federated.sharing import CANDIDATES, choose
 from clair.figures.comparison import Measure, method_comparison, which_to_use
 from clair.figures.kinds import evidence_kinds

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pytest
 import torch
+from clair.methods import METHODS
 
-from clair.baselines import METHODS
 from clair.federated import Cancelled
 from clair.federated.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.federated.copytask import model as copytask_model
