@@ -141,7 +141,7 @@ def headline_numbers(result: Audit) -> None:
         value = f"{counts[degree]} of {judged}" if degree == FLAGGED else counts[degree]
         column.metric(degree.capitalize(), value, help=words)
     columns[4].metric(
-        "Margin of the verdict",
+        "Margin",
         times(min(side.margin, 999.0)) if side.margin == side.margin else "–",
         help="Lowest score above the line over the highest below it: how clear the verdict is.",
     )
@@ -181,6 +181,11 @@ def client_table(result: Audit) -> None:
     st.dataframe(
         rows, hide_index=True, width="stretch", column_config=columns, key="adapters_clients"
     )
+    if len(rows) > len(result.judged_clients):
+        st.caption(
+            "Without numbers: judged in the place of the client whose vote they share, one site or "
+            "one update, one vote."
+        )
 
 
 def not_judged(result: Audit) -> None:
