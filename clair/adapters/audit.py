@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Callable, Mapping
 
 from clair._threads import single_blas_thread
 from clair.adapters.assemble import AdapterSet, SetAside
+from clair.adapters.compress import ModuleCore
 from clair.adapters.cores import read_set, require_enough
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.halves import Halves
 from clair.adapters.halves import require_enough as enough_halves
+from clair.adapters.helper import answer, helping
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.options import PEFT_SIDES, AuditOptions
 from clair.adapters.progress import AUDIT_SHARES, Progress, Stages
@@ -21,21 +21,20 @@ from clair.adapters.verdicts import (
     client_reports,
     disagreement,
     incomparable_modules,
+    judge_cores,
+    judge_side,
     lonely_report,
     module_reports,
-    shared_energy,
     side_report,
     unjudged_modules,
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable
 from clair.method.compressed_fit import fit_cores
-from clair.method.detection import Verdict, detect_cores
 from clair.method.detectors import published_rule
 from clair.method.evidence import joint_shape
 from clair.method.linalg import median
 from clair.method.solvers import joint_norms
-from clair.method.updates import CompressedUpdates
 
 
 def audit(
@@ -46,6 +45,7 @@ def audit(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     limits: Limits = DEFAULT,
+    processes: int = 1,
 ) -> Audit:
     """Judge every adapter of a set by what it shares with the others.
 
@@ -65,6 +65,8 @@ def audit(
     cancelled : callable, optional
         Asked between modules, sides and iterations of the solver whether to stop.
     limits : Limits
+    processes : int
+        With 2, a second process helps where the audit takes long; the result is the same.
 
     Returns
     -------
@@ -86,7 +88,7 @@ def audit(
     aside = list(adapters.set_aside)
     try:
         with single_blas_thread(), cancellable(cancelled):
-            return _audit(adapters, options, halves, stages, limits, aside)
+            return _audit(adapters, options, halves, stages, limits, aside, processes)
     except AdapterError as error:
         remaining = {entry.name for entry in aside}
         listed = [not_judged(entry) for entry in aside]
@@ -112,50 +114,55 @@ def _audit(
     stages: Stages,
     limits: Limits,
     aside: list[SetAside],
+    processes: int,
 ) -> Audit:
     if adapters.problem:
         raise AdapterError("adapters", adapters.problem)
     require_enough(len(adapters.adapters))
-    audit_work(adapters).require(limits)
-    with stages.stage("read"):
-        read = read_set(adapters, aside, stages)
-    clients = read.voters
-    names, cores = list(read.cores), {n: c.select(clients) for n, c in read.cores.items()}
-    lonely_modules = unjudged_modules(adapters, names)
-    notes = [*adapters.notes, *read.notes, *incomparable_modules(adapters, lonely_modules)]
-    shape = None
-    if options.compare_shape:
-        shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
-    by_side = {side: [cores[name].core(side) for name in names] for side in PEFT_SIDES}
-    pilots: dict[str, tuple[int, Verdict]] = {}
-    for index, side in enumerate(PEFT_SIDES):
+    work = audit_work(adapters)
+    work.require(limits)
+    with helping(work.seconds, processes) as helper:
+        with stages.stage("read"):
+            read = read_set(adapters, aside, stages, helper)
+        clients, side = read.voters, options.side
+        cores = {name: core.select(clients) for name, core in read.cores.items()}
+        _require_rank(cores, options.rank)
+        shape = None
+        if options.compare_shape:
+            shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
+        other = "input" if side == "output" else "output"
+        question = (list(cores.values()), other, *_asked(options, other), shape)
+        asked = None if helper is None else helper.ask(judge_cores, *question)
+        blocks = [core.core(side) for core in cores.values()]
         with stages.stage("detect"):
-            stages.step("detect", index, len(PEFT_SIDES))
-            _require_rank(by_side[side], names, options.rank)
-            ratios = options.fit_options(side).ratios
-            pilots[side] = detect_cores(by_side[side], options.rank, ratios, shape)
-    common = max(rank for rank, _ in pilots.values())
-    shared = {
-        side: shared_energy(by_side[side], pilots[side][1].benign, common) for side in PEFT_SIDES
+            both = {side: judge_side(blocks, *_asked(options, side), shape)}
+            if asked is None:
+                stages.step("detect", 1, 2)
+                both[other] = judge_cores(*question)
+        with stages.stage("split"):
+            found = fit_cores(
+                blocks,
+                options.rank,
+                options.fit_options(side),
+                lambda record: stages.step("split", record.iteration, options.max_iter),
+                pilot=(both[side].rank, both[side].verdict),
+            )
+        with stages.stage("report"):
+            if asked is not None:
+                both[other] = answer(asked)
+            both = {key: both[key] for key in PEFT_SIDES}
+            common = max(one.rank for one in both.values())
+            modules = module_reports(cores, blocks, found, both, common)
+            sharing = judge_sharers(adapters, read, options, found.rank)
+    lonely_modules = unjudged_modules(adapters, list(cores))
+    notes = [*adapters.notes, *read.notes, *incomparable_modules(adapters, lonely_modules)]
+    sides = {
+        key: side_report(both[key], common, found if key == side else None) for key in PEFT_SIDES
     }
-    means = {side: float(np.mean(values)) for side, values in shared.items()}
-    side = options.side
-    with stages.stage("split"):
-        found = fit_cores(
-            by_side[side],
-            options.rank,
-            options.fit_options(side),
-            lambda record: stages.step("split", record.iteration, options.max_iter),
-            pilot=pilots[side],
-        )
-    sides = {key: side_report(pilots[key], means[key], found, key == side) for key in PEFT_SIDES}
-    with stages.stage("report"):
-        modules = module_reports(names, cores, by_side, pilots, found, side, shared)
-        sharing = judge_sharers(adapters, read, options, found.rank)
     if sides["output"].flagged.tolist() != sides["input"].flagged.tolist():
         notes.append(disagreement(sides, side))
     notes.extend(found.notes)
-    sizes = joint_norms([core.thin for core in by_side[side]])
+    sizes = joint_norms([core.thin for core in blocks])
     judged = Judged(
         adapters,
         clients,
@@ -167,7 +174,7 @@ def _audit(
     if halves is not None:
         notes.extend(enough_halves(halves, adapters, clients[found.verdict.influence > 0]))
     chosen = [adapters.adapters[k] for k in clients]
-    reports = client_reports(chosen, found, by_side[side], modules)
+    reports = client_reports(chosen, found, blocks, modules)
     lonely = [lonely_report(adapters, k) for k in read.lonely]
     return Audit(
         options=options,
@@ -187,14 +194,16 @@ def _audit(
     )
 
 
-def _require_rank(
-    cores: Sequence[CompressedUpdates], names: Sequence[str], rank: int | str
-) -> None:
-    limits = [min(*core.shape, core.rows) for core in cores]
-    lowest = int(np.argmin(limits))
+def _asked(options: AuditOptions, side: str) -> tuple[int | str, tuple[float, float]]:
+    """List what the detector is asked on a side: the rank, and the gap that convicts."""
+    return options.rank, options.fit_options(side).ratios
+
+
+def _require_rank(cores: Mapping[str, ModuleCore], rank: int | str) -> None:
+    limits = {name: core.rank_limit for name, core in cores.items()}
+    lowest = min(limits, key=lambda name: limits[name])
     if rank != "auto" and int(rank) > limits[lowest]:
         raise AdapterError(
             "rank",
-            f"rank must be at most {limits[lowest]} for module {printable(names[lowest])}, "
-            f"got {rank}.",
+            f"rank must be at most {limits[lowest]} for module {printable(lowest)}, got {rank}.",
         )

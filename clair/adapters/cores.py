@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from clair.adapters.assemble import MIN_CLIENTS, AdapterSet, SetAside
 from clair.adapters.compress import Factors, ModuleCore, compress
 from clair.adapters.errors import AdapterError, printable
+from clair.adapters.helper import Helper, answer
 from clair.adapters.progress import Stages
 from clair.adapters.reader import Adapter, site_of
 from clair.adapters.votes import near_copies
@@ -43,15 +45,19 @@ class ReadSet:
     notes: tuple[str, ...]
 
 
-def read_set(adapters: AdapterSet, aside: list[SetAside], stages: Stages) -> ReadSet:
+def read_set(
+    adapters: AdapterSet, aside: list[SetAside], stages: Stages, helper: Helper | None = None
+) -> ReadSet:
     """Read all factors and compress them; add who cannot be used to `aside`.
+
+    A helper reads every other module.
 
     Raises
     ------
     AdapterError
         If fewer than four sites, or no module of four sites, are left.
     """
-    cores, changed, failed = _compress_all(adapters, aside, stages)
+    cores, changed, failed = _compress_all(adapters, aside, stages, helper)
     usable_adapters = changed.any(axis=0)
     by_site: dict[str, list[int]] = {}
     for k in np.flatnonzero(usable_adapters):
@@ -135,28 +141,25 @@ _ZERO = "its update is zero in every module"
 
 
 def _compress_all(
-    adapters: AdapterSet, aside: list[SetAside], stages: Stages
+    adapters: AdapterSet, aside: list[SetAside], stages: Stages, helper: Helper | None
 ) -> tuple[dict[str, ModuleCore], np.ndarray, set[int]]:
     """Compress every module; tell who changed it, (n_modules, n_adapters), and who failed."""
-    failed: set[int] = set()
-    cores: dict[str, ModuleCore] = {}
-    for done, (name, shape) in enumerate(adapters.modules.items()):
-        factors: list[Factors] = []
-        for k, adapter in enumerate(adapters.adapters):
-            pair: Factors = None
-            if k not in failed and name in adapter.modules:
-                try:
-                    checkpoint()
-                    pair = _checked_factors(adapter, name)
-                except AdapterError as error:
-                    failed.add(k)
-                    aside.append(SetAside(printable(adapter.name), error.where, error.problem))
-            factors.append(pair)
-        cores[name] = compress(factors, shape)
-        stages.step("read", done + 1, len(adapters.modules))
-    changed = np.zeros((len(cores), len(adapters.adapters)), dtype=bool)
-    for row, core in zip(changed, cores.values(), strict=True):
-        row[:] = core.core("output").thin.any(axis=(1, 2))
+    names = list(adapters.modules)
+    mine = names[::2] if helper is not None else names
+    asked = None if helper is None else helper.ask(compress_modules, adapters, names[1::2])
+
+    def told(done: int) -> None:
+        stages.step("read", done, len(mine))
+
+    found, failures = compress_modules(adapters, mine, told)
+    if asked is not None:
+        others, more = answer(asked)
+        found, failures = {**found, **others}, more | failures
+    aside.extend(failures[k] for k in sorted(failures))
+    failed = set(failures)
+    cores = {name: found[name] for name in names}
+    changed = np.array([core.energy > 0 for core in cores.values()], dtype=bool)
+    changed = changed.reshape(len(cores), len(adapters.adapters))
     for k, adapter in enumerate(adapters.adapters):
         shared = any(name in adapters.modules for name in adapter.modules)
         if k not in failed and shared and not changed[:, k].any():
@@ -165,6 +168,43 @@ def _compress_all(
             aside.append(SetAside(name, name, _why_zero(adapter)))
     changed[:, list(failed)] = False
     return cores, changed, failed
+
+
+def compress_modules(
+    adapters: AdapterSet, names: Sequence[str], told: Callable[[int], None] = lambda done: None
+) -> tuple[dict[str, ModuleCore], dict[int, SetAside]]:
+    """Read and compress some modules of all adapters.
+
+    Parameters
+    ----------
+    adapters : AdapterSet
+    names : sequence of str
+        Of modules.
+    told : callable
+        Called with the number of modules done.
+
+    Returns
+    -------
+    cores : dict of str to ModuleCore
+    failures : dict of int to SetAside
+        Adapters of which something could not be used, by position.
+    """
+    failures: dict[int, SetAside] = {}
+    cores: dict[str, ModuleCore] = {}
+    for done, name in enumerate(names):
+        factors: list[Factors] = []
+        for k, adapter in enumerate(adapters.adapters):
+            pair: Factors = None
+            if k not in failures and name in adapter.modules:
+                try:
+                    checkpoint()
+                    pair = _checked_factors(adapter, name)
+                except AdapterError as error:
+                    failures[k] = SetAside(printable(adapter.name), error.where, error.problem)
+            factors.append(pair)
+        cores[name] = compress(factors, adapters.modules[name])
+        told(done + 1)
+    return cores, failures
 
 
 def _why_zero(adapter: Adapter) -> str:

@@ -195,7 +195,8 @@ def _audit(
     halves = None
     if args.halves is not None:
         halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
-    return audit(found, options, halves=halves, progress=bar.show)
+    processes = min(2, os.cpu_count() or 1)
+    return audit(found, options, halves=halves, progress=bar.show, processes=processes)
 
 
 def _save(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Namespace) -> None:

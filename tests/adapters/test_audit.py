@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import clair
-from clair.adapters import AdapterError, AuditOptions, Limits, audit, audit_json, read_folder
+from clair.adapters import (
+    AdapterError,
+    AuditOptions,
+    Limits,
+    audit,
+    audit_json,
+    helper,
+    read_folder,
+)
 from clair.adapters.compress import compress, gram_root
 from clair.adapters.result import NOT_JUDGED
 from clair.adapters.simulate import SimulatedSet, write_simulated
@@ -349,3 +357,28 @@ def test_gram_roots_of_dependent_and_very_uneven_columns():
     np.testing.assert_allclose((Y @ inverse).T @ (Y @ inverse), np.eye(4), atol=1e-7)
     lengths = np.maximum(np.linalg.norm(Y, axis=0), 1)
     np.testing.assert_allclose((Y @ inverse @ root) / lengths, Y / lengths, atol=1e-7)
+
+
+def test_two_processes_find_what_one_does_and_stop_when_told(site, monkeypatch):
+    site.fill(6, poisoned=[4])
+    bad = site.tensors(7)
+    bad["base_model.model.model.layers.1.q_proj.lora_B.weight"][3, 1] = np.nan
+    site.add("nan", tensors=bad)
+    found = read_folder(site.root)
+    alone = audit_json(audit(found, AuditOptions(rank=2)))
+    monkeypatch.setattr(helper, "WORTHWHILE", 0.0)
+    started = []
+
+    class Watched(helper.Helper):
+        def __init__(self):
+            super().__init__()
+            started.append(self._process)
+
+    monkeypatch.setattr(helper, "Helper", Watched)
+    together = audit_json(audit(found, AuditOptions(rank=2), processes=2))
+    del alone["seconds"], together["seconds"]
+    assert together == alone
+    with pytest.raises(Cancelled):
+        audit(found, processes=2, cancelled=lambda: len(started) > 1)
+    assert len(started) == 2
+    assert all(process.poll() is not None for process in started)
