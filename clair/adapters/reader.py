@@ -18,7 +18,10 @@ CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
 PICKLE_NAMES = ("adapter_model.bin", "pytorch_model.bin", "adapter_model.pt", "adapter_model.pkl")
 
-_LORA = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")
+#: Names of LoRA factors as PEFT writes them.
+LORA_WEIGHT = re.compile(
+    r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight"
+)
 _EMBEDDING = re.compile(
     r"(?:base_model\.model\.)?(?P<module>.+)\.lora_embedding_(?P<side>[AB])(\.[^.]+)?"
 )
@@ -144,7 +147,7 @@ def _modules(
     for key in file.tensors:
         if "lora_magnitude_vector" in key:
             raise AdapterError(f"{where}: {printable(key)}", "belongs to DoRA: not a plain LoRA")
-        match = _LORA.fullmatch(key)
+        match = LORA_WEIGHT.fullmatch(key)
         if match is None and (match := _EMBEDDING.fullmatch(key)) is not None:
             embeddings.add(match["module"])
         if match is None:
