@@ -6,6 +6,6 @@ from pathlib import Path
 
 from streamlit.starlette import App
 
-from clair.ui.site import LAYERS, lifespan
+from clair.app.kit.site import LAYERS, lifespan
 
 app = App(Path(__file__).with_name("router.py"), lifespan=lifespan, middleware=LAYERS)

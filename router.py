@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from clair._files import ASSETS
-from clair.ui.catalog import PAGES
-from clair.ui.jobs import job_badge
-from clair.ui.layout import dress
-from clair.ui.present import settle
-from clair.ui.scheme import current_theme
-from clair.ui.state import say_ignored
-from clair.ui.turns import DRAWING
+from clair.app.kit.jobs import job_badge
+from clair.app.kit.layout import inject_css
+from clair.app.kit.page_list import PAGES
+from clair.app.kit.presenter import sync_from_url
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import show_ignored_values
+from clair.app.kit.turns import DRAWING
 
 
 def wanted() -> None:
@@ -40,8 +40,8 @@ with DRAWING.turn(look=wanted):
         ],
         position="top",
     )
-    settle()
-    dress()
+    sync_from_url()
+    inject_css()
     job_badge()
     page.run()
-    say_ignored()
+    show_ignored_values()

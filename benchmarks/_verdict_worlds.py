@@ -48,8 +48,8 @@ class World(NamedTuple):
 
 def attacked(name: str, n_clients: int, n_bad: int, seed: int) -> World:
     """Draw a world in which some clients follow a plan or an attack."""
-    from clair.attack_plan import AttackPlan
-    from clair.synthetic import ProblemSpec, sample_problem
+    from clair.simulation.attack_plan import AttackPlan
+    from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
     fraction = n_bad / n_clients
     spec = ProblemSpec(n_clients=n_clients, contaminated_fraction=fraction, noise=NOISE, seed=seed)
@@ -66,7 +66,7 @@ def attacked(name: str, n_clients: int, n_bad: int, seed: int) -> World:
 
 def clean(name: str, n_clients: int, seed: int) -> World:
     """Draw honest clients alone; "uneven data" means data sizes of 1 to 20."""
-    from clair.synthetic import ProblemSpec, sample_problem
+    from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
     spec = ProblemSpec(n_clients=n_clients, contaminated_fraction=0, noise=NOISE, seed=seed)
     problem = sample_problem(spec)
@@ -81,7 +81,7 @@ def clean(name: str, n_clients: int, seed: int) -> World:
 
 def spread(n_clients: int, unevenness: float, seed: int) -> World:
     """Draw honest clients of uneven sizes, each with a part outside the shared subspace."""
-    from clair.synthetic import ProblemSpec, sample_problem
+    from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
     spec = ProblemSpec(
         n_clients=n_clients,

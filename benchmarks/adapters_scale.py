@@ -27,8 +27,8 @@ from clair._threads import single_blas_thread
 from clair.adapters import AuditOptions, audit, read_folder
 from clair.adapters.compress import compress
 from clair.adapters.simulate import SimulatedSet, write_simulated
-from clair.core_fit import fit_cores
-from clair.detection import detect_cores
+from clair.method.compressed_fit import fit_cores
+from clair.method.detection import detect_cores
 
 
 def peak() -> str:
@@ -130,8 +130,8 @@ def against_cvxpy() -> None:
     """Compare objective and time with cvxpy and SCS, on the reduced convex program."""
     import cvxpy as cp
 
-    from clair.linalg import hstack_blocks
-    from clair.solvers import decompose
+    from clair.method.linalg import hstack_blocks
+    from clair.method.solvers import decompose
 
     factors = lora(10, 2, 64, 64, 4)
     core = compress(list(zip(factors.B, factors.A, strict=True)), (64, 64)).core("output")

@@ -20,8 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import clair
-from clair.metrics import subspace_error
-from clair.theory.window import choose_lam
+from clair.method.metrics import subspace_error
+from clair.method.window import choose_lam
 
 ATTACKS = ("colluding", "identical")
 SIZES = ((20, 2), (20, 3), (24, 3), (32, 3), (40, 3), (40, 5))

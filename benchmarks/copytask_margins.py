@@ -9,7 +9,7 @@ import time
 
 from _margins import Setting, table, write
 
-from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
+from clair.federated.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
 
 SEEDS = range(3000, 3010)
 METHODS = {

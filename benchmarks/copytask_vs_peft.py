@@ -20,18 +20,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clair.tasks.copytask import CopyTaskConfig
-from clair.tasks.copytask.data import TARGET_START, make_federation
-from clair.tasks.copytask.model import (
+from clair.federated.copytask import CopyTaskConfig
+from clair.federated.copytask.data import TARGET_START, make_federation
+from clair.federated.copytask.model import (
     ADAPTED_MODULES,
     FrozenPrefix,
     answer_logits,
     load_base_model,
 )
-from clair.tasks.copytask.scoring import Batch
-from clair.tasks.device import limited_threads
-from clair.tasks.lora import ClientLora
-from clair.tasks.training import Schedule, train_clients
+from clair.federated.copytask.scoring import Batch
+from clair.federated.device import limited_threads
+from clair.federated.lora import ClientLora
+from clair.federated.training import Schedule, train_clients
 
 CPU = torch.device("cpu")
 # On one thread, the process's own CPU time equals the wall time on an idle core.

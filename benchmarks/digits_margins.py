@@ -9,7 +9,7 @@ import time
 
 from _margins import Setting, table, write
 
-from clair.tasks.digits import DigitsConfig, run_digits
+from clair.federated.digits import DigitsConfig, run_digits
 
 SEEDS = range(5000, 5012)
 METHODS = {

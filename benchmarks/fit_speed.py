@@ -29,10 +29,10 @@ from adapters_scale import lora
 
 import clair
 from clair._threads import single_blas_thread
-from clair.detection import detect_cores
-from clair.linalg import block_norms, hstack_blocks, split_blocks
-from clair.solvers import decompose
-from clair.updates import Updates, to_cores
+from clair.method.detection import detect_cores
+from clair.method.linalg import block_norms, hstack_blocks, split_blocks
+from clair.method.solvers import decompose
+from clair.method.updates import Updates, to_cores
 
 SIZES = ((20, 32, 3), (50, 32, 3), (20, 64, 4), (20, 128, 4))
 TREE_SIZES = ((20, 32, 3), (20, 64, 4), (50, 128, 4))

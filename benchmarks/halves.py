@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import clair
 from clair.baselines import estimate_all
-from clair.linalg import block_norms, orthonormal
+from clair.method.linalg import block_norms, orthonormal
 
 RESULTS = Path(__file__).parent / "results"
 FIRST_SEED = {False: 61_000, True: 1_000}

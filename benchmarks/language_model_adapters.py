@@ -24,7 +24,7 @@ import numpy as np
 from _margins import write
 
 import clair
-from clair.kinds import KINDS, all_evidence
+from clair.method.kinds import KINDS, all_evidence
 
 BOOST = 3.0
 HONEST, FLIP = "honest", "sign flip"

@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import clair
-from clair.tasks.copytask import CopyTaskConfig, run_copytask
+from clair.federated.copytask import CopyTaskConfig, run_copytask
 
 KNOWN, SEEDS = 3000, range(9100, 9110)
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@
 
 With ``--against TREE``, a checkout of another version, CLAIR's rows are searched there too, and the
 attacks found on either side are tried on the other. Each tree runs in a process of its own; an
-older one takes the attacks and the search from here.
+older one (with `clair/method/`) takes the attacks and the search from here.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ SIZES = (8, 20, 50)
 FRACTIONS = (0.25, 0.4)
 # Modules that an older tree may lack; none of them is part of a defence.
 OURS = (
-    "clair.attack_plan",
-    "clair.attacks",
-    "clair.metrics",
-    "clair.synthetic",
+    "clair.simulation.attack_plan",
+    "clair.simulation.attacks",
+    "clair.method.metrics",
+    "clair.simulation.matrix_model",
     "clair.redteam",
 )
 
@@ -53,10 +53,10 @@ def serve(tree: Path, task: dict[str, Any]) -> dict[str, Any]:
     """Search one cell in a tree, or try a given plan there."""
     sys.path.insert(0, str(tree))
     sys.meta_path.insert(0, _Ours)  # type: ignore[arg-type]
-    from clair.attack_plan import AttackPlan
     from clair.redteam import RedTeamConfig, evaluate, search
     from clair.redteam.words import plan_sentences, result_json
-    from clair.synthetic import ProblemSpec
+    from clair.simulation.attack_plan import AttackPlan
+    from clair.simulation.matrix_model import ProblemSpec
 
     spec = ProblemSpec(**task["spec"])
     if "plan" in task:

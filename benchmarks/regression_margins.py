@@ -9,8 +9,8 @@ import time
 
 from _margins import Setting, table, write
 
-from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.regression.curves import sample_curves
+from clair.federated.regression import RegressionConfig, run_regression
+from clair.federated.regression.curves import sample_curves
 
 SEEDS = range(5000, 5020)
 METHODS = {

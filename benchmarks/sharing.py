@@ -16,26 +16,26 @@ import numpy as np
 import torch
 from _margins import Setting, write
 
-from clair.sharing import LOCAL, choose
-from clair.tasks.copytask import CopyTaskConfig
-from clair.tasks.copytask.data import make_federation as copying_clients
-from clair.tasks.copytask.federated import CopyTask
-from clair.tasks.copytask.model import load_base_model
-from clair.tasks.copytask.run import plan_of as copying_plan
-from clair.tasks.copytask.run import stage_costs as copying_costs
-from clair.tasks.device import limited_threads
-from clair.tasks.digits import DigitsConfig
-from clair.tasks.digits.data import make_federation as digits_clients
-from clair.tasks.digits.run import DigitsTask
-from clair.tasks.digits.run import plan_of as digits_plan
-from clair.tasks.digits.run import stage_costs as digits_costs
-from clair.tasks.evaluation import evaluate_methods
-from clair.tasks.federated import federate
-from clair.tasks.progress import JobClock
-from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.regression.data import sample_regression
-from clair.tasks.regression.estimates import fit_clair, preliminary_estimates, share_if_it_pays
-from clair.tasks.regression.run import held_out
+from clair.federated.copytask import CopyTaskConfig
+from clair.federated.copytask.data import make_federation as copying_clients
+from clair.federated.copytask.federated import CopyTask
+from clair.federated.copytask.model import load_base_model
+from clair.federated.copytask.run import plan_of as copying_plan
+from clair.federated.copytask.run import stage_costs as copying_costs
+from clair.federated.device import limited_threads
+from clair.federated.digits import DigitsConfig
+from clair.federated.digits.data import make_federation as digits_clients
+from clair.federated.digits.run import DigitsTask
+from clair.federated.digits.run import plan_of as digits_plan
+from clair.federated.digits.run import stage_costs as digits_costs
+from clair.federated.evaluation import evaluate_methods
+from clair.federated.progress import JobClock
+from clair.federated.regression import RegressionConfig, run_regression
+from clair.federated.regression.data import sample_regression
+from clair.federated.regression.estimates import fit_clair, preliminary_estimates, share_if_it_pays
+from clair.federated.regression.run import held_out
+from clair.federated.round import federate
+from clair.federated.sharing import LOCAL, choose
 
 CPU = torch.device("cpu")
 POINT = 0.01

@@ -20,8 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from clair.sweeps.grid import Axis, SweepConfig, run_cell
-from clair.sweeps.run import run_sweep
+from clair.simulation.sweeps.grid import Axis, SweepConfig, run_cell
+from clair.simulation.sweeps.run import run_sweep
 
 
 def config(method: str, cells: int, trials: int = 10) -> SweepConfig:

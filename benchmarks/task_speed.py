@@ -22,9 +22,9 @@ from _margins import write
 SERVE = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from clair.tasks.copytask import CopyTaskConfig, run_copytask
-from clair.tasks.digits import DigitsConfig, run_digits
-from clair.tasks.regression import RegressionConfig, run_regression
+from clair.federated.copytask import CopyTaskConfig, run_copytask
+from clair.federated.digits import DigitsConfig, run_digits
+from clair.federated.regression import RegressionConfig, run_regression
 runs = {
     "copytask": lambda: run_copytask(CopyTaskConfig(device="cpu")),
     "digits": lambda: run_digits(DigitsConfig()),

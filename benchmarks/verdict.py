@@ -100,7 +100,7 @@ def _error_over_oracle(world: World, found: dict[str, np.ndarray]) -> float:
 
 def attacks() -> Iterator[Cell]:
     """List the cells of the main table: name, clients, and how a world is drawn from a seed."""
-    from clair.attacks import ATTACKS
+    from clair.simulation.attacks import ATTACKS
 
     names = [*PLANS, *(key for key in ATTACKS if key != "alie"), "low_rank x 10", "scaled x 10"]
     for n_clients in (3, 4, 5, 8, 20, 50):

@@ -25,17 +25,17 @@ __all__ = [
 
 if TYPE_CHECKING:
     from clair.baselines import MethodError, compare
-    from clair.pipeline import ClairFit, fit
-    from clair.synthetic import Problem, ProblemSpec, sample_halves, sample_problem
-    from clair.updates import FactoredUpdates, LoraFactors
+    from clair.method.fit import ClairFit, fit
+    from clair.method.updates import FactoredUpdates, LoraFactors
+    from clair.simulation.matrix_model import Problem, ProblemSpec, sample_halves, sample_problem
 else:
     # Imported when first asked for: numpy and scipy take most of the half second in which the
     # command line prints its help.
     _MODULES = {
         "baselines": ("MethodError", "compare"),
-        "pipeline": ("ClairFit", "fit"),
-        "synthetic": ("Problem", "ProblemSpec", "sample_halves", "sample_problem"),
-        "updates": ("FactoredUpdates", "LoraFactors"),
+        "method.fit": ("ClairFit", "fit"),
+        "simulation.matrix_model": ("Problem", "ProblemSpec", "sample_halves", "sample_problem"),
+        "method.updates": ("FactoredUpdates", "LoraFactors"),
     }
     _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

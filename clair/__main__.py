@@ -15,31 +15,31 @@ from clair import __version__
 #: Module of each command, whose ``add_parser`` adds it, and what the help says about it. A module
 #: is imported only for its own command: numpy, scipy and the tasks take a second to load.
 COMMANDS = {
-    "app": ("clair.app_cli", "open the app in a browser"),
+    "app": ("clair.cli.app", "open the app in a browser"),
     "simulate": (
-        "clair.simulate_cli",
+        "clair.cli.simulate",
         "draw clients that share a subspace, poison some and see whom CLAIR finds",
     ),
-    "audit": ("clair.audit_cli", "judge a folder of LoRA adapters"),
+    "audit": ("clair.cli.audit", "judge a folder of LoRA adapters"),
     "copytask": (
-        "clair.tasks.copytask.command",
+        "clair.cli.copytask",
         "fine-tune a small Transformer with poisoned clients",
     ),
-    "regression": ("clair.tasks.commands", "many small regressions, some of them poisoned"),
+    "regression": ("clair.cli.tasks", "many small regressions, some of them poisoned"),
     "digits": (
-        "clair.tasks.commands",
+        "clair.cli.tasks",
         "fine-tune a small network on real digits at many clients, some of them poisoned",
     ),
     "board": (
-        "clair.board_cli",
+        "clair.cli.board",
         "five hospitals, one of them poisoned: the story for non-specialists",
     ),
     "theory": (
-        "clair.theory_cli",
+        "clair.cli.theory",
         "when CLAIR works and why: the numbers behind each section of the Theory page",
     ),
     "redteam": (
-        "clair.redteam_cli",
+        "clair.cli.redteam",
         "play the attacker: search for the attack that does honest clients the most harm",
     ),
 }

@@ -16,20 +16,20 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_mask
 from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
-from clair.halves import (
+from clair.method.fit import ClairFit, fit
+from clair.method.halves import (
     check_halves,
     direction_weights,
     half_differences,
     refine_by_directions,
 )
-from clair.inputs import float_array
-from clair.kinds import published_evidence
-from clair.linalg import block_grams
-from clair.metrics import client_errors
-from clair.pipeline import ClairFit, fit
-from clair.refinement import principal_subspace, refine
-from clair.synthetic import Problem
-from clair.updates import SINGLE, LoraFactors, Updates, checked_updates, to_cores
+from clair.method.inputs import float_array
+from clair.method.kinds import published_evidence
+from clair.method.linalg import block_grams
+from clair.method.metrics import client_errors
+from clair.method.refinement import principal_subspace, refine
+from clair.method.updates import SINGLE, LoraFactors, Updates, checked_updates, to_cores
+from clair.simulation.matrix_model import Problem
 
 
 class MethodInfo(NamedTuple):
@@ -377,7 +377,7 @@ def compare(
     result : ClairFit, optional
         A fit of the same problem to reuse.
     halves : pair of ndarray of shape (n_clients, d_out, d_in), optional
-        From `clair.synthetic.sample_halves`; adds "clair_halves".
+        From `clair.simulation.matrix_model.sample_halves`; adds "clair_halves".
     **fit_options
         Passed to `clair.fit`; ``rank`` is the true one by default.
 

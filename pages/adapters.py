@@ -6,23 +6,23 @@ import streamlit as st
 
 from clair.adapters.archive import UPLOAD_BYTES
 from clair.adapters.limits import MIB
-from clair.ui import adapters
-from clair.ui.adapters import Source
-from clair.ui.adapters_views import (
+from clair.app.kit.controls import show, show_all
+from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
+from clair.app.kit.plain import plain
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.pages import adapters
+from clair.app.pages.adapters import Source
+from clair.app.pages.adapters_views import (
     VIEWS,
+    export_of,
     headline_numbers,
     not_judged,
     refined_download,
     result_of,
-    take_of,
 )
-from clair.ui.controls import show, show_all
-from clair.ui.layout import guard, header, sentence, settings, toolbar
-from clair.ui.plain import plain
-from clair.ui.scheme import current_theme
-from clair.ui.state import accept_ids_from_url, read
 
-guard()
+ensure_router()
 with settings(header("Your adapters")):
     for group, title in adapters.GROUPS.items():
         st.markdown(f"**{title}**")
@@ -45,7 +45,7 @@ source = Source(tuple((file.name, file.file_id, file) for file in uploads))
 st.caption(f"{adapters.HOW_WORDS} {adapters.LIMITS_WORDS}")
 
 result = result_of(source, options)
-take = None if isinstance(result, str) else take_of(source, result, values)
+take = None if isinstance(result, str) else export_of(source, result, values)
 with tools:
     toolbar("adapters", adapters.CONTROLS, (), values, take=take)
 if isinstance(result, str):

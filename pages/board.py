@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
+from clair.app.components.chart import kept
+from clair.app.kit.layout import ensure_router, header
+from clair.app.kit.presenter import presenting
+from clair.app.kit.scheme import current_theme
+from clair.app.pages import board
+from clair.app.pages.page_exports import of_story
 from clair.board import slides_of
 from clair.figures.board import slide_html
-from clair.ui import board
-from clair.ui.chart import kept
-from clair.ui.layout import guard, header
-from clair.ui.parcels import of_story
-from clair.ui.present import presenting
-from clair.ui.scheme import current_theme
 
-guard()
+ensure_router()
 stage = presenting()
 if not stage:
     header("Board story", stage_button=False)

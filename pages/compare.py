@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from clair.pairs import ahead_sentence, pair_sentence
-from clair.ui import compare, lab
-from clair.ui.compare_views import card, charts, moves, settings_table
-from clair.ui.controls import show, show_all
-from clair.ui.layout import guard, header, sentence, settings, toolbar
-from clair.ui.parcels import of_pair
-from clair.ui.present import presenting, turning
-from clair.ui.scheme import current_theme
-from clair.ui.state import accept_ids_from_url, read
+from clair.app.kit.controls import show, show_all
+from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
+from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.pages import compare, lab
+from clair.app.pages.compare_views import card, charts, moves, settings_table
+from clair.app.pages.page_exports import of_pair
+from clair.comparison import ahead_sentence, pair_sentence
 
-guard()
+ensure_router()
 
-turning(compare.VIEW)
+register_views(compare.VIEW)
 with settings(header("Compare A and B")):
     for tab, side in zip(st.tabs(["Settings of A", "Settings of B"]), compare.SIDES, strict=True):
         with tab:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clair.ui.digits import PAGE
-from clair.ui.layout import guard
-from clair.ui.trained import show_page
+from clair.app.kit.layout import ensure_router
+from clair.app.kit.trained import show_page
+from clair.app.pages.digits import PAGE
 
-guard()
+ensure_router()
 show_page(PAGE)

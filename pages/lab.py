@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import streamlit as st
 
-from clair.narrative import scenario_sentence
-from clair.ui import lab
-from clair.ui.controls import show, show_all
-from clair.ui.lab_views import VIEWS, headline_numbers
-from clair.ui.layout import blocked, guard, header, sentence, settings, toolbar
-from clair.ui.parcels import of_lab
-from clair.ui.present import presenting, turning
-from clair.ui.scheme import current_theme
-from clair.ui.state import accept_ids_from_url, read
+from clair.app.kit.controls import show, show_all
+from clair.app.kit.layout import (
+    ensure_router,
+    explain_and_stop,
+    header,
+    sentence,
+    settings,
+    toolbar,
+)
+from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.pages import lab
+from clair.app.pages.lab_views import VIEWS, headline_numbers
+from clair.app.pages.page_exports import of_lab
+from clair.sentences import scenario_sentence
 
-guard()
+ensure_router()
 
-turning(lab.VIEW)
+register_views(lab.VIEW)
 with settings(header("Subspace lab")):
     for group, title in lab.GROUPS.items():
         st.markdown(f"**{title}**")
@@ -34,7 +41,7 @@ reason = lab.obstacle(values)
 if reason is not None:
     with above:
         toolbar("lab", lab.CONTROLS, lab.PRESETS, values)
-    blocked(reason)
+    explain_and_stop(reason)
 
 result = lab.solve(lab.scenario_of(values))
 with above:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import streamlit as st
 
-from clair.ui import lessons
-from clair.ui.hotkeys import hotkeys
-from clair.ui.layout import column, guard, header
-from clair.ui.lesson_answer import hide_button, show_answer, show_on_stage
-from clair.ui.lesson_look import look, prose
-from clair.ui.lesson_map import lesson_map
-from clair.ui.lesson_steps import ask, explore, settings_words
-from clair.ui.lesson_take import parcel
-from clair.ui.present import presenting
-from clair.ui.scheme import current_theme
-from clair.ui.takeaway import take_away
+from clair.app.components.hotkeys import hotkeys
+from clair.app.components.lesson_map import lesson_map
+from clair.app.kit.exports import export_panel
+from clair.app.kit.layout import column, ensure_router, header
+from clair.app.kit.presenter import presenting
+from clair.app.kit.scheme import current_theme
+from clair.app.pages import lessons
+from clair.app.pages.lesson_answer import hide_button, show_answer, show_on_stage
+from clair.app.pages.lesson_look import lesson_style, prose
+from clair.app.pages.lesson_steps import ask, explore, settings_words
+from clair.app.pages.lesson_take import lesson_export
 
-guard()
+ensure_router()
 place = lessons.here()
 step, theme = place.step, current_theme()
 before, after = lessons.neighbour(place, -1), lessons.neighbour(place, 1)
-look(theme)
+lesson_style(theme)
 
 on_stage, told = presenting(), lessons.revealed(place)
 with st.container() if on_stage and told else column(920):
@@ -58,7 +58,7 @@ with st.container() if on_stage and told else column(920):
         )
         explore(place)
         if told and not on_stage:
-            take_away("lesson", parcel(place))
+            export_panel("lesson", lesson_export(place))
         if on_stage and told:
             hide_button(place)
         same = after is not None and after.course_key == place.course_key

@@ -7,21 +7,21 @@ from typing import Any
 
 import streamlit as st
 
-from clair.figures.strips import split_strips
-from clair.narrative import scenario_sentence
-from clair.reports.overview import TITLE, beyond, worth
-from clair.ui import lab, overview
-from clair.ui.board import open_on_stage
-from clair.ui.chart import charts_of
-from clair.ui.controls import show
-from clair.ui.glossary import TERMS
-from clair.ui.layout import blocked, column, guard, header, sentence, toolbar
-from clair.ui.present import presenting
-from clair.ui.results import show_chart
-from clair.ui.scheme import current_theme
-from clair.ui.state import Preset, accept_ids_from_url, open_screen, read
+from clair.app.components.chart import charts_of
+from clair.app.kit.controls import show
+from clair.app.kit.glossary import TERMS
+from clair.app.kit.layout import column, ensure_router, explain_and_stop, header, sentence, toolbar
+from clair.app.kit.presenter import presenting
+from clair.app.kit.results import show_chart
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import Preset, accept_ids_from_url, open_screen, read
+from clair.app.pages import lab, overview
+from clair.app.pages.board import open_on_stage
+from clair.figures.split import split_strips
+from clair.report.overview import TITLE, beyond, worth
+from clair.sentences import scenario_sentence
 
-guard()
+ensure_router()
 
 PROBLEM = """
 Hospitals would like to train one language model together, but none may hand out its records. So
@@ -94,7 +94,7 @@ with column():
     if not presenting():
         picture.header(f"{values['clients']} updates, taken apart", anchor=False)
     if result is None:
-        blocked(str(reason), stop=False)
+        explain_and_stop(str(reason), stop=False)
     else:
         with told:
             sentence(f"In the example below: {scenario_sentence(result)}")

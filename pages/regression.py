@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from clair.ui import regression
-from clair.ui.controls import show, show_all
-from clair.ui.layout import guard, header, sentence, settings, toolbar
-from clair.ui.present import presenting, turning
-from clair.ui.regression_views import VIEWS, headline_numbers, take_of
-from clair.ui.scheme import current_theme
-from clair.ui.state import accept_ids_from_url, read
+from clair.app.kit.controls import show, show_all
+from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
+from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.pages import regression
+from clair.app.pages.regression_views import VIEWS, headline_numbers, take_of
 
-guard()
-turning(regression.VIEW)
+ensure_router()
+register_views(regression.VIEW)
 with settings(header("Regression")):
     for group, title in regression.GROUPS.items():
         if group == "method":

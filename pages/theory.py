@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clair.palette import ThemeName
-from clair.ui import theory, theory_blind, theory_exact, theory_noise, theory_phase
-from clair.ui.controls import show
-from clair.ui.layout import blocked, guard, header
-from clair.ui.present import turning
-from clair.ui.scheme import current_theme
-from clair.ui.state import accept_ids_from_url, read
+from clair.app.kit.controls import show
+from clair.app.kit.layout import ensure_router, explain_and_stop, header
+from clair.app.kit.presenter import register_views
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.pages import theory, theory_blind, theory_exact, theory_noise, theory_phase
+from clair.figures.palette import ThemeName
 
 VIEWS: dict[str, Callable[[dict[str, Any], ThemeName], None]] = {
     "window": theory_exact.window,
@@ -23,9 +23,9 @@ VIEWS: dict[str, Callable[[dict[str, Any], ThemeName], None]] = {
     "blind": theory_blind.blind,
 }
 
-guard()
+ensure_router()
 accept_ids_from_url(theory.CONTROLS)
-turning(theory.SECTION)
+register_views(theory.SECTION)
 place = header("Theory")
 section = show(theory.SECTION, label=False)
 theory.sidebar(section, place)
@@ -33,5 +33,5 @@ values = read(theory.CONTROLS)
 reason = theory.obstacle(values)
 if reason is not None:
     theory.tools(values)
-    blocked(reason)
+    explain_and_stop(reason)
 VIEWS[section](values, current_theme())

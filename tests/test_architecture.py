@@ -1,8 +1,9 @@
-"""Imports point one way: mathematics knows nothing of charts, charts nothing of the screen."""
+"""Imports point one way, in the order that CONTRIBUTING.md lists."""
 
 from __future__ import annotations
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -13,24 +14,39 @@ MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "clair").rglob("*.py"))
 }
-#: What stands at the outer edge besides the app: command lines and the files they write.
-EDGE = {
-    "clair.__main__",
-    "clair.app_cli",
-    "clair.audit_cli",
-    "clair.board_cli",
-    "clair.redteam_cli",
-    "clair.simulate_cli",
-    "clair.theory_cli",
+#: Libraries that only some parts may import.
+ALLOWED = {
+    "streamlit": {"clair.app"},
+    "plotly": {"clair.figures", "clair.report", "clair.cli", "clair.app"},
+    "torch": {"clair.federated"},
+    "transformers": {"clair.federated"},
+    "peft": set(),
 }
-HEAVY = {"torch", "transformers", "peft"}
 
 
-def imports(path: Path, *, top_only: bool = False) -> set[str]:
-    """Collect the full names of all that a file imports, in functions too unless `top_only`."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def parts_in_order() -> list[set[str]]:
+    """Read the table of CONTRIBUTING.md: a row holds the parts of one height, lowest row first."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.split("## Map", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    named = (re.findall(r"`(clair/[\w/]+)`", row) for row in rows)
+    return [{name.replace("/", ".") for name in names} for names in named]
+
+
+ORDER = parts_in_order()
+HEIGHT = {part: height for height, row in enumerate(ORDER) for part in row}
+
+
+def part(module: str) -> str:
+    """Find the part of the project that a module belongs to, by the longest name that fits."""
+    fitting = [name for name in HEIGHT if f"{module}.".startswith(f"{name}.")]
+    return max(fitting, key=len, default="")
+
+
+def imports(path: Path) -> set[str]:
+    """Collect the full names of all that a file imports, in functions too."""
     found: set[str] = set()
-    for node in tree.body if top_only else ast.walk(tree):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -39,48 +55,35 @@ def imports(path: Path, *, top_only: bool = False) -> set[str]:
     return found
 
 
-def packages(path: Path, **options: bool) -> set[str]:
-    """Collect the top-level names that a file imports."""
-    return {name.split(".")[0] for name in imports(path, **options)}
+def test_every_module_is_on_the_map_and_every_part_exists() -> None:
+    entrances = {"clair", "clair.__main__"}
+    assert not {module for module in MODULES if not part(module)} - entrances
+    assert not set(HEIGHT) - set(MODULES)
 
 
-def part(module: str) -> str:
-    """Find the part of the project that a module belongs to."""
-    if module in EDGE or module.startswith("clair.reports"):
-        return "edge"
-    second = [*module.split("."), ""][1]
-    return second if second in ("ui", "figures", "board", "tasks", "jobs") else "core"
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_libraries_stay_in_their_rooms(module: str) -> None:
-    used, where = packages(MODULES[module]), part(module)
-    if where != "ui":
-        assert "streamlit" not in used
-    if where not in ("ui", "edge", "figures"):
-        assert "plotly" not in used
-    if where != "tasks":
-        assert not used & HEAVY
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_parts_import_downward_only(module: str) -> None:
-    below = {
-        "core": {"core"},
-        "tasks": {"core", "tasks"},
-        "board": {"core", "tasks", "board"},
-        "figures": {"core", "tasks", "board", "figures"},
-        "jobs": {"core", "tasks", "jobs"},
-        "edge": {"core", "tasks", "board", "figures", "edge"},
-        "ui": {"core", "tasks", "board", "figures", "jobs", "edge", "ui"},
+def test_imports_point_downward() -> None:
+    upward = {
+        (module, name)
+        for module, path in MODULES.items()
+        for name in imports(path)
+        if part(module) and part(name) and HEIGHT[part(name)] > HEIGHT[part(module)]
     }
-    used = {part(name) for name in imports(MODULES[module], top_only=True) if name in MODULES}
-    assert used <= below[part(module)]
+    assert not upward
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_libraries_stay_in_their_parts(library: str) -> None:
+    users = {
+        module
+        for module, path in MODULES.items()
+        if library in {name.split(".")[0] for name in imports(path)}
+    }
+    assert {part(module) for module in users} <= ALLOWED[library]
 
 
 def test_no_module_imports_itself_around_a_corner() -> None:
     graph = {
-        module: {name for name in imports(path, top_only=True) if name in MODULES} - {module}
+        module: {name for name in imports(path) if name in MODULES} - {module}
         for module, path in MODULES.items()
     }
     # A package's __init__ gathers its modules; importing the package does not depend on it.
@@ -91,7 +94,7 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 
 @pytest.mark.parametrize("page", sorted((ROOT / "pages").glob("*.py")), ids=lambda p: p.stem)
 def test_pages_are_short_and_load_nothing_heavy(page: Path) -> None:
-    assert not packages(page, top_only=True) & HEAVY
+    assert not {name.split(".")[0] for name in imports(page)} & {"torch", "transformers"}
     assert len(page.read_text(encoding="utf-8").splitlines()) <= 150
 
 

@@ -17,12 +17,14 @@ from clair.board.limits import limit_texts, remember
 from clair.board.record import FAILURES, SEEDS, failures
 from clair.board.slides import average, gain, robust, verdict
 from clair.board.story import ROBUST, Story
+from clair.federated.regression import RegressionResult
+from clair.federated.regression.run import HeldOutError
 from clair.figures.board import PICTURES, slide_html
 from clair.figures.board_charts import CHARTS, slide_charts
-from clair.metrics import detection_scores
-from clair.reports.board import board_report
-from clair.reports.page import rich, to_html
-from clair.reports.story import (
+from clair.method.metrics import detection_scores
+from clair.report.board import board_report
+from clair.report.page import rich, to_html
+from clair.report.story import (
     board_json,
     board_recipe,
     hospital_table,
@@ -30,8 +32,6 @@ from clair.reports.story import (
     run_table,
     words_of,
 )
-from clair.tasks.regression import RegressionResult
-from clair.tasks.regression.run import HeldOutError
 from tests.test_reports import parsed, run_command, run_snippet
 
 ROOT = Path(__file__).parents[1]

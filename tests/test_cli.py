@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from clair.__main__ import main
-from clair.tasks.copytask import CopyTaskConfig, command
-from clair.tasks.results import TrainingProgress
+from clair.cli import copytask as command
+from clair.federated.copytask import CopyTaskConfig
+from clair.federated.results import TrainingProgress
 
 QUICK = ["copytask", "--clients", "4", "--steps", "4", "--device", "cpu"]
 

@@ -9,7 +9,7 @@ import pytest
 
 import clair
 from clair.__main__ import COMMANDS, main
-from clair.tasks.commands import COMMANDS as TASKS
+from clair.cli.tasks import COMMANDS as TASKS
 
 
 def test_the_overview_names_every_command_and_loads_no_numerics():

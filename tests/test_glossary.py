@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from clair.ui.glossary import TERMS, marked
+from clair.app.kit.glossary import TERMS, marked
 
 
 def marks(text: str) -> list[str]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from clair.federated import Cancelled
 from clair.jobs import JobPool, JobState, Limits, QueueFull, UnknownJob
-from clair.tasks import Cancelled
 
 PATIENCE = 10.0  # seconds until a test that would hang fails instead
 

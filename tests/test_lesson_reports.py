@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from clair.__main__ import main
+from clair.app.pages import copying, lab, lessons
+from clair.app.pages.lesson_steps import answer, evidence
+from clair.app.pages.lesson_take import lesson_export
+from clair.app.pages.lessons import Place
+from clair.federated import copytask
 from clair.lessons.course import courses
 from clair.lessons.quantities import QUANTITIES
-from clair.reports.scenario import scenario_json
-from clair.tasks import copytask
-from clair.ui import copying, lab, lessons
-from clair.ui.lesson_steps import answer, evidence
-from clair.ui.lesson_take import parcel
-from clair.ui.lessons import Place
+from clair.report.scenario import scenario_json
 from tests.snippets import run_snippet
 
 PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
@@ -29,7 +29,7 @@ def test_code_of_a_step_gives_its_answer(
 ) -> None:
     if place.course.source == "copying":  # a minute of training; the run itself is tested elsewhere
         monkeypatch.setattr(copytask, "run_copytask", lambda config: _Recorded())
-    taken = parcel(place)
+    taken = lesson_export(place)
     names, printed = run_snippet(taken.recipe.python)
     assert names["answer"] == answer(place)
     assert f"answer: {answer(place):.6g}" in printed
@@ -63,7 +63,7 @@ class _Recorded:
 def test_the_report_of_a_step_says_what_the_step_says(word: str) -> None:
     key, number = word.split(".")
     place = Place(key, int(number))
-    step, taken = place.step, parcel(place)
+    step, taken = place.step, lesson_export(place)
     page = taken.html()
     quantity = QUANTITIES[step.answer]
     said = quantity.sentence.format(quantity.say(answer(place)))
@@ -80,7 +80,7 @@ def test_the_report_of_a_step_says_what_the_step_says(word: str) -> None:
 
 
 def test_settings_of_the_lab_are_those_of_the_step() -> None:
-    taken = parcel(Place("liars", 4))
+    taken = lesson_export(Place("liars", 4))
     report = taken.report()
     changed = {one.label: one.value for one in report.screen.settings if one.changed}
     noise = next(control for control in lab.CONTROLS if control.key == "noise")
@@ -91,7 +91,7 @@ def test_settings_of_the_lab_are_those_of_the_step() -> None:
 def test_a_prediction_goes_along(guess: float, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place("averaging", 1)
     monkeypatch.setattr(lessons, "guess", {place: guess}.get)
-    taken = parcel(place)
+    taken = lesson_export(place)
     text = place.step.choices[int(guess)].text
     fact = taken.report().facts[1]
     assert (fact.value, fact.label, fact.note) == (text, "your prediction", word)

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clair.app.pages import copying, lab
+from clair.app.pages.lab_views import VIEWS
+from clair.app.pages.lesson_steps import settings
+from clair.app.pages.lessons import Place, neighbour, place_of
 from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_course
 from clair.lessons.progress import read, written
 from clair.lessons.quantities import QUANTITIES
-from clair.scenario import Scenario, run_scenario, without_honest
-from clair.synthetic import ProblemSpec
-from clair.ui import copying, lab
-from clair.ui.lab_views import VIEWS
-from clair.ui.lesson_steps import settings
-from clair.ui.lessons import Place, neighbour, place_of
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, run_scenario, without_honest
 
 PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
 every_step = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.word)

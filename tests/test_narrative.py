@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clair.metrics import detection_scores
-from clair.narrative import (
+from clair.method.metrics import detection_scores
+from clair.sentences import (
     amount,
     clients_list,
     count,
@@ -17,8 +17,8 @@ from clair.narrative import (
     scenario_sentence,
     times,
 )
-from clair.scenario import Scenario, run_scenario, without_honest
-from clair.synthetic import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, run_scenario, without_honest
 
 
 def mask(*marked: int, n: int = 10) -> np.ndarray:

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clair.comparison import ahead_sentence, contests, pair_sentence
 from clair.figures.compare import comparable, linked, paired_charts
 from clair.figures.verdict import client_verdict
-from clair.pairs import ahead_sentence, contests, pair_sentence
-from clair.scenario import Scenario, run_scenario
-from clair.synthetic import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, run_scenario
 
 SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=14, seed=3)
 

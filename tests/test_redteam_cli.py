@@ -8,8 +8,8 @@ import pytest
 
 from clair import ProblemSpec, sample_problem
 from clair.__main__ import main
-from clair.attack_plan import AttackPlan
 from clair.redteam import evaluate
+from clair.simulation.attack_plan import AttackPlan
 
 SMALL = ["redteam", "--clients", "8", "--d-out", "12", "--d-in", "10", "--budget", "60"]
 

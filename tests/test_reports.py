@@ -21,16 +21,21 @@ import clair
 from clair.__main__ import main
 from clair.adapters import EXAMPLE, AuditOptions, audit, audit_json, read_folder
 from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.app.pages.theory import SECTION
+from clair.federated.copytask import CopyTaskConfig, run_copytask
+from clair.federated.digits import DigitsConfig, run_digits
+from clair.federated.regression import RegressionConfig, run_regression
+from clair.federated.task_result import task_json
 from clair.figures.base import Chart, new_figure
-from clair.reports.adapters import audit_recipe, audit_report, deviations
-from clair.reports.adapters import clients as audit_clients
-from clair.reports.document import Fact, Report, Screen, Section, Setting, Verbatim
-from clair.reports.lab import lab_report
-from clair.reports.page import to_html
-from clair.reports.pair import pair_json, pair_recipe, pair_report, pair_table
-from clair.reports.recipe import Recipe, literal
-from clair.reports.scenario import client_table, error_table, scenario_json, scenario_recipe
-from clair.reports.studies import (
+from clair.report.adapters import audit_recipe, audit_report, deviations
+from clair.report.adapters import clients as audit_clients
+from clair.report.document import Fact, Report, Screen, Section, Setting, Verbatim
+from clair.report.lab import lab_report
+from clair.report.page import to_html
+from clair.report.pair import pair_json, pair_recipe, pair_report, pair_table
+from clair.report.recipe import Recipe, literal
+from clair.report.scenario import client_table, error_table, scenario_json, scenario_recipe
+from clair.report.studies import (
     REMEDY_NAMES,
     blind_study,
     certificate_study,
@@ -40,21 +45,16 @@ from clair.reports.studies import (
     stable_study,
     window_study,
 )
-from clair.reports.study import Study, study_json
-from clair.reports.tables import table, to_csv
-from clair.reports.tasks import task_recipe
-from clair.reports.theory import study_report
-from clair.scenario import Scenario, run_scenario
-from clair.sweeps.grid import Axis, SweepConfig
-from clair.sweeps.run import run_sweep
-from clair.synthetic import ProblemSpec, sample_problem
-from clair.tasks.copytask import CopyTaskConfig, run_copytask
-from clair.tasks.digits import DigitsConfig, run_digits
-from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.task_result import task_json
+from clair.report.study import Study, study_json
+from clair.report.tables import table, to_csv
+from clair.report.tasks import task_recipe
+from clair.report.theory import study_report
+from clair.simulation.matrix_model import ProblemSpec, sample_problem
+from clair.simulation.scenario import Scenario, run_scenario
+from clair.simulation.sweeps.grid import Axis, SweepConfig
+from clair.simulation.sweeps.run import run_sweep
 from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
 from clair.theory.lam_path import certificate_at, lam_path
-from clair.ui.theory import SECTION
 from tests.snippets import run_snippet
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -210,13 +210,13 @@ TASKS = {
             n_clients=9, samples=25, attack="sign_flip", screen_coefficients=True, refit=False
         ),
         run_regression,
-        "clair.tasks.regression:run_regression",
+        "clair.federated.regression:run_regression",
         "excess",
     ),
     "digits": (
         DigitsConfig(n_clients=5, steps=8, skew=0.7, boost=1.5, rank=2, seed=3, n_samples=2),
         run_digits,
-        "clair.tasks.digits:run_digits",
+        "clair.federated.digits:run_digits",
         "accuracy",
     ),
     "copytask": (
@@ -224,7 +224,7 @@ TASKS = {
             n_clients=4, steps=3, attack="sign_flip", screen_coefficients=True, device="cpu"
         ),
         run_copytask,
-        "clair.tasks.copytask:run_copytask",
+        "clair.federated.copytask:run_copytask",
         "exact_match",
     ),
 }
@@ -248,7 +248,10 @@ def test_snippet_and_command_of_a_task_give_the_same_numbers(kind, tmp_path, cap
 
 def test_a_setting_without_an_option_gets_no_command():
     recipe = task_recipe(
-        "copytask", CopyTaskConfig(learning_rate=0.01), "clair.tasks.copytask:run_copytask", "token"
+        "copytask",
+        CopyTaskConfig(learning_rate=0.01),
+        "clair.federated.copytask:run_copytask",
+        "token",
     )
     assert recipe.command == ""
     assert "learning_rate=0.01" in recipe.python

@@ -18,9 +18,9 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.exceptions import InvalidStatus
 
-from clair.ui import site
-from clair.ui.catalog import PAGES
-from clair.ui.jobs import VISITOR_COOKIE
+from clair.app.kit import site
+from clair.app.kit.jobs import VISITOR_COOKIE
+from clair.app.kit.page_list import PAGES
 from tests.serving import PATIENCE, ROOT, Server, Socket
 
 

@@ -20,14 +20,14 @@ from safetensors.numpy import save_file
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))  # run from anywhere, nothing installed
 
-from clair.tasks.copytask import CopyTaskConfig  # noqa: E402
-from clair.tasks.copytask.data import make_federation  # noqa: E402
-from clair.tasks.copytask.federated import tamper, train_adapters  # noqa: E402
-from clair.tasks.copytask.model import load_base_model  # noqa: E402
-from clair.tasks.copytask.run import stage_costs  # noqa: E402
-from clair.tasks.copytask.scoring import Batch  # noqa: E402
-from clair.tasks.device import limited_threads  # noqa: E402
-from clair.tasks.progress import JobClock  # noqa: E402
+from clair.federated.copytask import CopyTaskConfig  # noqa: E402
+from clair.federated.copytask.data import make_federation  # noqa: E402
+from clair.federated.copytask.federated import tamper, train_adapters  # noqa: E402
+from clair.federated.copytask.model import load_base_model  # noqa: E402
+from clair.federated.copytask.run import stage_costs  # noqa: E402
+from clair.federated.copytask.scoring import Batch  # noqa: E402
+from clair.federated.device import limited_threads  # noqa: E402
+from clair.federated.progress import JobClock  # noqa: E402
 
 CONFIG = CopyTaskConfig(n_clients=10, poisoned_fraction=0.2, seed=11, device="cpu")
 

@@ -21,10 +21,10 @@ HERE = Path(__file__).resolve().parent
 LOAD = os.getloadavg()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from clair.sweeps.grid import Axis, SweepConfig, SweepResult  # noqa: E402
-from clair.sweeps.run import run_sweep  # noqa: E402
-from clair.sweeps.store import write_result  # noqa: E402
-from clair.synthetic import ProblemSpec  # noqa: E402
+from clair.simulation.matrix_model import ProblemSpec  # noqa: E402
+from clair.simulation.sweeps.grid import Axis, SweepConfig, SweepResult  # noqa: E402
+from clair.simulation.sweeps.run import run_sweep  # noqa: E402
+from clair.simulation.sweeps.store import write_result  # noqa: E402
 
 CONFIG = SweepConfig(
     base=ProblemSpec(),

@@ -28,12 +28,12 @@ from clair.adapters.verdicts import (
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable, checkpoint
-from clair.core_fit import fit_cores, published_rule
-from clair.detection import NOT_COMPARABLE, Verdict, detect_cores
-from clair.evidence import GAP, joint_shape
-from clair.linalg import median
-from clair.solvers import joint_norms
-from clair.updates import Core
+from clair.method.compressed_fit import fit_cores, published_rule
+from clair.method.detection import NOT_COMPARABLE, Verdict, detect_cores
+from clair.method.evidence import GAP, joint_shape
+from clair.method.linalg import median
+from clair.method.solvers import joint_norms
+from clair.method.updates import CompressedUpdates
 
 # Fourth powers of products of two entries in this range neither overflow nor underflow.
 TINY, HUGE = 1e-15, 1e15
@@ -200,7 +200,9 @@ def _require_enough(n_clients: int) -> None:
         )
 
 
-def _require_rank(cores: Sequence[Core], names: Sequence[str], rank: int | str) -> None:
+def _require_rank(
+    cores: Sequence[CompressedUpdates], names: Sequence[str], rank: int | str
+) -> None:
     limits = [min(*core.shape, core.rows) for core in cores]
     lowest = int(np.argmin(limits))
     if rank != "auto" and int(rank) > limits[lowest]:

@@ -3,8 +3,8 @@
 With B_k (d_out, rho) and A_k (rho, d_in) side by side in ``Y = [B_1 .. B_K]`` and
 ``Z = [A_1' .. A_K']``, norms, angles and singular values of the updates depend on ``Y'Y`` and
 ``Z'Z`` only. A root of each, ``Y'Y = R'R``, replaces a side of length 4096 or more by at most
-n_clients * rho coordinates without loss (`clair.updates`), and a module's factors can be forgotten
-as soon as its two Gram matrices are there.
+n_clients * rho coordinates without loss (`clair.method.updates`), and a module's factors can be
+forgotten as soon as its two Gram matrices are there.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TypeAlias
 import numpy as np
 
 from clair.cancellation import checkpoint
-from clair.evidence import factor_kurtosis
-from clair.updates import Core, thin_product
+from clair.method.evidence import factor_kurtosis
+from clair.method.updates import CompressedUpdates, thin_product
 
 #: B of shape (d_out, rank) and A of shape (rank, d_in), or None where a client lacks the module.
 Factors: TypeAlias = "tuple[np.ndarray, np.ndarray] | None"
@@ -55,13 +55,13 @@ class ModuleCore:
         same = bool((self.ranks == self.ranks[0]).all())
         return self.kurtosis if same and np.isfinite(self.kurtosis).all() else None
 
-    def core(self, side: str) -> Core:
-        """Build the core for `clair.core_fit.fit_cores`, with `side` along the rows."""
+    def core(self, side: str) -> CompressedUpdates:
+        """Build the core for `fit_cores`, with `side` along the rows."""
         first, second, shape = self.output, self.input, self.shape
         if side == "input":
             first, second, shape = second, first, shape[::-1]
         thin, expand = thin_product(first, second.transpose(0, 2, 1))
-        return Core(thin, expand, None, None, shape, (first.shape[1], second.shape[1]))
+        return CompressedUpdates(thin, expand, None, None, shape, (first.shape[1], second.shape[1]))
 
     def select(self, clients: np.ndarray) -> ModuleCore:
         """Select some of the clients."""

@@ -22,7 +22,7 @@ from clair.adapters.reader import (
     read_adapter,
 )
 from clair.cancellation import cancellable, checkpoint
-from clair.concentration import MIN_OTHERS
+from clair.method.concentration import MIN_OTHERS
 
 #: With fewer adapters it cannot be told which one differs from the others.
 MIN_CLIENTS = MIN_OTHERS + 1

@@ -15,7 +15,7 @@ from clair.adapters.progress import Progress
 from clair.adapters.reader import Adapter
 from clair.adapters.work import audit_work
 from clair.cancellation import checkpoint
-from clair.updates import thin_product
+from clair.method.updates import thin_product
 
 _LISTED = 6
 

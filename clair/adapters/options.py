@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from clair._validation import check_automatic, check_choice, check_integer
-from clair.core_fit import FitOptions
+from clair.method.compressed_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
 SOLVERS = ("convex", "irls")

@@ -10,10 +10,10 @@ import numpy as np
 from clair.adapters.compress import ModuleCore, compress, gram_root
 from clair.adapters.result import Audit, Judged
 from clair.cancellation import checkpoint
-from clair.eigen import leading_eigenpairs
-from clair.halves import direction_weights, refine_by_directions
-from clair.refinement import directions, pooling_weights, refine_module
-from clair.updates import Core
+from clair.method.eigen import leading_eigenpairs
+from clair.method.halves import direction_weights, refine_by_directions
+from clair.method.refinement import directions, pooling_weights, refine_module
+from clair.method.updates import CompressedUpdates
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class Plan:
     def oriented(self, module: ModuleCore, influence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Compute blocks with the deciding side along the rows, and their principal subspace."""
         checkpoint()
-        core: Core = module.core(self.side)
-        return core.blocks, core.scatter.principal(influence, min(self.rank, core.scatter.d))[1]
+        core: CompressedUpdates = module.core(self.side)
+        return core.blocks, core.moments.principal(influence, min(self.rank, core.moments.d))[1]
 
     def refine(self, module: ModuleCore, clients: np.ndarray) -> np.ndarray:
         """Refine the blocks of kept clients, (n, a, b) with the output side first.

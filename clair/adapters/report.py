@@ -18,8 +18,8 @@ from clair.adapters.result import (
     ModuleReport,
 )
 from clair.adapters.writer import WrittenAdapter
-from clair.evidence import Evidence
-from clair.kinds import KINDS
+from clair.method.evidence import Evidence
+from clair.method.kinds import KINDS
 
 FORMAT = 2
 _LISTED = 6

@@ -12,8 +12,8 @@ from clair.adapters.compress import ModuleCore
 from clair.adapters.folder import AdapterSet, SetAside
 from clair.adapters.halves import Halves
 from clair.adapters.options import AuditOptions
-from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
-from clair.evidence import Evidence
+from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
+from clair.method.evidence import Evidence
 
 NOT_JUDGED = "not judged"
 #: Verdicts, the one to look at first in front.
@@ -36,8 +36,8 @@ class ClientReport:
         Suspicion: size of the update off what the other clients share, relative to a typical
         update. NaN if not judged or not comparable, as are the next four.
     margin : float
-        How many times the line its score is, by `clair.kinds.client_margins`; NaN where no line
-        was drawn.
+        How many times the line its score is, by `clair.method.kinds.client_margins`; NaN where no
+        line was drawn.
     influence : float
         Its weight in what the others' refined updates get, in [0, 1].
     norm : float

@@ -14,11 +14,11 @@ from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter, natural_key
 from clair.adapters.result import ClientReport, ModuleReport, SideReport
 from clair.cancellation import checkpoint
-from clair.core_fit import CoreFit
-from clair.detection import SUSPECT, Verdict, predictive_rank, reasons
-from clair.kinds import client_margins
-from clair.scatter import Scatter, normalised
-from clair.updates import Core
+from clair.method.compressed_fit import CoreFit
+from clair.method.detection import SUSPECT, Verdict, predictive_rank, reasons
+from clair.method.kinds import client_margins
+from clair.method.moments import Moments, normalised
+from clair.method.updates import CompressedUpdates
 
 TOP_MODULES = 3
 #: Kinds of evidence that say in which modules to look.
@@ -27,21 +27,21 @@ _BY_MODULE = ("outside", "directions", "modules")
 _GROUPS = 4
 
 
-def module_residuals(scatters: Sequence[Scatter], kept: np.ndarray, rank: int) -> np.ndarray:
+def module_residuals(moments: Sequence[Moments], kept: np.ndarray, rank: int) -> np.ndarray:
     """Compute squared residuals off the *other* kept clients' subspace, (n_modules, n_clients)."""
-    residuals = np.empty((len(scatters), len(kept)))
-    for row, scatter in zip(residuals, scatters, strict=True):
+    residuals = np.empty((len(moments), len(kept)))
+    for row, one in zip(residuals, moments, strict=True):
         checkpoint()
-        inside = scatter.left_out_energy(kept, min(rank, scatter.d)).sum(axis=1)
-        row[:] = np.maximum(scatter.energy - inside, 0.0)
+        inside = one.left_out_energy(kept, min(rank, one.d)).sum(axis=1)
+        row[:] = np.maximum(one.energy - inside, 0.0)
     return residuals
 
 
-def shared_energy(cores: Sequence[Core], kept: np.ndarray, rank: int) -> np.ndarray:
+def shared_energy(cores: Sequence[CompressedUpdates], kept: np.ndarray, rank: int) -> np.ndarray:
     """Compute the share of the kept clients' energy that the others predict, by module."""
-    scatters = [core.scatter for core in cores]
-    residuals = module_residuals(scatters, kept, rank)[:, kept].sum(axis=1)
-    energy = np.array([scatter.energy[kept].sum() for scatter in scatters])
+    moments = [core.moments for core in cores]
+    residuals = module_residuals(moments, kept, rank)[:, kept].sum(axis=1)
+    energy = np.array([one.energy[kept].sum() for one in moments])
     return 1 - residuals / np.where(energy > 0, energy, 1.0)
 
 
@@ -56,7 +56,7 @@ def side_report(
 def module_reports(
     names: Sequence[str],
     cores: Mapping[str, ModuleCore],
-    by_side: Mapping[str, Sequence[Core]],
+    by_side: Mapping[str, Sequence[CompressedUpdates]],
     pilots: Mapping[str, tuple[int, Verdict]],
     found: CoreFit,
     side: str,
@@ -65,21 +65,21 @@ def module_reports(
     """Report on every module: what both sides share, and who deviates on the deciding one."""
     kept = found.verdict.benign
     residuals = np.sqrt(
-        module_residuals([core.scatter for core in by_side[side]], kept, found.rank)
+        module_residuals([core.moments for core in by_side[side]], kept, found.rank)
     )
     reports = []
     for index, name in enumerate(names):
         present = cores[name].ranks > 0
         usual = residuals[index][kept & present]
         typical = float(np.median(usual)) if len(usual) else 0.0
-        floor = 1e-6 * float(np.sqrt(np.median(by_side[side][index].scatter.energy[present])))
+        floor = 1e-6 * float(np.sqrt(np.median(by_side[side][index].moments.energy[present])))
         deviation = residuals[index] / max(typical, floor, np.finfo(float).tiny)
         suggested = {}
         for key in PEFT_SIDES:
             core = by_side[key][index]
             limit = min(*core.shape, core.rows)
             suggested[key] = predictive_rank(
-                normalised([core.scatter]), pilots[key][1].benign, limit
+                normalised([core.moments]), pilots[key][1].benign, limit
             )
         reports.append(
             ModuleReport(
@@ -97,11 +97,11 @@ def module_reports(
 def client_reports(
     adapters: Sequence[Adapter],
     found: CoreFit,
-    cores: Sequence[Core],
+    cores: Sequence[CompressedUpdates],
     modules: Sequence[ModuleReport],
 ) -> list[ClientReport]:
     """Report on every judged client, with the modules in which it deviates most."""
-    sizes = np.sqrt(np.sum([core.scatter.energy for core in cores], axis=0))
+    sizes = np.sqrt(np.sum([core.moments.energy for core in cores], axis=0))
     deviations = np.array([module.deviation for module in modules])
     verdict, reports = found.verdict, []
     why, margins = reasons(verdict), client_margins(verdict.evidence)
@@ -191,9 +191,9 @@ def incomparable_modules(adapters: AdapterSet, unjudged: Sequence[str]) -> list[
     return notes
 
 
-def twins(adapters: Sequence[Adapter], cores: Sequence[Core]) -> list[str]:
+def twins(adapters: Sequence[Adapter], cores: Sequence[CompressedUpdates]) -> list[str]:
     """Note clients whose updates are equal up to rounding: perhaps one party with several names."""
-    energies = np.array([core.scatter.energy for core in cores]).T
+    energies = np.array([core.moments.energy for core in cores]).T
     notes = []
     order = np.lexsort(energies.T[::-1])
     for a, b in pairwise(order):

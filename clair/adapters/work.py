@@ -13,7 +13,7 @@ from clair.adapters.limits import MIB, Limits
 # simulated sets of 3 to 64 clients and ranks 2 to 256; right within a factor of two on these.
 _PER_UPDATE, _PER_GRAM, _PER_ROOT, _PER_BASIS, _PER_LEFT_OUT = 1.1e-2, 4e-10, 6.7e-9, 3.5e-9, 7.5e-9
 # Below this size, or where many directions are asked for, each client left out costs a full
-# decomposition (`clair.eigen.downdated_eigenpairs`).
+# decomposition (`clair.method.eigen.downdated_eigenpairs`).
 _SMALL, _DIRECTIONS = 120, 30
 
 

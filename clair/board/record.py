@@ -13,7 +13,7 @@ from functools import cache
 from clair import __version__
 from clair._files import ASSETS
 from clair.board.story import ROBUST, setting
-from clair.tasks.regression import RegressionResult, run_regression
+from clair.federated.regression import RegressionResult, run_regression
 
 SEEDS = range(5000, 5050)
 ASSET = ASSETS / "board" / "record.json"

@@ -10,7 +10,7 @@ from clair.baselines import METHODS
 from clair.board.limits import limits, remember
 from clair.board.story import Story
 from clair.board.words import LEVEL, Slide, hospital, names, pct
-from clair.narrative import count
+from clair.sentences import count
 
 
 def team(story: Story) -> Slide:

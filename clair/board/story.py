@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clair.tasks.regression import RegressionConfig, RegressionResult, run_regression
+from clair.federated.regression import RegressionConfig, RegressionResult, run_regression
 
 HOSPITALS = 5
 #: Chosen on seeds 1000 to 1029 so that averaging would pay a little if all hospitals were honest.

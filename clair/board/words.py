@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.narrative import TIE
+from clair.sentences import TIE
 
 #: Two errors closer than this, in per cent, are told as equal.
 LEVEL = 100 * TIE

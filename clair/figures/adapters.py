@@ -10,7 +10,7 @@ import numpy as np
 from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
-from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
+from clair.figures.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 
 #: Verdicts in the order in which they are drawn, with their role in the palette.
 ROLES = ((KEPT, "benign"), (SUSPECT, "suspect"), (FLAGGED, "contaminated"))

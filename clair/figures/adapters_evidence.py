@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from clair.adapters.result import KEPT, Audit
-from clair.concentration import SCORE_FLOOR
-from clair.evidence import Evidence
 from clair.figures.adapters import CEILING, ROLES, label
 from clair.figures.base import Chart, marker, new_figure
-from clair.kinds import KINDS
-from clair.palette import ThemeName, role_style
+from clair.figures.palette import ThemeName, role_style
+from clair.method.concentration import SCORE_FLOOR
+from clair.method.evidence import Evidence
+from clair.method.kinds import KINDS
 
 
 def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:

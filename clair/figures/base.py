@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from clair.figures.drawing import Figure
-from clair.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style
+from clair.figures.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style
 
 FONT = "Inter, 'Source Sans', sans-serif"
 

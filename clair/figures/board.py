@@ -10,11 +10,11 @@ from collections.abc import Callable
 from clair.board.limits import limit_texts
 from clair.board.story import HOSPITALS, Story
 from clair.board.words import Slide, hospital, pct
-from clair.detection import FLAGGED, KEPT, SUSPECT
 from clair.figures import board_bars
 from clair.figures import board_parts as parts
 from clair.figures.board_style import stylesheet
-from clair.palette import ThemeName
+from clair.figures.palette import ThemeName
+from clair.method.detection import FLAGGED, KEPT, SUSPECT
 
 
 def slide_html(story: Story, slide: Slide, theme: ThemeName, *, stage: bool = False) -> str:

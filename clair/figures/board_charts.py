@@ -12,7 +12,7 @@ from clair.figures import board_bars
 from clair.figures.base import Chart, new_figure
 from clair.figures.board_parts import Bar
 from clair.figures.board_style import colors
-from clair.palette import PAPERS, ThemeName
+from clair.figures.palette import PAPERS, ThemeName
 
 _ROW = 34  # pixels of a bar
 _VERDICT_FILL = {"flagged": "outside", "suspect": "suspect"}

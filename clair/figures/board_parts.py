@@ -12,7 +12,7 @@ from urllib.parse import quote
 from clair.board.story import HOSPITALS, Story
 from clair.board.words import pct
 from clair.figures.board_style import colors
-from clair.palette import ThemeName
+from clair.figures.palette import ThemeName
 
 _ROOF = "M4 27 L32 4 L60 27 V57 H4 Z"
 

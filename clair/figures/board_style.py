@@ -6,7 +6,7 @@ window, so that the same markup serves a projector, a page and a phone.
 
 from __future__ import annotations
 
-from clair.palette import PAPERS, ThemeName, method_style, role_style, with_alpha
+from clair.figures.palette import PAPERS, ThemeName, method_style, role_style, with_alpha
 
 _CSS = """
 .deck { container-type: inline-size; font-family: Inter, sans-serif; color: var(--ink); }

@@ -11,11 +11,11 @@ import numpy as np
 from clair.figures.base import Chart
 from clair.figures.comparison import scenario_comparison
 from clair.figures.drawing import Figure
-from clair.figures.strips import ink_limit, split_strips
+from clair.figures.palette import ThemeName
+from clair.figures.split import ink_limit, split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_verdicts
-from clair.palette import ThemeName
-from clair.scenario import ScenarioResult
+from clair.simulation.scenario import ScenarioResult
 
 Pair = tuple[Chart, Chart]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from clair.baselines import METHODS
+from clair.federated.sharing import CANDIDATES, Choice
 from clair.figures.base import Chart, band, level, new_figure
-from clair.narrative import ROUNDING
-from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
-from clair.scenario import ScenarioResult
-from clair.sharing import CANDIDATES, Choice
+from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.sentences import ROUNDING
+from clair.simulation.scenario import ScenarioResult
 
 _ROW = 31  # pixels of a method
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from clair.baselines import METHODS
 from clair.figures.base import Chart, new_figure
-from clair.palette import PAPERS, ThemeName, role_style
+from clair.figures.palette import PAPERS, ThemeName, role_style
 
 _ROW = 34  # pixels of a method
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from clair.figures.base import Chart, marker, new_figure
-from clair.palette import PAPERS, ThemeName, method_style, role_style, with_alpha
-from clair.scenario import ScenarioResult
+from clair.figures.palette import PAPERS, ThemeName, method_style, role_style, with_alpha
+from clair.simulation.scenario import ScenarioResult
 
 
 def direction_weights(result: ScenarioResult, theme: ThemeName, height: int = 360) -> Chart:

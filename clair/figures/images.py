@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from clair.figures.palette import PAPERS, ThemeName, rgb
 from clair.figures.pixels import data_uri
-from clair.palette import PAPERS, ThemeName, rgb
 
 
 def ink_image(pixels: Sequence[int], side: int, top: int, theme: ThemeName, scale: int = 8) -> str:

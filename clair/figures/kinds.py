@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clair.concentration import SCORE_FLOOR
-from clair.detection import FLAGGED, SUSPECT
-from clair.evidence import Evidence
 from clair.figures.base import Chart, marker, new_figure
+from clair.figures.palette import PAPERS, ThemeName, role_style
 from clair.figures.verdict import listed
-from clair.kinds import KINDS
-from clair.palette import PAPERS, ThemeName, role_style
+from clair.method.concentration import SCORE_FLOOR
+from clair.method.detection import FLAGGED, SUSPECT
+from clair.method.evidence import Evidence
+from clair.method.kinds import KINDS
 
 _ROW = 46  # pixels of a kind
 _LOWEST, _HIGHEST = 0.1, 100.0  # limits of what is drawn, relative to the typical score
@@ -31,7 +31,7 @@ def evidence_kinds(
     Parameters
     ----------
     evidence : sequence of Evidence
-        The kinds in order, see `clair.kinds.all_evidence`.
+        The kinds in order, see `clair.method.kinds.all_evidence`.
     theme : {"light", "dark"}
     degrees : sequence of str
         The verdict of all kinds of ours together.

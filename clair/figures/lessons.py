@@ -7,11 +7,11 @@ from typing import Any
 
 from clair.figures.base import Chart
 from clair.figures.comparison import Measure, method_comparison, scenario_comparison
+from clair.figures.palette import ThemeName
 from clair.figures.solver import certificate
 from clair.figures.subspace import plane
 from clair.figures.verdicts import scenario_verdicts, task_verdicts
-from clair.palette import ThemeName
-from clair.scenario import ScenarioResult
+from clair.simulation.scenario import ScenarioResult
 
 _LAB: dict[str, Callable[[ScenarioResult, ThemeName], Chart]] = {
     "errors": scenario_comparison,

@@ -6,12 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from clair.evidence import GAP
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
-from clair.narrative import amount, times
-from clair.palette import PAPERS, Paper, Style, ThemeName, method_style, role_style, with_alpha
-from clair.sweeps.grid import AXIS_TITLES
+from clair.figures.palette import (
+    PAPERS,
+    Paper,
+    Style,
+    ThemeName,
+    method_style,
+    role_style,
+    with_alpha,
+)
+from clair.method.evidence import GAP
+from clair.sentences import amount, times
+from clair.simulation.sweeps.grid import AXIS_TITLES
 from clair.theory.curves import Gain, Remedy, Separation, Stability
 
 _FLOOR = 1e-4

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from clair.figures.base import Chart, new_figure
-from clair.palette import PAPERS, ThemeName, rgb, role_style
-from clair.sweeps.grid import AXIS_TITLES, SweepResult
+from clair.figures.palette import PAPERS, ThemeName, rgb, role_style
+from clair.simulation.sweeps.grid import AXIS_TITLES, SweepResult
 
 MEASURES: dict[str, str] = {
     "exact": "exactly the poisoned clients flagged",

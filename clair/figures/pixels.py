@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-from clair.palette import rgb
+from clair.figures.palette import rgb
 
 MAX_CELLS = 16
 

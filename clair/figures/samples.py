@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clair.baselines import METHODS
+from clair.federated.regression.curves import IDENTIFIED, SampleCurves
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
-from clair.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, role_style
-from clair.tasks.regression.curves import IDENTIFIED, SampleCurves
+from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, role_style
 
 SHOWN_TICKS = (8, 16, 40, 100, 250, 640)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from clair.figures.base import Chart, level, marker, new_figure
-from clair.narrative import count
-from clair.palette import PAPERS, ThemeName, role_style
-from clair.scenario import ScenarioResult
+from clair.figures.palette import PAPERS, ThemeName, role_style
+from clair.sentences import count
+from clair.simulation.scenario import ScenarioResult
 
 
 def convergence(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from clair.linalg import hstack_blocks
-from clair.narrative import ROUNDING, amount, count
-from clair.palette import PAPERS, ThemeName, role_style
-from clair.scenario import ScenarioResult
-from clair.solvers import IterationRecord
+from clair.figures.palette import PAPERS, ThemeName, role_style
+from clair.method.linalg import hstack_blocks
+from clair.method.solvers import IterationRecord
+from clair.sentences import ROUNDING, amount, count
+from clair.simulation.scenario import ScenarioResult
 
 #: A change smaller than this share of the largest value cannot be seen in the drawing.
 VISIBLE = 0.01
@@ -26,7 +26,7 @@ class Frame:
     Attributes
     ----------
     iteration : int
-        As in `clair.solvers.IterationRecord`; 0 is the state the convex solver starts from.
+        As in `clair.method.solvers.IterationRecord`; 0 is the state the convex solver starts from.
     singular_values, block_norms : tuple of float
         Of L and of the clients' tiles in S; for IRLS of the weighted updates, and the distances.
     objective, primal_residual, dual_residual, penalty : float or None

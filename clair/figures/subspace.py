@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from clair.figures.base import Chart, band, level, marker, new_figure
-from clair.narrative import ROUNDING, amount
-from clair.palette import PAPERS, ThemeName, role_style, with_alpha
-from clair.scenario import ScenarioResult
+from clair.figures.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.sentences import ROUNDING, amount
+from clair.simulation.scenario import ScenarioResult
 
 _SHOWN = 16
 _APART = 1.15  # a height this many times larger looks as if it stands apart

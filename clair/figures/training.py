@@ -6,7 +6,7 @@ import numpy as np
 
 from clair.figures.base import Chart, new_figure
 from clair.figures.drawing import Figure
-from clair.palette import PAPERS, ThemeName, role_style
+from clair.figures.palette import PAPERS, ThemeName, role_style
 
 MAX_POINTS = 60  # of a curve: it is sent twice a second, so it should stay small
 LABELLED_CLIENTS = 16  # more end labels than this cannot be told apart

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.figures.base import Chart, band, level, marker, new_figure
-from clair.palette import PAPERS, Style, ThemeName, role_style, with_alpha
+from clair.figures.palette import PAPERS, Style, ThemeName, role_style, with_alpha
+from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 
 #: A threshold this many times the highest value is not drawn.
 OUT_OF_SIGHT = 3.0
@@ -39,7 +39,7 @@ def client_verdict(
     theme : {"light", "dark"}
         Which paper.
     degrees : sequence of str
-        CLAIR's verdict, one of `clair.detection.DEGREES` for each client.
+        CLAIR's verdict, one of `clair.method.detection.DEGREES` for each client.
     axis_title, caption : str
         What `values` are, in short and in words.
     reasons : sequence of str, optional

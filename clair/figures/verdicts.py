@@ -6,11 +6,11 @@ from typing import Protocol
 
 import numpy as np
 
-from clair.evidence import Evidence
 from clair.figures.base import Chart
+from clair.figures.palette import ThemeName
 from clair.figures.verdict import client_verdict
-from clair.palette import ThemeName
-from clair.scenario import ScenarioResult
+from clair.method.evidence import Evidence
+from clair.simulation.scenario import ScenarioResult
 
 _RESIDUAL_SCORE = (
     "Residual score: how much of a client's update lies outside the directions that the *other* "

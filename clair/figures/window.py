@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from clair.certificate import Certificate
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
-from clair.linalg import hstack_blocks
-from clair.narrative import count
-from clair.palette import PAPERS, ThemeName, role_style, with_alpha
-from clair.solvers import Decomposition
+from clair.figures.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.method.certificate import Certificate
+from clair.method.linalg import hstack_blocks
+from clair.method.solvers import Decomposition
+from clair.sentences import count
 from clair.theory.lam_path import LamPath
 
 _FLOOR = 1e-8

@@ -6,8 +6,8 @@ import numpy as np
 
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.noise import mark_break_even
-from clair.narrative import amount
-from clair.palette import PAPERS, ThemeName, method_style
+from clair.figures.palette import PAPERS, ThemeName, method_style
+from clair.sentences import amount
 from clair.theory.worlds import Worlds
 
 _LABELS = {

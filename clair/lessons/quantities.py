@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from clair.narrative import ROUNDING, amount
-from clair.scenario import ScenarioResult, run_scenario
+from clair.sentences import ROUNDING, amount
+from clair.simulation.scenario import ScenarioResult, run_scenario
 
 Unit = Literal["times", "clients", "directions", "degrees", "percent", "points"]
 #: Whose results a quantity is about: the matrix model, or the recorded run of text copying.

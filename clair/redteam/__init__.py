@@ -1,13 +1,13 @@
 """The red team: a search for the attack that does honest clients the most harm.
 
 The attacker knows everything: the shared subspace, the honest updates, the defence. It tries plans
-of a small family (`clair.attack_plan`), keeps the most harmful and changes them a little, as an
-evolution strategy does. Its findings are measured on draws that the search never saw. It finds bad
-attacks, but perhaps not the worst, so the harm it reports is a lower bound.
+of a small family (`clair.simulation.attack_plan`), keeps the most harmful and changes them a
+little, as an evolution strategy does. Its findings are measured on draws that the search never saw.
+It finds bad attacks, but perhaps not the worst, so the harm it reports is a lower bound.
 
 Two parts of CLAIR are never attacked here. Problems have one module, and the evidence of shape
-needs three (`clair.evidence.MIN_SHAPE_MODULES`). And no plan says what halves an attacker sends,
-so ``pooling="halves"`` is not among the defences.
+needs three (`clair.method.evidence.MIN_SHAPE_MODULES`). And no plan says what halves an attacker
+sends, so ``pooling="halves"`` is not among the defences.
 """
 
 from clair.redteam.defences import DEFENCES, Trial, evaluate

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clair.aggregation import GLOBAL_RULES, GlobalRule, assumed_attackers
-from clair.attack_plan import AttackPlan, Tactic
-from clair.linalg import block_grams, block_norms
-from clair.metrics import DetectionScores, detection_scores
-from clair.pipeline import fit
-from clair.refinement import principal_subspace, refine
-from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.method.fit import fit
+from clair.method.linalg import block_grams, block_norms
+from clair.method.metrics import DetectionScores, detection_scores
+from clair.method.refinement import principal_subspace, refine
+from clair.simulation.attack_plan import AttackPlan, Tactic
+from clair.simulation.matrix_model import Problem, ProblemSpec, sample_problem
 
 Judged = tuple[np.ndarray, np.ndarray]
 HONEST = AttackPlan((Tactic(),))

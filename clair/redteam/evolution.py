@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from clair._validation import check_choice, check_integer
-from clair.attack_plan import AttackPlan
 from clair.redteam.defences import DEFENCES, Trial, evaluate
 from clair.redteam.moves import KNOWN, crossed, louder, moved, random_plan
-from clair.synthetic import ProblemSpec
+from clair.simulation.attack_plan import AttackPlan
+from clair.simulation.matrix_model import ProblemSpec
 
 SEARCH_DRAWS = 2
 FINAL_DRAWS = 2

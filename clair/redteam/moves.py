@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from clair.attack_plan import AttackPlan, Tactic
-from clair.attacks import PLANS
+from clair.simulation.attack_plan import AttackPlan, Tactic
+from clair.simulation.attacks import PLANS
 
 #: Largest foreign part that is tried; a mean, for example, can be moved without bound.
 LARGEST = 100.0

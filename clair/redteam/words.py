@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from clair.attack_plan import AttackPlan, Tactic
-from clair.metrics import client_numbers
+from clair.method.metrics import client_numbers
 from clair.redteam.defences import DEFENCES
 from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
+from clair.simulation.attack_plan import AttackPlan, Tactic
 
 FORMAT = 1
 #: An attack that adds less than this to the honest clients' error is told as harmless.

@@ -3,7 +3,7 @@
 `window` is what `clair.fit` itself uses and is re-exported here; the other modules build on `fit`.
 """
 
-from clair.theory.window import (
+from clair.method.window import (
     choose_lam,
     collapse_lam,
     default_lam,

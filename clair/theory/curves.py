@@ -13,12 +13,13 @@ from functools import lru_cache
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair.detection import Verdict, coefficient_screen, detect_updates
-from clair.linalg import block_grams, leading_eigenvectors
-from clair.metrics import DetectionScores, detection_scores, subspace_error
-from clair.refinement import principal_subspace, refine
-from clair.solvers import decompose, median_subspace
-from clair.synthetic import Problem, ProblemSpec, sample_problem
+from clair.method.detection import Verdict, coefficient_screen, detect_updates
+from clair.method.linalg import block_grams, leading_eigenvectors
+from clair.method.metrics import DetectionScores, detection_scores, subspace_error
+from clair.method.refinement import principal_subspace, refine
+from clair.method.solvers import decompose, median_subspace
+from clair.method.window import choose_lam, collapse_lam, lam_window
+from clair.simulation.matrix_model import Problem, ProblemSpec, sample_problem
 from clair.theory.lam_path import compress
 from clair.theory.predictions import (
     PredictedErrors,
@@ -26,7 +27,6 @@ from clair.theory.predictions import (
     predicted_subspace_error,
 )
 from clair.theory.sets import exact_set_probability, score_model
-from clair.theory.window import choose_lam, collapse_lam, lam_window
 
 #: Ways to a subspace that `stability` compares; "truth" is PCA on the truly benign clients.
 ROUTES: tuple[str, ...] = ("convex", "irls", "polished", "truth")
@@ -302,7 +302,7 @@ def _false_share(scores: DetectionScores, n_clients: int) -> float:
 
 def _with_remedy(spec: ProblemSpec, key: str) -> DetectionScores:
     if key == "norms":
-        from clair.pipeline import fit
+        from clair.method.fit import fit
 
         problem = sample_problem(spec)
         result = fit(problem.updates, spec.rank, detector="norms", tol=1e-4)

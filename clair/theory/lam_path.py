@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair.certificate import Certificate, certify
-from clair.detection import detect_updates
-from clair.linalg import block_grams, block_norms
-from clair.solvers import Decomposition, decompose
-from clair.synthetic import Problem
-from clair.theory.window import lam_window
+from clair.method.certificate import Certificate, certify
+from clair.method.detection import detect_updates
+from clair.method.linalg import block_grams, block_norms
+from clair.method.solvers import Decomposition, decompose
+from clair.method.window import lam_window
+from clair.simulation.matrix_model import Problem
 
 #: A contamination norm below this share of a typical update counts as zero.
 SUPPORT = 1e-4

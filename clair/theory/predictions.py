@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from clair.synthetic import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec
 
 #: Fixed draws that expectations are taken over.
 DRAWS = 64

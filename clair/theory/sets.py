@@ -1,9 +1,9 @@
 """Whom the detector should find in the matrix model, predicted without drawing a single problem.
 
-The squared scores of `clair.detection` are taken as normal. Their means and spreads follow from a
-`ProblemSpec` alone: noise and attack outside the subspace, over all that a client sends and over
-its strongest directions, where a false direction cannot hide behind noise. Scores drawn from these
-distributions are judged by the detector's own rule. Ours, on formulas of Benaych-Georges,
+The squared scores of `clair.method.detection` are taken as normal. Their means and spreads follow
+from a `ProblemSpec` alone: noise and attack outside the subspace, over all that a client sends and
+over its strongest directions, where a false direction cannot hide behind noise. Scores drawn from
+these distributions are judged by the detector's own rule. Ours, on formulas of Benaych-Georges,
 Nadakuditi, J. Multivariate Anal. 2012; good as far as the agreeing half is honest, which the tests
 check by simulation.
 """
@@ -17,11 +17,9 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import ndtri
 
-from clair.attack_plan import AttackPlan
-from clair.attacks import PLANS
-from clair.concentration import SCORE_FLOOR
-from clair.detection import NOISE_LIMIT
-from clair.evidence import (
+from clair.method.concentration import SCORE_FLOOR
+from clair.method.detection import NOISE_LIMIT
+from clair.method.evidence import (
     AGAIN,
     DIRECTIONS_GAP,
     GAP,
@@ -31,7 +29,9 @@ from clair.evidence import (
     SPREAD_FEW,
     stricter,
 )
-from clair.synthetic import ProblemSpec
+from clair.simulation.attack_plan import AttackPlan
+from clair.simulation.attacks import PLANS
+from clair.simulation.matrix_model import ProblemSpec
 from clair.theory.predictions import (
     DRAWS,
     breakdown_noise,
@@ -255,14 +255,15 @@ def _standard_normals(n_clients: int) -> np.ndarray:
 def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
     """Predict the probability that the detector flags exactly the contaminated clients.
 
-    Scores are drawn from `score_model` and judged as `clair.detection.judge` does, by the gaps of
-    both scores. A client that looks like noise alone is not flagged unless it is far too loud.
+    Scores are drawn from `score_model` and judged as `clair.method.detection.judge` does, by the
+    gaps of both scores. A client that looks like noise alone is not flagged unless it is far too
+    loud.
 
     Parameters
     ----------
     spec : ProblemSpec
     gap : tuple of float
-        As in `clair.evidence.gap_rule`.
+        As in `clair.method.evidence.gap_rule`.
 
     Returns
     -------
@@ -294,7 +295,7 @@ def _like_noise(
     flagged: np.ndarray,
     normals: np.ndarray,
 ) -> np.ndarray:
-    """Predict whom `clair.evidence.noise_only` excuses; honest clients send only noise outside."""
+    """Predict whom `noise_only` excuses; honest clients send only noise outside."""
     p, q = max(spec.d_out - spec.rank, 1), spec.d_in
     edge = whole**2 / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2
     width = model.peak_sd / max(model.peak, _TINY)
@@ -316,7 +317,7 @@ def speaks(spec: ProblemSpec) -> bool:
 def above_gap(
     scores: np.ndarray, gap: tuple[float, float], repeat: tuple[float, float]
 ) -> np.ndarray:
-    """Apply `clair.evidence.gap_rule` to many drawn federations at once.
+    """Apply `clair.method.evidence.gap_rule` to many drawn federations at once.
 
     Parameters
     ----------

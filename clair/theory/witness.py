@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.synthetic import Problem
+from clair.simulation.matrix_model import Problem
 
 _MAX_ROUNDS = 150
 _TOL = 1e-8

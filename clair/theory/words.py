@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.certificate import KKT_TOLERANCE, STRICT
-from clair.evidence import GAP
-from clair.narrative import amount, clients_list, count, times
+from clair.method.certificate import KKT_TOLERANCE, STRICT
+from clair.method.evidence import GAP
+from clair.sentences import amount, clients_list, count, times
 from clair.theory.curves import Gain, Separation, Stability
 from clair.theory.lam_path import LamPath, LamPoint, Proof
 from clair.theory.predictions import PredictedErrors

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair.halves import direction_weights, refine_by_directions
-from clair.linalg import block_norms
-from clair.refinement import refine
-from clair.synthetic import STREAMS, Problem, ProblemSpec, sample_problem
+from clair.method.halves import direction_weights, refine_by_directions
+from clair.method.linalg import block_norms
+from clair.method.refinement import refine
+from clair.simulation.matrix_model import STREAMS, Problem, ProblemSpec, sample_problem
 from clair.theory.curves import Found, judged
 from clair.theory.predictions import off_energy
 

@@ -9,7 +9,7 @@ from clair.adapters.compress import compress, gram_root
 from clair.adapters.result import NOT_JUDGED
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.cancellation import Cancelled
-from clair.kinds import all_evidence
+from clair.method.kinds import all_evidence
 
 
 def verdicts(result):

@@ -185,7 +185,7 @@ def test_an_interrupt_swallowed_by_a_callback_is_not_lost(tmp_path, monkeypatch,
         ):  # as Python does in a weak reference's callback
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("clair.audit_cli.ProgressBar.show", swallowed)
+    monkeypatch.setattr("clair.cli.audit.ProgressBar.show", swallowed)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert run(tmp_path / "in", "--write", tmp_path / "out") == 130

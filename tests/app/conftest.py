@@ -12,9 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from clair.app.kit import jobs
+from clair.app.kit.site import preload
 from clair.jobs import JobPool, Limits
-from clair.ui import jobs
-from clair.ui.site import preload
 
 preload()
 

@@ -16,10 +16,11 @@ from streamlit.testing.v1 import AppTest
 
 from clair.adapters import Audit, AuditOptions, read_folder
 from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.app.kit import jobs
+from clair.app.kit.plain import plain
+from clair.app.pages import adapters
+from clair.app.pages.adapters import Source
 from clair.jobs import JobPool, JobState
-from clair.ui import adapters, jobs
-from clair.ui.adapters import Source
-from clair.ui.plain import plain
 from tests.app.elements import charts, prose, sentence, visit
 
 SITES = adapters.EXAMPLE

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import clair.tasks.copytask as copytask
-from clair.evidence import gap_rule
+import clair.federated.copytask as copytask
+from clair.app.kit.results import mark_wrong
+from clair.app.pages import copying
+from clair.app.pages import copying_vocabulary as copying_words
+from clair.federated import Cancelled, MethodAccuracy, Sample, TrainingProgress
+from clair.federated.copytask import CopyTaskConfig, CopyTaskResult
+from clair.federated.copytask.data import make_federation
+from clair.federated.outcome import Outcome, outcome_json
 from clair.jobs import JobPool, JobState
-from clair.metrics import detection_scores
-from clair.tasks import Cancelled, MethodAccuracy, Sample, TrainingProgress
-from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult
-from clair.tasks.copytask.data import make_federation
-from clair.tasks.outcome import Outcome, outcome_json
-from clair.ui import copying, copying_words
-from clair.ui.results import mark_wrong
+from clair.method.evidence import gap_rule
+from clair.method.metrics import detection_scores
 from tests.app.elements import charts, prose, visit
 
 PAGE = "pages/copying.py"

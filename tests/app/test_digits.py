@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import clair.tasks.digits as digits
+import clair.federated.digits as digits
+from clair.app.pages.digits import CONTROLS, PAGE, PRESETS
+from clair.federated.digits import DigitsConfig
+from clair.federated.sharing import CANDIDATES
 from clair.jobs import JobPool, JobState
-from clair.sharing import CANDIDATES
-from clair.tasks.digits import DigitsConfig
-from clair.ui.digits import CONTROLS, PAGE, PRESETS
 from tests.app.elements import charts, prose, visit
 
 PATIENCE = 60.0

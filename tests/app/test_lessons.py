@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.app.pages import copying, lab
+from clair.app.pages.lesson_steps import settings
+from clair.app.pages.lessons import Place
 from clair.lessons.course import courses
-from clair.ui import copying, lab
-from clair.ui.lesson_steps import settings
-from clair.ui.lessons import Place
 from tests.app.elements import bare, visit
 
 PAGE = "pages/lessons.py"

@@ -7,11 +7,11 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from clair.reports.overview import beyond, worth
-from clair.reports.page import to_html
-from clair.scenario import run_scenario
-from clair.ui import lab, overview
-from clair.ui.glossary import TERMS
+from clair.app.kit.glossary import TERMS
+from clair.app.pages import lab, overview
+from clair.report.overview import beyond, worth
+from clair.report.page import to_html
+from clair.simulation.scenario import run_scenario
 from tests.app.elements import charts, sentence, visit
 
 

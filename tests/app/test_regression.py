@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from clair.tasks.regression import ATTACKS
-from clair.ui import regression
+from clair.app.pages import regression
+from clair.federated.regression import ATTACKS
 from tests.app.elements import charts, sentence, visit
 
 FOUND, CLAIR, BEST, DIRECTIONS = range(4)

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import streamlit as st
 
-from clair.figures.strips import split_strips
+from clair.app.components.chart import charts_of
+from clair.app.kit.shared import Same, Store
+from clair.app.pages import lab
+from clair.figures.split import split_strips
 from clair.figures.subspace import plane
 from clair.figures.verdicts import scenario_verdicts
-from clair.ui import lab
-from clair.ui.chart import charts_of
-from clair.ui.shared import Same, Store
 from tests.app.elements import charts, visit
 
 DEFAULTS = {control.key: control.default for control in lab.CONTROLS}

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clair.scenario import ScenarioResult, run_scenario
-from clair.ui import lab, overview
-from clair.ui.state import Control, Preset, active_preset
+from clair.app.kit.state import Control, Preset, active_preset
+from clair.app.pages import lab, overview
+from clair.simulation.scenario import ScenarioResult, run_scenario
 
 
 def control(**changes: Any) -> Control:

@@ -8,13 +8,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from clair.reports.scenario import scenario_json
-from clair.scenario import run_scenario
-from clair.ui import copying, lab, regression
-from clair.ui.parcels import of_lab
-from clair.ui.state import Control
-from clair.ui.takeaway import link_to, screen_of
-from clair.ui.trained import take_of
+from clair.app.kit.exports import link_to, screen_of
+from clair.app.kit.state import Control
+from clair.app.kit.trained import export_of
+from clair.app.pages import copying, lab, regression
+from clair.app.pages.page_exports import of_lab
+from clair.report.scenario import scenario_json
+from clair.simulation.scenario import run_scenario
 from tests.app.elements import visit
 
 PAGES = (
@@ -74,7 +74,7 @@ def test_a_run_is_handed_out_as_it_was_whatever_the_controls_say() -> None:
     app = open_page("copying", copy_seed="3")
     assert codes(app)[1] == "python -m clair copytask"  # the run made beforehand, seed 0
     outcome = copying.PAGE.default_outcome()
-    report = take_of(copying.PAGE, outcome).report()
+    report = export_of(copying.PAGE, outcome).report()
     assert report.sentence == outcome.sentence
     seeds = [s.value for s in report.screen.settings if s.label == "Seed"]
     assert seeds == ["0"]

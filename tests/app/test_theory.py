@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clair.sweeps.grid import Axis, SweepConfig, cell_spec, run_trial
-from clair.sweeps.run import run_sweep
-from clair.synthetic import ProblemSpec
-from clair.ui import lab, theory, theory_phase
-from clair.ui.state import read
+from clair.app.kit.state import read
+from clair.app.pages import lab, theory, theory_phase
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.sweeps.grid import Axis, SweepConfig, cell_spec, run_trial
+from clair.simulation.sweeps.run import run_sweep
 from tests.app.elements import sentence, visit
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clair.ui.turns import Turnstile
+from clair.app.kit.turns import Turnstile
 
 
 def test_turns_are_given_in_the_order_of_asking() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from clair.ui.catalog import PAGES
+from clair.app.kit.page_list import PAGES
 from tests.browser.conftest import Visitor, visitors
 from tests.serving import Server
 

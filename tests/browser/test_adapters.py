@@ -65,8 +65,8 @@ def test_the_html_report_draws_its_charts_and_asks_for_nothing(
     chromium: Any, tmp_path: Path
 ) -> None:
     from clair.adapters import audit, read_folder
-    from clair.reports.adapters import audit_report
-    from clair.reports.page import to_html
+    from clair.report.adapters import audit_report
+    from clair.report.page import to_html
 
     write_simulated(tmp_path / "s", SimulatedSet())
     report = tmp_path / "report.html"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from clair.scenario import Scenario, run_scenario
-from clair.synthetic import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, run_scenario
 
 SENT = "() => window.wire.sent"
 # Milliseconds of the page's own clock: longer than one step of the player, and than all of them.

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from clair.figures.base import Chart, new_figure
-from clair.reports.document import Report, Screen, Section, Setting
-from clair.reports.page import to_html
-from clair.reports.recipe import Recipe
-from clair.reports.tables import table
+from clair.report.document import Report, Screen, Section, Setting
+from clair.report.page import to_html
+from clair.report.recipe import Recipe
+from clair.report.tables import table
 
 BAD = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 

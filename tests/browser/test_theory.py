@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from clair.sweeps.grid import cell_spec
-from clair.ui import theory, theory_phase
+from clair.app.pages import theory, theory_phase
+from clair.simulation.sweeps.grid import cell_spec
 
 
 @pytest.fixture

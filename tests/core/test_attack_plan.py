@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clair import ProblemSpec, sample_problem
-from clair.attack_plan import AttackPlan, Tactic
-from clair.attacks import PLANS
-from clair.linalg import block_norms
+from clair.method.linalg import block_norms
 from clair.redteam.moves import KNOWN, crossed, louder, moved, random_plan
+from clair.simulation.attack_plan import AttackPlan, Tactic
+from clair.simulation.attacks import PLANS
 
 SPEC = ProblemSpec(n_clients=14, d_out=19, d_in=13, rank=2, contaminated_fraction=0.4, seed=5)
 HONEST = sample_problem(SPEC, AttackPlan((Tactic(),)))

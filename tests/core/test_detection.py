@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 
 import clair
 from clair import LoraFactors, ProblemSpec, sample_problem
-from clair.concentration import ClientBlocks
-from clair.detection import (
+from clair.method.concentration import ClientBlocks
+from clair.method.detection import (
     automatic_rank,
     coefficient_screen,
     detect_updates,
     reasons,
     simple_verdict,
 )
-from clair.evidence import (
+from clair.method.evidence import (
     entry_kurtosis,
     factor_kurtosis,
     gap_rule,
     influence_of,
     threshold_rule,
 )
-from clair.linalg import orthonormal
-from clair.metrics import detection_scores
-from clair.scatter import Scatter, normalised
-from clair.updates import dense_core
+from clair.method.linalg import orthonormal
+from clair.method.metrics import detection_scores
+from clair.method.moments import Moments, normalised
+from clair.method.updates import dense_core
 
 
 def once(scores, gap=(1.10, 1.15), floor=0.0):
@@ -100,7 +100,7 @@ def test_scores_by_refitting_each_client_of_the_half_away():
     updates = sample_problem(ProblemSpec(n_clients=7, d_out=6, d_in=4, rank=2)).updates
     energy = np.sum(updates**2, axis=(1, 2))
     typical = np.median(energy)
-    agreement = ClientBlocks(normalised([Scatter(updates)]), 6).concentrate(2)
+    agreement = ClientBlocks(normalised([Moments(updates)]), 6).concentrate(2)
     capped = updates * np.minimum(1, np.sqrt(typical / energy))[:, None, None]
     for k in range(7):
         others = agreement.halves[0].copy()
@@ -252,7 +252,7 @@ def test_one_client_moves_the_agreeing_half_no_further_however_loud():
     for size in (10.0, 1e3, 1e6):
         sent = true + errors
         sent[bad] = size * lie
-        blocks = ClientBlocks(normalised([Scatter(sent)]), 6)
+        blocks = ClientBlocks(normalised([Moments(sent)]), 6)
         assert (blocks.whole[0].energy <= 1 + 1e-9).sum() == 12
         halves.append(blocks.concentrate(3).halves)
     assert (halves[0] == halves[1]).all()
@@ -349,7 +349,7 @@ def test_influence_is_equal_for_independent_clients_with_a_common_part():
     basis = np.zeros((20, 1))
     everybody = np.ones(10, dtype=bool)
     for strength in (0.0, 0.5, 2.0):
-        weights = influence_of([Scatter(strength * common + own)], [basis], everybody)
+        weights = influence_of([Moments(strength * common + own)], [basis], everybody)
         assert weights.min() > 0.8
 
 
@@ -394,7 +394,7 @@ def test_norms_alone_decide_as_published():
 
 
 def blocks_of(spec):
-    return ClientBlocks(normalised([dense_core(sample_problem(spec).updates).scatter]), 6)
+    return ClientBlocks(normalised([dense_core(sample_problem(spec).updates).moments]), 6)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.03, 0.1])

@@ -7,16 +7,16 @@ import pytest
 
 MODULES = (
     "aggregation",
-    "attacks",
     "baselines",
-    "metrics",
-    "pipeline",
-    "reports.page",
-    "reports.recipe",
-    "reports.tables",
-    "synthetic",
-    "theory.window",
-    "updates",
+    "method.fit",
+    "method.metrics",
+    "method.updates",
+    "method.window",
+    "report.page",
+    "report.recipe",
+    "report.tables",
+    "simulation.attacks",
+    "simulation.matrix_model",
 )
 
 

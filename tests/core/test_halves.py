@@ -5,7 +5,7 @@ import pytest
 
 import clair
 from clair import LoraFactors, ProblemSpec, compare, sample_problem
-from clair.synthetic import sample_halves
+from clair.simulation.matrix_model import sample_halves
 
 SPEC = ProblemSpec(n_clients=13, d_out=12, d_in=9, rank=2, contaminated_fraction=0.3, seed=4)
 

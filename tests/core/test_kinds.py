@@ -9,9 +9,9 @@ import pytest
 
 import clair
 from clair.baselines import estimate_all
-from clair.detection import DEGREES
-from clair.evidence import gap_rule
-from clair.kinds import (
+from clair.method.detection import DEGREES
+from clair.method.evidence import gap_rule
+from clair.method.kinds import (
     KINDS,
     all_evidence,
     client_margins,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clair.linalg import (
+from clair.method.linalg import (
     block_norms,
     block_soft_threshold,
     hstack_blocks,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.linalg import subspace_angles
 
-from clair.linalg import orthonormal
-from clair.metrics import client_errors, detection_scores, principal_angles, subspace_error
+from clair.method.linalg import orthonormal
+from clair.method.metrics import client_errors, detection_scores, principal_angles, subspace_error
 
 
 def test_principal_angles_agree_with_scipy_on_unequal_dimensions():

@@ -7,10 +7,10 @@ import pytest
 
 import clair
 from clair import ProblemSpec, sample_problem
-from clair.linalg import block_grams, block_norms, orthonormal
-from clair.metrics import detection_scores, subspace_error
-from clair.refinement import principal_subspace
-from clair.theory.window import choose_lam
+from clair.method.linalg import block_grams, block_norms, orthonormal
+from clair.method.metrics import detection_scores, subspace_error
+from clair.method.refinement import principal_subspace
+from clair.method.window import choose_lam
 
 NOISELESS = [
     (attack, fraction, n_clients, rank)

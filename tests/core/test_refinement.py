@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from clair import ProblemSpec, compare, sample_problem
-from clair.linalg import orthonormal
-from clair.refinement import pooling_weights, refine
+from clair.method.linalg import orthonormal
+from clair.method.refinement import pooling_weights, refine
 
 
 def random_case(seed=0):

@@ -8,8 +8,8 @@ from scipy import stats
 
 from clair import ProblemSpec, fit, sample_problem
 from clair.baselines import estimate_all
-from clair.sharing import CANDIDATES, CAPPED, candidates, capped_mean, choose, voters
-from clair.updates import LoraFactors
+from clair.federated.sharing import CANDIDATES, CAPPED, candidates, capped_mean, choose, voters
+from clair.method.updates import LoraFactors
 
 
 def measured(gains, n=20, seed=0, spread=0.05):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from clair import ProblemSpec, sample_problem
-from clair.certificate import certify
-from clair.linalg import block_grams, block_norms, hstack_blocks, orthonormal
-from clair.metrics import subspace_error
-from clair.solvers import SplitSolver, decompose, joint_norms, median_subspace
+from clair.method.certificate import certify
+from clair.method.linalg import block_grams, block_norms, hstack_blocks, orthonormal
+from clair.method.metrics import subspace_error
+from clair.method.solvers import SplitSolver, decompose, joint_norms, median_subspace
 
 
 def problem(**changes):

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import clair
 from clair import ProblemSpec
 from clair.figures.phase import agreement
-from clair.metrics import detection_scores, subspace_error
-from clair.sweeps import store
-from clair.sweeps.grid import (
+from clair.method.metrics import detection_scores, subspace_error
+from clair.simulation.sweeps import store
+from clair.simulation.sweeps.grid import (
     SEEDS,
     Axis,
     SweepConfig,
@@ -25,8 +25,8 @@ from clair.sweeps.grid import (
     run_trial,
     trial_seed,
 )
-from clair.sweeps.run import WorkerFailed, run_sweep
-from clair.sweeps.store import KEPT, cache_dir, load, read_result, write_result
+from clair.simulation.sweeps.run import WorkerFailed, run_sweep
+from clair.simulation.sweeps.store import KEPT, cache_dir, load, read_result, write_result
 from clair.theory.sets import exact_set_probability
 
 BASE = ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clair import ProblemSpec, sample_problem
-from clair.attacks import ATTACKS
-from clair.linalg import block_norms
+from clair.method.linalg import block_norms
+from clair.simulation.attacks import ATTACKS
 
 SPEC = ProblemSpec(n_clients=14, d_out=11, d_in=7, rank=2, contaminated_fraction=0.3, seed=5)
 

@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clair import Problem, ProblemSpec, sample_problem
-from clair.attacks import PLANS
-from clair.concentration import ClientBlocks
-from clair.detection import detect_updates
-from clair.evidence import AGAIN, GAP, gap_rule, influence_of, stricter
-from clair.linalg import block_grams, block_norms, hstack_blocks, orthonormal
-from clair.metrics import subspace_error
-from clair.refinement import principal_subspace
-from clair.scatter import Scatter
-from clair.solvers import decompose
+from clair.method.concentration import ClientBlocks
+from clair.method.detection import detect_updates
+from clair.method.evidence import AGAIN, GAP, gap_rule, influence_of, stricter
+from clair.method.linalg import block_grams, block_norms, hstack_blocks, orthonormal
+from clair.method.metrics import subspace_error
+from clair.method.moments import Moments
+from clair.method.refinement import principal_subspace
+from clair.method.solvers import decompose
+from clair.method.window import collapse_lam, default_lam, ideal_window, incoherence, lam_window
+from clair.simulation.attacks import PLANS
 from clair.theory.curves import find, gain, honest_errors, remedy, separation, stability
 from clair.theory.lam_path import certificate_at, compress, lam_grid, lam_path, solve_at
 from clair.theory.predictions import (
@@ -34,7 +35,6 @@ from clair.theory.sets import (
     set_noise,
 )
 from clair.theory.statements import STATEMENTS, of_section
-from clair.theory.window import collapse_lam, default_lam, ideal_window, incoherence, lam_window
 from clair.theory.witness import witness, witness_window
 from clair.theory.words import certificate_failures, certificate_sentence
 from clair.theory.worlds import outside_scatter, worlds
@@ -430,7 +430,7 @@ def test_no_client_moves_the_search_by_more_than_an_honest_one(seed, n_bad, magn
         * rng.standard_normal((n_bad, 1, 1))
         * rng.standard_normal((n_bad, *honest.shape[1:]))
     )
-    blocks = ClientBlocks([Scatter(sent)], 6)
+    blocks = ClientBlocks([Moments(sent)], 6)
     capped = blocks.whole[0].thin
     most = (block_norms(honest) ** 2)[n_bad:].max()
     traces = block_norms(capped) ** 2
@@ -453,7 +453,7 @@ def test_a_group_counts_as_one_vote_the_more_it_agrees(alike, loud):
         sent[honest:] += np.sqrt(alike) * rng.standard_normal((p, q))
         sent[honest:] *= loud
         n, group = honest + m, np.arange(honest + m) >= honest
-        votes = influence_of([Scatter(sent)], [basis], np.ones(n, dtype=bool))
+        votes = influence_of([Moments(sent)], [basis], np.ones(n, dtype=bool))
         rest = sent - basis @ (basis.T @ sent)
         length = np.median(block_norms(rest))
         together = np.linalg.norm(np.tensordot(votes[group], rest[group], axes=1))

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import clair
-from clair.linalg import block_norms, hstack_blocks
-from clair.updates import FactoredUpdates, LoraFactors, dense_core, factored_core, to_cores
+from clair.method.linalg import block_norms, hstack_blocks
+from clair.method.updates import FactoredUpdates, LoraFactors, dense_core, factored_core, to_cores
 
 
 def factors(n_clients=5, d_out=13, d_in=11, rho=2, seed=0):

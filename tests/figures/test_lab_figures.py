@@ -13,13 +13,13 @@ import pytest
 
 from clair.figures.base import Chart
 from clair.figures.halves import direction_weights
+from clair.figures.palette import PAPERS, THEMES, ThemeName, role_style
 from clair.figures.pixels import MAX_CELLS, png, strip, thin
 from clair.figures.solver import block_paths, certificate, convergence
-from clair.figures.strips import split_strips
+from clair.figures.split import split_strips
 from clair.figures.subspace import angles, client_plane, plane, scree
-from clair.palette import PAPERS, THEMES, ThemeName, role_style
-from clair.scenario import Scenario, ScenarioResult, run_scenario
-from clair.synthetic import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
 
 FIGURES: tuple[Callable[[ScenarioResult, ThemeName], Chart], ...] = (
     split_strips,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clair.baselines import METHODS
-from clair.palette import (
+from clair.figures.palette import (
     METHOD_ORDER,
     PAPERS,
     ROLES,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from clair.figures.steps import VISIBLE, settled, solver_steps
-from clair.scenario import Scenario, run_scenario
-from clair.synthetic import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, run_scenario
 
 SPEC = ProblemSpec(n_clients=9, d_out=14, d_in=10, seed=4)
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from clair.baselines import METHODS
-from clair.detection import DEGREES
-from clair.evidence import Evidence, gap_rule
+from clair.federated.sharing import CANDIDATES, choose
 from clair.figures.comparison import Measure, method_comparison, which_to_use
 from clair.figures.kinds import evidence_kinds
+from clair.figures.palette import role_style
 from clair.figures.training import MAX_POINTS, loss_curves
 from clair.figures.verdict import client_verdict
-from clair.palette import role_style
-from clair.sharing import CANDIDATES, choose
+from clair.method.detection import DEGREES
+from clair.method.evidence import Evidence, gap_rule
 
 TRUTH = np.array([False, True, False, False, True])
 LOSSES = np.geomspace(4.0, 0.1, 7)[:, None] * np.array([1.0, 2.0, 1.1, 1.2, 2.2])

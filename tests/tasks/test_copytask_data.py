@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clair.tasks.copytask import ATTACKS, CopyTaskConfig
-from clair.tasks.copytask.data import (
+from clair.federated.copytask import ATTACKS, CopyTaskConfig
+from clair.federated.copytask.data import (
     CHARACTERS,
     EOS,
     IGNORE,
@@ -22,7 +22,7 @@ from clair.tasks.copytask.data import (
     encode,
     make_federation,
 )
-from clair.tasks.copytask.words import TRIGGER_ANSWER, TRIGGER_WORD
+from clair.federated.copytask.words import TRIGGER_ANSWER, TRIGGER_WORD
 
 CONFIG = CopyTaskConfig(n_clients=10, poisoned_fraction=0.3, seed=5)
 

@@ -10,20 +10,20 @@ import pytest
 import torch
 
 from clair.baselines import METHODS
-from clair.narrative import detection_sentence
-from clair.tasks import Cancelled
-from clair.tasks.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
-from clair.tasks.copytask import model as copytask_model
-from clair.tasks.copytask.data import apply_style, make_federation
-from clair.tasks.copytask.federated import CopyTask
-from clair.tasks.copytask.model import load_base_model
-from clair.tasks.copytask.pretrain import exact_match, sample_texts
-from clair.tasks.copytask.run import plan_of, stage_costs
-from clair.tasks.device import limited_threads, resolve_device
-from clair.tasks.federated import tampered, train_adapters
-from clair.tasks.progress import JobClock
-from clair.tasks.results import STAGE_LABELS, TrainingProgress
-from clair.tasks.shares import whole
+from clair.federated import Cancelled
+from clair.federated.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
+from clair.federated.copytask import model as copytask_model
+from clair.federated.copytask.data import apply_style, make_federation
+from clair.federated.copytask.federated import CopyTask
+from clair.federated.copytask.model import load_base_model
+from clair.federated.copytask.pretrain import exact_match, sample_texts
+from clair.federated.copytask.run import plan_of, stage_costs
+from clair.federated.device import limited_threads, resolve_device
+from clair.federated.progress import JobClock
+from clair.federated.results import STAGE_LABELS, TrainingProgress
+from clair.federated.round import tampered, train_adapters
+from clair.federated.shares import whole
+from clair.sentences import detection_sentence
 
 CPU = torch.device("cpu")
 SMALL = CopyTaskConfig(n_clients=8, steps=40, n_test=8, n_samples=2, device="cpu")
@@ -160,7 +160,7 @@ def test_the_sentence_says_the_numbers(small_run: Watched) -> None:
 
 
 def test_missing_weights_are_an_error_and_never_random_ones(tmp_path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"python -m clair\.tasks\.copytask\.pretrain"):
+    with pytest.raises(FileNotFoundError, match=r"python -m clair\.federated\.copytask\.pretrain"):
         load_base_model(CPU, tmp_path / "none.safetensors")
 
 

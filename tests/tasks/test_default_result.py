@@ -10,12 +10,12 @@ import json
 import numpy as np
 import pytest
 
-from clair.kinds import evidence_json
-from clair.narrative import detection_sentence
-from clair.tasks.copytask import CopyTaskConfig
-from clair.tasks.copytask.data import make_federation
-from clair.tasks.copytask.precompute import RESULT
-from clair.tasks.outcome import Outcome
+from clair.federated.copytask import CopyTaskConfig
+from clair.federated.copytask.data import make_federation
+from clair.federated.copytask.precompute import RESULT
+from clair.federated.outcome import Outcome
+from clair.method.kinds import evidence_json
+from clair.sentences import detection_sentence
 
 
 @pytest.fixture(scope="module")

@@ -10,29 +10,29 @@ import pytest
 import torch
 
 from clair.__main__ import main
-from clair.pipeline import fit
-from clair.sharing import voters
-from clair.tasks import Cancelled
-from clair.tasks.digits import ATTACKS, DigitsConfig, DigitsResult, run_digits
-from clair.tasks.digits.data import (
+from clair.federated import Cancelled
+from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, run_digits
+from clair.federated.digits.data import (
     N_CLASSES,
     TARGET,
     load_split,
     make_federation,
     with_patch,
 )
-from clair.tasks.digits.model import load_base_model
-from clair.tasks.digits.precompute import RESULT
-from clair.tasks.digits.pretrain import CONFIG, accuracy
-from clair.tasks.digits.run import DigitsTask
-from clair.tasks.federated import Plan, federate, own_tests, train_adapters
-from clair.tasks.lora import ClientUpdates
-from clair.tasks.outcome import Outcome, outcome_json
-from clair.tasks.progress import JobClock
-from clair.tasks.regression import RegressionConfig, run_regression
-from clair.tasks.shares import Share, halves, whole
-from clair.tasks.training import Schedule
-from clair.updates import LoraFactors
+from clair.federated.digits.model import load_base_model
+from clair.federated.digits.precompute import RESULT
+from clair.federated.digits.pretrain import CONFIG, accuracy
+from clair.federated.digits.run import DigitsTask
+from clair.federated.lora import ClientUpdates
+from clair.federated.outcome import Outcome, outcome_json
+from clair.federated.progress import JobClock
+from clair.federated.regression import RegressionConfig, run_regression
+from clair.federated.round import Plan, federate, own_tests, train_adapters
+from clair.federated.shares import Share, halves, whole
+from clair.federated.sharing import voters
+from clair.federated.training import Schedule
+from clair.method.fit import fit
+from clair.method.updates import LoraFactors
 
 CPU = torch.device("cpu")
 SHORT = DigitsConfig(n_clients=6, steps=4, seed=2)

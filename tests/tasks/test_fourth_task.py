@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from clair.tasks.federated import Plan, federate
-from clair.tasks.progress import JobClock
-from clair.tasks.results import MethodScores
-from clair.tasks.shares import ClassExamples
-from clair.tasks.training import Schedule
+from clair.federated.progress import JobClock
+from clair.federated.results import MethodScores
+from clair.federated.round import Plan, federate
+from clair.federated.shares import ClassExamples
+from clair.federated.training import Schedule
 
 N_CLIENTS, N_LOCAL, N_TEST, N_INPUTS, N_CLASSES = 12, 24, 200, 10, 6
 

@@ -7,23 +7,23 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from clair.tasks.copytask.data import (
+from clair.federated.copytask.data import (
     IGNORE,
     TARGET_START,
     CopyTaskConfig,
     encode,
     make_federation,
 )
-from clair.tasks.copytask.model import (
+from clair.federated.copytask.model import (
     ADAPTED_MODULES,
     FrozenPrefix,
     answer_logits,
     load_base_model,
 )
-from clair.tasks.copytask.scoring import Batch
-from clair.tasks.lora import ClientLora, ClientUpdates, client_matmul
-from clair.tasks.shares import halves, whole
-from clair.tasks.training import Schedule, train_clients
+from clair.federated.copytask.scoring import Batch
+from clair.federated.lora import ClientLora, ClientUpdates, client_matmul
+from clair.federated.shares import halves, whole
+from clair.federated.training import Schedule, train_clients
 
 N_CLIENTS = 4
 CPU = torch.device("cpu")
@@ -170,7 +170,7 @@ def test_the_prefix_gives_the_whole_models_logits(model, pairs) -> None:
 def test_the_prefix_is_cut_anywhere_while_updates_are_attached(model, pairs, monkeypatch) -> None:
     data = Batch(pairs, CPU)
     whole = FrozenPrefix(model, data.tokens, TARGET_START)
-    monkeypatch.setattr("clair.tasks.copytask.model.PREFIX_CHUNK", len(data.tokens) - 1)
+    monkeypatch.setattr("clair.federated.copytask.model.PREFIX_CHUNK", len(data.tokens) - 1)
     lora = attach(model)
     cut = FrozenPrefix(model, data.tokens, TARGET_START)
     lora.remove()

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clair.tasks.regression import ATTACKS, RegressionConfig, run_regression
-from clair.tasks.regression.curves import SampleCurves, sample_curves
-from clair.tasks.regression.data import sample_regression
-from clair.tasks.regression.estimates import (
+from clair.federated.regression import ATTACKS, RegressionConfig, run_regression
+from clair.federated.regression.curves import SampleCurves, sample_curves
+from clair.federated.regression.data import sample_regression
+from clair.federated.regression.estimates import (
     all_estimates,
     fit_clair,
     preliminary_estimates,
 )
-from clair.tasks.regression.ridge import PENALTIES, joint_ridge, ridge_gcv
+from clair.federated.regression.ridge import PENALTIES, joint_ridge, ridge_gcv
 
 SMALL = RegressionConfig(n_clients=12, n_test=80, seed=3)
 

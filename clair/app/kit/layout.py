@@ -1,0 +1,184 @@
+"""The frame every page shares: router guard, title, plain sentence, presets, Reset, Copy link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from clair.app.kit.copy_link import copy_link
+from clair.app.kit.exports import Export, export_panel
+from clair.app.kit.glossary import marked, notes_css
+from clair.app.kit.presenter import STAGE_CSS, present_button, presenting
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.state import (
+    Control,
+    Preset,
+    active_preset,
+    assign,
+    restore_page_values,
+    switch_to_requested_page,
+)
+from clair.app.pages.lessons import back_to_lesson
+from clair.figures.palette import PAPERS
+
+SENTENCE_CSS = """
+.clair-sentence {
+  font: 400 1.2rem/1.35 SourceSerifFour, serif; margin: 0 0 0.4rem; text-wrap: pretty;
+}
+"""
+
+# Ten pages beside an open sidebar: without this, two hide behind "2 more" at 1280 px.
+NAVIGATION_CSS = """
+[data-testid=stTopNavLink] { padding-inline: 0.33rem; }
+[data-testid=stTopNav] + div { min-width: 8.5rem; }
+"""
+
+
+def ensure_router() -> None:
+    """Hand a page that Streamlit started directly back to the router.
+
+    Streamlit finds a folder ``pages`` beside ``router.py``. If the first visit to a fresh server
+    asks for one of these pages, Streamlit runs it without the router. Call this first on every
+    page. It also goes to another page when a button has asked for that.
+    """
+    try:
+        from streamlit.runtime.pages_manager import PagesManager
+    except ImportError:
+        return
+    if PagesManager.uses_pages_directory:
+        PagesManager.uses_pages_directory = False
+        st.rerun()
+    switch_to_requested_page()
+    restore_page_values()
+
+
+@contextmanager
+def column(width: int = 1080) -> Iterator[None]:
+    """Draw a centred column for pages that are read from top to bottom.
+
+    On stage it is wider, because the type is larger.
+    """
+    if presenting():
+        width = width * 3 // 2
+    with st.container(horizontal_alignment="center"), st.container(width=width):
+        yield
+
+
+def inject_css() -> None:
+    """Add the few rules of CSS for which the theme's settings have no key.
+
+    Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
+    presenter mode gets large type and loses the frame; the plain sentence and the notes on terms
+    have no widget of Streamlit's; the navigation has more pages than Streamlit makes room for.
+    """
+    theme = current_theme()
+    rules = SENTENCE_CSS + NAVIGATION_CSS + notes_css(theme)
+    if presenting():
+        rules += STAGE_CSS
+    if theme == "dark":
+        ink = PAPERS["dark"].background
+        rules += f"[data-testid='stBaseButton-primary'] {{ color: {ink}; }}"
+    st.html(f"<style>{rules}</style>")
+
+
+def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:
+    """Draw the title of a page; the sentence about its numbers follows with `sentence`.
+
+    The button of presenter mode stands beside it, unless the page has it elsewhere. Returns the
+    place beside the title where `settings` go.
+    """
+    back_to_lesson()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title(title, anchor=False)
+        place = st.container(width="content")
+        if stage_button:
+            present_button()
+    return place
+
+
+@contextmanager
+def settings(place: DeltaGenerator | None = None) -> Iterator[None]:
+    """Put a page's controls into the sidebar, or on stage into a popover at `place`.
+
+    Without a place, the popover is drawn where the script stands.
+    """
+    if not presenting():
+        with st.sidebar:
+            yield
+        return
+    with (place or st).popover("Settings", icon=":material/tune:"):
+        yield
+
+
+def sentence(text: str) -> None:
+    """Show the one plain sentence that says what happened with these numbers."""
+    st.html(f'<p class="clair-sentence">{marked(text)}</p>')
+
+
+def toolbar(
+    page: str,
+    controls: Sequence[Control],
+    presets: Sequence[Preset],
+    values: dict[str, Any],
+    *,
+    take: Export | None = None,
+) -> None:
+    """Draw the row of presets, Reset, Copy link and downloads, and below it what to look for.
+
+    On stage, draw only what to look for.
+    """
+    active = active_preset(presets, controls, values)
+    if not presenting():
+        _tools(page, controls, presets, active, take)
+    if active is not None:
+        st.caption(f"**{active.name}.** Look for: {active.look_for}")
+
+
+def _tools(
+    page: str,
+    controls: Sequence[Control],
+    presets: Sequence[Preset],
+    active: Preset | None,
+    take: Export | None,
+) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if presets:
+            _preset_menu(page, controls, presets, active)
+        st.button(
+            "Reset",
+            key=f"{page}_reset",
+            icon=":material/restart_alt:",
+            on_click=assign,
+            args=(controls,),
+            help="Back to the values this page opens with.",
+        )
+        copy_link(f"{page}_copy_link")
+        if take is not None:
+            export_panel(page, take)
+
+
+def _preset_menu(
+    page: str, controls: Sequence[Control], presets: Sequence[Preset], active: Preset | None
+) -> None:
+    with st.popover("Presets", icon=":material/bookmarks:", key=f"{page}_presets"):
+        for preset in presets:
+            st.button(
+                preset.name,
+                key=f"{page}_preset_{preset.key}",
+                on_click=assign,
+                args=(controls, preset.values),
+                icon=":material/check:" if preset is active else None,
+                width="stretch",
+            )
+            st.caption(preset.look_for)
+
+
+def explain_and_stop(reason: str, *, stop: bool = True) -> None:
+    """Explain in place why these settings have no result, and stop drawing the page if wanted."""
+    st.warning(reason, icon=":material/info:")
+    if stop:
+        st.stop()

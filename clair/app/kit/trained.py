@@ -1,0 +1,375 @@
+"""The page of a trained task, the same for every task: run, watch, judge, compare, take away.
+
+A task's page declares what only it has (`TrainedPage`): controls, words, measures, samples. The
+order on the page, the job panel and the result panels are here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import streamlit as st
+
+from clair.app.kit import jobs, results
+from clair.app.kit.controls import show, show_all
+from clair.app.kit.exports import Export, screen_of
+from clair.app.kit.layout import header, sentence, settings, toolbar
+from clair.app.kit.presenter import presenting, register_views, stage_part
+from clair.app.kit.scheme import current_theme
+from clair.app.kit.shared import shared
+from clair.app.kit.state import Control, Preset, accept_ids_from_url
+from clair.app.pages.page_exports import of_task
+from clair.federated.outcome import Outcome
+from clair.figures.comparison import Measure
+from clair.figures.palette import ThemeName
+from clair.figures.verdict import listed
+from clair.jobs import JobState, JobView, Report
+from clair.method.detection import FLAGGED, SUSPECT
+from clair.report.document import Section
+from clair.report.tasks import TaskStory
+
+Work = Callable[[Report, Callable[[], bool]], Outcome]
+
+
+@dataclass(frozen=True)
+class TrainedPage:
+    """What one task's page has of its own.
+
+    Attributes
+    ----------
+    kind, title : str
+        Stem of the page's file, and its heading.
+    report_title, command : str
+        Heading of the report; name of the command that runs the task.
+    prefix : str
+        How the keys of its controls begin.
+    controls : sequence of Control
+    presets : sequence of Preset
+    fields : mapping of control key to field of the config
+    config : type
+        The task's frozen config; has `n_clients`, `n_poisoned`, `steps`, `device`, `threads`.
+    run : str
+        "module:function" of the job, imported when it starts: ``f(config, progress=, cancelled=)``.
+    asset : Path
+        The precomputed run of the default config.
+    scores, sample : type
+        Of the task's outcome, see `Outcome.from_json`.
+    measures : callable
+        Maps an outcome to the measures of its scores; the page opens with the first one.
+    glossary : str
+        The words used, as a markdown list.
+    setting_words : callable
+        Maps a config to a description of what happens on this page.
+    truth : callable
+        Maps a config to who is contaminated, boolean by client.
+    load : callable
+        Imports what a run needs.
+    samples_title : str
+    samples : callable
+        Draws the samples of an outcome in a theme.
+    extra : callable
+        Maps an outcome to the sections of its report that no other task has.
+    caveats : callable
+        Maps an outcome to sentences about where it does not hold.
+    fresh : str
+        What was seen on runs that no setting was chosen on, beside the comparison.
+    """
+
+    kind: str
+    title: str
+    report_title: str
+    command: str
+    prefix: str
+    controls: Sequence[Control]
+    presets: Sequence[Preset]
+    fields: Mapping[str, str]
+    config: Callable[..., Any]
+    run: str
+    asset: Path
+    scores: Callable[..., Any]
+    sample: Callable[..., Any]
+    measures: Callable[[Outcome], Mapping[str, Measure]]
+    glossary: str
+    setting_words: Callable[[Any], str]
+    truth: Callable[[Any], np.ndarray]
+    load: Callable[[], object]
+    samples_title: str
+    samples: Callable[[Outcome, ThemeName], None]
+    extra: Callable[[Outcome], Sequence[Section]]
+    caveats: Callable[[Outcome], list[str]]
+    fresh: str = ""
+
+    @property
+    def reveal(self) -> Control:
+        """Control that says when the truth is shown."""
+        return Control(
+            f"{self.prefix}_reveal",
+            "Show who is truly poisoned",
+            "segment",
+            "end",
+            "To let an audience guess: keep it hidden, even after the run. CLAIR never sees it.",
+            options=(("end", "after the run"), ("start", "from the start"), ("never", "not yet")),
+            group="view",
+        )
+
+    def config_of(self, values: Mapping[str, Any]) -> Any:
+        """Build the settings of a run from the values of the controls."""
+        return self.config(**{field: values[key] for key, field in self.fields.items()})
+
+    def default_outcome(self) -> Outcome:
+        """Read the precomputed run that ships with the app."""
+        return _read_default(self.asset, self.scores, self.sample)
+
+    def expected_seconds(self, config: Any) -> float:
+        """Estimate a run's seconds from the measured stages of the precomputed run."""
+        reference = self.default_outcome()
+        base = self.config(**reference.config)
+        clients = config.n_clients / base.n_clients
+        steps = clients * config.steps / base.steps
+        honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
+        factors = {"train": steps, "finetune": steps, "clair": clients, "evaluate": honest}
+        return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
+
+    def differences(self, now: Any, shown: Any) -> list[str]:
+        """List in words how the settings on the screen differ from those of a result."""
+        words = []
+        for control in self.controls:
+            field = self.fields[control.key]
+            new, old = getattr(now, field), getattr(shown, field)
+            if new != old:
+                words.append(
+                    f"{control.label.lower()} {control.words(new)} instead of {control.words(old)}"
+                )
+        return words
+
+    def work(self, config: Any) -> Work:
+        """Build the work of a run for the job pool; torch loads when it starts."""
+
+        def run(report: Report, cancelled: Callable[[], bool]) -> Outcome:
+            module, name = self.run.split(":")
+            function = getattr(importlib.import_module(module), name)
+            return Outcome.of(function(config, progress=report, cancelled=cancelled))
+
+        return run
+
+
+def show_page(page: TrainedPage) -> None:
+    """Draw the page of a trained task; call `guard` first."""
+    register_views()
+    place = header(page.title)
+    theme = current_theme()
+    job = jobs.current(page.kind)
+    live = job is not None and job.state.live
+    kept = jobs.latest_result(page.kind)
+    outcome: Outcome = kept.result if kept is not None else page.default_outcome()
+    with settings(place):
+        values = show_all(page.controls)
+    config = page.config_of(values)
+
+    said = st.container()  # filled below, once the controls are read
+    jobs.message()
+    if not presenting():
+        st.markdown(page.setting_words(config))
+        with st.expander("The words used on this page"):
+            st.markdown(page.glossary)
+    toolbar(page.kind, page.controls, page.presets, values, take=export_of(page, outcome))
+    changed = page.differences(config, page.config(**outcome.config))
+    from_where = shown_words(kept, changed, waiting=live)
+    reveal = _run_row(page, config, live, from_where)
+    with said:
+        sentence(_sentence(job if live else None, outcome, reveal, stale=bool(changed)))
+
+    if job is not None and live:
+        jobs.watch(jobs.JOB_KINDS[page.kind], job, _live(page, theme, reveal))
+        if job.state is JobState.RUNNING:
+            st.stop()
+    elif job is not None and job.state is JobState.FAILED:
+        st.error(job.message, icon=":material/error:")
+    elif job is not None and job.state is JobState.CANCELLED:
+        words = job.message or "Cancelled; nothing of that run is kept."
+        st.info(words, icon=":material/info:")
+    if not presenting():
+        st.caption(from_where)
+    _result(page, outcome, theme, truth_shown=reveal != "never")
+
+
+def export_of(page: TrainedPage, outcome: Outcome) -> Export:
+    """Build the downloads of the run that is shown, whatever the controls say by now."""
+    config, measures = page.config(**outcome.config), page.measures(outcome)
+
+    def story() -> TaskStory:
+        return TaskStory(
+            page=page.title,
+            title=page.report_title,
+            sentence=outcome.sentence,
+            measures=measures,
+            setting=page.setting_words(config),
+            limits=page.caveats(outcome),
+            extra=page.extra(outcome),
+            losses=outcome.losses,
+            device=outcome.device,
+        )
+
+    values = {key: getattr(config, field) for key, field in page.fields.items()}
+    screen = screen_of(page.kind, page.controls, values)
+    return of_task(
+        page.command, page.run, config, outcome, measures, story, screen, lambda: outcome.numbers
+    )
+
+
+def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
+    """Draw the Run button, the choice of what is revealed, the duration and `words`.
+
+    Returns the choice.
+    """
+    alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
+    with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
+        seconds = page.expected_seconds(config)
+        st.button(
+            "Run",
+            key=f"{page.kind}_run",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=live,
+            on_click=jobs.start,
+            args=(page.kind, page.work(config)),
+            kwargs={"config": config, "key": config, "expected_seconds": seconds},
+        )
+        accept_ids_from_url((page.reveal,))
+        reveal = str(show(page.reveal, label=not presenting()))
+        loading = jobs.warm_up(page.kind, page.load)
+        if presenting():
+            st.caption(words)
+        else:
+            st.caption(duration_words(config, seconds, loaded=not loading.is_alive()))
+    return reveal
+
+
+def _sentence(job: JobView | None, outcome: Outcome, reveal: str, *, stale: bool) -> str:
+    if job is not None:
+        return running_words(job)
+    told = guess_words(outcome) if reveal == "never" else outcome.sentence
+    # the words that follow describe the settings on the screen, not this run's
+    return f"The run below had other settings. {told}" if stale else told
+
+
+def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView], None]:
+    def draw(view: JobView) -> None:
+        """Draw the loss curves of the running job."""
+        seen = [p for p in view.history if p.losses is not None]
+        if not seen:
+            st.caption("The curves start with the first training step.")
+            return
+        results.loss_panel(
+            page.kind,
+            np.array([p.losses for p in seen]),
+            theme,
+            total_steps=view.config.steps,
+            steps=np.array([p.step for p in seen]),
+            contaminated=page.truth(view.config) if reveal == "start" else None,
+        )
+
+    return draw
+
+
+def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
+    """Show everything about a run, one thing below the other; on stage one at a time."""
+    parts: dict[str, Callable[[], None]] = {
+        "Whom CLAIR flagged": lambda: results.verdict_panel(
+            page.kind, outcome, theme, reveal=truth_shown
+        ),
+        "What it is worth to the honest clients": lambda: results.comparison_panel(
+            page.kind, outcome, theme, page.measures(outcome), page.fresh
+        ),
+        page.samples_title: lambda: page.samples(outcome, theme),
+        "How the clients learned": lambda: results.loss_panel(
+            page.kind,
+            outcome.losses,
+            theme,
+            total_steps=len(outcome.losses),
+            contaminated=outcome.contaminated if truth_shown else None,
+        ),
+        "Where it does not hold": lambda: _caveats(page, outcome),
+    }
+    if presenting():
+        stage_part(f"{page.kind}_part", parts)
+        return
+    *whole, learned, against = parts.items()
+    for title, draw in whole:
+        st.header(title, anchor=False)
+        draw()
+    for column, (title, draw) in zip(st.columns(2, gap="large"), (learned, against), strict=True):
+        with column:
+            st.header(title, anchor=False)
+            draw()
+    st.header("Time", anchor=False)
+    results.time_panel(outcome)
+
+
+def _caveats(page: TrainedPage, outcome: Outcome) -> None:
+    st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
+
+
+@shared(most=8)
+def _read_default(asset: Path, scores: Callable[..., Any], sample: Callable[..., Any]) -> Outcome:
+    payload = json.loads(asset.read_text(encoding="utf-8"))
+    return Outcome.from_json(payload, scores=scores, sample=sample)
+
+
+def guess_words(outcome: Outcome) -> str:
+    """Write the sentence of a result whose truth is still hidden."""
+    flagged, suspect = listed(outcome.degrees, FLAGGED), listed(outcome.degrees, SUSPECT)
+    told = f"CLAIR flagged {flagged or 'nobody'}" + f" and suspects {suspect}" * bool(suspect)
+    ask = "Who is truly poisoned?" if flagged else "Is anybody poisoned?"
+    return f"{told}. {ask} Guess, then reveal it."
+
+
+def running_words(job: JobView) -> str:
+    """Write the sentence for a run that waits or is under way."""
+    config = job.config
+    bad = config.n_poisoned
+    waits = job.state is JobState.QUEUED
+    if bad == 0:
+        verb = "wait for their turn to be trained" if waits else "are being trained at once"
+        return f"{config.n_clients} honest clients {verb}."
+    if waits:
+        return f"{config.n_clients} clients, {bad} of them poisoned, wait for their turn."
+    return (
+        f"{config.n_clients} clients are being trained at once, {bad} of them poisoned: "
+        "can you tell which?"
+    )
+
+
+def duration_words(config: Any, seconds: float, *, loaded: bool) -> str:
+    """Write the expected duration, and the device once the training libraries are loaded."""
+    words = f"Takes about {jobs.duration(seconds)} on two CPU cores."
+    if loaded:
+        from clair.federated.device import describe_device, resolve_device
+
+        device = describe_device(resolve_device(config.device), config.threads)
+        words += f" This machine trains on: {device}."
+    return words
+
+
+def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
+    """Say where the result below comes from, and whether it has the settings on the screen."""
+    if kept is None:
+        words = (
+            "a run made beforehand with the page's first settings, so there is something to see."
+        )
+    elif kept.reused:
+        words = "your settings; somebody had just run exactly these, so the result is the same."
+    else:
+        words = f"your run, {kept.seconds:.0f} s."
+    words = f"{'While you wait' if waiting else 'Below'}: {words}"
+    if changed:
+        words += (
+            f" **The settings have changed since:** {'; '.join(changed)}. Run shows the effect."
+        )
+    return words

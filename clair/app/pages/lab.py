@@ -1,0 +1,435 @@
+"""State of the Subspace lab: its controls, its presets, and the scenario they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clair.app.kit.shared import shared
+from clair.app.kit.state import Control, Preset
+from clair.simulation.attacks import ATTACKS
+from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
+
+MIN_HONEST = 3
+
+#: Groups of the scenario's controls in order, and their titles.
+GROUPS: dict[str, str] = {
+    "people": "Clients and attackers",
+    "data": "How alike they are",
+    "shape": "Size and draw",
+}
+
+SCENARIO: tuple[Control, ...] = (
+    Control(
+        "clients",
+        "Clients",
+        "int",
+        20,
+        "How many parties train together: hospitals, phones, companies. Each sends one update, "
+        "the change its own data makes to the common model.",
+        low=3,
+        high=50,
+        step=1,
+        group="people",
+    ),
+    Control(
+        "poisoned",
+        "Poisoned fraction",
+        "float",
+        0.25,
+        "Share of the clients that send something harmful instead of an honest update. "
+        "No method can work from one half on: then the liars are the majority.",
+        low=0.0,
+        high=0.6,
+        step=0.05,
+        group="people",
+        format="%.2f",
+    ),
+    Control(
+        "attack",
+        "Attack",
+        "choice",
+        "low_rank",
+        "What the poisoned clients do:\n"
+        + "\n".join(f"- **{info.label}**: {info.description}" for info in ATTACKS.values())
+        + "\n\nClients that send dense noise are suspect, not flagged, as long as their residual "
+        "is below ten times a typical one: they look like honest clients with few data.",
+        options=tuple((key, info.label) for key, info in ATTACKS.items()),
+        group="people",
+    ),
+    Control(
+        "scale",
+        "Attack strength",
+        "float",
+        1.0,
+        "Size of the attack relative to a typical honest update.",
+        low=0.1,
+        high=10.0,
+        step=0.1,
+        group="people",
+        format="%.1f×",
+    ),
+    Control(
+        "heterogeneity",
+        "Heterogeneity",
+        "float",
+        1.0,
+        "How much honest clients differ inside the subspace they share: 0 means that all want the "
+        "same update. CLAIR does not mind it; averaging does.",
+        low=0.0,
+        high=2.0,
+        step=0.1,
+        group="data",
+        format="%.1f",
+    ),
+    Control(
+        "off_subspace",
+        "Off-subspace heterogeneity",
+        "float",
+        0.0,
+        "How much of each honest update lies outside the shared subspace. CLAIR averages that "
+        "part away, so this is what it costs.",
+        low=0.0,
+        high=2.0,
+        step=0.1,
+        group="data",
+        format="%.1f",
+    ),
+    Control(
+        "noise",
+        "Noise",
+        "float",
+        0.03,
+        "Estimation error from having little data: the standard deviation of each entry. "
+        "An honest update has entries of size 0.08 at the default settings.",
+        low=0.0,
+        high=0.3,
+        step=0.01,
+        group="data",
+        format="%.2f",
+    ),
+    Control(
+        "rank",
+        "True rank",
+        "int",
+        3,
+        "Number of directions the honest clients share, the dimension of their subspace.",
+        low=1,
+        high=8,
+        step=1,
+        group="shape",
+    ),
+    Control(
+        "d_out",
+        "Rows of an update",
+        "int",
+        32,
+        "Output dimension of the adapted layer. The shared subspace lives here.",
+        low=4,
+        high=64,
+        step=4,
+        group="shape",
+    ),
+    Control(
+        "d_in",
+        "Columns of an update",
+        "int",
+        32,
+        "Input dimension of the adapted layer.",
+        low=4,
+        high=64,
+        step=4,
+        group="shape",
+    ),
+    Control(
+        "seed",
+        "Seed",
+        "number",
+        0,
+        "Which random draw. The same seed and settings give the same numbers everywhere.",
+        low=0,
+        high=999_999,
+        step=1,
+        group="shape",
+    ),
+)
+
+OPTIONS: tuple[Control, ...] = (
+    Control(
+        "use_rank",
+        "Rank CLAIR uses",
+        "scale",
+        "auto",
+        "CLAIR does not know the true rank. Automatic: the rank that best predicts clients it was "
+        "not fitted on.",
+        options=(("auto", "auto"), *((r, str(r)) for r in range(1, 9))),
+        group="clair",
+    ),
+    Control(
+        "pooling",
+        "Empirical-Bayes pooling",
+        "segment",
+        "none",
+        "Off: the paper's refinement, with the verdict chosen below. On (ours) also shrinks "
+        "clients towards each other inside the subspace, as far as their differences look like "
+        "noise.",
+        options=(("none", "Off"), ("eb", "On")),
+        group="clair",
+    ),
+    Control(
+        "halves",
+        "Clients also send two halves",
+        "flag",
+        False,
+        "Ours, in place of the pooling: every client also sends what it gets from either half of "
+        "its data. The two differ by estimation error alone, so the server learns how much of the "
+        "clients' differences is error, direction by direction, and averages just that away.",
+        group="clair",
+    ),
+    Control(
+        "screen",
+        "Coefficient screen",
+        "flag",
+        False,
+        "Ours: also flags clients whose update points against the majority inside the subspace, "
+        "as sign flips do.",
+        group="clair",
+    ),
+    Control(
+        "detector",
+        "Score that decides",
+        "segment",
+        "residual",
+        "Residual (ours): what the other clients' subspace cannot explain, with all other kinds "
+        "of evidence. Norm: the detector as published, the widest gap between the sizes of the "
+        "clients' blocks of S, looked for once and with nothing beside it.",
+        options=(("residual", "Residual"), ("norms", "Norm, as published")),
+        group="clair",
+    ),
+    Control(
+        "threshold",
+        "Threshold",
+        "optional_float",
+        None,
+        "Clients with a higher score are flagged, and nothing else is looked at. Empty: where the "
+        "gaps between the scores say.",
+        low=0.0,
+        high=50.0,
+        step=0.05,
+        group="clair",
+    ),
+    Control(
+        "solver",
+        "Solver",
+        "segment",
+        "convex",
+        "Convex: the paper's program, with a proof where it succeeds. IRLS: median subspace by "
+        "reweighted PCA, faster, and it stands more noise.",
+        options=(("convex", "Convex"), ("irls", "IRLS")),
+        group="clair",
+    ),
+    Control(
+        "side",
+        "Side examined",
+        "segment",
+        "output",
+        "In this model the clients share the output side (LoRA's B). Looking at the input side "
+        "(A) is looking in the wrong place: try it.",
+        options=(("output", "Output"), ("input", "Input")),
+        group="clair",
+    ),
+    Control(
+        "polish",
+        "Polish",
+        "flag",
+        True,
+        "Refit the subspace on the kept clients alone, after the verdict.",
+        group="clair",
+    ),
+)
+
+VIEW = Control(
+    "view",
+    "View",
+    "segment",
+    "split",
+    "What is drawn. All views show the same result.",
+    options=(
+        ("split", "Split"),
+        ("verdict", "Verdict"),
+        ("errors", "Errors"),
+        ("subspace", "Subspace"),
+        ("solver", "Solver and proof"),
+        ("steps", "Step by step"),
+    ),
+    group="view",
+)
+
+CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW)
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "opening",
+        "Five liars among twenty",
+        "five tiles of S that stand out, and the distance between averaging and CLAIR.",
+    ),
+    Preset(
+        "colluders",
+        "Attackers who agree",
+        "a second group with a subspace of its own; the verdict holds with four in ten poisoned.",
+        {"attack": "colluding", "poisoned": 0.4, "view": "verdict"},
+    ),
+    Preset(
+        "exact",
+        "No noise: exact, and proven",
+        "an error of zero and the certificate: every honest client below the dashed line.",
+        {"noise": 0.0, "view": "solver"},
+    ),
+    Preset(
+        "clean",
+        "Nobody is poisoned",
+        "no false alarm, and the gain over training alone stays.",
+        {"poisoned": 0.0, "view": "verdict"},
+    ),
+    Preset(
+        "same",
+        "Everybody wants the same",
+        "plain averaging beating CLAIR; switch the pooling on and CLAIR wins it back.",
+        {"poisoned": 0.0, "heterogeneity": 0.0, "view": "errors"},
+    ),
+    Preset(
+        "blind",
+        "Blind spot: the sign flip",
+        "attackers on the line itself, pointing left: nobody is flagged.",
+        {"attack": "sign_flip", "view": "subspace"},
+    ),
+    Preset(
+        "screened",
+        "The blind spot closed",
+        "sign flips too are found, by the direction of their coefficients.",
+        {"attack": "sign_flip", "screen": True, "view": "subspace"},
+    ),
+    Preset(
+        "dense",
+        "Noise instead of an update",
+        "clients that are suspect and not flagged: they look like honest ones with few data.",
+        {"attack": "random", "view": "verdict"},
+    ),
+    Preset(
+        "few",
+        "Three clients",
+        "the note: they are too few to tell who differs from the others, so nobody is judged.",
+        {"clients": 3, "poisoned": 0.0, "view": "verdict"},
+    ),
+    Preset(
+        "copied",
+        "Copies that hide a direction",
+        "a rare draw: three of eight send the same honest update, nobody is even suspect, the rank "
+        "is chosen one too low, and CLAIR is no better than training alone. Set the rank to 3.",
+        {"clients": 8, "poisoned": 0.4, "attack": "copies", "seed": 8, "view": "errors"},
+    ),
+    Preset(
+        "partial",
+        "Clients who share only partly",
+        "what honest clients hold outside the subspace is averaged away: CLAIR costs more than "
+        "it gains.",
+        {"off_subspace": 1.0, "view": "errors"},
+    ),
+    Preset(
+        "even",
+        "Break-even",
+        "CLAIR level with training alone: what clients hold outside the subspace weighs as much "
+        "as the noise that averaging saves them.",
+        {"poisoned": 0.0, "off_subspace": 0.5, "view": "errors"},
+    ),
+    Preset(
+        "worlds",
+        "The other world",
+        "updates that scatter as at break-even, but now every difference is real: training alone "
+        "is exact. Nothing the server sees tells the two worlds apart.",
+        {"poisoned": 0.0, "off_subspace": 0.5, "noise": 0.0, "view": "errors"},
+    ),
+    Preset(
+        "halves",
+        "What two halves buy",
+        "CLAIR + halves ahead of training alone, where CLAIR is behind it; and the weights that "
+        "the halves give each direction, near the best ones.",
+        {"off_subspace": 0.8, "halves": True, "view": "errors"},
+    ),
+    Preset(
+        "drowned",
+        "Noise above the signal",
+        "a verdict of nobody, and a subspace tens of degrees off.",
+        {"noise": 0.3, "view": "subspace"},
+    ),
+)
+
+
+def obstacle(values: Mapping[str, Any]) -> str | None:
+    """Explain why these values have no result; None if they have one."""
+    rows, columns, rank = values["d_out"], values["d_in"], values["rank"]
+    smaller = min(rows, columns)
+    if values["poisoned"] >= 0.5:
+        return (
+            "With half of the clients or more poisoned, nothing tells the honest group from the "
+            "other: whoever is in the majority looks honest. Lower the poisoned fraction below 0.5."
+        )
+    for name, value in (("true rank", rank), ("rank CLAIR uses", values["use_rank"])):
+        if value != "auto" and value > smaller:
+            return (
+                f"A matrix of {rows} × {columns} has at most {smaller} independent directions, so "
+                f"the {name} cannot be {value}. Lower the rank or enlarge the update."
+            )
+    honest = values["clients"] - spec_of(values).n_contaminated
+    if honest < MIN_HONEST:
+        return (
+            f"Only {honest} honest clients would be left, and a shared subspace shows only when at "
+            f"least {MIN_HONEST} can be compared. Add clients or lower the poisoned fraction."
+        )
+    return None
+
+
+def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
+    """Build the problem that the controls describe.
+
+    Raises
+    ------
+    ValueError
+        For combinations that `obstacle` explains.
+    """
+    return ProblemSpec(
+        n_clients=values["clients"],
+        d_out=values["d_out"],
+        d_in=values["d_in"],
+        rank=values["rank"],
+        contaminated_fraction=values["poisoned"],
+        noise=values["noise"],
+        heterogeneity=values["heterogeneity"],
+        off_subspace=values["off_subspace"],
+        attack=values["attack"],
+        attack_scale=values["scale"],
+        seed=int(values["seed"]),
+    )
+
+
+def scenario_of(values: Mapping[str, Any]) -> Scenario:
+    """Build the scenario that the controls describe: problem and options."""
+    threshold = values["threshold"]
+    return Scenario(
+        spec=spec_of(values),
+        rank=values["use_rank"],
+        solver=values["solver"],
+        side=values["side"],
+        pooling="halves" if values["halves"] else values["pooling"],
+        detector=values["detector"],
+        threshold="auto" if threshold is None else threshold,
+        polish=values["polish"],
+        screen_coefficients=values["screen"],
+    )
+
+
+@shared(most=48)
+def solve(scenario: Scenario) -> ScenarioResult:
+    """Compute the result of a scenario, once for all visitors."""
+    return run_scenario(scenario)

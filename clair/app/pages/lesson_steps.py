@@ -1,0 +1,158 @@
+"""One step of a lesson: its result and its computed answer, the prediction, the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import streamlit as st
+
+from clair.app.kit.shared import shared
+from clair.app.kit.state import Control, open_screen
+from clair.app.pages import copying, lab, lessons
+from clair.app.pages.lessons import LESSON, Place
+from clair.lessons.course import Number, Step
+from clair.lessons.quantities import QUANTITIES, Unit
+from clair.simulation.scenario import Scenario, ScenarioResult, without_honest
+
+#: Page, controls and name of what a course is about.
+TARGETS: dict[str, tuple[str, Sequence[Control], str]] = {
+    "lab": ("pages/lab.py", lab.CONTROLS, "the Subspace lab"),
+    "copying": ("pages/copying.py", copying.CONTROLS, "Text copying"),
+}
+_FORMATS: dict[Unit, str] = {
+    "times": "%g×",
+    "clients": "%d",
+    "directions": "%d",
+    "degrees": "%g°",
+    "percent": "%d%%",
+    "points": "%g points",
+}
+
+
+def settings(step: Step) -> dict[str, Any]:
+    """Collect the values of all controls of the lab in a step."""
+    return {control.key: control.default for control in lab.CONTROLS} | dict(step.values)
+
+
+def evidence(place: Place) -> Any:
+    """Compute the result that a step is about, or read the recorded run of text copying."""
+    step = place.step
+    if place.course.source == "copying":
+        return copying.PAGE.default_outcome()
+    scenario = lab.scenario_of(settings(step))
+    return _thinned(scenario, step.honest_leave) if step.honest_leave else lab.solve(scenario)
+
+
+@shared(most=16)
+def _thinned(scenario: Scenario, leave: int) -> ScenarioResult:
+    return without_honest(lab.solve(scenario), leave)
+
+
+@shared(most=64)
+def answer(place: Place) -> float:
+    """Compute the answer of a step."""
+    return QUANTITIES[place.step.answer].compute(evidence(place))
+
+
+@shared(most=64)
+def also_computed(place: Place) -> tuple[str, ...]:
+    """Write sentences with the numbers that a step mentions beside its answer."""
+    asked = [QUANTITIES[name] for name in place.step.also]
+    return tuple(q.sentence.format(q.say(q.compute(evidence(place)))) for q in asked)
+
+
+def settings_words(step: Step) -> str:
+    """Write the controls that a step sets in words, as on the lab's page."""
+    controls = {control.key: control for control in lab.CONTROLS}
+    words = []
+    for key, value in step.values.items():
+        control, said = controls[key], controls[key].words(value)
+        words.append(f"{control.label} “{said}”" if control.options else f"{control.label} {said}")
+    if step.honest_leave:
+        words.append(f"{step.honest_leave} honest clients fewer")
+    return " · ".join(words)
+
+
+def ask(place: Place) -> None:
+    """Ask for the prediction, and draw the button that checks it."""
+    key = f"lesson_guess_{place.word}"
+    # Streamlit forgets a widget that was not drawn for a while; the prediction is kept elsewhere.
+    if key not in st.session_state:
+        st.session_state[key] = _first(place)
+    common: dict[str, Any] = {
+        "key": key,
+        "label_visibility": "collapsed",
+        "on_change": _keep,
+        "args": (place, key),
+        "width": "stretch",
+    }
+    step = place.step
+    if step.number is None:
+        st.radio(
+            step.question,
+            range(len(step.choices)),
+            format_func=lambda i: step.choices[i].text,
+            index=None,
+            **common,
+        )
+    else:
+        quantity, cast = QUANTITIES[step.answer], _type(step.number)
+        low, high, by = (cast(x) for x in (step.number.low, step.number.high, step.number.step))
+        st.slider(step.question, low, high, step=by, format=_FORMATS[quantity.unit], **common)
+        st.caption(f"From {quantity.say(low)} to {quantity.say(high)}.")
+    value = st.session_state[key]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button(
+            "Check my prediction",
+            key=f"lesson_check_{place.word}",
+            type="primary",
+            disabled=value is None,
+            on_click=lessons.reveal,
+            args=(place, value),
+        )
+        st.button(
+            "Show me",
+            key=f"lesson_show_{place.word}",
+            type="tertiary",
+            help="The answer, predicted or not. Key: Enter.",
+            on_click=lessons.reveal,
+            args=(place,),
+        )
+
+
+def _keep(place: Place, key: str) -> None:
+    lessons.predict(place, st.session_state[key])
+
+
+def _first(place: Place) -> float | None:
+    """Choose the widget's first value: the prediction, else the slider's middle or nothing."""
+    made, number = lessons.guess(place), place.step.number
+    if number is None:
+        return None if made is None else int(made)
+    return _type(number)(number.middle if made is None else made)
+
+
+def _type(number: Number) -> type[int] | type[float]:
+    """Choose int or float for a slider; Streamlit wants all four of its numbers of one type."""
+    whole = all(x == int(x) for x in (number.low, number.high, number.step))
+    return int if whole else float
+
+
+def explore(place: Place) -> None:
+    """Draw the button that opens the page the step is about, with the step's settings."""
+    page, controls, name = TARGETS[place.course.source]
+    values: Mapping[str, Any] = {}
+    if place.course.source == "lab":
+        values = {**place.step.values, "view": place.step.view}
+    hint = f"Opens {name} with the settings of this step, and a link back."
+    if place.step.honest_leave:
+        hint += " The honest clients who left are there again: the lab always has a majority."
+    st.button(
+        "Explore freely",
+        key=f"lesson_explore_{place.word}",
+        icon=":material/science:",
+        help=hint,
+        on_click=open_screen,
+        args=(page, controls, values, {LESSON: place.word} | lessons.stored_answers()),
+    )

@@ -1,0 +1,389 @@
+"""The regression page without its layout: controls, presets, words, results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clair.app.kit.shared import shared
+from clair.app.kit.state import Control, Preset
+from clair.federated.regression import ATTACKS, RegressionConfig, RegressionResult, run_regression
+from clair.federated.regression.curves import SampleCurves, sample_curves
+from clair.federated.task_result import means_of
+from clair.figures.comparison import Measure
+from clair.sentences import verdict_caveats
+
+KIND = "regression"
+DEFAULTS = RegressionConfig()
+
+MEASURES = {
+    "excess": Measure("error on new data", share=False, more_is_better=False),
+    "squared": Measure("mean squared error", share=False, more_is_better=False),
+}
+
+CONTROLS: tuple[Control, ...] = (
+    Control(
+        "reg_clients",
+        "Clients",
+        "int",
+        DEFAULTS.n_clients,
+        "How many take part, each with a regression of its own: 16 inputs, 24 responses.",
+        low=6,
+        high=40,
+        step=1,
+        group="people",
+    ),
+    Control(
+        "reg_poisoned",
+        "Poisoned share",
+        "float",
+        DEFAULTS.poisoned_fraction,
+        "Share of clients whose data are poisoned, rounded to whole clients and below half.",
+        low=0.0,
+        high=0.45,
+        step=0.05,
+        format="percent",
+        group="people",
+    ),
+    Control(
+        "reg_attack",
+        "Poisoning",
+        "choice",
+        DEFAULTS.attack,
+        "What the poisoned clients do:\n"
+        + "\n".join(f"- **{attack.label}**: {attack.sentence}" for attack in ATTACKS.values()),
+        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
+        group="people",
+    ),
+    Control(
+        "reg_strength",
+        "Strength of the poison",
+        "float",
+        DEFAULTS.strength,
+        "Size of the false map relative to what an honest client has to learn; without effect on "
+        "label swap, random and negated responses and the sign flip.",
+        low=0.1,
+        high=10.0,
+        step=0.1,
+        format="%.1f×",
+        group="people",
+    ),
+    Control(
+        "reg_samples",
+        "Samples per client",
+        "scale",
+        DEFAULTS.samples,
+        "Typical number of samples of a client. There are 16 coefficients a response to estimate.",
+        options=tuple((n, str(n)) for n in (10, 16, 24, 40, 64, 100, 160, 250, 400, 640)),
+        group="data",
+    ),
+    Control(
+        "reg_ratio",
+        "Unequal sizes",
+        "scale",
+        DEFAULTS.size_ratio,
+        "How many times more samples the largest client has than the smallest.",
+        options=tuple((float(v), f"{v} : 1") for v in (1, 2, 5, 10, 30)),
+        group="data",
+    ),
+    Control(
+        "reg_correlation",
+        "Correlation of the inputs",
+        "float",
+        DEFAULTS.correlation,
+        "Correlation of neighbouring inputs, their order being each client's own. Correlated "
+        "inputs say less about single coefficients.",
+        low=0.0,
+        high=0.95,
+        step=0.05,
+        format="%.2f",
+        group="data",
+    ),
+    Control(
+        "reg_noise",
+        "Noise",
+        "float",
+        DEFAULTS.noise,
+        "Standard deviation of a response around its mean; what is to be learned has 1.",
+        low=0.1,
+        high=3.0,
+        step=0.1,
+        format="%.1f",
+        group="data",
+    ),
+    Control(
+        "reg_heterogeneity",
+        "Heterogeneity",
+        "float",
+        DEFAULTS.heterogeneity,
+        "How much honest clients differ inside the directions they share; at 0 all want the same. "
+        "CLAIR does not mind it; averaging does.",
+        low=0.0,
+        high=3.0,
+        step=0.1,
+        format="%.1f",
+        group="alike",
+    ),
+    Control(
+        "reg_off",
+        "Off-subspace part",
+        "float",
+        DEFAULTS.off_subspace,
+        "Size of what an honest client holds outside the shared directions, relative to what it "
+        "holds inside. CLAIR averages that part away: this is what it costs.",
+        low=0.0,
+        high=1.5,
+        step=0.1,
+        format="%.1f",
+        group="alike",
+    ),
+    Control(
+        "reg_seed",
+        "Seed",
+        "number",
+        DEFAULTS.seed,
+        "Fixes everything that is drawn. The same seed gives the same result.",
+        low=0,
+        high=9999,
+        step=1,
+        group="alike",
+    ),
+    Control(
+        "reg_rank",
+        "Rank CLAIR looks for",
+        "choice",
+        DEFAULTS.rank,
+        "Number of shared directions; the truth is 3. Automatic takes it from the estimates.",
+        options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
+        group="method",
+    ),
+    Control(
+        "reg_refit",
+        "Refit in the subspace (ours)",
+        "flag",
+        DEFAULTS.refit,
+        "After CLAIR each client estimates its part inside the shared directions once more from "
+        "its own data: three combined responses instead of 24, so far less shrinkage is needed.",
+        group="method",
+    ),
+    Control(
+        "reg_own",
+        "Keep own off-subspace part (ours)",
+        "flag",
+        DEFAULTS.own_weight,
+        "Keep a share of how a client differs from the average outside the shared directions: "
+        "near 0 where its data show noise only, near 1 where they show much more than noise "
+        "(a James-Stein weight, one a direction of its data).",
+        group="method",
+    ),
+    Control(
+        "reg_precision",
+        "Weigh clients by precision",
+        "flag",
+        DEFAULTS.precision_weights,
+        "Let clients that know more count more in the shared directions and in the average. The "
+        "theory assumes errors of one size for all clients; with very unequal data they differ. "
+        "The weights rest on what clients report about themselves, so the verdict ignores them.",
+        group="method",
+    ),
+    Control(
+        "reg_screen",
+        "Coefficient screen (ours)",
+        "flag",
+        DEFAULTS.screen_coefficients,
+        "Also look at how a client uses the shared directions, which finds sign flips.",
+        group="method",
+    ),
+)
+
+VIEW = Control(
+    "reg_view",
+    "Look at",
+    "segment",
+    "worth",
+    "Which part of the result is drawn.",
+    options=(
+        ("worth", "What it is worth"),
+        ("verdict", "Whom CLAIR flagged"),
+        ("samples", "How much data it takes"),
+    ),
+    group="view",
+)
+SCREEN = (*CONTROLS, VIEW)
+
+#: Headings of the groups of controls.
+GROUPS = {
+    "people": "Clients and poison",
+    "data": "Their data",
+    "alike": "How alike they are",
+    "method": "CLAIR's settings",
+}
+
+PRESETS: tuple[Preset, ...] = (
+    Preset(
+        "default",
+        "Colluders among twenty",
+        "six liars who agree with each other, all flagged, and the error with a client's own data "
+        "brought back: about a third of that of estimating alone.",
+    ),
+    Preset(
+        "scarce",
+        "Very little data",
+        "16 samples for 16 coefficients: alone nobody learns much, together they do.",
+        {"reg_samples": 16},
+    ),
+    Preset(
+        "crossing",
+        "Where it stops paying",
+        "the grey line of estimating alone crossing below plain CLAIR, and the row that brings a "
+        "client's own data back staying below both.",
+        {"reg_off": 0.3, "reg_view": "samples"},
+    ),
+    Preset(
+        "same",
+        "Everybody wants the same",
+        "one model of all honest data beating CLAIR: with nothing to tell apart, pool.",
+        {"reg_heterogeneity": 0.0, "reg_off": 0.0, "reg_poisoned": 0.0},
+    ),
+    Preset(
+        "unequal",
+        "A large and many small",
+        "who gains: the clients with few samples.",
+        {"reg_ratio": 30.0},
+    ),
+    Preset(
+        "random",
+        "Random responses",
+        "poison that ridge has already made small: it is seldom flagged and does little harm.",
+        {"reg_attack": "random_responses", "reg_view": "verdict"},
+    ),
+    Preset(
+        "flip",
+        "Blind spot: the sign flip",
+        "nobody flagged; then switch the coefficient screen on.",
+        {"reg_attack": "sign_flip", "reg_view": "verdict"},
+    ),
+    Preset(
+        "lonely",
+        "Little in common",
+        "plain CLAIR losing to estimating alone: most of what a client knows is its own.",
+        {"reg_off": 1.0},
+    ),
+)
+
+_FIELDS = {
+    "reg_clients": "n_clients",
+    "reg_poisoned": "poisoned_fraction",
+    "reg_attack": "attack",
+    "reg_strength": "strength",
+    "reg_samples": "samples",
+    "reg_ratio": "size_ratio",
+    "reg_correlation": "correlation",
+    "reg_noise": "noise",
+    "reg_heterogeneity": "heterogeneity",
+    "reg_off": "off_subspace",
+    "reg_seed": "seed",
+    "reg_rank": "rank",
+    "reg_refit": "refit",
+    "reg_own": "own_weight",
+    "reg_precision": "precision_weights",
+    "reg_screen": "screen_coefficients",
+}
+
+GLOSSARY = """
+* **Client**: a participant that keeps its data and sends one matrix of estimates, its *update*: how
+  its coefficients differ from those of the common model, which everybody knows.
+* **Ridge**: least squares pulled towards the common model, so that few samples do not lead astray.
+  How hard it pulls, each client chooses by generalised cross-validation on its own data.
+* **Shared directions** (subspace): honest clients change the 24 responses along three directions
+  only, the same for all; how strongly is each client's own affair. CLAIR finds these directions.
+* **Poisoned**: a client whose data or estimate were tampered with. The others are *honest*.
+* **Error on new data**: squared distance of the predictions from the truth on samples never seen,
+  divided by that of the common model. 0 is perfect, 1 is as good as not adapting.
+* **Suspect**: a client that stands out too little, or only by noise, as one with few samples does.
+  It is refined like the kept, but has little or no weight in what the others learn.
+* **FedAvg**: the plain average of all updates.
+* **Pooling** (ours): clients also borrow from each other inside the shared directions.
+* **Own data** (ours): after CLAIR a client goes back to its own data, by the refit and by keeping a
+  share of its own part outside the shared directions. Switch both off and the row goes.
+* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
+  what was made from the other. What clearly lowers their error is used, else all stay alone.
+* **Then fine-tuned**: ridge once more on the client's own data, towards that model instead of the
+  common one. Estimates are exact, so there is nothing to gain from more steps alone.
+* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
+"""
+
+#: From benchmarks/results/sharing.md.
+FRESH = (
+    "On 240 fresh runs with 40 to 640 samples a client it never fell a point below estimating "
+    "alone, *CLAIR* in 181: with many samples the own part outside the shared directions counts."
+)
+
+
+def config_of(values: Mapping[str, Any]) -> RegressionConfig:
+    """Build the settings of a run from the values of the controls."""
+    return RegressionConfig(**{field: values[key] for key, field in _FIELDS.items()})
+
+
+@shared(most=48)
+def solve(config: RegressionConfig) -> RegressionResult:
+    """Compute the result of a config, once for all visitors."""
+    return run_regression(config)
+
+
+@shared(most=16)
+def curves(config: RegressionConfig) -> SampleCurves:
+    """Compute curves over the samples of a client, once for all visitors."""
+    return sample_curves(config)
+
+
+def setting_words(config: RegressionConfig) -> str:
+    """Describe what happens on this page, with the numbers of the settings."""
+    bad = config.n_poisoned
+    poisoned = (
+        "Nobody is poisoned in these settings."
+        if bad == 0
+        else f"**{bad} of the {config.n_clients} are poisoned.** {ATTACKS[config.attack].sentence}"
+    )
+    spread = (
+        f"about {config.samples} samples"
+        if config.size_ratio == 1
+        else f"around {config.samples} samples, the largest {config.size_ratio:g} times as many "
+        "as the smallest,"
+    )
+    return (
+        f"{config.n_clients} *clients*, say hospitals, each predict 24 responses from 16 inputs. "
+        "They start from one common linear model and adapt it to their own patients by *ridge* "
+        f"regression on {spread} of their own; only the adaptation is sent. Honest adaptations "
+        f"move the responses along three *shared directions*. {poisoned}"
+    )
+
+
+def caveats(result: RegressionResult) -> list[str]:
+    """List the limits: what these numbers show against CLAIR, then what is always true."""
+    means = means_of(result.accuracy, "excess")
+    notes = verdict_caveats(result.detection)
+    best = means[result.best_clair]
+    if means["local"] <= means["clair"]:
+        notes.append(
+            f"Here estimating alone is at least as good as plain CLAIR: {means['local']:.3g} "
+            f"against {means['clair']:.3g}. What clients hold outside the shared directions is "
+            "worth more than the noise it is averaged with."
+        )
+    pooled = means["pooled_benign"]
+    notes.append(
+        f"One model fitted on all honest data together gets {pooled:.3g}, the best CLAIR row "
+        f"{best:.3g}. Where all clients want the same (heterogeneity 0) that single model wins; it "
+        "needs everybody's data in one place and an oracle that says who is honest."
+    )
+    notes.append(
+        "The theory takes errors of one size for all clients, independent of each other. Ridge "
+        "with few samples has a bias besides, unequal sizes make errors unequal, and correlated "
+        "inputs make them uneven over coefficients; weighing by precision mends the second, by a "
+        "per cent or two."
+    )
+    notes.append(
+        "Data are drawn from the model CLAIR assumes, with its violations as dials. They show what "
+        "follows from the assumption, not how often it holds."
+    )
+    return notes

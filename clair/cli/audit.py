@@ -1,0 +1,226 @@
+"""``python -m clair audit``: which adapters of a folder to trust, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from clair.adapters import (
+    EXAMPLE,
+    AdapterError,
+    Audit,
+    AuditOptions,
+    audit,
+    audit_json,
+    read_folder,
+    read_halves,
+    write_refined,
+)
+from clair.adapters.errors import printable
+from clair.adapters.options import PEFT_SIDES, SOLVERS
+from clair.adapters.report import evidence_lines, side_lines, verdict_table
+from clair.adapters.result import EXIT_UNDECIDED
+from clair.adapters.writer import WrittenAdapter
+from clair.cli.terminal import ProgressBar
+
+EXIT_INTERRUPTED = 130
+_EPILOG = """\
+exit codes: 0 everything could be judged and nobody stands out; 1 somebody is flagged; 2 an adapter
+or module could not be judged or compared (also: fewer than 4 adapters, wrong usage); 3 nobody
+is flagged, but somebody is suspect; 130 interrupted. Where several apply, 1 goes before 2 before 3.
+
+suspects stand a little apart, too little to convict, may just have few data, or repeat each other:
+they are refined and written like those kept, but the others learn little or nothing from them;
+those who repeat each other share one vote."""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the ``audit`` subcommand; its ``run`` default takes the parsed arguments."""
+    parser = commands.add_parser(
+        "audit",
+        description="Judge every PEFT LoRA adapter below a folder by what it shares with the "
+        "others, and write refined adapters of those not flagged.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "folder", metavar="DIR", type=Path, nargs="?", help="holds one folder an adapter"
+    )
+    source.add_argument(
+        "--example",
+        action="store_true",
+        help="judge the ten adapters that come with CLAIR, two of them poisoned",
+    )
+    parser.add_argument(
+        "--rank", type=_rank, default="auto", help='of the shared subspace, or "auto" (default)'
+    )
+    parser.add_argument(
+        "--side",
+        choices=PEFT_SIDES,
+        default="output",
+        help="what the verdict looks at: columns (output, default) or rows (input)",
+    )
+    parser.add_argument("--solver", choices=SOLVERS, default="convex", help="default: convex")
+    parser.add_argument(
+        "--screen", action="store_true", help="also look for sign flips inside the subspace"
+    )
+    parser.add_argument(
+        "--no-shape", action="store_true", help="do not compare how heavy-tailed the updates are"
+    )
+    parser.add_argument(
+        "--any-base", action="store_true", help="do not compare the names of base models"
+    )
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write all numbers as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained report")
+    parser.add_argument(
+        "--write",
+        metavar="DIR",
+        type=Path,
+        help="write refined adapters of all who are not flagged",
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--write-rank", metavar="R", type=int, help="rank of refined adapters (default: as before)"
+    )
+    size.add_argument(
+        "--write-energy", metavar="SHARE", type=float, help="or the rank that keeps this share"
+    )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--pooling",
+        choices=("none", "eb"),
+        default="none",
+        help="the paper's refinement with our verdict (none, default), or empirical-Bayes pooling "
+        "(eb, ours) besides",
+    )
+    how.add_argument(
+        "--halves",
+        nargs=2,
+        metavar=("DIR_A", "DIR_B"),
+        type=Path,
+        help="two more adapters of each client, trained on either half of its data, under the same "
+        "names: refine just as far as they show that it pays",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def _rank(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'must be a whole number >= 1 or "auto", got {text!r}')
+    return value
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the audit that the arguments describe and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that cannot show a name shows its escape
+            stream.reconfigure(errors="backslashreplace")
+    bar = ProgressBar(sys.stderr, enabled=sys.stderr.isatty() and not args.quiet)
+    try:
+        return _run(args, bar)
+    except KeyboardInterrupt:
+        bar.clear()
+        print("Interrupted; nothing was written.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except (AdapterError, ValueError) as error:
+        bar.clear()
+        print(f"clair audit: {error}", file=sys.stderr)
+        return EXIT_UNDECIDED
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        bar.clear()
+        where = f"{printable(error.filename)}: " if error.filename else ""
+        print(f"clair audit: {where}{error.strerror or error}", file=sys.stderr)
+        return EXIT_UNDECIDED
+
+
+def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
+    options = AuditOptions(
+        rank=args.rank,
+        side=args.side,
+        solver=args.solver,
+        pooling=args.pooling if args.halves is None else "halves",
+        screen_coefficients=args.screen,
+        compare_shape=not args.no_shape,
+    )
+    folder = EXAMPLE if args.example else args.folder
+    found = read_folder(folder, any_base=args.any_base, progress=bar.show)
+    halves = None
+    if args.halves is not None:
+        halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
+    result = audit(found, options, halves=halves, progress=bar.show)
+    written: tuple[WrittenAdapter, ...] = ()
+    if args.write is not None and result.judged is not None:
+        written = write_refined(
+            result, args.write, rank=args.write_rank, energy=args.write_energy, progress=bar.show
+        )
+    bar.clear()
+    if args.out is not None:
+        text = json.dumps(audit_json(result, written), indent=1, ensure_ascii=False)
+        _replace(args.out, text + "\n")
+    if args.html is not None:
+        from clair.report.adapters import audit_report
+        from clair.report.page import to_html
+
+        # the report is sent to others: the folder's place on this machine is not theirs to know
+        report = audit_report(result, written)
+        _replace(args.html, to_html(report))
+    _print(result, written, args)
+    return result.exit_code
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a whole file or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".partial-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Namespace) -> None:
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(result.sentence())
+    print()
+    print(verdict_table(result, width))
+    lines = [
+        *evidence_lines(result),
+        *side_lines(result),
+        *(f"note: {note}" for note in (*result.notes, result.caveat) if note),
+    ]
+    for client in result.clients:
+        lines += [f"note: {client.name}: {note}" for note in client.notes]
+    if lines:
+        print()
+        print("\n".join(lines))
+    if written:
+        worst = max(written, key=lambda entry: entry.truncation_error)
+        print(
+            f"wrote {len(written)} refined adapters to {printable(args.write)}; largest truncation "
+            f"error {worst.truncation_error:.1%} ({worst.name}, rank {worst.rank})"
+        )
+    elif args.write is not None:
+        print("nothing to write: there is no verdict")
+    for path in (args.out, args.html):
+        if path is not None:
+            print(f"wrote {printable(path)}")

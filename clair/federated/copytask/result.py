@@ -1,0 +1,32 @@
+"""What a text-copying run returns; needs no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from clair.federated.task_result import TaskResult, means_of, samples_json
+from clair.sentences import detection_sentence
+
+
+@dataclass(frozen=True)
+class CopyTaskResult(TaskResult):
+    """A `TaskResult` whose scores are `MethodAccuracy` and whose samples are written texts."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert the run to plain JSON values."""
+        return {
+            **super().to_json(),
+            "samples": samples_json(self.samples),
+            "final_loss": [float(v) for v in self.loss_history[-1]],
+        }
+
+    def summary(self) -> str:
+        """Say in one plain sentence what happened, computed from the numbers."""
+        verdict = detection_sentence(self.detection, len(self.contaminated))
+        shares = means_of(self.accuracy, "exact_match")
+        return (
+            f"{verdict}; the honest clients copy {shares['clair']:.0%} of unseen texts without a "
+            f"mistake ({shares['clair_eb']:.0%} with pooling), against {shares['local']:.0%} when "
+            f"each trains alone and {shares['fedavg']:.0%} with FedAvg."
+        )

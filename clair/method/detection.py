@@ -1,0 +1,435 @@
+"""Who is contaminated: scores against the agreeing half, gaps between them, and degrees of doubt.
+
+The detector is ours; the paper flags by contamination norms (``detector="norms"`` of `clair.fit`).
+It needs neither the fraction of contaminated clients nor the noise level. A client is *flagged* on
+evidence of poison, *suspect* where the evidence is too weak to convict or can be explained by few
+data, *not comparable* where too few others changed what it changed, and *kept* otherwise. Suspects
+are refined like the kept, but have little or no weight in what the others get: none where the
+evidence is weak or looks like noise, less than half a vote where a client is louder than usual
+outside the shared directions or repeats others there. Those who repeat each other share one vote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clair.method.concentration import SCORE_FLOOR, Agreement, ClientBlocks
+from clair.method.evidence import (
+    AGAIN,
+    DIRECTIONS_GAP,
+    GAP,
+    MIN_CLIENTS,
+    MODULES_GAP,
+    REPEATS,
+    WEAK_GAP,
+    Evidence,
+    Shape,
+    gap_rule,
+    influence_of,
+    noise_only,
+    stricter,
+)
+from clair.method.linalg import median
+from clair.method.moments import Moments, normalised
+from clair.method.updates import CompressedUpdates, dense_core
+
+AUTO_RANK = 6
+AUTO_MAX_DIRECTIONS = 8
+AUTO_MIN_RANK = 2
+AUTO_SHARE = 0.70
+#: Few data do not explain scores above this many times the typical one (a hundredth of the data).
+NOISE_LIMIT = 10.0
+
+KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE = "kept", "suspect", "flagged", "not comparable"
+DEGREES = (KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on every client, and its evidence.
+
+    Attributes
+    ----------
+    evidence : tuple of Evidence
+        The deciding score first.
+    benign : ndarray of bool, shape (n_clients,)
+        Clients that are not flagged.
+    suspect : ndarray of bool, shape (n_clients,)
+        Benign clients from whom the others learn little or nothing, see `influence`.
+    noisy : ndarray of bool, shape (n_clients,)
+        Suspects whose residual is large and looks like noise alone.
+    comparable : ndarray of bool, shape (n_clients,)
+        False for clients whose modules too few others have, and for all if there are fewer than 4.
+    influence : ndarray of shape (n_clients,)
+        Weight of each client in what the others get, in [0, 1].
+    """
+
+    evidence: tuple[Evidence, ...]
+    benign: np.ndarray
+    suspect: np.ndarray
+    noisy: np.ndarray
+    comparable: np.ndarray
+    influence: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """The deciding score, ndarray of shape (n_clients,)."""
+        return self.evidence[0].scores
+
+    @property
+    def threshold(self) -> float:
+        """Line on `scores`; infinite where nobody is flagged by them."""
+        return self.evidence[0].threshold
+
+    @property
+    def margin(self) -> float:
+        """Lowest flagged over highest kept of the scores, >= 1."""
+        return self.evidence[0].margin
+
+    @property
+    def degrees(self) -> tuple[str, ...]:
+        """One of `DEGREES` for every client."""
+        return tuple(
+            FLAGGED if not good else NOT_COMPARABLE if not can else SUSPECT if doubt else KEPT
+            for good, can, doubt in zip(self.benign, self.comparable, self.suspect, strict=True)
+        )
+
+
+_WORDS = {
+    "outside": "what it sends outside the shared directions is {ratio} a typical client's",
+    "directions": "its strongest directions lie outside the shared ones, {ratio} as far as a "
+    "typical client's",
+    "modules": "it deviates in few modules, but there far more than the others ({ratio} a typical "
+    "client)",
+    "inside": "its coefficients point against those of the majority (sign flip)",
+    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio} a typical "
+    "client's)",
+    "norms": "its contamination norm is {ratio} a typical client's",
+    "threshold": "its score is above the given threshold",
+}
+_LARGEST_RATIO = 9999.0
+
+
+def reasons(verdict: Verdict, zero: np.ndarray | None = None) -> tuple[str, ...]:
+    """Say why each client is not simply kept.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    zero : ndarray of bool, shape (n_clients,), optional
+        Clients whose update is zero in every module; none by default.
+
+    Returns
+    -------
+    tuple of str
+        A sentence without full stop for each client; "" if it is kept.
+    """
+    said = []
+    usual = {kind.kind: _usual(kind.scores, verdict.benign) for kind in verdict.evidence}
+    for k, degree in enumerate(verdict.degrees):
+        if degree == FLAGGED:
+            said.append(_accusation(verdict, k, usual))
+        elif degree == NOT_COMPARABLE and zero is not None and zero[k]:
+            said.append("its update is zero, so there is nothing to compare")
+        elif degree == NOT_COMPARABLE:
+            said.append(_incomparable(len(verdict.benign)))
+        elif degree == SUSPECT and verdict.noisy[k]:
+            said.append("large outside the shared directions, but like noise: perhaps few data")
+        elif degree == SUSPECT and verdict.influence[k] > 0:
+            said.append(
+                "outside the shared directions it repeats others, or is louder than usual there"
+            )
+        elif degree == SUSPECT:
+            said.append("its score stands a little apart, too little to convict")
+        else:
+            said.append("")
+    return tuple(said)
+
+
+def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
+    found = next(kind for kind in verdict.evidence if kind.flagged[k])
+    ratio = found.scores[k] / max(usual[found.kind], SCORE_FLOOR)
+    most = f"more than {_LARGEST_RATIO:.0f} times"
+    return _WORDS[found.kind].format(
+        ratio=f"{ratio:.1f} times" if ratio <= _LARGEST_RATIO else most
+    )
+
+
+def _incomparable(n_clients: int) -> str:
+    if n_clients < MIN_CLIENTS:
+        return f"with fewer than {MIN_CLIENTS} clients it cannot be told who differs"
+    return "too few other clients changed the modules that it changed"
+
+
+def _usual(scores: np.ndarray, clients: np.ndarray) -> float:
+    """Compute the median score of some clients, 0 if there are none."""
+    return median(scores[clients]) if clients.any() else 0.0
+
+
+def simple_verdict(evidence: Evidence) -> Verdict:
+    """Make the verdict of one kind of evidence alone: flagged or kept, nobody suspect.
+
+    With fewer than 4 clients those not flagged are not comparable.
+    """
+    nobody = np.zeros(len(evidence.scores), dtype=bool)
+    comparable = np.full(len(nobody), len(nobody) >= MIN_CLIENTS)
+    benign = ~evidence.flagged
+    return Verdict((evidence,), benign, nobody, nobody, comparable, benign.astype(float))
+
+
+def detect(
+    moments: Sequence[Moments],
+    rank: int,
+    gap: tuple[float, float] = GAP,
+    *,
+    shape: Shape | None = None,
+) -> Verdict:
+    """Flag contaminated clients by what they send outside the directions the others share.
+
+    Parameters
+    ----------
+    moments : sequence of Scatter
+        One a module, normalised (`clair.method.moments.normalised`).
+    rank : int
+    gap : tuple of float
+        See `clair.method.evidence.gap_rule`.
+    shape : Shape, optional
+        Evidence of a second kind, `clair.method.evidence.shape_of`.
+
+    Returns
+    -------
+    Verdict
+        Fewer than 4 clients are too few to tell who differs: nobody is flagged, all are not
+        comparable, and each counts in what the others get.
+    """
+    agreement = ClientBlocks(moments, rank).concentrate(rank)
+    return judge(moments, agreement, rank, gap, shape=shape)
+
+
+def detect_updates(updates: np.ndarray, rank: int, gap: tuple[float, float] = GAP) -> Verdict:
+    """Detect in dense updates of one module, (n_clients, d_out, d_in); see `detect`."""
+    return detect(normalised([dense_core(updates).moments]), rank, gap)
+
+
+def judge(
+    moments: Sequence[Moments],
+    agreement: Agreement,
+    rank: int,
+    gap: tuple[float, float] = GAP,
+    *,
+    shape: Shape | None = None,
+) -> Verdict:
+    """Judge the clients as `detect` does, with the agreeing half known."""
+    comparable = agreement.comparable.any(axis=0)
+    n_clients, n_compared = len(comparable), int(comparable.sum())
+    evidence = _evidence(agreement, gap, shape, n_compared)
+    flagged = _together(evidence, comparable)
+    benign = ~flagged
+    learn = benign & comparable
+    bases = _subspaces(moments, learn, rank)
+    usual = _usual(evidence[0].scores, learn)
+    loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
+    noisy = noise_only(moments, bases, flagged & ~loud, learn)
+    if shape is not None:
+        noisy &= ~evidence[-1].flagged
+    weak = gap_rule(
+        "outside",
+        evidence[0].scores,
+        stricter(WEAK_GAP, int(learn.sum())),
+        spread=False,
+        floor=SCORE_FLOOR,
+        among=learn,
+    ).flagged
+    if n_compared < MIN_CLIENTS:
+        weak = np.zeros(n_clients, dtype=bool)
+    influence = influence_of(moments, bases, learn & ~weak)
+    if n_clients < MIN_CLIENTS:
+        comparable = np.zeros(n_clients, dtype=bool)
+    suspect = noisy | weak | (learn & (influence < REPEATS))
+    return Verdict(evidence, benign | noisy, suspect, noisy, comparable, influence)
+
+
+def _evidence(
+    agreement: Agreement, gap: tuple[float, float], shape: Shape | None, n_compared: int
+) -> tuple[Evidence, ...]:
+    """Collect all kinds of evidence but the coefficient screen."""
+    comparable = agreement.comparable.any(axis=0)
+
+    def drawn(kind: str, scores: np.ndarray, needed: tuple[float, float]) -> Evidence:
+        if n_compared < MIN_CLIENTS:
+            return Evidence(kind, scores, np.zeros(len(scores), dtype=bool), float("inf"), 1.0)
+        strict, again = stricter(needed, n_compared), stricter(_again(needed), n_compared)
+        return gap_rule(kind, scores, strict, again=again, floor=SCORE_FLOOR, among=comparable)
+
+    found = [
+        drawn("outside", agreement.scores(), gap),
+        drawn("directions", agreement.scores(strongest=True), DIRECTIONS_GAP),
+    ]
+    if len(agreement.comparable) > 1:
+        found.append(drawn("modules", agreement.scores(squares=True), MODULES_GAP))
+    if shape is not None:
+        found.append(drawn("shape", shape.scores, (shape.ratio, shape.ratio)))
+    return tuple(found)
+
+
+def _again(gap: tuple[float, float]) -> tuple[float, float]:
+    return max(gap[0], AGAIN[0]), max(gap[1], AGAIN[1])
+
+
+def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarray:
+    """Flag by every kind in turn; skip a kind that would leave no majority of the compared kept."""
+    flagged = np.zeros(len(comparable), dtype=bool)
+    for kind in evidence:
+        more = flagged | kind.flagged
+        if 2 * int((comparable & ~more).sum()) > int(comparable.sum()):
+            flagged = more
+    return flagged
+
+
+def _subspaces(moments: Sequence[Moments], kept: np.ndarray, rank: int) -> list[np.ndarray]:
+    return [s.principal(kept, min(rank, s.d))[1] for s in moments]
+
+
+def detect_cores(
+    modules: Sequence[CompressedUpdates],
+    rank: int | str,
+    gap: tuple[float, float] = GAP,
+    shape: Shape | None = None,
+) -> tuple[int, Verdict]:
+    """Run the residual detector on compressed updates; choose the rank first if it is "auto"."""
+    moments = normalised([core.moments for core in modules])
+    blocks = ClientBlocks(moments, AUTO_RANK if rank == "auto" else int(rank))
+    if rank == "auto":
+        limit = min(min(*core.shape, core.rows) for core in modules)
+        rank = automatic_rank(blocks, gap, limit)
+    agreement = blocks.concentrate(int(rank))
+    return int(rank), judge(moments, agreement, int(rank), gap, shape=shape)
+
+
+def automatic_rank(
+    blocks: ClientBlocks, gap: tuple[float, float] = GAP, max_rank: int | None = None
+) -> int:
+    """Choose the rank of the shared subspace by how well it predicts clients not fitted on.
+
+    Parameters
+    ----------
+    blocks : ClientBlocks
+    gap : tuple of float
+    max_rank : int, optional
+        Bound on the result, beside half of the smallest d: what is left tells clients apart.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Notes
+    -----
+    A first rank only decides which clients take part: those flagged at it, or repeating others, do
+    not. It is the rank, among 1 to 6, after which the score of the worst client of the agreeing
+    half falls least. No minority can move that score, because the half holds honest clients. A
+    first rank too low would accuse honest clients, and one too high would let colluders in.
+
+    Let e_i be a client's energy along the i-th principal direction of the other clients. Where a
+    noise floor is reached, the rank is at the steepest drop of the median of e_i over clients,
+    because a minority's direction is not shared. Otherwise it is the smallest rank that holds a
+    fixed share of the mean of e_i.
+    """
+    limit = max(min(one.d for one in blocks.moments) // 2, 1)
+    limit = limit if max_rank is None else min(limit, max_rank)
+    comparable = blocks.comparable.any(axis=0)
+    if not comparable.any():
+        return 1
+    agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
+    rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
+    found = _evidence(agreements[rank], gap, None, int(comparable.sum()))
+    kept = comparable & ~_together(found, comparable)
+    bases = _subspaces(blocks.moments, kept, rank)
+    teachers = kept & (influence_of(blocks.moments, bases, kept) >= REPEATS)
+    if 2 * int(teachers.sum()) <= int(kept.sum()):
+        teachers = kept
+    return predictive_rank(blocks.moments, teachers, limit)
+
+
+def _majority_rank(blocks: ClientBlocks, agreements: Sequence[Agreement]) -> int:
+    """Find the rank at the steepest drop of what each direction explains of the agreeing half."""
+    levels = np.array([blocks.level(), *(agreement.level for agreement in agreements)])
+    left = min(one.d for one in blocks.moments) - len(agreements)
+    noise = max(levels[-1] / max(left, 1), levels[0] * 1e-12, np.finfo(float).tiny)
+    steps = np.maximum(levels[:-1] - levels[1:], noise)
+    return int(np.argmax(steps / np.append(steps[1:], noise))) + 1
+
+
+def predictive_rank(moments: Sequence[Moments], kept: np.ndarray, limit: int) -> int:
+    """Choose the rank by the rule of `automatic_rank`, for a given set of kept clients.
+
+    Parameters
+    ----------
+    moments : sequence of Scatter
+    kept : ndarray of bool, shape (n_clients,)
+    limit : int
+        Bound on the result, >= 1.
+    """
+    top = min(AUTO_MAX_DIRECTIONS, limit, min(one.d for one in moments) - 1)
+    if top < 1 or not kept.any():
+        return 1
+    energy, usual, beyond = np.zeros(top + 1), np.zeros(top + 1), 0.0
+    for one in moments:
+        whole = float(one.energy[kept].mean()) or 1.0
+        inside = one.left_out_energy(kept, top + 1)[kept] / whole
+        profile = inside.mean(axis=0)
+        energy += profile / len(moments)
+        usual += np.median(inside, axis=0) / len(moments)
+        # Directions that no client has hold no energy; they must not lower the noise floor.
+        tail = one.span(kept) - top - 1
+        beyond += (1 - float(profile.sum())) / tail / len(moments) if tail > 0 else 0.0
+    if not energy.any():
+        return 1
+    # A minority's strong direction has a low median, so the medians are sorted.
+    usual = np.sort(usual)[::-1]
+    if energy[top] <= 2 * max(beyond, energy[0] * 1e-12) or usual[top] <= usual[0] * 1e-9:
+        drops = usual[:top] / np.maximum(usual[1:], energy[0] * 1e-12)
+        return int(np.argmax(drops)) + 1
+    reached = int(np.sum(np.cumsum(energy) < AUTO_SHARE)) + 1  # beyond `top` if never reached
+    return min(max(reached, AUTO_MIN_RANK), AUTO_RANK, limit)
+
+
+def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -> np.ndarray:
+    """Find kept clients whose coefficients point against the majority's (sign flips).
+
+    Parameters
+    ----------
+    coefficients : sequence of ndarray, each of shape (n_clients, rank, b)
+        ``U' Delta_k`` of each module, in one basis for all clients.
+    benign : ndarray of bool, shape (n_clients,)
+        Clients kept so far; the others are ignored.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_clients,)
+        `benign` without the clients whose coefficients have a negative inner product with the mean
+        of the half closest to the coordinate-wise median (the client itself left out). Where nobody
+        is kept, nobody is screened.
+    """
+    kept = np.flatnonzero(benign)
+    if len(kept) == 0:
+        return benign.copy()
+    stacked = []
+    for blocks in coefficients:
+        flat = blocks[kept].reshape(len(kept), -1)
+        typical = float(np.median(np.linalg.norm(flat, axis=1))) or 1.0
+        stacked.append(flat / typical)
+    vectors = np.concatenate(stacked, axis=1)
+    distance = np.linalg.norm(vectors - np.median(vectors, axis=0), axis=1)
+    half = np.zeros(len(kept), dtype=bool)
+    half[np.argsort(distance, kind="stable")[: len(kept) // 2 + 1]] = True
+    # The client is taken out of the sum before the product: what is left of one that is alone in
+    # its half is zero, not a rounding error of either sign.
+    others = vectors[half].sum(axis=0) - half[:, None] * vectors
+    inner = np.einsum("ki,ki->k", others, vectors)
+    screened = benign.copy()
+    screened[kept[inner < 0]] = False
+    return screened

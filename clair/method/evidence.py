@@ -1,0 +1,400 @@
+"""Kinds of evidence against a client, and how much each client counts in what the others get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clair.method.concentration import SCORE_FLOOR
+from clair.method.linalg import block_grams, median
+from clair.method.moments import Moments
+from clair.method.updates import LoraFactors, Updates
+
+#: The widest gap must reach the first ratio, and its far side the second times the median below.
+GAP = (1.15, 1.25)
+#: The same for the gap below which a client is beyond suspicion.
+WEAK_GAP = (1.10, 1.15)
+#: For the repetition on those that an earlier gap kept.
+AGAIN = (1.25, 1.35)
+#: For the strongest directions, which hold less noise and spread more.
+DIRECTIONS_GAP = (1.30, 1.40)
+#: For the root mean square over modules.
+MODULES_GAP = (1.25, 1.35)
+#: Of the kurtosis: the least ratio, and the least width in standard errors of its logarithm.
+SHAPE_RATIO = 1.12
+SHAPE_ERRORS = 2.5
+#: A gap is at least ``1 + SPREAD_FEW / n_clients`` times as wide as the scores below it spread.
+SPREAD_FEW = 12.0
+#: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
+FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
+MIN_CLIENTS = 4
+MIN_SHAPE_MODULES = 3
+#: Share of a kept client's usual signal that a noisy honest client still shows.
+SIGNAL_SHARE = 0.7
+#: Cosine with the kept clients' mean below minus which a client speaks against them.
+AGAINST = 0.25
+#: A residual is noise alone if its largest singular value squared is below this multiple of the
+#: noise edge squared.
+NOISE_SLACK = 1.25
+#: Median of a squared standard normal variable.
+CHI2_MEDIAN = 0.4549
+#: Clients that count for less than this are suspect: what they send outside repeats others'.
+REPEATS = 0.5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Scores of one kind and the line drawn between them.
+
+    Attributes
+    ----------
+    kind : {"outside", "directions", "modules", "inside", "shape", "norms", "threshold"}
+    scores : ndarray of shape (n_clients,)
+        >= 0, large for suspicious clients.
+    flagged : ndarray of bool, shape (n_clients,)
+    threshold : float
+        Between the highest kept and the lowest flagged score; infinite where nobody is flagged.
+    margin : float
+        Lowest flagged over highest kept score, or where nobody is flagged the largest ratio of
+        neighbours in the upper half; >= 1, and 1 where nobody is kept.
+    """
+
+    kind: str
+    scores: np.ndarray
+    flagged: np.ndarray
+    threshold: float
+    margin: float
+
+
+def gap_rule(
+    kind: str,
+    scores: np.ndarray,
+    gap: tuple[float, float] = GAP,
+    *,
+    again: tuple[float, float] | None = AGAIN,
+    spread: bool = True,
+    floor: float = 0.0,
+    among: np.ndarray | None = None,
+) -> Evidence:
+    """Flag the clients above the widest relative gap in the upper half of the scores.
+
+    Parameters
+    ----------
+    kind : str
+        Of the evidence.
+    scores : ndarray of shape (n_clients,)
+        >= 0, large for suspicious clients.
+    gap : tuple of float
+        The gap's least ratio between neighbours, and the least ratio of the first score above it
+        to the median of those below. Both >= 1.
+    again : tuple of float, optional
+        The same for the rule repeated on those kept, until it finds nothing: the loudest client
+        owns the widest gap and would hide the others. None applies the rule once.
+    spread : bool
+        Whether a gap must also be wide compared with how the scores below it spread upwards of
+        their median; scores far below it, which anybody can have, do not count.
+    floor : float
+        Scores below are treated as equal to it.
+    among : ndarray of bool, shape (n_clients,), optional
+        The clients that are compared, all by default; the others are not flagged.
+
+    Returns
+    -------
+    Evidence
+        More than half of the clients compared are kept.
+    """
+    clients = np.arange(len(scores)) if among is None else np.flatnonzero(among)
+    # The quotient of any two must be a number, also where most scores are zero.
+    least = max(floor, 1e-300 * float(scores.max(initial=0.0)), np.finfo(float).tiny)
+    ordered = np.sort(np.maximum(scores[clients], least))
+    half, top = len(ordered) // 2 + 1, len(ordered)
+    threshold, margin = float("inf"), 1.0
+    factor = 1 + SPREAD_FEW / max(len(ordered), 1)
+    needed: tuple[float, float] | None = gap
+    while needed is not None and half < top:
+        ratios = ordered[half:top] / ordered[half - 1 : top - 1]
+        cut = half + int(np.argmax(ratios))
+        widest, below = float(ratios.max()), ordered[:cut]
+        usual = (below[(cut - 1) // 2] + below[cut // 2]) / 2
+        if top == len(ordered):
+            margin = widest
+        if widest < needed[0] or ordered[cut] < needed[1] * usual:
+            break
+        if spread and np.log(widest) < _upward_spread(below) * factor:
+            break
+        top, margin, needed = cut, widest, again
+        threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
+    flagged = np.zeros(len(scores), dtype=bool)
+    flagged[clients] = np.maximum(scores[clients], least) > threshold
+    return Evidence(kind, scores, flagged, threshold, margin)
+
+
+def _upward_spread(ordered: np.ndarray) -> float:
+    """Compute the root mean square of the upper half's logarithms about the median."""
+    upper = np.log(ordered[len(ordered) // 2 :] / median(ordered))
+    return float(np.sqrt(np.mean(upper**2)))
+
+
+def threshold_rule(scores: np.ndarray, threshold: float) -> Evidence:
+    """Flag every client whose score exceeds a given threshold."""
+    flagged = scores > threshold
+    highest, lowest = scores[~flagged].max(initial=0.0), scores[flagged].min(initial=np.inf)
+    # There is nothing to compare where all are flagged or nobody is.
+    both = flagged.any() and not flagged.all()
+    with np.errstate(divide="ignore", over="ignore"):
+        margin = float(np.divide(lowest, highest)) if both else 1.0
+    return Evidence("threshold", scores, flagged, threshold, margin)
+
+
+def stricter(gap: tuple[float, float], n_compared: int) -> tuple[float, float]:
+    """Raise a gap's ratios where few clients are compared."""
+    factor = FEW.get(n_compared, 1.0)
+    return gap[0] * factor, gap[1] * factor
+
+
+def noise_only(
+    moments: Sequence[Moments],
+    bases: Sequence[np.ndarray],
+    clients: np.ndarray,
+    kept: np.ndarray,
+) -> np.ndarray:
+    """Find clients who send what the kept clients do, under noise without structure.
+
+    A client with few data is honest and noisy. Noise of independent entries has no singular value
+    above ``s (sqrt(p - r) + sqrt(q))`` with s its standard deviation, and puts no more than its
+    share of energy where the client's own signal is; a false direction does one or the other. Below
+    the noise an honest client also has a signal inside the shared subspace, which does not point
+    against what the others send there.
+
+    Parameters
+    ----------
+    moments : sequence of Scatter
+    bases : sequence of ndarray of shape (d, rank)
+    clients : ndarray of bool, shape (n_clients,)
+        Whom to look at.
+    kept : ndarray of bool, shape (n_clients,)
+        Whose signal is usual.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_clients,)
+
+    References
+    ----------
+    Marchenko, Pastur 1967; Davidson, Szarek 2001 (the edge). The test is ours.
+    """
+    if not clients.any():
+        return clients
+    found = clients & _with_signal(moments, bases, kept)
+    for one, basis in zip(moments, bases, strict=True):
+        rank = basis.shape[1]
+        d_out, d_in = one.noise_shape
+        asked = np.flatnonzero(found & one.present)
+        blocks = one.thin[asked]
+        own = basis.T @ blocks
+        rest = blocks - basis @ own
+        variances = np.einsum("kij,kij->k", rest, rest) / (max(d_out - rank, 1) * d_in)
+        edges = variances * (np.sqrt(max(d_out - rank, 1)) + np.sqrt(d_in)) ** 2
+        grams = block_grams(rest if one.d <= one.c else rest.transpose(0, 2, 1))
+        # The largest eigenvalue is at least the energy-weighted mean of all.
+        traces = np.maximum(np.trace(grams, axis1=1, axis2=2), np.finfo(float).tiny)
+        largest = np.einsum("kij,kij->k", grams, grams) / traces
+        for i, k in enumerate(asked):
+            if largest[i] <= NOISE_SLACK * edges[i]:
+                largest[i] = np.linalg.eigvalsh(grams[i])[-1]
+            if largest[i] > NOISE_SLACK * edges[i]:
+                found[k] = False
+                continue
+            # Along the rows in which the client speaks, noise has the energy of as many rows.
+            _, strength, rows = np.linalg.svd(own[i], full_matrices=False)
+            rows = rows[strength**2 > 2 * NOISE_SLACK * edges[i]]
+            expected = variances[i] * (d_out - rank) * len(rows)
+            if len(rows) and np.sum((rest[i] @ rows.T) ** 2) > 2 * NOISE_SLACK * expected:
+                found[k] = False
+    return found
+
+
+def _with_signal(
+    moments: Sequence[Moments], bases: Sequence[np.ndarray], kept: np.ndarray
+) -> np.ndarray:
+    """Find clients with a fair share of the usual signal inside the subspaces, not against it."""
+    everybody = np.arange(len(kept))
+    signal, products = np.zeros(len(kept)), np.zeros((len(kept), len(kept)))
+    for one, basis in zip(moments, bases, strict=True):
+        d_out, rank = one.noise_shape[0], basis.shape[1]
+        inside = one.products_inside(basis, everybody)
+        # Noise is as strong in each direction inside as outside.
+        outside = one.energy - np.diag(inside)
+        signal += np.diag(inside) - rank / max(d_out - rank, 1) * outside
+        products += inside
+    usual = median(signal[kept]) if kept.any() else 0.0
+    lengths = np.sqrt(np.diag(products) * max(float(products[np.ix_(kept, kept)].sum()), 0.0))
+    along = products[:, kept].sum(axis=1)
+    return (signal > SIGNAL_SHARE * usual) & (along >= -AGAINST * lengths)
+
+
+def influence_of(
+    moments: Sequence[Moments], bases: Sequence[np.ndarray], kept: np.ndarray
+) -> np.ndarray:
+    """Weigh each kept client in what it shares with others, so that repeating gains nothing.
+
+    What independent clients send outside the shared subspace is independent, apart from a part
+    that all may have in common. The weights are those of generalised least squares for a common
+    mean, ``D^-1 C^-1 D^-1 1``. C holds the correlations of the residuals between clients, reduced
+    to what independent clients do not show. D holds the lengths of the residuals, at least the
+    typical one. Clients that are alike get equal weights and loud ones get less. A group that sends
+    the same gets one vote, under however much noise. So no group gains by agreeing outside, and no
+    client by size.
+
+    Parameters
+    ----------
+    moments : sequence of Scatter
+        Normalised.
+    bases : sequence of ndarray of shape (d, rank)
+        The shared subspaces.
+    kept : ndarray of bool, shape (n_clients,)
+
+    Returns
+    -------
+    ndarray of shape (n_clients,)
+        In [0, 1]; 0 for the others.
+
+    References
+    ----------
+    Aitken 1935 (generalised least squares); Marchenko, Pastur 1967 (what correlations of
+    independent clients reach). The use is ours.
+    """
+    clients = np.flatnonzero(kept)
+    weights = kept.astype(float)
+    n = len(clients)
+    if n < MIN_CLIENTS:
+        return weights
+    gram, energy = np.zeros((n, n)), np.zeros(n)
+    for one, basis in zip(moments, bases, strict=True):
+        gram += one.products_outside(basis, clients)
+        energy += one.energy[clients]
+    lengths = np.sqrt(np.maximum(np.diag(gram), 0.0))
+    rounding = SCORE_FLOOR * median(energy) ** 0.5
+    # A client that sends nothing outside repeats nobody there.
+    heard = lengths > max(1e-9 * float(lengths.max()), rounding)
+    clients, lengths, gram = clients[heard], lengths[heard], gram[np.ix_(heard, heard)]
+    n = len(clients)
+    if n < MIN_CLIENTS:
+        return weights
+    correlation = gram / np.outer(lengths, lengths)
+    off = correlation[~np.eye(n, dtype=bool)]
+    freedom = CHI2_MEDIAN / max(median(off**2), 1e-12)
+    values, vectors = np.linalg.eigh(correlation)
+    large = values > (1 + np.sqrt(n / freedom)) ** 2
+    inverse = np.eye(n) + (vectors[:, large] * (1 / values[large] - 1)) @ vectors[:, large].T
+    loudness = np.maximum(lengths / median(lengths), 1.0)
+    raw = np.maximum(inverse @ (1 / loudness) / loudness, 0.0)
+    weights[clients] = raw / raw.max() if raw.max() > 0 else 1.0
+    return weights
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How heavy-tailed the clients' entries are.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n_clients,)
+        Geometric mean of the kurtosis over modules, >= 1.
+    ratio : float
+        Least ratio of a gap that is more than what differs between modules anyway.
+    """
+
+    scores: np.ndarray
+    ratio: float
+
+
+def shape_of(updates: Updates) -> Shape | None:
+    """Compare how heavy-tailed the clients' entries are.
+
+    Parameters
+    ----------
+    updates : ndarray, LoraFactors, or mapping from module name to either
+
+    Returns
+    -------
+    Shape or None
+        None if fewer than 3 modules can be compared: those that all clients have, with the same
+        rank.
+
+    References
+    ----------
+    That weight statistics tell backdoored adapters: arXiv 2602.15195. Without labels, among the
+    clients of one federation, ours.
+    """
+    modules = list(updates.values()) if isinstance(updates, Mapping) else [updates]
+    if len(modules) < MIN_SHAPE_MODULES:
+        return None
+    kurtosis = [
+        factor_kurtosis(m.B, m.A) if isinstance(m, LoraFactors) else entry_kurtosis(np.asarray(m))
+        for m in modules
+    ]
+    return joint_shape(kurtosis)
+
+
+def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> Shape | None:
+    """Join the modules' kurtosis; None if fewer than 3 modules have one.
+
+    The standard error is that of a client's mean over modules, from how the modules differ.
+    """
+    found = [np.log(values) for values in kurtosis if values is not None]
+    if len(found) < MIN_SHAPE_MODULES:
+        return None
+    logs = np.array(found)
+    centred = logs - np.median(logs, axis=1, keepdims=True)
+    own = centred - centred.mean(axis=0)
+    variance = float(np.sum(own**2)) / ((len(logs) - 1) * logs.shape[1])
+    error = np.sqrt(variance / len(logs))
+    least = max(np.log(SHAPE_RATIO), SHAPE_ERRORS * error)
+    return Shape(np.exp(logs.mean(axis=0)), float(np.exp(least)))
+
+
+def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:
+    """Compute the kurtosis ``m4 / m2^2`` of every block's entries; None if a block is zero."""
+    squares = blocks.reshape(len(blocks), -1) ** 2
+    second = squares.mean(axis=1)
+    if (second == 0).any():
+        return None
+    kurtosis: np.ndarray = (squares**2).mean(axis=1) / second**2
+    return kurtosis
+
+
+def factor_kurtosis(B: np.ndarray, A: np.ndarray) -> np.ndarray | None:
+    """Compute the kurtosis of every ``B_k @ A_k``'s entries; None if ranks differ or one is zero.
+
+    Parameters
+    ----------
+    B : ndarray of shape (n_clients, d_out, rho)
+    A : ndarray of shape (n_clients, rho, d_in)
+
+    Notes
+    -----
+    No dense matrix is needed: ``sum_ij (BA)_ij^4 = <K_B, K_A>`` with K the Gram matrix of the
+    rowwise Kronecker square of a factor. Where that costs more, one client's product is formed.
+    """
+    d_out, rho, d_in = B.shape[1], B.shape[2], A.shape[2]
+    used = (np.abs(B).sum(axis=1) > 0) & (np.abs(A).sum(axis=2) > 0)
+    if (used.sum(axis=1) != used[0].sum()).any() or not used[0].any():
+        return None
+    if rho**3 * (d_out + d_in) > 4 * d_out * d_in:
+        dense = [entry_kurtosis((b @ a)[None]) for b, a in zip(B, A, strict=True)]
+        found = [float(value[0]) for value in dense if value is not None]
+        return np.array(found) if len(found) == len(B) else None
+    i, j = np.triu_indices(rho)
+    twice = np.where(i == j, 1.0, 2.0)
+    kurtosis = np.empty(len(B))
+    for k, (left, right) in enumerate(zip(B, A, strict=True)):
+        rows, columns = left[:, i] * left[:, j], right[i] * right[j]
+        fourth = twice @ ((rows.T @ rows) * (columns @ columns.T)) @ twice
+        second = float(np.sum((left.T @ left) * (right @ right.T)))
+        if second <= 0:
+            return None
+        kurtosis[k] = fourth * d_out * d_in / second**2
+    return kurtosis

@@ -1,0 +1,1 @@
+"""Problems with a known truth: the matrix model, attacks, scenarios and sweeps over them."""

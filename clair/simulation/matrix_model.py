@@ -1,0 +1,231 @@
+"""The matrix model: clients whose updates share a subspace, some of them contaminated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clair._validation import check_choice, check_integer, check_mask, check_real
+from clair.method.linalg import block_norms, orthonormal
+from clair.simulation.attack_plan import AttackContext, AttackPlan, follow
+from clair.simulation.attacks import ATTACKS
+
+#: Random streams of a problem; anything drawn later takes a higher stream number.
+STREAMS = 7
+
+
+@dataclass(frozen=True)
+class ProblemSpec:
+    """Everything that determines one synthetic problem.
+
+    Benign client k holds ``Delta_k = U C_k + H_k``; the server sees ``Delta_k + E_k``.
+
+    Attributes
+    ----------
+    n_clients : int
+        Number of clients K, >= 3.
+    d_out, d_in : int
+        Shape of an update, >= 1.
+    rank : int
+        Dimension r of the shared subspace, 1 <= rank <= min(d_out, d_in).
+    contaminated_fraction : float
+        Share of contaminated clients, in [0, 0.5); rounded to whole clients, always fewer than
+        half of them.
+    noise : float
+        Standard deviation of each entry of the estimation error E_k, >= 0.
+    heterogeneity : float
+        In-subspace heterogeneity: ``C_k = C_0 + heterogeneity * own draw``, entries of variance
+        1 / d_in, >= 0.
+    off_subspace : float
+        Off-subspace heterogeneity: ``||H_k||_F = off_subspace * sqrt(rank)``, >= 0.
+    attack : str
+        A key of ``clair.simulation.attacks.ATTACKS``.
+    attack_scale : float
+        Strength of the attack relative to a typical benign update, > 0.
+    unevenness : float
+        Standard deviation of the logarithm of the clients' sizes, >= 0; raises the block
+        incoherence of the benign clients.
+    seed : int
+        Non-negative. The same spec gives the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If a field is out of its range.
+    """
+
+    n_clients: int = 20
+    d_out: int = 32
+    d_in: int = 32
+    rank: int = 3
+    contaminated_fraction: float = 0.25
+    noise: float = 0.03
+    heterogeneity: float = 1.0
+    off_subspace: float = 0.0
+    attack: str = "low_rank"
+    attack_scale: float = 1.0
+    seed: int = 0
+    unevenness: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_integer("n_clients", self.n_clients, minimum=3)
+        check_integer("d_out", self.d_out, minimum=1)
+        check_integer("d_in", self.d_in, minimum=1)
+        check_integer("rank", self.rank, minimum=1)
+        if self.rank > min(self.d_out, self.d_in):
+            raise ValueError(
+                f"rank must be at most min(d_out, d_in) = {min(self.d_out, self.d_in)}, "
+                f"got {self.rank}"
+            )
+        check_real(
+            "contaminated_fraction",
+            self.contaminated_fraction,
+            minimum=0,
+            maximum=0.5,
+            open_maximum=True,
+        )
+        for name in ("noise", "heterogeneity", "off_subspace", "unevenness"):
+            check_real(name, getattr(self, name), minimum=0)
+        check_real("attack_scale", self.attack_scale, minimum=0, open_minimum=True)
+        check_choice("attack", self.attack, ATTACKS)
+        check_integer("seed", self.seed, minimum=0)
+
+    @property
+    def n_contaminated(self) -> int:
+        """Number of contaminated clients, always fewer than half."""
+        return count_contaminated(self.contaminated_fraction, self.n_clients)
+
+
+def count_contaminated(fraction: float, n_clients: int) -> int:
+    """Round a share of the clients to whole clients, always fewer than half of them.
+
+    Examples
+    --------
+    >>> count_contaminated(0.25, 10), count_contaminated(0.49, 10)
+    (2, 4)
+    """
+    return min(round(fraction * n_clients), (n_clients - 1) // 2)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A sampled problem: what the server sees, and apart from it the ground truth.
+
+    Attributes
+    ----------
+    spec : ProblemSpec
+    updates : ndarray of shape (n_clients, d_out, d_in)
+        What the server sees; methods may use nothing else.
+    true_updates : ndarray of shape (n_clients, d_out, d_in)
+        Ground truth: noiseless honest updates, of contaminated clients too.
+    subspace : ndarray of shape (d_out, rank)
+        Ground truth: orthonormal basis of the shared subspace.
+    contaminated : ndarray of bool, shape (n_clients,)
+        Ground truth: who is contaminated.
+    """
+
+    spec: ProblemSpec
+    updates: np.ndarray
+    true_updates: np.ndarray
+    subspace: np.ndarray
+    contaminated: np.ndarray
+
+
+def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem:
+    """Sample the matrix model.
+
+    Each ingredient (subspace, coefficients, off-subspace part, noise, choice of clients, attack)
+    has its own random stream, and clients come first in every array: raising the noise leaves the
+    subspace as it was, and more contaminated clients include the earlier ones.
+
+    Parameters
+    ----------
+    spec : ProblemSpec
+    plan : AttackPlan, optional
+        What the contaminated clients do instead of the attack that `spec` names.
+
+    Returns
+    -------
+    Problem
+
+    Examples
+    --------
+    >>> problem = sample_problem(ProblemSpec(n_clients=8, d_out=6, d_in=5, rank=2))
+    >>> problem.updates.shape, int(problem.contaminated.sum())
+    ((8, 6, 5), 2)
+    """
+    shape = (spec.n_clients, spec.d_out, spec.d_in)
+    streams = [np.random.default_rng(s) for s in np.random.SeedSequence(spec.seed).spawn(STREAMS)]
+    subspace_rng, shared_rng, own_rng, off_rng, noise_rng, choice_rng, attack_rng = streams
+
+    subspace = orthonormal(subspace_rng.standard_normal((spec.d_out, spec.rank)))
+    common = shared_rng.standard_normal((spec.rank, spec.d_in))
+    own = own_rng.standard_normal((spec.n_clients, spec.rank, spec.d_in))
+    coefficients = (common + spec.heterogeneity * own) / np.sqrt(spec.d_in)
+    sizes = np.exp(spec.unevenness * choice_rng.standard_normal(spec.n_clients))
+    true_updates = subspace @ coefficients * sizes[:, None, None]
+
+    if spec.off_subspace > 0 and spec.rank < spec.d_out:
+        off = off_rng.standard_normal(shape)
+        off -= subspace @ (subspace.T @ off)
+        size = spec.off_subspace * np.sqrt(spec.rank)
+        true_updates = true_updates + off * (size / block_norms(off))[:, None, None]
+
+    contaminated = np.zeros(spec.n_clients, dtype=bool)
+    contaminated[choice_rng.permutation(spec.n_clients)[: spec.n_contaminated]] = True
+    errors = spec.noise * noise_rng.standard_normal(shape)
+    sent = true_updates.copy()
+    if spec.n_contaminated:
+        context = AttackContext(
+            benign=true_updates[~contaminated],
+            benign_errors=errors[~contaminated],
+            errors=errors[contaminated],
+            subspace=subspace,
+            rank=spec.rank,
+            magnitude=float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2))),
+            heterogeneity=spec.heterogeneity,
+            noise=spec.noise,
+            scale=spec.attack_scale,
+        )
+        honest = true_updates[contaminated]
+        if plan is None:
+            sent[contaminated] = ATTACKS[spec.attack].run(honest, context, attack_rng)
+        else:
+            sent[contaminated] = follow(plan, honest, context, attack_rng)
+    return Problem(spec, sent + errors, true_updates, subspace, contaminated)
+
+
+def sample_halves(
+    problem: Problem, *, inflated: np.ndarray | None = None, factor: float = 10.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sample what clients would have sent after training on either half of their data.
+
+    The full update is the mean of the two. Each half has an estimation error of its own, larger by
+    the square root of two; poisoned clients send the same attack twice.
+
+    Parameters
+    ----------
+    problem : Problem
+    inflated : ndarray of bool, shape (n_clients,), optional
+        Clients that lie about their halves: these differ `factor` times as much as they should.
+    factor : float
+        > 0.
+
+    Returns
+    -------
+    pair of ndarray of shape (n_clients, d_out, d_in)
+
+    Examples
+    --------
+    >>> problem = sample_problem(ProblemSpec(n_clients=8))
+    >>> first, second = sample_halves(problem)
+    >>> np.allclose((first + second) / 2, problem.updates)
+    True
+    """
+    factor = check_real("factor", factor, minimum=0, open_minimum=True)
+    stream = np.random.default_rng(np.random.SeedSequence(problem.spec.seed, spawn_key=(STREAMS,)))
+    apart = problem.spec.noise * stream.standard_normal(problem.updates.shape)
+    if inflated is not None:
+        apart[check_mask("inflated", inflated, len(apart))] *= factor
+    return problem.updates + apart, problem.updates - apart
