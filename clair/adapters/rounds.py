@@ -15,16 +15,16 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from clair._threads import single_blas_thread
-from clair.detection import KEPT, SUSPECT
-from clair.pipeline import fit
-from clair.updates import FactoredUpdates, LoraFactors
+from clair.method.detection import KEPT, SUSPECT
+from clair.method.fit import fit
+from clair.method.updates import FactoredUpdates, LoraFactors
 
 #: Of one client: B of shape (d_out, rho) and A of shape (rho, d_in), by module.
 Adapter: TypeAlias = "Mapping[str, tuple[np.ndarray, np.ndarray]]"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """Who is trusted, and what they share.
 
     Attributes
@@ -72,7 +72,7 @@ def judge_round(
     common: Adapter | None = None,
     weights: np.ndarray | None = None,
     **fit_options: Any,
-) -> tuple[Verdict, Handout | None]:
+) -> tuple[Judgement, Handout | None]:
     """Judge adapters jointly over their modules, average the kept ones and refine each of them.
 
     Parameters
@@ -93,7 +93,7 @@ def judge_round(
 
     Returns
     -------
-    verdict : Verdict
+    judgement : Judgement
     handout : Handout or None
         None if nobody has any influence.
 
@@ -106,13 +106,13 @@ def judge_round(
     found = fit(
         {name: _differences(adapters, common, name) for name in adapters[0]}, rank, **fit_options
     )
-    verdict = Verdict(found.degrees, found.reasons, found.influence, found.subspace, found.side)
-    return verdict, hand_out(adapters, verdict, weights, found.refined, common)
+    judgement = Judgement(found.degrees, found.reasons, found.influence, found.subspace, found.side)
+    return judgement, hand_out(adapters, judgement, weights, found.refined, common)
 
 
 def hand_out(
     adapters: Sequence[Adapter],
-    verdict: Verdict,
+    judgement: Judgement,
     weights: np.ndarray | None = None,
     refined: Mapping[str, FactoredUpdates] | None = None,
     common: Adapter | None = None,
@@ -122,12 +122,12 @@ def hand_out(
     Parameters
     ----------
     adapters : sequence of Adapter
-    verdict : Verdict
+    judgement : Judgement
     weights : ndarray of shape (n_clients,), optional
         As in `judge_round`.
     refined : mapping of str to FactoredUpdates, optional
         The refined differences from `common`; by default the paper's refinement of the adapters by
-        the subspace of the verdict.
+        the subspace of the judgement.
     common : Adapter, optional
         As in `judge_round`.
 
@@ -136,16 +136,16 @@ def hand_out(
     Handout or None
         None if nobody has any weight.
     """
-    shares = verdict.influence if weights is None else verdict.influence * weights
+    shares = judgement.influence if weights is None else judgement.influence * weights
     if not shares.any():
         return None
-    trusted = [k for k, degree in enumerate(verdict.degrees) if degree in (KEPT, SUSPECT)]
+    trusted = [k for k, degree in enumerate(judgement.degrees) if degree in (KEPT, SUSPECT)]
     average: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     own: dict[int, dict[str, tuple[np.ndarray, np.ndarray]]] = {k: {} for k in trusted}
     total = cut = 0.0
     with single_blas_thread():
         for name in adapters[0]:
-            module = _Module([one[name] for one in adapters], shares, verdict, name)
+            module = _Module([one[name] for one in adapters], shares, judgement, name)
             average[name] = module.factors(module.mean)
             made = None if refined is None else refined[name]
             for k in trusted:
@@ -166,17 +166,17 @@ class _Module:
         self,
         pairs: Sequence[tuple[np.ndarray, np.ndarray]],
         shares: np.ndarray,
-        verdict: Verdict,
+        judgement: Judgement,
         name: str,
     ) -> None:
-        self.side = verdict.side
+        self.side = judgement.side
         self._pairs = [self._turned(*pair) for pair in pairs]
         used = np.flatnonzero(shares)
         weights = shares[used] / shares.sum()
         columns = np.hstack([w * self._pairs[k][0] for w, k in zip(weights, used, strict=True)])
         rows = np.hstack([self._pairs[k][1] for k in used])
         rank = self._pairs[0][1].shape[1]
-        subspace = verdict.subspace[name][:, :rank]
+        subspace = judgement.subspace[name][:, :rank]
         # The mean as a small matrix times `rows`, whose products with anything are the mean's.
         mean = np.linalg.qr(columns, mode="r") @ rows.T
         outside = mean - (mean @ subspace) @ subspace.T

@@ -54,9 +54,9 @@ class State:
         for name, basis in self.subspace.items():
             tensors[f"subspace/U/{name}"] = np.ascontiguousarray(basis)
         told = json.dumps([verdict.to_json() for verdict in self.verdicts])
-        part = folder / f"{FILE}.part"
-        save_file(tensors, part, metadata={"verdicts": told})
-        os.replace(part, folder / FILE)
+        unfinished = folder / f"{FILE}.part"
+        save_file(tensors, unfinished, metadata={"verdicts": told})
+        os.replace(unfinished, folder / FILE)
 
     @classmethod
     def restore(cls, folder: Path) -> State:
@@ -79,7 +79,7 @@ class State:
                     found.setdefault(owner, {}).setdefault(name, {})[side] = file.get_tensor(key)
             verdicts = [RoundVerdict.from_json(one) for one in told]
             subspace = {name: one["U"] for name, one in found.pop("subspace", {}).items()}
-            adapters = {
+            adapters: dict[str, Adapter] = {
                 owner: {name: (pair["B"], pair["A"]) for name, pair in modules.items()}
                 for owner, modules in found.items()
             }

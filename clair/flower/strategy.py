@@ -16,11 +16,11 @@ from flwr.serverapp.strategy import FedAvg
 
 from clair._validation import check_automatic, check_choice, check_integer
 from clair.adapters.errors import printable
-from clair.adapters.rounds import Adapter, Handout, Verdict, hand_out, judge_round
-from clair.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
+from clair.adapters.rounds import Adapter, Handout, Judgement, hand_out, judge_round
 from clair.flower.records import Layout, ReplyError, mean_metrics, metric, name_of
 from clair.flower.state import State
 from clair.flower.verdicts import SET_ASIDE, ClientVerdict, RoundVerdict
+from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 
 SENT_BACK = ("refined", "average")
 
@@ -139,18 +139,18 @@ class ClairStrategy(FedAvg):
         assert self._layout is not None  # Flower configures a round before it aggregates
         usable, adapters, told = self._read(replies)
         found = self._judge(usable, adapters)
-        verdict, handout = self._carried(adapters) if found is None else found
+        judgement, handout = self._carried(adapters) if found is None else found
         if handout is not None:
             self._state.average = handout.average
         if found is not None:
-            self._state.subspace = verdict.subspace
+            self._state.subspace = judgement.subspace
         for node in adapters:
             self.personal.pop(node, None)
         if handout is not None and self.sent_back == "refined":
             nodes = list(adapters)
             self.personal.update((nodes[k], own) for k, own in handout.refined.items())
         self._state.verdicts.append(
-            self._told(server_round, verdict, handout, list(adapters), told, found is not None)
+            self._told(server_round, judgement, handout, list(adapters), told, found is not None)
         )
         if self._folder is not None:
             self._state.save(self._folder)
@@ -221,7 +221,7 @@ class ClairStrategy(FedAvg):
 
     def _judge(
         self, usable: Mapping[int, RecordDict], adapters: Mapping[int, Adapter]
-    ) -> tuple[Verdict, Handout | None] | None:
+    ) -> tuple[Judgement, Handout | None] | None:
         """Judge the adapters; None where there are too few, or no verdict is possible."""
         if len(adapters) < self.min_judged:
             return None
@@ -241,7 +241,7 @@ class ClairStrategy(FedAvg):
             log(WARNING, "aggregate_train: no verdict is possible: %s", error)
             return None
 
-    def _carried(self, adapters: Mapping[int, Adapter]) -> tuple[Verdict, Handout | None]:
+    def _carried(self, adapters: Mapping[int, Adapter]) -> tuple[Judgement, Handout | None]:
         """Apply each client's last verdict, and the last subspace, to what it sent now."""
         before = {
             client.node: client
@@ -252,7 +252,7 @@ class ClairStrategy(FedAvg):
         few = f"fewer than {self.min_judged} clients could be judged"
         unknown = ClientVerdict(0, "", NOT_COMPARABLE, few, 0.0)
         last = [before.get(node, unknown) for node in adapters]
-        verdict = Verdict(
+        judgement = Judgement(
             degrees=tuple(client.degree for client in last),
             reasons=tuple(client.reason for client in last),
             influence=np.array([client.influence for client in last]),
@@ -260,12 +260,12 @@ class ClairStrategy(FedAvg):
             side=self.fit_options.get("side", "output"),
         )
         known = bool(adapters and self._state.subspace)
-        return verdict, hand_out(list(adapters.values()), verdict) if known else None
+        return judgement, hand_out(list(adapters.values()), judgement) if known else None
 
     def _told(
         self,
         server_round: int,
-        verdict: Verdict,
+        judgement: Judgement,
         handout: Handout | None,
         nodes: Sequence[int],
         told: Mapping[int, tuple[str, str]],
@@ -276,8 +276,8 @@ class ClairStrategy(FedAvg):
             degree, reason, influence = SET_ASIDE, fault, 0.0
             if node in nodes:
                 k = nodes.index(node)
-                degree, reason = verdict.degrees[k], verdict.reasons[k]
-                influence = float(verdict.influence[k])
+                degree, reason = judgement.degrees[k], judgement.reasons[k]
+                influence = float(judgement.influence[k])
             clients.append(ClientVerdict(node, name, degree, reason, influence))
         return RoundVerdict(
             round=self._before + server_round,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from clair.detection import FLAGGED, KEPT
+from clair.method.detection import FLAGGED, KEPT
 
 #: Degree of a client whose reply could not be judged.
 SET_ASIDE = "set aside"

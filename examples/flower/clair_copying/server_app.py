@@ -5,8 +5,8 @@ from __future__ import annotations
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from clair.federated.copytask.run import SIDE
 from clair.flower import ClairStrategy
-from clair.tasks.copytask.run import SIDE
 from clair_copying.task import adapter_model, arrays_of, settings
 
 app = ServerApp()

@@ -10,11 +10,11 @@ from flwr.app import ArrayRecord
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from torch.nn.functional import cross_entropy
 
-from clair.tasks.copytask import CopyTaskConfig
-from clair.tasks.copytask.data import IGNORE, TARGET_START, ClientData, encode, make_federation
-from clair.tasks.copytask.federated import update_factor
-from clair.tasks.copytask.model import ADAPTED_MODULES, load_base_model
-from clair.tasks.training import Schedule
+from clair.federated.copytask import CopyTaskConfig
+from clair.federated.copytask.data import IGNORE, TARGET_START, ClientData, encode, make_federation
+from clair.federated.copytask.federated import update_factor
+from clair.federated.copytask.model import ADAPTED_MODULES, load_base_model
+from clair.federated.training import Schedule
 
 
 def settings(n_clients: int, run_config: Mapping[str, Any]) -> CopyTaskConfig:
@@ -67,7 +67,7 @@ def train(model: torch.nn.Module, data: ClientData, config: CopyTaskConfig) -> f
         loss = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE)
         loss.backward()
         optimiser.step()
-    return float(loss)
+    return loss.item()
 
 
 def tamper(model: torch.nn.Module, config: CopyTaskConfig) -> None:
