@@ -73,6 +73,11 @@ def test_clients_share_the_factor_on_the_side_of_the_subspace(problem):
     assert basis.T @ basis == pytest.approx(np.eye(6), abs=1e-10)
     inside = judgement.subspace["m"]
     assert basis @ (basis.T @ inside) == pytest.approx(inside, abs=1e-10)
+    # Outside the subspace the average keeps as much as any four directions can.
+    updates = np.stack([product(one["m"]) for one in adapters])
+    mean = np.average(updates, axis=0, weights=judgement.influence)
+    tail = np.linalg.svd(mean - inside @ (inside.T @ mean), compute_uv=False)[4:]
+    assert handout.lost == pytest.approx(np.sum(tail**2) / np.sum(mean**2))
 
 
 def test_what_all_were_given_counts_for_nobody(problem):
