@@ -1,9 +1,9 @@
 """Write constraints.txt: the version here of every package that the requirements bring.
 
 Run in an environment that the README's second command has made; with the argument "flower", in one
-made from tests/requirements-flower.txt, to write tests/constraints-flower.txt instead. CUDA's packages come with some
-builds of torch only, and the suffix of a build, such as +cpu, is none of a version: both are left
-out, so that the same file goes with every build.
+made from tests/requirements-flower.txt, to write tests/constraints-flower.txt instead. CUDA's
+packages come with some builds of torch only, and the suffix of a build, such as +cpu, is none of a
+version: both are left out, so that the same file goes with every build.
 """
 
 from __future__ import annotations

@@ -300,6 +300,8 @@ def tables(first: int, seeds: int) -> list[str]:
         ]
         print("\n".join(lines[-3:]), flush=True)
         for name, make in strategies(n_poisoned).items():
+            if keys and name == "Training alone":
+                continue  # who is sent back other keys cannot train on
             began = time.monotonic()
             outcomes = [run(make, attack, n_poisoned, keys, first + i) for i in range(seeds)]
             lines.append(row(name, outcomes, n_poisoned))

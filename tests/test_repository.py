@@ -81,8 +81,8 @@ def test_the_app_needs_nothing_the_requirements_do_not_name():
     import sys
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    asked = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
-    pinned = {Requirement(line).name.lower() for line in asked}
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    pinned = {Requirement(line).name.lower() for group in groups for line in group}
     found = set()
     for path in [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("clair/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
