@@ -1,12 +1,14 @@
 # The app on CPU. Build: docker build -t clair . — run: docker run --rm -p 8501:8501 clair
 # .ci/container.py runs these steps without Docker and serves from the result; keep them to
-# ENV, WORKDIR, COPY, RUN, USER, EXPOSE, HEALTHCHECK and CMD.
+# ARG, ENV, WORKDIR, COPY, RUN, USER, EXPOSE, HEALTHCHECK and CMD.
 FROM python:3.12-slim
+
+# Where pip finds torch without CUDA.
+ARG PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 
 ENV HOME=/tmp \
     CLAIR_CACHE_DIR=/cache \
     PIP_NO_CACHE_DIR=1 \
-    PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu \
     PYTHONUNBUFFERED=1 \
     STREAMLIT_SERVER_ADDRESS=0.0.0.0 \
     STREAMLIT_SERVER_PORT=8501 \

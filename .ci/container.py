@@ -3,6 +3,8 @@
 .ci/container.py            # the packages of this environment stand in for the first RUN, pip's
 .ci/container.py --install  # everything, into a fresh environment; minutes
 
+The environment's variables overrule the Dockerfile's ARG.
+
 The image's root is a temporary folder, and so are all absolute paths in ENV, WORKDIR and COPY. As
 root the app is started as the Dockerfile's user. It has to answer on an address of this machine
 other than 127.0.0.1, pass the Dockerfile's health check and be unable to write its own files.
@@ -69,6 +71,9 @@ class Image:
                 key, value = item.split("=", 1)
                 self.env[key] = str(self.inside(value)) if value.startswith("/") else value
             Path(self.env.get("HOME", self.root)).mkdir(exist_ok=True, mode=0o777)
+        elif name == "ARG":
+            key, value = rest.split("=", 1)
+            self.env[key] = os.environ.get(key, value)
         elif name == "WORKDIR":
             self.folder = self.inside(rest)
             self.folder.mkdir(parents=True, exist_ok=True)
