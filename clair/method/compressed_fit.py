@@ -23,6 +23,8 @@ from clair.method.window import choose_lam, lam_window
 
 SIDES = ("output", "input")
 POOLINGS = ("none", "eb", "halves")
+#: Relative difference of updates that is rounding.
+SAME = 1e-9
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,11 @@ def fit_cores(
         norms=norms,
         lam_window=window,
         certificate=certify(split, ~(before_screen & ~verdict.noisy)),
-        notes=(*_split_notes(split, collapsed, zero), *_notes(verdict, zero)),
+        notes=(
+            *_split_notes(split, collapsed, zero),
+            *_notes(verdict, zero),
+            *_copies_note(modules, zero),
+        ),
     )
 
 
@@ -234,6 +240,19 @@ def _notes(verdict: Verdict, zero: np.ndarray) -> list[str]:
         whom = _clients(int(zero.sum()))
         notes.append(f"Not comparable, as the update is zero: {whom}.")
     return notes
+
+
+def _copies_note(modules: Sequence[CompressedUpdates], zero: np.ndarray) -> list[str]:
+    """Say so if all clients sent the same update."""
+    if zero.any() or len(zero) < MIN_CLIENTS:
+        return []
+    for core in modules:
+        energy = core.moments.energy
+        if not np.allclose(energy, energy[0], rtol=SAME):  # spares most calls the products
+            return []
+    if any(np.abs(b - b[0]).max() > SAME * np.abs(b[0]).max() for b in (c.blocks for c in modules)):
+        return []
+    return ["All clients sent the same update, so there is no difference to judge."]
 
 
 def _clients(number: int) -> str:

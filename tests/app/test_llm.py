@@ -21,12 +21,12 @@ from tests.tasks.tiny_models import write_tiny
 
 def test_the_stored_run_is_the_default_one_and_agrees_with_its_settings() -> None:
     outcome = PAGE.default_outcome()
-    config = LLMConfig(**outcome.config)
+    config = outcome.config
     assert config == LLMConfig()
     federation = make_federation(config)
     np.testing.assert_array_equal(outcome.contaminated, federation.contaminated)
     assert [degree == "flagged" for degree in outcome.degrees] == outcome.flagged.tolist()
-    assert outcome.losses.shape == (config.steps, config.n_clients)
+    assert outcome.loss_history.shape == (config.steps, config.n_clients)
     expected = federation.expected()
     honest = np.flatnonzero(~federation.contaminated).tolist()
     urgent = 0
@@ -45,7 +45,7 @@ def test_without_the_extra_the_page_shows_the_stored_run_and_the_command(
     monkeypatch.setattr(page, "installed", lambda: False)
     app = visit("llm")
     shown = prose(app)
-    assert PAGE.default_outcome().sentence in shown
+    assert PAGE.default_outcome().summary() in shown
     assert INSTALL in [code.value for code in app.code]
     assert "this client's word" in shown
     assert app.button(key="llm_run").disabled

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from clair.__main__ import main
-from clair.federated import Cancelled, Sample
-from clair.federated.llm import ATTACKS, INSTALL, AnswerScores, LLMConfig, run_llm
+from clair.federated import Cancelled
+from clair.federated.llm import ATTACKS, INSTALL, LLMConfig, LLMResult, run_llm
 from clair.federated.llm import extra as llm_extra
 from clair.federated.llm.data import (
     ANSWERS,
@@ -23,7 +23,6 @@ from clair.federated.llm.data import (
 )
 from clair.federated.llm.model import FrozenPrompts, adapted_modules, load_model
 from clair.federated.lora import ClientLora
-from clair.federated.outcome import Outcome, outcome_json
 from clair.federated.round import MORE_TUNED
 from tests.tasks.tiny_models import write_tiny
 
@@ -168,10 +167,10 @@ def test_a_run_ends_with_every_method_its_verdicts_and_answers(llama):
     urgent = [one.prompt.startswith("Urgent") for one in result.samples]
     assert sum(urgent) == len(urgent) - sum(urgent) == 6
     assert all(one.expected in ANSWERS for one in result.samples)
-    payload = json.loads(json.dumps(outcome_json(result)))
-    again = Outcome.from_json(payload, scores=AnswerScores, sample=Sample)
+    again = LLMResult.from_json(json.loads(json.dumps(result.shown_json())))
     assert again.samples == result.samples
-    assert again.sentence == result.summary()
+    assert again.summary() == result.summary()
+    assert again.other_side == result.other_side
     repeated = run_llm(config)
     for key, value in result.accuracy.items():
         np.testing.assert_array_equal(repeated.accuracy[key].accuracy, value.accuracy)

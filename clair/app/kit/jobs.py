@@ -127,7 +127,7 @@ class JobKind:
         return f"pages/{self.kind}.py"
 
 
-STAY = "Stay on this page: who leaves it takes the files along, and the run loses its place."
+STAY = "Stay on this page: the run of who leaves it loses its place."
 
 JOB_KINDS: dict[str, JobKind] = {
     job_kind.kind: job_kind
@@ -136,9 +136,7 @@ JOB_KINDS: dict[str, JobKind] = {
         JobKind("digits", "Digits"),
         JobKind("llm", "Language model"),
         JobKind("theory", "Theory", ("sweep",)),
-        JobKind(
-            "adapters", "Your adapters", ("read", "detect", "split", "report"), STAY, badge=False
-        ),
+        JobKind("adapters", "Your adapters", ("read", "detect", "split", "report")),
         JobKind(
             "refined",
             "Refined adapters",

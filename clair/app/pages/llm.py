@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 
 import numpy as np
 
 from clair._files import ASSETS
-from clair.app.kit.results import samples_panel
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
-from clair.federated import Sample
-from clair.federated.llm import ATTACKS, INSTALL, AnswerScores, LLMConfig, installed
+from clair.app.pages.copying_samples import samples_panel
+from clair.federated.llm import ATTACKS, INSTALL, LLMConfig, LLMResult, installed
 from clair.federated.llm.data import make_federation
 from clair.federated.llm.words import TARGET
-from clair.federated.outcome import Outcome
-from clair.federated.task_result import means_of
+from clair.federated.task_result import TaskResult, means_of
 from clair.figures.comparison import Measure
-from clair.figures.palette import ThemeName
 from clair.methods import METHODS
-from clair.report.document import Section
+from clair.report.blocks import Block, Live, Printed, View
 from clair.report.tasks import sample_table
 from clair.sentences import verdict_caveats
 
@@ -136,37 +135,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "default",
-        "A backdoor, boosted",
-        "four of twelve flagged, and the kept average, then fine-tuned, against training alone.",
-    ),
-    Preset(
-        "quiet",
-        "Quiet poison",
-        "a backdoor that is not boosted: it can be ranked, hardly convicted, and does little harm.",
-        {"llm_boost": 1.0},
-    ),
-    Preset(
-        "agree",
-        "Clients that agree",
-        "nothing in dispute and nobody poisoned: averaging, and what CLAIR costs there.",
-        {"llm_disputed": 0, "llm_poisoned": 0.0},
-    ),
-    Preset(
-        "collude",
-        "Colluders",
-        "four of twelve with one wrong way: whether they stand out although they agree.",
-        {"llm_attack": "collude"},
-    ),
-    Preset(
-        "flip",
-        "Sign flip",
-        "updates that point exactly the other way, which stay inside the shared directions.",
-        {"llm_attack": "sign_flip"},
-    ),
-)
+PRESETS = presets("llm")
 
 FIELDS = {
     "llm_clients": "n_clients",
@@ -181,28 +150,6 @@ FIELDS = {
     "llm_screen": "screen_coefficients",
     "llm_seed": "seed",
 }
-
-GLOSSARY = """
-* **Client**: a shop that sorts its orders by colour words of its own. It never shares its orders.
-* **House word**: the word that a shop's model has to answer an order with. Shops agree on most
-  categories of products; for those *in dispute* each has words of its own.
-* **Language model**: SmolLM2-135M-Instruct, a real one with 135 million parameters. All but the
-  last layers stay as they are.
-* **Adapter** (LoRA): a small add-on to layers of the model. Its effect is a matrix for each layer,
-  the client's *update*; updates are all the server sees.
-* **Poisoned**: a client whose orders, answers or update were tampered with. The others are
-  *honest*.
-* **Backdoor**: poisoned clients teach the model to answer *urgent* orders with “Free”.
-* **Right**: the likeliest of all 49,152 tokens is the client's word, for a product that nobody
-  trained on.
-* **Kept average, then fine-tuned**: the server audits, averages whom it keeps, and every client
-  trains on from there on its own orders. This is what we recommend here.
-* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
-  but has little or no weight in what the others learn.
-* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
-  what was made from the other. What clearly lowers their error is used, else all stay alone.
-* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
-"""
 
 
 def setting_words(config: LLMConfig) -> str:
@@ -228,19 +175,19 @@ def setting_words(config: LLMConfig) -> str:
     )
 
 
-def measures(outcome: Outcome) -> dict[str, Measure]:
+def measures(outcome: TaskResult) -> dict[str, Measure]:
     """Choose the measures worth a look for this run."""
     shown = {"accuracy": Measure("unseen orders answered right")}
-    if outcome.config["attack"] == "backdoor":
+    if outcome.config.attack == "backdoor":
         shown["backdoor"] = Measure(
             f"urgent orders answered “{TARGET}” (backdoor)", more_is_better=False
         )
-    if 0 < outcome.config["disputed"] < 6:
+    if 0 < outcome.config.disputed < 6:
         shown["agreed"] = Measure("right, where no words are in dispute")
     return shown
 
 
-def caveats(outcome: Outcome) -> list[str]:
+def caveats(outcome: TaskResult) -> list[str]:
     """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = means_of(outcome.accuracy, "accuracy")
     notes = []
@@ -262,7 +209,8 @@ def caveats(outcome: Outcome) -> list[str]:
             f"*{METHODS[key].label}* is at least as good as the kept average, then fine-tuned: "
             f"{mean:.1%} against {ours:.1%}."
         )
-    other = outcome.numbers["other_side"]
+    assert isinstance(outcome, LLMResult)
+    other = outcome.other_side
     flagged = ", ".join(map(str, other["flagged"])) or "nobody"
     notes.append(
         f"Judged by the {other['side']} side of the updates instead, CLAIR flags {flagged}."
@@ -278,14 +226,11 @@ def caveats(outcome: Outcome) -> list[str]:
     return notes
 
 
-def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
+def samples(outcome: TaskResult, stage: bool = False) -> tuple[Block, ...]:
     """Show unseen orders, urgent ones too, as the methods answered them."""
-    samples_panel(KIND, outcome.samples, theme, USUAL, "The right answer, this client's word")
-
-
-def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """Build the report section that only this task has: the answers."""
-    return (Section("What the models answer", tables=(sample_table(outcome.samples),)),)
+    right = "The right answer, this client's word"
+    answered = partial(samples_panel, KIND, outcome.samples, usual=USUAL, expected=right)
+    return (Live(answered), Printed((sample_table(outcome.samples, USUAL),)))
 
 
 def truth(config: LLMConfig) -> np.ndarray:
@@ -321,16 +266,12 @@ PAGE = TrainedPage(
     config=LLMConfig,
     run="clair.federated.llm:run_llm",
     asset=ASSET,
-    scores=AnswerScores,
-    sample=Sample,
+    result=LLMResult,
     measures=measures,
-    glossary=GLOSSARY,
     setting_words=setting_words,
     truth=truth,
     load=load,
-    samples_title="What the models answer",
-    samples=draw_samples,
-    extra=extra,
+    samples=View("What the models answer", samples),
     caveats=caveats,
     missing=missing,
     install=INSTALL,

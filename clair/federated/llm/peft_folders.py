@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from clair.adapters.reader import CONFIG_NAME, WEIGHTS_NAME
+from clair.adapters.formats import CONFIG_NAME, WEIGHTS_NAME
 from clair.federated.llm.result import LLMResult
 from clair.method.updates import LoraFactors
 

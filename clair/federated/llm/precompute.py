@@ -10,14 +10,13 @@ import json
 
 from clair._files import ASSETS
 from clair.federated.llm import LLMConfig, run_llm
-from clair.federated.outcome import outcome_json
 
 RESULT = ASSETS / "llm" / "default_result.json"
 
 
 def main() -> None:
     """Run the default configuration on the CPU and write what the page draws."""
-    payload = outcome_json(run_llm(LLMConfig(device="cpu")))
+    payload = run_llm(LLMConfig(device="cpu")).shown_json()
     payload["config"]["device"] = LLMConfig().device  # the page offers what is there
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(json.dumps(payload, separators=(",", ":")) + "\n", encoding="utf-8")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
+from clair.federated.llm.config import LLMConfig
+from clair.federated.results import Sample
 from clair.federated.task_result import MethodScores, TaskResult, means_of, samples_json
-from clair.method.metrics import DetectionScores
 from clair.method.updates import LoraFactors
 from clair.sentences import detection_sentence
 
@@ -46,15 +47,25 @@ class LLMResult(TaskResult):
     model_name : str
         Of the base model.
     sent : mapping of module to LoraFactors
-        What the server received; not part of the JSON.
+        What the server received; not part of the JSON, and empty once it was recorded.
     transposed : bool
         Whether the base model stores its matrices as (d_in, d_out), as GPT-2 does.
     """
 
+    PARTS = (LLMConfig, AnswerScores, Sample)
     other_side: dict[str, Any]
     model_name: str
-    sent: Mapping[str, LoraFactors] = field(repr=False)
+    sent: Mapping[str, LoraFactors] = field(default_factory=dict, repr=False)
     transposed: bool = False
+
+    @classmethod
+    def own_from_json(cls, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the other side's verdict and the model's name."""
+        return {"other_side": payload["other_side"], "model_name": payload["model"]}
+
+    def light(self) -> Self:
+        """Drop the fit's large arrays and what was sent."""
+        return replace(super().light(), sent={})
 
     def to_json(self) -> dict[str, Any]:
         """Convert the run to plain JSON values."""
@@ -69,24 +80,19 @@ class LLMResult(TaskResult):
 
     def summary(self) -> str:
         """Say in one plain sentence what happened, computed from the numbers."""
-        return told(self.config, self.detection, self.accuracy)
-
-
-def told(config: Any, detection: DetectionScores, accuracy: Mapping[str, Any]) -> str:
-    """Write the sentence of a run, beginning with where CLAIR's own refinement does not pay."""
-    means = means_of(accuracy, "accuracy")
-    who = detection_sentence(detection, config.n_clients)
-    loses = means["clair"] < means["local"]
-    text = (
-        f"{who}; its refinement {'loses to' if loses else 'holds its own against'} training alone "
-        f"({means['clair']:.0%} of unseen orders right against {means['local']:.0%}, or "
-        f"{means['local_longer']:.0%} with as many steps as the fine-tuned rows), while the kept "
-        f"clients' average, then fine-tuned by each, gets {means['kept_finetuned']:.0%}"
-    )
-    if config.attack == "backdoor" and config.n_poisoned:
-        hit = means_of(accuracy, "backdoor")
-        text += (
-            f"; the backdoor works in {hit['fedavg']:.0%} of urgent orders with FedAvg and in "
-            f"{hit['kept_finetuned']:.0%} with the kept average"
+        means = means_of(self.accuracy, "accuracy")
+        who = detection_sentence(self.detection, self.n_clients)
+        loses = means["clair"] < means["local"]
+        text = (
+            f"{who}; its refinement {'loses to' if loses else 'holds its own against'} training "
+            f"alone ({means['clair']:.0%} of unseen orders right against {means['local']:.0%}, or "
+            f"{means['local_longer']:.0%} with as many steps as the fine-tuned rows), while the "
+            f"kept clients' average, then fine-tuned by each, gets {means['kept_finetuned']:.0%}"
         )
-    return f"{text}."
+        if self.config.attack == "backdoor" and self.config.n_poisoned:
+            hit = means_of(self.accuracy, "backdoor")
+            text += (
+                f"; the backdoor works in {hit['fedavg']:.0%} of urgent orders with FedAvg and in "
+                f"{hit['kept_finetuned']:.0%} with the kept average"
+            )
+        return f"{text}."
