@@ -216,7 +216,8 @@ def main() -> None:
     if searched[0]:
         heading = "## Where sharing might pay: development seeds, everything that was tried"
         parts += ["", heading, "", *verdicts(*searched)]
-    write("language_model", parts, started, REMARK)
+    spent = sum(run["seconds"] for runs in (*made, *searched[1]) for run in runs)
+    write("language_model", parts, started if not args.finished else time.time() - spent, REMARK)
 
 
 def has_backdoor(setting: Setting) -> bool:

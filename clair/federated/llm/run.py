@@ -176,6 +176,7 @@ def run(
             on_chunk=lambda done: clock.step("prepare", done, len(tokens)),
         )
         task = LLMTask(config, federation, model, tokenizer, prompts)
+        clock.step("prepare", len(tokens), len(tokens))
         done = federate(task, plan_of(config), clock)
         answers = dict(zip(done.accuracy, task.answered, strict=True))
     return LLMResult(
