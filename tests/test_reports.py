@@ -49,6 +49,7 @@ from clair.report.study import Study, study_json
 from clair.report.tables import table, to_csv
 from clair.report.tasks import task_recipe
 from clair.report.theory import study_report
+from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
 from clair.simulation.scenario import Scenario, run_scenario
 from clair.simulation.sweeps.grid import Axis, SweepConfig
@@ -83,6 +84,10 @@ SCENARIOS = {
         detector="norms",
         polish=False,
         rank=2,
+    ),
+    "a plan": Scenario(
+        ProblemSpec(n_clients=10, d_out=12, d_in=9, rank=2, attack_scale=2.0, seed=4),
+        plan=AttackPlan((Tactic(share=0.1, own=-0.3), Tactic(size=0.25, noise=0, directions=2))),
     ),
     "irls": Scenario(ProblemSpec(n_clients=11, unevenness=0.5, attack="replace"), solver="irls"),
 }

@@ -11,10 +11,12 @@ from clair.method.compressed_fit import DETECTORS, POOLINGS, SIDES, SOLVERS
 from clair.report.scenario import (
     CLAIR_OPTIONS,
     HONEST_LEAVE,
+    PLAN,
     PROBLEM_OPTIONS,
     scenario_json,
 )
 from clair.sentences import scenario_sentence, verdict_lines
+from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario, without_honest
@@ -76,6 +78,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             **kind,
         )
     drawn.add_argument(
+        PLAN,
+        metavar="TEXT",
+        help="what the poisoned do, as the Red team page writes it; takes the place of --attack",
+    )
+    drawn.add_argument(
         HONEST_LEAVE,
         type=int,
         default=0,
@@ -135,7 +142,8 @@ def run(args: argparse.Namespace) -> int:
             spec = ProblemSpec(**given)
         with options_named(CLAIR_OPTIONS | {"honest_leave": HONEST_LEAVE}):
             options = {name: getattr(args, f"clair_{name}") for name in CLAIR_OPTIONS}
-            result = run_scenario(Scenario(spec=spec, **options))
+            plan = None if args.plan is None else AttackPlan.from_text(args.plan)
+            result = run_scenario(Scenario(spec=spec, plan=plan, **options))
             if args.honest_leave != 0:
                 result = without_honest(result, args.honest_leave)
         return scenario_json(result), report(result)

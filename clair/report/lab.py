@@ -14,6 +14,7 @@ from clair.figures.split import split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_verdicts
 from clair.method.kinds import all_evidence
+from clair.redteam.words import plan_sentences
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.provenance import made_with
 from clair.report.scenario import client_table, method_table, scenario_recipe
@@ -129,14 +130,21 @@ def _solver(result: ScenarioResult) -> tuple[Chart, ...]:
     return tuple(drawn)
 
 
+def _what_they_do(result: ScenarioResult) -> str:
+    """Describe the attack, or the plan that takes its place."""
+    plan, spec = result.scenario.plan, result.problem.spec
+    if plan is None:
+        return ATTACKS[spec.attack].description
+    return f"They follow a plan. {'; '.join(plan_sentences(plan, spec.n_contaminated))}."
+
+
 def method_of(result: ScenarioResult) -> tuple[str, ...]:
     """Describe how the numbers were computed, a paragraph for each step."""
     spec, fitted, asked = result.problem.spec, result.fit, result.scenario
     honest = count(spec.rank, "direction")
     bad = spec.n_contaminated
     poison = (
-        f"{count(bad, 'client')} {'is' if bad == 1 else 'are'} poisoned. "
-        + ATTACKS[spec.attack].description
+        f"{count(bad, 'client')} {'is' if bad == 1 else 'are'} poisoned. {_what_they_do(result)}"
         if bad
         else "Nobody is poisoned."
     )

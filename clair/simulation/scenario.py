@@ -14,6 +14,7 @@ from clair._validation import check_integer
 from clair.baselines import MethodError, compare
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores, principal_angles
+from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.matrix_model import Problem, ProblemSpec, sample_halves, sample_problem
 
 #: Method that each pooling runs.
@@ -32,6 +33,8 @@ class Scenario:
         As in `clair.fit`; with pooling "halves" every client also sends two half-data updates.
     threshold : float or "auto"
         As in `clair.fit`.
+    plan : AttackPlan, optional
+        What the poisoned clients do instead of the attack that `spec` names.
     """
 
     spec: ProblemSpec = field(default_factory=ProblemSpec)
@@ -43,6 +46,7 @@ class Scenario:
     threshold: float | str = "auto"
     polish: bool = True
     screen_coefficients: bool = False
+    plan: AttackPlan | None = None
 
     @property
     def fit_options(self) -> dict[str, Any]:
@@ -114,7 +118,7 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     >>> result.detection.exact
     True
     """
-    problem = sample_problem(scenario.spec)
+    problem = sample_problem(scenario.spec, scenario.plan)
     return _judged(scenario, problem, _halves(scenario, problem))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset
+from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
@@ -19,6 +20,17 @@ GROUPS: dict[str, str] = {
     "data": "How alike they are",
     "shape": "Size and draw",
 }
+
+PLAN = Control(
+    "plan",
+    "Attack plan",
+    "text",
+    "",
+    "What the poisoned clients do, as the Red team page writes it. It takes the place of the "
+    "attack above; the strength still applies. Empty it to have the attack back.",
+    group="people",
+    parse=AttackPlan.from_text,
+)
 
 SCENARIO: tuple[Control, ...] = (
     Control(
@@ -70,6 +82,7 @@ SCENARIO: tuple[Control, ...] = (
         group="people",
         format="%.1f×",
     ),
+    PLAN,
     Control(
         "heterogeneity",
         "Heterogeneity",
@@ -415,7 +428,7 @@ def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
     """Build the scenario that the controls describe: problem and options."""
-    threshold = values["threshold"]
+    threshold, plan = values["threshold"], values["plan"]
     return Scenario(
         spec=spec_of(values),
         rank=values["use_rank"],
@@ -426,6 +439,7 @@ def scenario_of(values: Mapping[str, Any]) -> Scenario:
         threshold="auto" if threshold is None else threshold,
         polish=values["polish"],
         screen_coefficients=values["screen"],
+        plan=AttackPlan.from_text(plan) if plan else None,
     )
 
 
