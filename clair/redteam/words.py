@@ -10,6 +10,7 @@ import numpy as np
 from clair.method.metrics import client_numbers
 from clair.redteam.defences import DEFENCES
 from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
+from clair.redteam.strike import CAUGHT, SUSPECTED, Strike
 from clair.simulation.attack_plan import AttackPlan, Tactic
 
 FORMAT = 1
@@ -63,6 +64,77 @@ def _parts(tactic: Tactic) -> list[str]:
         if tactic.spike != 1:
             parts.append(f"entries to the power {tactic.spike:g}")
     return parts
+
+
+def cost_words(cost: float) -> str:
+    """Write what an attack costs the honest clients.
+
+    Parameters
+    ----------
+    cost : float
+        Growth of their error, relative; negative where the attacker helps.
+
+    Examples
+    --------
+    >>> [cost_words(cost) for cost in (0.001, 1.8, -0.09, 41.0)]
+    ['0 %', '180 %', '−9 %', '42 times']
+    """
+    if cost >= 9.995:
+        return f"{cost + 1:,.0f} times"
+    percent = f"{100 * cost:.0f}"
+    return "0 %" if percent in ("0", "-0") else f"{percent} %".replace("-", "−")
+
+
+def strike_sentence(found: Strike, rule: str = "today") -> str:
+    """Say what an attack did, in one sentence.
+
+    Parameters
+    ----------
+    found : Strike
+    rule : {"today", "former"}
+        Whose verdict counts.
+    """
+    fates = {fate: len(clients) for fate, clients in found.fates(rule).items()}
+    held, total = int(found.held.sum()), len(found.held)
+    by = " by the former rule" * (rule == "former")
+    caught = (
+        f"were caught{by} {_times(fates[CAUGHT])}" if fates[CAUGHT] else f"were never caught{by}"
+    )
+    own = found.prices["clair_former" if rule == "former" else "clair"].cost
+    average = found.prices["fedavg"].cost
+    text = (
+        f"You held {held} of {total}, {caught}"
+        + f", suspected {_times(fates[SUSPECTED])}" * bool(fates[SUSPECTED])
+        + f" and {_effect(own)}; against plain averaging the same attack {_effect_now(average)}"
+    )
+    wrong = int((found.flagged(rule) & ~found.held).sum())
+    if wrong:
+        text += f". {wrong} of the {total - held} honest were flagged instead"
+    return f"{text}."
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _effect(cost: float) -> str:
+    words = cost_words(cost)
+    if words.startswith("−"):
+        return f"helped the honest by {words[1:]}"
+    if words == "0 %":
+        return "cost the honest nothing"
+    if words.endswith("times"):
+        return f"made the honest {words} as wrong"
+    return f"cost the honest {words}"
+
+
+def _effect_now(cost: float) -> str:
+    words = cost_words(cost)
+    if words.startswith("−"):
+        return f"helps them by {words[1:]}"
+    if words.endswith("times"):
+        return f"makes them {words} as wrong"
+    return f"costs {'nothing' if words == '0 %' else words}"
 
 
 def summary(result: RedTeamResult) -> str:

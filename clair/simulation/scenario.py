@@ -78,8 +78,9 @@ class ScenarioResult:
     angles : ndarray of shape (min(fit.rank, spec.rank),) or None
         Principal angles between recovered and true subspace in degrees, ascending; None with
         ``side="input"``, where this model has no true subspace.
-    honest_left : int
-        How many honest clients of the draw are missing (`without_honest`).
+    honest_left, poisoned_left : int
+        How many honest and poisoned clients of the draw are missing (`without_honest`,
+        `without_poisoned`).
     """
 
     scenario: Scenario
@@ -89,6 +90,7 @@ class ScenarioResult:
     detection: DetectionScores
     angles: np.ndarray | None
     honest_left: int = 0
+    poisoned_left: int = 0
 
     def error_of(self, method: str) -> MethodError:
         """Look up the errors of one method.
@@ -169,6 +171,26 @@ def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
         )
     stays = np.ones(full.contaminated.size, dtype=bool)
     stays[honest[-leave:]] = False
+    return replace(_of_those(result, stays), honest_left=leave)
+
+
+def without_poisoned(result: ScenarioResult) -> ScenarioResult:
+    """Judge the same problem anew without its poisoned clients.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three clients would stay.
+    """
+    stays = ~result.problem.contaminated
+    if stays.sum() < 3:
+        raise ValueError(f"honest clients must be at least 3, got {stays.sum()}")
+    return replace(_of_those(result, stays), poisoned_left=int((~stays).sum()))
+
+
+def _of_those(result: ScenarioResult, stays: np.ndarray) -> ScenarioResult:
+    """Judge the clients that stay."""
+    full = result.problem
     problem = replace(
         full,
         updates=full.updates[stays],
@@ -178,4 +200,4 @@ def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
     halves = _halves(result.scenario, full)
     if halves is not None:
         halves = halves[0][stays], halves[1][stays]
-    return replace(_judged(result.scenario, problem, halves), honest_left=leave)
+    return _judged(result.scenario, problem, halves)

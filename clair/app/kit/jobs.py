@@ -45,6 +45,7 @@ STAGE_NAMES: dict[str, str] = {
     "clair": "CLAIR",
     "evaluate": "evaluate",
     "sweep": "draw and solve, cell by cell",
+    "search": "try, keep the worst, change it",
     "read": "read",
     "detect": "compare",
     "split": "split",
@@ -135,6 +136,7 @@ JOB_KINDS: dict[str, JobKind] = {
         JobKind("copying", "Text copying"),
         JobKind("digits", "Digits"),
         JobKind("theory", "Theory", ("sweep",)),
+        JobKind("redteam", "Red team", ("search",)),
         JobKind(
             "adapters", "Your adapters", ("read", "detect", "split", "report"), STAY, badge=False
         ),

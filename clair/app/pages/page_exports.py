@@ -8,13 +8,34 @@ from typing import Any
 
 from clair.app.kit.exports import Export, link_to, screen_of
 from clair.app.pages import board, compare, lab
+from clair.app.pages.redteam_controls import CONTROLS as RED_TEAM
+from clair.app.pages.redteam_controls import GROUPS as RED_TEAM_GROUPS
+from clair.app.pages.redteam_search import Searched
 from clair.board import Story
 from clair.federated.task_result import task_json
 from clair.figures.comparison import Measure
+from clair.redteam import Attempt
+from clair.redteam.record import Record
+from clair.redteam.strike import Strike
 from clair.report.board import board_report
 from clair.report.document import Screen
 from clair.report.lab import lab_report
 from clair.report.pair import pair_json, pair_recipe, pair_report, pair_table
+from clair.report.redteam import (
+    attempt_table,
+    caught_table,
+    price_table,
+    record_json,
+    record_recipe,
+    record_report,
+    record_table,
+    search_json,
+    search_recipe,
+    search_report,
+    strike_json,
+    strike_recipe,
+    strike_report,
+)
 from clair.report.scenario import (
     client_table,
     error_table,
@@ -132,3 +153,49 @@ def of_task(
         },
         numbers=lambda: task_json(command, numbers()),
     )
+
+
+def of_strike(found: Strike, rule: str, values: Mapping[str, Any]) -> Export:
+    """Build the downloads of an attack on the Red team page."""
+    return Export(
+        name=f"clair-red-team-seed-{found.result.scenario.spec.seed}",
+        recipe=strike_recipe(found),
+        report=partial(strike_report, found, rule, _red_team_screen(values)),
+        tables={
+            "Clients": partial(client_table, found.result),
+            "Defences": partial(price_table, found),
+        },
+        numbers=partial(strike_json, found),
+    )
+
+
+def of_search(
+    own: Searched, attempts: Mapping[str, tuple[Attempt, ...]], values: Mapping[str, Any]
+) -> Export:
+    """Build the downloads of a search; `attempts` on every defence are drawn beside its own."""
+    config, found = own.config, own.found
+    return Export(
+        name=f"clair-red-team-search-{config.defence}",
+        recipe=search_recipe(config),
+        report=partial(search_report, config, found, dict(attempts), _red_team_screen(values)),
+        tables={"Attempts": partial(attempt_table, own.attempts)},
+        numbers=partial(search_json, config, found, own.attempts),
+    )
+
+
+def of_record(record: Record, sentence: str, values: Mapping[str, Any]) -> Export:
+    """Build the downloads of the table of what defeats which defence."""
+    return Export(
+        name="clair-red-team-table",
+        recipe=record_recipe(record),
+        report=partial(record_report, record, sentence, _red_team_screen(values)),
+        tables={
+            "Attacks": partial(record_table, record),
+            "Caught": partial(caught_table, record),
+        },
+        numbers=partial(record_json, record),
+    )
+
+
+def _red_team_screen(values: Mapping[str, Any]) -> Screen:
+    return screen_of("redteam", RED_TEAM, values, RED_TEAM_GROUPS)

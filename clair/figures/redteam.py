@@ -1,0 +1,329 @@
+"""Charts of the red team: what an attack costs, what a search tried, what defeats which defence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clair.baselines import METHODS
+from clair.figures.base import Chart, marker, new_figure
+from clair.figures.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
+from clair.figures.verdict import client_verdict
+from clair.redteam import DEFENCES, Attempt
+from clair.redteam.gallery import GALLERY
+from clair.redteam.record import Record
+from clair.redteam.strike import ROWS, Strike
+from clair.redteam.words import cost_words
+
+_ROW = 34  # pixels of a method
+#: Styles of defences that no comparison of methods knows.
+_STYLES = {
+    "clair_screen": "clair_own",
+    "clair_norms": "clair_published",
+    "clair_former": "clair_finetuned",
+}
+_FARTHEST = (0.05, 1000.0)  # suspicions beyond are drawn at the edge
+_WORST = 10.0  # multiples from here on have the strongest colour
+
+
+def defence_style(key: str, theme: ThemeName) -> Style:
+    """Return the style of a defence, e.g. "clair_norms" or "krum"."""
+    return method_style(_STYLES.get(key, key), theme)
+
+
+def row_label(key: str) -> str:
+    """Name a row of `clair.redteam.strike.ROWS`."""
+    return DEFENCES[key].label if key in DEFENCES else METHODS[key].label
+
+
+def prices_chart(found: Strike, theme: ThemeName, rule: str = "today") -> Chart:
+    """Draw a row for each defence: what the honest pay with you, and where you stay away.
+
+    Parameters
+    ----------
+    found : Strike
+    theme : {"light", "dark"}
+    rule : {"today", "former"}
+        The former rule has its own row only where it is looked at.
+    """
+    paper = PAPERS[theme]
+    rows = [key for key in ROWS if key != "clair_former" or rule == "former"]
+    figure = new_figure(theme, _ROW * len(rows) + 84, margin={"l": 8, "r": 84, "t": 28, "b": 8})
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for row, key in enumerate(rows):
+        x += [found.prices[key].alone, found.prices[key].attacked, None]
+        y += [-row, -row, None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        line={"color": with_alpha(role_style("contaminated", theme).color, 0.6), "width": 4},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    for name, field, role, size in (
+        ("you stay away", "alone", "observed", 10),
+        ("you attack", "attacked", "contaminated", 11),
+    ):
+        figure.add_scatter(
+            x=[getattr(found.prices[key], field) for key in rows],
+            y=[-row for row in range(len(rows))],
+            mode="markers",
+            name=name,
+            marker=marker(role_style(role, theme), theme, size),
+            customdata=[[row_label(key), cost_words(found.prices[key].cost)] for key in rows],
+            hovertemplate="%{customdata[0]}, " + name + ": %{x:.2f} times the oracle's error"
+            "<br>the attack costs %{customdata[1]}<extra></extra>",
+        )
+    notes = [
+        {
+            "x": 1.0,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 8,
+            "y": -row,
+            "text": cost_words(found.prices[key].cost),
+            "showarrow": False,
+            "font": {"size": 13, "color": paper.ink},
+        }
+        for row, key in enumerate(rows)
+    ]
+    figure.update_layout(annotations=notes)
+    values = [value for key in rows for value in found.prices[key]]
+    _oracle_line(figure, theme, rows)
+    _log_axis(figure.update_xaxes, values, "error of the honest, times the oracle's")
+    figure.update_yaxes(
+        tickvals=[-row for row in range(len(rows))],
+        ticktext=[row_label(key) for key in rows],
+        range=[-len(rows) + 0.45, 0.55],
+        showgrid=False,
+        tickfont={"color": paper.ink, "size": 13},
+    )
+    worst = max(rows, key=lambda key: found.prices[key].cost)
+    title = (
+        f"{row_label(worst)} pays most: {cost_words(found.prices[worst].cost)}"
+        if found.prices[worst].cost >= 0.005
+        else "No defence pays for this attack"
+    )
+    words = ", ".join(f"{row_label(key)} {cost_words(found.prices[key].cost)}" for key in rows)
+    return Chart(
+        figure,
+        title,
+        "From the hollow mark, where you stay away, to the cross, where you attack; the number is "
+        "what you add. The dashed line is the oracle, which is told who is honest and the true "
+        "directions. Averages stand far from it even without you, because these clients want "
+        "different things.",
+        f"What the attack costs, by defence: {words}",
+    )
+
+
+def former_chart(found: Strike, theme: ThemeName) -> Chart:
+    """Draw the residuals that the former rule judged by, and its one line."""
+    line = float(found.former.threshold)
+    return client_verdict(
+        found.former.scores,
+        theme,
+        degrees=found.degrees("former"),
+        threshold=line if np.isfinite(line) else None,
+        contaminated=found.held,
+        axis_title="former residual",
+        caption="What lies outside the subspace of the half that the one start believed. The "
+        "former rule flagged above the widest gap and looked for it once.",
+    )
+
+
+def attempts_chart(
+    attempts: Mapping[str, Sequence[Attempt]], chosen: str, theme: ThemeName, height: int = 460
+) -> Chart:
+    """Draw harm against suspicion: every attempt on one defence a dot, frontiers of all as lines.
+
+    Parameters
+    ----------
+    attempts : mapping of defence to sequence of Attempt
+        The chosen one may still be empty.
+    chosen : str
+        The defence whose attempts are drawn; a dot carries its plan as text.
+    theme : {"light", "dark"}
+    height : int
+    """
+    figure = new_figure(theme, height)
+    for key, tried in attempts.items():
+        if tried and key != chosen:
+            _frontier(figure, key, tried, theme, width=1.5)
+    tried = attempts.get(chosen, ())
+    for name, unseen, role in (("flagged", False, "observed"), ("unflagged", True, "contaminated")):
+        dots = [one for one in tried if one.unseen == unseen]
+        if not dots:
+            continue
+        figure.add_scatter(
+            x=_suspicions(dots),
+            y=[one.harm for one in dots],
+            mode="markers",
+            name=f"attempt, {name}",
+            marker=marker(role_style(role, theme), theme, 8),
+            customdata=[one.plan.to_text() for one in dots],
+            hovertemplate="%{y:.2f} times the oracle's error, suspicion %{x:.2f}"
+            f"<extra>{name}</extra>",
+        )
+    if tried:
+        _frontier(figure, chosen, tried, theme, width=3)
+    paper = PAPERS[theme]
+    figure.add_vline(1.0, line={"color": paper.muted, "width": 1, "dash": "dash"})
+    harms = [one.harm for group in attempts.values() for one in group] or [1.0, 2.0]
+    _log_axis(figure.update_yaxes, harms, "error of the honest, times the oracle's")
+    low, high = _FARTHEST
+    figure.update_xaxes(
+        type="log",
+        range=[np.log10(low) - 0.05, np.log10(high) + 0.05],
+        title_text="suspicion: the attacker's score over the highest honest one",
+        tickvals=[0.1, 0.3, 1, 3, 10, 30, 100, 300],
+    )
+    quiet = [one.harm for one in tried if one.unseen]
+    label = DEFENCES[chosen].label
+    best = max(quiet, default=None)
+    title = (
+        f"{label}: nothing tried yet"
+        if not tried
+        else f"{label}: no attempt stayed unflagged"
+        if best is None
+        else f"{label}: the worst unflagged attempt gives {best:.2f} times the oracle's error"
+    )
+    return Chart(
+        figure,
+        title,
+        "Every mark is an attempt; click one to open it as your attack. A line is a frontier: the "
+        "most harm that was done at that suspicion or less. Left of the dashed line an honest "
+        "client looks worse than all of the attacker's. Defences that flag nobody are given the "
+        "suspicion that CLAIR would have.",
+        f"{len(tried)} attempts. {title}.",
+    )
+
+
+def frontier(attempts: Sequence[Attempt]) -> tuple[list[float], list[float]]:
+    """Compute the most harm done at each suspicion or less, as the corners of a rising line.
+
+    Examples
+    --------
+    >>> from clair.redteam.gallery import GALLERY
+    >>> plan = GALLERY["flip"].plan
+    >>> tried = [Attempt(plan, harm, seen, True) for harm, seen in ((2, 1), (1, 2), (3, 4))]
+    >>> frontier(tried)
+    ([1, 4], [2, 3])
+    """
+    x: list[float] = []
+    y: list[float] = []
+    for one in sorted(attempts, key=lambda a: (a.suspicion, -a.harm)):
+        if not y or one.harm > y[-1]:
+            x.append(one.suspicion)
+            y.append(one.harm)
+    return x, y
+
+
+def table_chart(record: Record, theme: ThemeName) -> Chart:
+    """Draw how many times larger every attack makes the error under every defence."""
+    paper = PAPERS[theme]
+    defences = list(record.alone)
+    attacks = list(GALLERY)
+    ratios = np.array(
+        [
+            *([record.cells[a, d].harm / record.alone[d] for d in defences] for a in attacks),
+            [record.found[d].harm / record.alone[d] for d in defences],
+        ]
+    )
+    names = [*(GALLERY[a].label for a in attacks), "<b>Found by the computer</b>"]
+    figure = new_figure(theme, 30 * len(names) + 150, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.add_heatmap(
+        z=np.log10(np.clip(ratios, 1.0, _WORST)).astype(np.float32),
+        x=[DEFENCES[d].label for d in defences],
+        y=names,
+        zmin=0,
+        zmax=float(np.log10(_WORST)),
+        xgap=2,
+        ygap=2,
+        colorscale=[[0, paper.surface], [1, role_style("contaminated", theme).color]],
+        showscale=False,
+        text=[[_multiple(value) for value in row] for row in ratios],
+        texttemplate="%{text}",
+        hovertemplate="%{y}<br>%{x}: %{text} times the error<extra></extra>",
+    )
+    figure.update_yaxes(
+        autorange="reversed",
+        showgrid=False,
+        ticks="",
+        showline=False,
+        tickfont={"color": paper.ink, "size": 13},
+    )
+    figure.update_xaxes(
+        side="top",
+        tickangle=-40,
+        showgrid=False,
+        ticks="",
+        showline=False,
+        tickfont={"color": paper.ink, "size": 12.5},
+    )
+    clair = float(ratios[:, defences.index("clair")].max())
+    broken = int((ratios.max(axis=0) >= 2).sum())
+    return Chart(
+        figure,
+        f"{broken} of {len(defences)} defences can be made at least twice as wrong; CLAIR at most "
+        f"{_multiple(clair)} times",
+        "Error of the honest clients with the attack over that without the attacker's clients, "
+        f"means over {len(record.config.draws)} draws; below 1 the attacker helps. The last row "
+        "is the worst attack that a search found against each defence without being flagged.",
+        "Multiples of the error by attack and defence; the table below holds them as numbers.",
+    )
+
+
+def _multiple(value: float) -> str:
+    return f"{value:.2f}" if value < 2 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
+
+
+def _suspicions(attempts: Sequence[Attempt]) -> list[float]:
+    return [float(np.clip(one.suspicion, *_FARTHEST)) for one in attempts]
+
+
+def _frontier(
+    figure: Any, key: str, attempts: Sequence[Attempt], theme: ThemeName, *, width: float
+) -> None:
+    x, y = frontier(attempts)
+    style = defence_style(key, theme)
+    low, high = _FARTHEST
+    figure.add_scatter(
+        x=[*np.clip(x, low, high).tolist(), high],
+        y=[*y, y[-1]],
+        mode="lines",
+        name=DEFENCES[key].label,
+        line={"color": style.color, "width": width, "dash": style.dash, "shape": "hv"},
+        hovertemplate=f"{DEFENCES[key].label}: %{{y:.2f}} at suspicion %{{x:.2f}}<extra></extra>",
+    )
+
+
+def _oracle_line(figure: Any, theme: ThemeName, rows: Sequence[str]) -> None:
+    line = role_style("truth", theme)
+    figure.add_scatter(
+        x=[1.0, 1.0],
+        y=[0.5, 0.5 - len(rows)],
+        mode="lines",
+        name="oracle",
+        line={"color": line.color, "width": 1.5, "dash": line.dash},
+        hoverinfo="skip",
+    )
+
+
+def _log_axis(update: Any, values: Sequence[float], title: str) -> None:
+    """Set a logarithmic axis around 1 and the values, with few plain ticks."""
+    low, high = np.log10(min(*values, 1.0)), np.log10(max(*values, 1.3))
+    room = 0.04 * (high - low) + 0.01
+    steps = (1, 2, 5) if high - low < 3 else (1,)
+    ticks = [m * 10.0**e for e in range(-7, 20) for m in steps]
+    update(
+        type="log",
+        range=[low - room, high + room],
+        title_text=title,
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+        showgrid=True,
+    )
