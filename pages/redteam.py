@@ -34,7 +34,13 @@ from clair.app.pages.redteam_search import (
     searched,
     table_view,
 )
-from clair.app.pages.redteam_views import attack, headline_numbers, lessons
+from clair.app.pages.redteam_views import (
+    attack,
+    headline_numbers,
+    lesson_strikes,
+    lessons,
+    lessons_sentence,
+)
 from clair.redteam.words import strike_sentence
 
 ensure_router()
@@ -76,6 +82,10 @@ with above:
         case "table":
             sentence(record_sentence(redteam.record()))
             take = of_record(redteam.record(), record_sentence(redteam.record()), values)
+        case "lessons":
+            strikes = lesson_strikes()
+            sentence(lessons_sentence(strikes))
+            take = of_strike(found, "today", values)
         case _:
             rule = values[RULE.key]
             sentence(strike_sentence(found, rule))
@@ -91,4 +101,4 @@ match view:
     case "table":
         table_view(redteam.record(), theme)
     case "lessons":
-        lessons(values)
+        lessons(strikes)

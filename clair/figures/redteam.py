@@ -1,4 +1,4 @@
-"""Charts of the red team: what an attack costs, what a search tried, what defeats which defence."""
+"""Charts of the red team: what an attack costs, and what a search tried."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from clair.figures.base import Chart, marker, new_figure
 from clair.figures.palette import PAPERS, Style, ThemeName, method_style, role_style, with_alpha
 from clair.figures.verdict import client_verdict
 from clair.redteam import DEFENCES, Attempt
-from clair.redteam.gallery import GALLERY
-from clair.redteam.record import Record
 from clair.redteam.strike import ROWS, Strike
 from clair.redteam.words import cost_words
 
@@ -25,12 +23,27 @@ _STYLES = {
     "clair_former": "clair_finetuned",
 }
 _FARTHEST = (0.05, 1000.0)  # suspicions beyond are drawn at the edge
-_WORST = 10.0  # multiples from here on have the strongest colour
+#: Names that keep legends and columns narrow.
+_SHORT = {
+    "clair_screen": "CLAIR + screen",
+    "clair_norms": "CLAIR, norms",
+    "clair_former": "Former rule",
+    "geometric_median": "Geom. median",
+    "median": "Coord. median",
+    "pca": "PCA",
+}
+_HIGHEST = 1000.0  # harms beyond are drawn at the edge: a mean can be moved without bound
+_LEAST_TOP = 12.0  # so that frontiers of other defences are in sight
 
 
 def defence_style(key: str, theme: ThemeName) -> Style:
     """Return the style of a defence, e.g. "clair_norms" or "krum"."""
     return method_style(_STYLES.get(key, key), theme)
+
+
+def short_label(key: str) -> str:
+    """Name a defence in a few letters."""
+    return _SHORT.get(key, DEFENCES[key].label)
 
 
 def row_label(key: str) -> str:
@@ -104,7 +117,7 @@ def prices_chart(found: Strike, theme: ThemeName, rule: str = "today") -> Chart:
     )
     worst = max(rows, key=lambda key: found.prices[key].cost)
     title = (
-        f"{row_label(worst)} pays most: {cost_words(found.prices[worst].cost)}"
+        f"{row_label(worst).split(',')[0]} pays most: {cost_words(found.prices[worst].cost)}"
         if found.prices[worst].cost >= 0.005
         else "No defence pays for this attack"
     )
@@ -136,7 +149,7 @@ def former_chart(found: Strike, theme: ThemeName) -> Chart:
 
 
 def attempts_chart(
-    attempts: Mapping[str, Sequence[Attempt]], chosen: str, theme: ThemeName, height: int = 460
+    attempts: Mapping[str, Sequence[Attempt]], chosen: str, theme: ThemeName, *, stage: bool = False
 ) -> Chart:
     """Draw harm against suspicion: every attempt on one defence a dot, frontiers of all as lines.
 
@@ -147,32 +160,35 @@ def attempts_chart(
     chosen : str
         The defence whose attempts are drawn; a dot carries its plan as text.
     theme : {"light", "dark"}
-    height : int
+    stage : bool
+        Whether it has the stage to itself.
     """
-    figure = new_figure(theme, height)
-    for key, tried in attempts.items():
-        if tried and key != chosen:
-            _frontier(figure, key, tried, theme, width=1.5)
+    figure = new_figure(theme, 620 if stage else 460)
+    # entries of one width stand in columns, two of them on a phone; type is larger on stage
+    figure.update_layout(legend={"entrywidth": 150 if stage else 92})
     tried = attempts.get(chosen, ())
+    if tried:
+        _frontier(figure, chosen, tried, theme, width=3)
+    for key, others in attempts.items():
+        if others and key != chosen:
+            _frontier(figure, key, others, theme, width=1.5)
     for name, unseen, role in (("flagged", False, "observed"), ("unflagged", True, "contaminated")):
         dots = [one for one in tried if one.unseen == unseen]
         if not dots:
             continue
         figure.add_scatter(
             x=_suspicions(dots),
-            y=[one.harm for one in dots],
+            y=[min(one.harm, _HIGHEST) for one in dots],
             mode="markers",
-            name=f"attempt, {name}",
+            name=name,
             marker=marker(role_style(role, theme), theme, 8),
             customdata=[one.plan.to_text() for one in dots],
-            hovertemplate="%{y:.2f} times the oracle's error, suspicion %{x:.2f}"
-            f"<extra>{name}</extra>",
+            text=[f"{one.harm:.2f} times the oracle's error" for one in dots],
+            hovertemplate="%{text}, suspicion %{x:.2f}" + f"<extra>{name}</extra>",
         )
-    if tried:
-        _frontier(figure, chosen, tried, theme, width=3)
     paper = PAPERS[theme]
     figure.add_vline(1.0, line={"color": paper.muted, "width": 1, "dash": "dash"})
-    harms = [one.harm for group in attempts.values() for one in group] or [1.0, 2.0]
+    harms = [*(min(one.harm, _HIGHEST) for one in tried), 0.8, _LEAST_TOP]
     _log_axis(figure.update_yaxes, harms, "error of the honest, times the oracle's")
     low, high = _FARTHEST
     figure.update_xaxes(
@@ -195,7 +211,8 @@ def attempts_chart(
         figure,
         title,
         "Every mark is an attempt; click one to open it as your attack. A line is a frontier: the "
-        "most harm that was done at that suspicion or less. Left of the dashed line an honest "
+        "most harm that was done at that suspicion or less; lines that leave the chart at the top "
+        "rise without end. Left of the dashed line an honest "
         "client looks worse than all of the attacker's. Defences that flag nobody are given the "
         "suspicion that CLAIR would have.",
         f"{len(tried)} attempts. {title}.",
@@ -222,65 +239,6 @@ def frontier(attempts: Sequence[Attempt]) -> tuple[list[float], list[float]]:
     return x, y
 
 
-def table_chart(record: Record, theme: ThemeName) -> Chart:
-    """Draw how many times larger every attack makes the error under every defence."""
-    paper = PAPERS[theme]
-    defences = list(record.alone)
-    attacks = list(GALLERY)
-    ratios = np.array(
-        [
-            *([record.cells[a, d].harm / record.alone[d] for d in defences] for a in attacks),
-            [record.found[d].harm / record.alone[d] for d in defences],
-        ]
-    )
-    names = [*(GALLERY[a].label for a in attacks), "<b>Found by the computer</b>"]
-    figure = new_figure(theme, 30 * len(names) + 150, margin={"l": 8, "r": 8, "t": 8, "b": 8})
-    figure.add_heatmap(
-        z=np.log10(np.clip(ratios, 1.0, _WORST)).astype(np.float32),
-        x=[DEFENCES[d].label for d in defences],
-        y=names,
-        zmin=0,
-        zmax=float(np.log10(_WORST)),
-        xgap=2,
-        ygap=2,
-        colorscale=[[0, paper.surface], [1, role_style("contaminated", theme).color]],
-        showscale=False,
-        text=[[_multiple(value) for value in row] for row in ratios],
-        texttemplate="%{text}",
-        hovertemplate="%{y}<br>%{x}: %{text} times the error<extra></extra>",
-    )
-    figure.update_yaxes(
-        autorange="reversed",
-        showgrid=False,
-        ticks="",
-        showline=False,
-        tickfont={"color": paper.ink, "size": 13},
-    )
-    figure.update_xaxes(
-        side="top",
-        tickangle=-40,
-        showgrid=False,
-        ticks="",
-        showline=False,
-        tickfont={"color": paper.ink, "size": 12.5},
-    )
-    clair = float(ratios[:, defences.index("clair")].max())
-    broken = int((ratios.max(axis=0) >= 2).sum())
-    return Chart(
-        figure,
-        f"{broken} of {len(defences)} defences can be made at least twice as wrong; CLAIR at most "
-        f"{_multiple(clair)} times",
-        "Error of the honest clients with the attack over that without the attacker's clients, "
-        f"means over {len(record.config.draws)} draws; below 1 the attacker helps. The last row "
-        "is the worst attack that a search found against each defence without being flagged.",
-        "Multiples of the error by attack and defence; the table below holds them as numbers.",
-    )
-
-
-def _multiple(value: float) -> str:
-    return f"{value:.2f}" if value < 2 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
-
-
 def _suspicions(attempts: Sequence[Attempt]) -> list[float]:
     return [float(np.clip(one.suspicion, *_FARTHEST)) for one in attempts]
 
@@ -293,9 +251,9 @@ def _frontier(
     low, high = _FARTHEST
     figure.add_scatter(
         x=[*np.clip(x, low, high).tolist(), high],
-        y=[*y, y[-1]],
+        y=np.minimum([*y, y[-1]], 10 * _HIGHEST).tolist(),
         mode="lines",
-        name=DEFENCES[key].label,
+        name=short_label(key),
         line={"color": style.color, "width": width, "dash": style.dash, "shape": "hv"},
         hovertemplate=f"{DEFENCES[key].label}: %{{y:.2f}} at suspicion %{{x:.2f}}<extra></extra>",
     )

@@ -105,11 +105,12 @@ def strike_sentence(found: Strike, rule: str = "today") -> str:
     text = (
         f"You held {held} of {total}, {caught}"
         + f", suspected {_times(fates[SUSPECTED])}" * bool(fates[SUSPECTED])
-        + f" and {_effect(own)}; against plain averaging the same attack {_effect_now(average)}"
+        + f" and {_effect(own)}; against plain averaging the same attack {effect_words(average)}"
     )
     wrong = int((found.flagged(rule) & ~found.held).sum())
     if wrong:
-        text += f". {wrong} of the {total - held} honest were flagged instead"
+        all_of = "All" if wrong == total - held else f"{wrong} of the"
+        text += f". {all_of} {total - held} honest ones were flagged"
     return f"{text}."
 
 
@@ -128,7 +129,14 @@ def _effect(cost: float) -> str:
     return f"cost the honest {words}"
 
 
-def _effect_now(cost: float) -> str:
+def effect_words(cost: float) -> str:
+    """Say what an attack does to the honest clients, as a verb and what follows it.
+
+    Examples
+    --------
+    >>> [effect_words(cost) for cost in (0.001, 1.8, -0.09, 41.0)]
+    ['costs nothing', 'costs 180 %', 'helps them by 9 %', 'makes them 42 times as wrong']
+    """
     words = cost_words(cost)
     if words.startswith("−"):
         return f"helps them by {words[1:]}"

@@ -13,7 +13,6 @@ from clair.figures.redteam import (
     former_chart,
     prices_chart,
     row_label,
-    table_chart,
 )
 from clair.figures.verdicts import scenario_verdicts
 from clair.method.kinds import all_evidence
@@ -259,21 +258,21 @@ def search_json(config: RedTeamConfig, found: Found, attempts: Sequence[Attempt]
 
 
 def record_table(record: Record) -> Table:
-    """List the attacks, a row each, with a column for every defence."""
-    defences = tuple(record.alone)
-    rows: list[tuple[object, ...]] = [("you stay away", *record.alone.values())]
-    rows += [
-        (GALLERY[attack].label, *(record.cells[attack, d].harm for d in defences))
-        for attack in GALLERY
+    """List the attacks, a row each, with what they multiply the error by under every defence."""
+    alone = record.alone
+    rows: list[tuple[object, ...]] = [
+        (one.label, *(record.cells[attack, d].harm / alone[d] for d in alone))
+        for attack, one in GALLERY.items()
     ]
-    rows.append(("found by the computer", *(record.found[d].harm for d in defences)))
+    rows.append(("Found by the computer", *(record.found[d].harm / alone[d] for d in alone)))
     return table(
         "defeats",
         "What defeats which defence",
-        (("attack", "attack"), *((d, DEFENCES[d].label) for d in defences)),
+        (("attack", "attack"), *((d, DEFENCES[d].label) for d in alone)),
         rows,
-        "Error of the honest clients over the oracle's, means over "
-        f"{len(record.config.draws)} draws.",
+        "Error of the honest clients with the attack over that without the attacker's clients, "
+        f"means over {len(record.config.draws)} draws; below 1 the attacker helps. The last row is "
+        "the worst attack that a search found against each defence without being flagged.",
     )
 
 
@@ -319,7 +318,6 @@ def record_report(record: Record, sentence: str, screen: Screen | None = None) -
         sections=(
             Section(
                 "Attacks and defences",
-                charts=(table_chart(record, "light"),),
                 tables=(record_table(record), caught_table(record)),
             ),
             Section(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -18,13 +20,14 @@ from clair.app.kit.results import show_chart
 from clair.app.pages import redteam
 from clair.app.pages.redteam_controls import DEFENCE, PLAN
 from clair.app.pages.redteam_views import open_row
-from clair.figures.palette import ThemeName
-from clair.figures.redteam import attempts_chart, table_chart
+from clair.figures.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.figures.redteam import attempts_chart, short_label
 from clair.jobs import JobState, JobView, Report
 from clair.redteam import DEFENCES, Attempt, RedTeamConfig, RedTeamResult, search
 from clair.redteam.record import Found, Record, found_of
 from clair.redteam.words import cost_words, plan_sentences
 from clair.report.redteam import record_table
+from clair.report.tables import Table
 from clair.simulation.attack_plan import AttackPlan
 
 KIND = "redteam"
@@ -127,10 +130,8 @@ def search_view(
     elif job is not None and job.state is JobState.FAILED:
         st.error(job.message, icon=":material/error:")
     config = redteam.search_config(values)
-    height = 620 if presenting() else 460
-    chart = charts_of(
-        attempts_chart, _Hashed(frontiers(values, own)), config.defence, theme, height
-    )
+    tried = _Hashed(frontiers(values, own))
+    chart = charts_of(attempts_chart, tried, config.defence, theme, stage=presenting())
     show_chart(chart, "redteam_attempts", on_click=_clicked)
     if own is not None and not presenting():
         _worst(own)
@@ -171,7 +172,7 @@ def _watch(theme: ThemeName, view: JobView) -> None:
         f"unflagged {seen.hidden:.2f}. Cancel keeps the best so far."
     )
     attempts = tuple(progress.attempt for progress in view.history)
-    chart = attempts_chart({view.config.defence: attempts}, view.config.defence, theme, 380)
+    chart = attempts_chart({view.config.defence: attempts}, view.config.defence, theme)
     show_chart(chart, "redteam_live")
 
 
@@ -201,14 +202,7 @@ def _worst(own: Searched) -> None:
 def _openers(key: str, config: RedTeamConfig, found: Found) -> None:
     spec = replace(config.spec, seed=found.seed)
     options = _LAB_OPTIONS.get(config.defence, {})
-    st.button(
-        "Open as your attack",
-        key=f"{key}_use",
-        icon=":material/swords:",
-        on_click=redteam.use_plan,
-        args=(found.plan,),
-    )
-    open_row(key, spec, found.plan, config.rank, **options)
+    open_row(key, spec, found.plan, config.rank, use=True, **options)
 
 
 # -- what defeats what -------------------------------------------------------------------------
@@ -229,7 +223,9 @@ def record_sentence(record: Record) -> str:
 
 def table_view(record: Record, theme: ThemeName) -> None:
     """Show what defeats which defence, and open the worst attack on one of them."""
-    show_chart(charts_of(table_chart, record, theme), "redteam_table")
+    table = record_table(record)
+    st.html(_colored(table, theme, ".16rem .3rem" if presenting() else ".3rem .4rem"))
+    st.caption(table.caption)
     if presenting():
         return
     spec, search_of = record.config.search.spec, record.config.search
@@ -237,28 +233,57 @@ def table_view(record: Record, theme: ThemeName) -> None:
         f"Made beforehand: {spec.n_contaminated} of {spec.n_clients} clients held, rank "
         f"{spec.rank}, noise {spec.noise:g}, {search_of.budget} runs of each defence in its search."
     )
-    left, right = st.columns(2, gap="large")
-    with left:
+    with st.container(width=360):
         chosen = st.selectbox(
             "The worst attack found against",
             list(record.found),
             format_func=lambda key: DEFENCES[key].label,
             key="redteam_against",
         )
-    with right:
-        config = record.config.config_of(chosen)
-        st.markdown(record.found[chosen].sentence)
-        lines = plan_sentences(record.found[chosen].plan, spec.n_contaminated)
-        st.markdown("\n".join(f"* {line}" for line in lines))
-        _openers("redteam_table", config, record.found[chosen])
-    with st.expander("The table as numbers: error over the oracle's"):
-        table = record_table(record)
-        st.dataframe(
-            [dict(zip(table.heads, row, strict=True)) for row in table.rows],
-            hide_index=True,
-            width="stretch",
-            column_config={
-                head: st.column_config.NumberColumn(format="%.2f") for head in table.heads[1:]
-            },
-            key="redteam_numbers",
+    found = record.found[chosen]
+    lines = plan_sentences(found.plan, spec.n_contaminated)
+    st.markdown(
+        marked("\n".join([found.sentence, "", *(f"* {line}" for line in lines)])),
+        unsafe_allow_html=True,
+    )
+    _openers("redteam_table", record.config.config_of(chosen), found)
+
+
+def _colored(table: Table, theme: ThemeName, room: str) -> str:
+    """Write a table of multiples as HTML: the larger, the stronger the colour."""
+    paper, color = PAPERS[theme], role_style("contaminated", theme).color
+    side = f"text-align:left;position:sticky;left:0;background:{paper.background};"
+    head = "".join(
+        f'<th scope="col" style="padding:{room};font-weight:500;vertical-align:bottom;'
+        f'{side if i == 0 else "text-align:center;"}">{html.escape(text)}</th>'
+        for i, text in enumerate(["", *map(short_label, table.columns[1:])])
+    )
+    body = ""
+    for name, *values in table.rows:
+        cells = "".join(
+            f'<td style="padding:{room};text-align:center;border:1px solid {paper.background};'
+            f'background:{with_alpha(color, _strength(float(value or 0)))}">'
+            f"{_multiple(float(value or 0))}</td>"
+            for value in values
         )
+        body += (
+            f'<tr><th scope="row" style="{side}padding:{room};font-weight:500;'
+            f'white-space:nowrap">{html.escape(str(name))}</th>{cells}</tr>'
+        )
+    return (
+        '<div tabindex="0" role="region" aria-label="What defeats which defence" '
+        f'style="overflow-x:auto"><table style="border-collapse:collapse;width:100%;'
+        f'min-width:760px;font-size:.85rem;color:{paper.ink}"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _strength(multiple: float) -> float:
+    """Grow from 0.04 at 1 and below to 0.55 at ten times and above, with the logarithm."""
+    return 0.04 + 0.51 * min(max(math.log10(max(multiple, 1.0)), 0.0), 1.0)
+
+
+def _multiple(value: float) -> str:
+    if value >= 1000:
+        return "&gt; 1000"
+    return f"{value:.2f}" if value < 2 else f"{value:.1f}" if value < 10 else f"{value:.0f}"

@@ -22,7 +22,8 @@ from clair.figures.redteam import former_chart, prices_chart
 from clair.figures.verdicts import scenario_verdicts
 from clair.method.kinds import KINDS, all_evidence
 from clair.redteam.strike import CAUGHT, MISSED, SUSPECTED, Strike
-from clair.redteam.words import cost_words, plan_sentences
+from clair.redteam.words import cost_words, effect_words, plan_sentences
+from clair.sentences import count
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import ProblemSpec
 
@@ -160,9 +161,8 @@ def sent_panel(values: Mapping[str, Any], found: Strike) -> None:
         marked("**What they send**\n\n" + "\n".join(f"* {line}" for line in lines)),
         unsafe_allow_html=True,
     )
-    open_row(
-        "redteam", redteam.spec_of(values), plan, values["rt_use_rank"], found.result.honest_left
-    )
+    spec, leave = redteam.spec_of(values), found.result.honest_left
+    open_row("redteam", spec, plan, values["rt_use_rank"], leave=leave)
 
 
 def open_row(
@@ -170,7 +170,9 @@ def open_row(
     spec: ProblemSpec,
     plan: AttackPlan,
     rank: int | str,
+    *,
     leave: int = 0,
+    use: bool = False,
     **options: Any,
 ) -> None:
     """Draw the buttons that open an attack on a draw in the lab and in Compare, seed included.
@@ -184,6 +186,8 @@ def open_row(
     rank : int or "auto"
     leave : int
         How many honest clients went home; the lab knows no majority of attackers.
+    use : bool
+        Whether a button makes it the visitor's attack, too.
     **options
         Further values of the lab.
     """
@@ -191,6 +195,14 @@ def open_row(
     honest = values | {"plan": AttackPlan((Tactic(),)).to_text()}
     pair = {f"a_{k}": v for k, v in honest.items()} | {f"b_{k}": v for k, v in values.items()}
     with st.container(horizontal=True, gap="small"):
+        if use:
+            st.button(
+                "Open as your attack",
+                key=f"{key}_use",
+                icon=":material/swords:",
+                on_click=redteam.use_plan,
+                args=(plan,),
+            )
         st.button(
             "Open in the lab",
             key=f"{key}_lab",
@@ -201,7 +213,7 @@ def open_row(
             args=("pages/lab.py", lab.CONTROLS, values | {"view": "verdict"}),
         )
         st.button(
-            "Compare with honesty",
+            "Open in Compare",
             key=f"{key}_compare",
             icon=":material/compare_arrows:",
             disabled=leave > 0,
@@ -279,7 +291,24 @@ LESSONS: dict[str, Lesson] = {
 }
 
 
-def lessons(values: Mapping[str, Any]) -> None:
+def lesson_strikes() -> dict[str, Strike]:
+    """Compute the attack of every lesson, in the federation that the page opens with."""
+    opening = {control.key: control.default for control in CONTROLS}
+    return {p.key: redteam.struck(opening | dict(p.values)) for p in LESSON_PRESETS}
+
+
+def lessons_sentence(strikes: Mapping[str, Strike]) -> str:
+    """Write the plain sentence of the lessons."""
+    few = [one for one in strikes.values() if 2 * one.held.sum() < one.held.size]
+    held = sum(int(one.held.sum()) for one in few)
+    today, former = (sum(len(one.fates(r)[CAUGHT]) for one in few) for r in ("today", "former"))
+    return (
+        f"In {count(len(few), 'attack')} by a minority you hold {held} clients in all: today's "
+        f"rule catches {today} of them, the former rule {former}."
+    )
+
+
+def lessons(strikes: Mapping[str, Strike]) -> None:
     """Show what each kind of attack teaches, with buttons that open on it."""
     presets = {preset.key: preset for preset in LESSON_PRESETS}
 
@@ -288,6 +317,7 @@ def lessons(values: Mapping[str, Any]) -> None:
         chosen = dict(presets[key].values) | {VIEW.key: "attack"}
         with st.container(border=not presenting(), key=f"redteam_lesson_{key}"):
             st.markdown(f"**{lesson.title}.** {lesson.words}")
+            st.markdown(_both_rules(strikes[key]))
             st.caption(f"Source: {lesson.source}")
             with st.container(horizontal=True, gap="small"):
                 for rule, label in (("today", "Try it"), ("former", "What the former rule said")):
@@ -308,3 +338,15 @@ def lessons(values: Mapping[str, Any]) -> None:
         return
     for key in LESSONS:
         card(key)
+
+
+def _both_rules(found: Strike) -> str:
+    told = []
+    for name, rule, key in (
+        ("Today's rule", "today", "clair"),
+        ("the former rule", "former", "clair_former"),
+    ):
+        caught = f"{len(found.fates(rule)[CAUGHT])} of {int(found.held.sum())}"
+        effect = effect_words(found.prices[key].cost).replace("them", "the honest")
+        told.append(f"{name} catches {caught}, and the attack {effect}")
+    return f"*{'; '.join(told)}.*"
