@@ -22,7 +22,9 @@ def show(control: Control, *, disabled: bool = False, label: bool = True) -> Any
 
 
 def _brought(control: Control) -> bool:
-    return bool(st.session_state.get(control.key) or st.query_params.get(control.key))
+    if control.key in st.session_state:
+        return bool(st.session_state[control.key])
+    return bool(st.query_params.get(control.key))
 
 
 def _draw(control: Control, disabled: bool, label: bool) -> Any:

@@ -155,7 +155,8 @@ def _run_button(values: Mapping[str, Any], own: Searched | None, live: bool) -> 
         disabled=live,
         on_click=jobs.start,
         args=(KIND, work(config)),
-        kwargs={"config": config, "key": config, "expected_seconds": seconds},
+        # without a key: a search that was stopped early must not answer for a whole one
+        kwargs={"config": config, "expected_seconds": seconds},
     )
     where = own.where if own else "Nothing searched here yet."
     st.caption(f"About {jobs.duration(seconds)}. {where}")
