@@ -19,12 +19,13 @@ from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import redteam
 from clair.app.pages.page_exports import of_record, of_search, of_strike
 from clair.app.pages.redteam_controls import (
+    BUDGET,
     CONTROLS,
+    DEFENCE,
     GROUPS,
     PRESETS,
     RULE,
     VIEW,
-    VIEW_CONTROLS,
 )
 from clair.app.pages.redteam_search import (
     frontiers,
@@ -60,11 +61,16 @@ accept_ids_from_url([control for control in CONTROLS if control.group == "view"]
 theme = current_theme()
 above = st.container()
 # Drawn before they are read, so that the first run from a link knows them.
-view = show(VIEW, label=False)
+with st.container(horizontal=True, gap="medium"):
+    view = show(VIEW, label=False)
+    if view == "attack":
+        show(RULE, label=False)
 row = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
-with row:
-    for control in VIEW_CONTROLS.get(view, ()):
-        show(control, label=not presenting())
+if view == "search":
+    with row:
+        with st.container(width=260):
+            show(DEFENCE, label=not presenting())
+        show(BUDGET, label=not presenting())
 values = read(CONTROLS)
 reason = redteam.obstacle(values)
 if reason is not None:

@@ -34,6 +34,17 @@ def plan_sentences(plan: AttackPlan, n_attackers: int) -> list[str]:
     return lines
 
 
+def plan_words(plan: AttackPlan) -> str:
+    """Say what a plan is, without how many clients follow it.
+
+    Examples
+    --------
+    >>> plan_words(AttackPlan((Tactic(own=-1), Tactic())))
+    'own honest update × -1; honest'
+    """
+    return "; ".join(", ".join(_parts(tactic)) or "honest" for tactic in plan.tactics)
+
+
 def _parts(tactic: Tactic) -> list[str]:
     """Say what one group sends, term by term, without terms as honest clients have them."""
     parts = []

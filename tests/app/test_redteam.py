@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from clair.app.pages import lab, redteam
+from clair.app.pages import lab, redteam, redteam_search
 from clair.app.pages.page_exports import of_search, of_strike
 from clair.app.pages.redteam_controls import (
     CONTROLS,
@@ -21,7 +23,7 @@ from clair.app.pages.redteam_controls import (
 from clair.app.pages.redteam_search import frontiers, searched
 from clair.app.pages.redteam_views import LESSONS
 from clair.jobs import JobPool, JobState
-from clair.redteam import evaluate
+from clair.redteam import RedTeamConfig, RedTeamResult, SearchProgress, evaluate, search
 from clair.redteam.gallery import GALLERY
 from clair.simulation.scenario import run_scenario
 from tests.app.elements import charts, prose, sentence, visit
@@ -171,6 +173,42 @@ def test_a_search_runs_as_a_job_and_its_worst_attack_opens_elsewhere(pool: JobPo
     assert metrics(app)["Poisoned found"] == f"{int((worst.flagged & worst.held).sum())} of 3"
 
 
+def test_a_running_search_shows_what_it_tried_and_cancel_keeps_the_best(
+    pool: JobPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, go_on = threading.Event(), threading.Event()
+
+    def slowly(config: RedTeamConfig, progress: Any, cancelled: Any) -> RedTeamResult:
+        reports: list[SearchProgress] = []
+
+        def report(seen: SearchProgress) -> None:
+            reports.append(seen)
+            progress(seen)
+            if len(reports) == 3:
+                tried.set()
+                assert go_on.wait(PATIENCE)
+
+        return search(config, report, cancelled)
+
+    monkeypatch.setattr(redteam_search, "search", slowly)
+    app = red_team(**SMALL, rt_view="search", rt_defence="krum")
+    app.button(key="redteam_run").click().run()
+    assert tried.wait(PATIENCE)
+    app.run()
+    assert not app.exception
+    assert "The computer attacks Krum" in sentence(app)
+    dots = charts(app)["redteam_attempts"]["data"]
+    assert sum(len(trace.get("customdata", ())) for trace in dots) == 3
+    app.button(key="redteam_cancel").click().run()
+    go_on.set()
+    job = pool.wait(str(app.query_params["job"]), timeout=PATIENCE)
+    app.run()
+    assert not app.exception
+    assert len(job.result.attempts) == 3
+    assert "You stopped it early" in prose(app)
+    assert app.button(key="redteam_worst_lab")
+
+
 def test_both_sides_of_compare_are_the_same_draw() -> None:
     app = red_team(rt1_own="-1", rt1_size="0", rt_seed="5")
     app.button(key="redteam_compare").click().run()
@@ -179,6 +217,7 @@ def test_both_sides_of_compare_are_the_same_draw() -> None:
     assert app.session_state["a_seed"] == app.session_state["b_seed"] == 5
     assert app.session_state["a_plan"] == "share_1"
     assert app.session_state["b_plan"] == GALLERY["flip"].plan.to_text()
+    assert "“Attack plan” is own honest update × -1 instead of honest" in sentence(app)
 
 
 def test_what_is_handed_out_gives_the_numbers_of_the_page() -> None:

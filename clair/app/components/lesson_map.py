@@ -16,7 +16,7 @@ _CSS = """
 :host { display: block; width: 100%; }
 nav { scroll-margin-top: 8rem; }
 ol { list-style: none; margin: 0; padding: 0; }
-nav > ol { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0 1.25rem; }
+nav > ol { display: grid; grid-template-columns: repeat(5, 1fr); gap: 0 1.25rem; }
 .course { border-top: 3px solid var(--st-border-color); padding-top: .5rem; min-width: 0;
   display: flex; flex-direction: column; justify-content: space-between; gap: .35rem; }
 .course.now { border-top-color: var(--st-primary-color); }

@@ -53,6 +53,8 @@ class Control:
         printf-style format of a slider's value.
     parse : callable or None
         Of the kind "text": raises ValueError for text that is not valid; empty text always is.
+    tell : callable or None
+        Of the kind "text": writes valid text for people.
     """
 
     key: str
@@ -67,6 +69,7 @@ class Control:
     group: str = ""
     format: str | None = None
     parse: Callable[[str], object] | None = None
+    tell: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         if not self.valid(self.default):
@@ -112,7 +115,7 @@ class Control:
     def words(self, value: Any) -> str:
         """Write `value` for people."""
         if self.kind == "text":
-            return value or "none"
+            return (self.tell(value) if self.tell else value) if value else "none"
         if self.kind == "flag":
             return "on" if value else "off"
         if self.options:

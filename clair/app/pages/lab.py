@@ -7,6 +7,7 @@ from typing import Any
 
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset
+from clair.redteam.words import plan_words
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
@@ -30,6 +31,7 @@ PLAN = Control(
     "attack above; the strength still applies. Empty it to have the attack back.",
     group="people",
     parse=AttackPlan.from_text,
+    tell=lambda text: plan_words(AttackPlan.from_text(text)),
 )
 
 SCENARIO: tuple[Control, ...] = (

@@ -213,8 +213,6 @@ BUDGET = Control(
     options=((120, "120"), (300, "300"), (600, "600")),
     group="view",
 )
-#: What is drawn beside the switch of the views, by view.
-VIEW_CONTROLS = {"attack": (RULE,), "search": (DEFENCE, BUDGET)}
 CONTROLS: tuple[Control, ...] = (
     HELD,
     CLIENTS,

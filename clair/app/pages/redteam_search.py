@@ -103,6 +103,9 @@ def expected_seconds(config: RedTeamConfig) -> float:
 
 def search_sentence(values: Mapping[str, Any], own: Searched | None) -> str:
     """Write the plain sentence of the search."""
+    job = jobs.current(KIND)
+    if job is not None and job.state.live:
+        return f"The computer attacks {DEFENCES[job.config.defence].label}; this is what it tried."
     if redteam.majority(values):
         return "With half of the clients or more there is nothing left to search for: you win."
     if own is None:
@@ -174,7 +177,7 @@ def _watch(theme: ThemeName, view: JobView) -> None:
     )
     attempts = tuple(progress.attempt for progress in view.history)
     chart = attempts_chart({view.config.defence: attempts}, view.config.defence, theme)
-    show_chart(chart, "redteam_live")
+    show_chart(chart, "redteam_attempts")
 
 
 def _clicked(text: Any) -> None:
