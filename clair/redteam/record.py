@@ -42,7 +42,7 @@ class RecordConfig:
 
 #: The federation that the Red team page opens with; the draws were used for nothing else.
 RECORD_CONFIG = RecordConfig(
-    RedTeamConfig(ProblemSpec(contaminated_fraction=0.4)), tuple(range(81000, 81000 + DRAWS))
+    RedTeamConfig(ProblemSpec(poisoned_fraction=0.4)), tuple(range(81000, 81000 + DRAWS))
 )
 
 

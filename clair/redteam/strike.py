@@ -15,7 +15,6 @@ from clair.simulation.scenario import (
     Scenario,
     ScenarioResult,
     run_scenario,
-    without_honest,
     without_poisoned,
 )
 
@@ -111,7 +110,7 @@ class Strike:
         return max(self.prices["clair"].cost, 0.0)
 
 
-def strike(scenario: Scenario, honest_leave: int = 0) -> Strike:
+def strike(scenario: Scenario) -> Strike:
     """Try a scenario's attack or plan against every defence.
 
     Parameters
@@ -119,8 +118,6 @@ def strike(scenario: Scenario, honest_leave: int = 0) -> Strike:
     scenario : Scenario
         With at least one poisoned and three honest clients, and no change to how CLAIR runs but
         its rank.
-    honest_leave : int
-        How many honest clients leave after the draw, so that the attacker may hold the majority.
 
     Returns
     -------
@@ -134,8 +131,6 @@ def strike(scenario: Scenario, honest_leave: int = 0) -> Strike:
     (5, True)
     """
     result = run_scenario(scenario)
-    if honest_leave:
-        result = without_honest(result, honest_leave)
     alone = without_poisoned(result)
     former = former_evidence(result.problem.updates, result.fit.rank)
     spec = result.problem.spec

@@ -55,8 +55,8 @@ _SEARCH_OPTIONS = {"defence": "--defence", "rank": "--rank", "budget": "--budget
 
 def strike_recipe(found: Strike) -> Recipe:
     """Write Python and shell for what an attack does."""
-    scenario, leave = found.result.scenario, found.result.honest_left
-    plain = scenario_recipe(scenario, leave)
+    scenario = found.result.scenario
+    plain = scenario_recipe(scenario)
     lines = [
         "from clair.redteam.strike import strike",
         IMPORT_PLAN,
@@ -65,7 +65,7 @@ def strike_recipe(found: Strike) -> Recipe:
         "",
         call("spec = ProblemSpec", **differing(scenario.spec, ProblemSpec())),
         call("scenario = Scenario", "spec", *plan_source(scenario), **clair_options(scenario)),
-        call("found = strike", "scenario", **({"honest_leave": leave} if leave else {})),
+        "found = strike(scenario)",
         "",
         "print(found.fates())",
         "for name, price in found.prices.items():",

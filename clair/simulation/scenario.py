@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from clair._validation import check_integer
 from clair.baselines import MethodError, compare
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores, principal_angles
@@ -78,9 +77,8 @@ class ScenarioResult:
     angles : ndarray of shape (min(fit.rank, spec.rank),) or None
         Principal angles between recovered and true subspace in degrees, ascending; None with
         ``side="input"``, where this model has no true subspace.
-    honest_left, poisoned_left : int
-        How many honest and poisoned clients of the draw are missing (`without_honest`,
-        `without_poisoned`).
+    poisoned_left : int
+        How many poisoned clients of the draw are missing (`without_poisoned`).
     """
 
     scenario: Scenario
@@ -89,7 +87,6 @@ class ScenarioResult:
     errors: tuple[MethodError, ...]
     detection: DetectionScores
     angles: np.ndarray | None
-    honest_left: int = 0
     poisoned_left: int = 0
 
     def error_of(self, method: str) -> MethodError:
@@ -121,11 +118,8 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     True
     """
     problem = sample_problem(scenario.spec, scenario.plan)
-    return _judged(scenario, problem, _halves(scenario, problem))
-
-
-def _halves(scenario: Scenario, problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    return sample_halves(problem) if scenario.pooling == "halves" else None
+    halves = sample_halves(problem) if scenario.pooling == "halves" else None
+    return _judged(scenario, problem, halves)
 
 
 def _judged(
@@ -143,37 +137,6 @@ def _judged(
     )
 
 
-def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
-    """Judge the same problem anew after some honest clients have left.
-
-    This can leave a lying majority, which a `ProblemSpec` alone cannot describe.
-
-    Parameters
-    ----------
-    result : ScenarioResult
-        Of `run_scenario`.
-    leave : int
-        How many of the honest clients leave, the last ones first; >= 1, and two must stay.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two honest clients or three clients would stay.
-    """
-    full = result.problem
-    honest = np.flatnonzero(~full.contaminated)
-    most = min(honest.size - 2, full.contaminated.size - 3)
-    leave = check_integer("honest_leave", leave, minimum=1)
-    if leave > most:
-        raise ValueError(
-            f"honest_leave must be at most {most} for {honest.size} honest clients "
-            f"of {full.contaminated.size}, got {leave}"
-        )
-    stays = np.ones(full.contaminated.size, dtype=bool)
-    stays[honest[-leave:]] = False
-    return replace(_of_those(result, stays), honest_left=leave)
-
-
 def without_poisoned(result: ScenarioResult) -> ScenarioResult:
     """Judge the same problem anew without its poisoned clients.
 
@@ -182,22 +145,18 @@ def without_poisoned(result: ScenarioResult) -> ScenarioResult:
     ValueError
         If fewer than three clients would stay.
     """
-    stays = ~result.problem.contaminated
+    full, stays = result.problem, ~result.problem.contaminated
     if stays.sum() < 3:
         raise ValueError(f"honest clients must be at least 3, got {stays.sum()}")
-    return replace(_of_those(result, stays), poisoned_left=int((~stays).sum()))
-
-
-def _of_those(result: ScenarioResult, stays: np.ndarray) -> ScenarioResult:
-    """Judge the clients that stay."""
-    full = result.problem
     problem = replace(
         full,
         updates=full.updates[stays],
         true_updates=full.true_updates[stays],
         contaminated=full.contaminated[stays],
     )
-    halves = _halves(result.scenario, full)
-    if halves is not None:
-        halves = halves[0][stays], halves[1][stays]
-    return _judged(result.scenario, problem, halves)
+    halves = None
+    if result.scenario.pooling == "halves":
+        first, second = sample_halves(full)
+        halves = first[stays], second[stays]
+    alone = _judged(result.scenario, problem, halves)
+    return replace(alone, poisoned_left=int((~stays).sum()))

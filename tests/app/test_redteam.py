@@ -137,7 +137,7 @@ def test_the_best_undetected_attack_stays_in_the_address() -> None:
 
 
 def test_a_majority_has_neither_score_nor_search_nor_lab() -> None:
-    app = red_team(rt_held="11")
+    app = red_team(rt_held="13")
     assert metrics(app)["Your best undetected"] == "–"
     assert app.button(key="redteam_lab").disabled
     app.segmented_control(key="rt_view").set_value("search").run()
@@ -227,7 +227,6 @@ def test_what_is_handed_out_gives_the_numbers_of_the_page() -> None:
     names, printed = run_snippet(export.recipe.python)
     assert names["found"].prices == found.prices
     assert f"{found.prices['krum'].cost:+.1%}" in printed
-    assert "--honest-leave 3" in export.recipe.command
     assert json.loads(export.json())["fates"]["today"]["missed"] == list(found.fates()["missed"])
     assert "You were the attacker" in export.html()
     own = searched(OPENING)

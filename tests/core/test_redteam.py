@@ -21,7 +21,7 @@ from clair.redteam.words import result_json
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.scenario import Scenario
 
-SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, contaminated_fraction=0.4, seed=2)
+SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, poisoned_fraction=0.4, seed=2)
 CONFIG = RedTeamConfig(SPEC, rank=3, budget=90)
 
 
@@ -95,8 +95,8 @@ def test_progress_never_falls_and_cancelling_keeps_what_was_found():
         ({"budget": 10}, "budget must be at least 50, got 10"),
         ({"rank": 17}, "rank must be at most 16, got 17"),
         (
-            {"spec": replace(SPEC, contaminated_fraction=0.01)},
-            "contaminated_fraction must leave the attacker at least one client, got 0.01 of 12",
+            {"spec": replace(SPEC, poisoned_fraction=0.01)},
+            "poisoned_fraction must leave the attacker at least one client, got 0.01 of 12",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_every_defence_can_be_searched():
 
 
 def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
-    spec = ProblemSpec(contaminated_fraction=0.4, seed=11)
+    spec = ProblemSpec(poisoned_fraction=0.4, seed=11)
     result = search(RedTeamConfig(spec, budget=90))
     assert result.worst.harm < 1.10
     assert result.unattacked.false_alarms == 0
@@ -140,10 +140,8 @@ def test_suspicion_is_the_attacker_s_highest_score_over_the_highest_honest_one()
 # -- the rule of before, and what each part of the present one is for ----------------------------
 
 
-def struck(plan, seed, leave=0, held=8):
-    drawn = 20 + leave
-    spec = ProblemSpec(n_clients=drawn, contaminated_fraction=held / drawn, seed=seed)
-    return strike(Scenario(spec, plan=plan), leave)
+def struck(plan, seed, held=8):
+    return strike(Scenario(ProblemSpec(poisoned_fraction=held / 20, seed=seed), plan=plan))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -175,7 +173,7 @@ def test_inside_nobody_is_caught_and_only_averages_pay():
 
 def test_a_majority_has_the_honest_flagged():
     plan = AttackPlan((Tactic(own=0, size=1, directions=3, alike=0.7),))
-    found = struck(plan, 1, leave=3, held=11)
+    found = struck(plan, 1, held=11)
     assert len(found.held) == 20
     np.testing.assert_array_equal(found.flagged(), ~found.held)
     assert found.prices["clair"].cost > 0.5
@@ -183,7 +181,7 @@ def test_a_majority_has_the_honest_flagged():
 
 def test_without_attackers_the_former_rule_accuses_nobody():
     for seed in range(5):
-        problem = sample_problem(replace(SPEC, seed=seed, contaminated_fraction=0))
+        problem = sample_problem(replace(SPEC, seed=seed, poisoned_fraction=0))
         assert not former_evidence(problem.updates, 3).flagged.any()
 
 

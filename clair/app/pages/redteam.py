@@ -35,22 +35,16 @@ RECORD = ASSETS / "redteam" / "record.json"
 BEST = "rt_best"  # in the address, and in the session as long as it lasts
 
 
-def honest_leave(values: Mapping[str, Any]) -> int:
-    """Count the honest clients that are drawn and sent home, so that you may be the majority."""
-    return max(2 * values[HELD.key] + 1 - values[CLIENTS.key], 0)
-
-
 def majority(values: Mapping[str, Any]) -> bool:
     """Tell whether you hold half of the clients or more."""
     return bool(2 * values[HELD.key] >= values[CLIENTS.key])
 
 
 def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
-    """Build the problem that is drawn, before honest clients go home."""
-    drawn = values[CLIENTS.key] + honest_leave(values)
+    """Build the problem that the controls describe, without the attack."""
     return ProblemSpec(
-        n_clients=drawn,
-        contaminated_fraction=values[HELD.key] / drawn,
+        n_clients=values[CLIENTS.key],
+        poisoned_fraction=values[HELD.key] / values[CLIENTS.key],
         **{key: values[f"rt_{key}"] for key in SHARED if key not in ("seed", "use_rank")},
         seed=int(values["rt_seed"]),
     )
@@ -80,20 +74,20 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
 
 
 @shared(most=32)
-def _strike(scenario: Scenario, leave: int) -> Strike:
-    return strike(scenario, leave)
+def _strike(scenario: Scenario) -> Strike:
+    return strike(scenario)
 
 
 def struck(values: Mapping[str, Any]) -> Strike:
     """Compute what the attack does, once for all visitors."""
-    return _strike(scenario_of(values), honest_leave(values))
+    return _strike(scenario_of(values))
 
 
 def lab_values(
     spec: ProblemSpec, plan: AttackPlan, rank: int | str, **options: Any
 ) -> dict[str, Any]:
     """Collect the lab's values that show exactly an attack on a draw."""
-    names = {"n_clients": "clients", "contaminated_fraction": "poisoned"}
+    names = {"n_clients": "clients", "poisoned_fraction": "poisoned"}
     problem = {
         names.get(key, key): getattr(spec, key) for key in (*names, *SHARED) if key != "use_rank"
     }
@@ -169,7 +163,7 @@ def best_of(values: Mapping[str, Any], now: Strike) -> tuple[AttackPlan | None, 
     score = 0.0
     if kept is not None:
         scenario = replace(scenario_of(values), plan=kept)
-        score = _strike(scenario, honest_leave(values)).score
+        score = _strike(scenario).score
     if now.score > score:
         plan = plan_of(values)
         keep_best(plan)

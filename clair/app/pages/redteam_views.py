@@ -161,8 +161,7 @@ def sent_panel(values: Mapping[str, Any], found: Strike) -> None:
         marked("**What they send**\n\n" + "\n".join(f"* {line}" for line in lines)),
         unsafe_allow_html=True,
     )
-    spec, leave = redteam.spec_of(values), found.result.honest_left
-    open_row("redteam", spec, plan, values["rt_use_rank"], leave=leave)
+    open_row("redteam", redteam.spec_of(values), plan, values["rt_use_rank"])
 
 
 def open_row(
@@ -171,7 +170,6 @@ def open_row(
     plan: AttackPlan,
     rank: int | str,
     *,
-    leave: int = 0,
     use: bool = False,
     **options: Any,
 ) -> None:
@@ -184,8 +182,6 @@ def open_row(
     spec : ProblemSpec
     plan : AttackPlan
     rank : int or "auto"
-    leave : int
-        How many honest clients went home; the lab knows no majority of attackers.
     use : bool
         Whether a button makes it the visitor's attack, too.
     **options
@@ -194,6 +190,8 @@ def open_row(
     values = redteam.lab_values(spec, plan, rank, **options)
     honest = values | {"plan": AttackPlan((Tactic(),)).to_text()}
     pair = {f"a_{k}": v for k, v in honest.items()} | {f"b_{k}": v for k, v in values.items()}
+    # the lab's slider ends a little above one half
+    beyond = None if lab.holds(values) else "You hold more than these pages can show."
     with st.container(horizontal=True, gap="small"):
         if use:
             st.button(
@@ -207,8 +205,8 @@ def open_row(
             "Open in the lab",
             key=f"{key}_lab",
             icon=":material/science:",
-            disabled=leave > 0,
-            help="The lab has no majority of attackers." if leave else None,
+            disabled=beyond is not None,
+            help=beyond,
             on_click=open_screen,
             args=("pages/lab.py", lab.CONTROLS, values | {"view": "verdict"}),
         )
@@ -216,8 +214,8 @@ def open_row(
             "Open in Compare",
             key=f"{key}_compare",
             icon=":material/compare_arrows:",
-            disabled=leave > 0,
-            help="A: your clients are honest. B: they attack. The same draw.",
+            disabled=beyond is not None,
+            help=beyond or "A: your clients are honest. B: they attack. The same draw.",
             on_click=open_screen,
             args=("pages/compare.py", compare.CONTROLS, pair),
         )
