@@ -81,8 +81,7 @@ with column():
     told = st.container()
     picture = st.container()
     accept_ids_from_url(overview.CONTROLS)
-    places = st.columns(len(overview.CONTROLS), gap="medium")
-    for control, place in zip(overview.CONTROLS, places, strict=True):
+    for control, place in zip(overview.CONTROLS, st.columns(5, gap="medium"), strict=True):
         with place:
             show(control)
     chosen = read(overview.CONTROLS)
