@@ -164,6 +164,7 @@ def test_a_search_runs_as_a_job_and_its_worst_attack_opens_elsewhere(pool: JobPo
         key: app.session_state[key] for key in ("clients", "poisoned", "plan", "seed", "use_rank")
     }
     assert app.session_state["detector"] == "norms"
+    assert app.session_state["use_rank"] == 3
     spec = lab.spec_of(values | {"d_out": 12, "d_in": 12})
     trials = job.result.hidden.trials
     worst = max(trials, key=lambda t: t.harm * (not (t.flagged & t.held).any()))

@@ -223,11 +223,10 @@ def test_a_sample_of_the_record_computed_again_is_the_same(record, attack, defen
     assert trial.harm > 0.99 * found.harm
 
 
-@pytest.mark.parametrize("defence", ["clair_former", "median"])
-def test_a_search_of_the_record_begins_the_same_way_again(record, defence):
+def test_a_search_of_the_record_begins_the_same_way_again(record):
     begun = []
-    search(record.config.config_of(defence), begun.append, lambda: len(begun) >= 12)
-    for now, kept in zip(begun, record.attempts[defence], strict=False):
+    search(record.config.config_of("median"), begun.append, lambda: len(begun) >= 40)
+    for now, kept in zip(begun, record.attempts["median"], strict=False):
         assert now.attempt.plan == kept.plan
         assert now.attempt.unseen == kept.unseen
         assert now.attempt.harm == pytest.approx(kept.harm, rel=1e-3)
