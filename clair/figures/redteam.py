@@ -64,6 +64,49 @@ def prices_chart(found: Strike, theme: ThemeName, rule: str = "today") -> Chart:
     paper = PAPERS[theme]
     rows = [key for key in ROWS if key != "clair_former" or rule == "former"]
     figure = new_figure(theme, _ROW * len(rows) + 84, margin={"l": 8, "r": 84, "t": 28, "b": 8})
+    _price_marks(figure, found, rows, theme)
+    notes = [
+        {
+            "x": 1.0,
+            "xref": "paper",
+            "xanchor": "left",
+            "xshift": 8,
+            "y": -row,
+            "text": cost_words(found.prices[key].cost),
+            "showarrow": False,
+            "font": {"size": 13, "color": paper.ink},
+        }
+        for row, key in enumerate(rows)
+    ]
+    figure.update_layout(annotations=notes)
+    values = [value for key in rows for value in found.prices[key]]
+    _log_axis(figure.update_xaxes, values, "error of the honest, times the oracle's")
+    figure.update_yaxes(
+        tickvals=[-row for row in range(len(rows))],
+        ticktext=[row_label(key) for key in rows],
+        range=[-len(rows) + 0.45, 0.55],
+        showgrid=False,
+        tickfont={"color": paper.ink, "size": 13},
+    )
+    worst = max(rows, key=lambda key: found.prices[key].cost)
+    title = (
+        f"{row_label(worst).split(',')[0]} pays most: {cost_words(found.prices[worst].cost)}"
+        if found.prices[worst].cost >= 0.005
+        else "No defence pays for this attack"
+    )
+    words = ", ".join(f"{row_label(key)} {cost_words(found.prices[key].cost)}" for key in rows)
+    return Chart(figure, title, _PRICES, f"What the attack costs, by defence: {words}")
+
+
+_PRICES = (
+    "From the hollow mark, where you stay away, to the cross, where you attack; the number is what "
+    "you add. The dashed line is the oracle, which is told who is honest and the true directions. "
+    "Averages stand far from it even without you, because these clients want different things."
+)
+
+
+def _price_marks(figure: Any, found: Strike, rows: Sequence[str], theme: ThemeName) -> None:
+    """Draw both marks of every row, what lies between them, and the oracle."""
     x: list[float | None] = []
     y: list[float | None] = []
     for row, key in enumerate(rows):
@@ -91,45 +134,14 @@ def prices_chart(found: Strike, theme: ThemeName, rule: str = "today") -> Chart:
             hovertemplate="%{customdata[0]}, " + name + ": %{x:.2f} times the oracle's error"
             "<br>the attack costs %{customdata[1]}<extra></extra>",
         )
-    notes = [
-        {
-            "x": 1.0,
-            "xref": "paper",
-            "xanchor": "left",
-            "xshift": 8,
-            "y": -row,
-            "text": cost_words(found.prices[key].cost),
-            "showarrow": False,
-            "font": {"size": 13, "color": paper.ink},
-        }
-        for row, key in enumerate(rows)
-    ]
-    figure.update_layout(annotations=notes)
-    values = [value for key in rows for value in found.prices[key]]
-    _oracle_line(figure, theme, rows)
-    _log_axis(figure.update_xaxes, values, "error of the honest, times the oracle's")
-    figure.update_yaxes(
-        tickvals=[-row for row in range(len(rows))],
-        ticktext=[row_label(key) for key in rows],
-        range=[-len(rows) + 0.45, 0.55],
-        showgrid=False,
-        tickfont={"color": paper.ink, "size": 13},
-    )
-    worst = max(rows, key=lambda key: found.prices[key].cost)
-    title = (
-        f"{row_label(worst).split(',')[0]} pays most: {cost_words(found.prices[worst].cost)}"
-        if found.prices[worst].cost >= 0.005
-        else "No defence pays for this attack"
-    )
-    words = ", ".join(f"{row_label(key)} {cost_words(found.prices[key].cost)}" for key in rows)
-    return Chart(
-        figure,
-        title,
-        "From the hollow mark, where you stay away, to the cross, where you attack; the number is "
-        "what you add. The dashed line is the oracle, which is told who is honest and the true "
-        "directions. Averages stand far from it even without you, because these clients want "
-        "different things.",
-        f"What the attack costs, by defence: {words}",
+    line = role_style("truth", theme)
+    figure.add_scatter(
+        x=[1.0, 1.0],
+        y=[0.5, 0.5 - len(rows)],
+        mode="lines",
+        name="oracle",
+        line={"color": line.color, "width": 1.5, "dash": line.dash},
+        hoverinfo="skip",
     )
 
 
@@ -197,26 +209,26 @@ def attempts_chart(
         title_text="suspicion: the attacker's score over the highest honest one",
         tickvals=[0.1, 0.3, 1, 3, 10, 30, 100, 300],
     )
-    quiet = [one.harm for one in tried if one.unseen]
+    title = _attempts_title(chosen, tried)
+    return Chart(figure, title, _ATTEMPTS, f"{len(tried)} attempts. {title}.")
+
+
+_ATTEMPTS = (
+    "Every mark is an attempt; click one to open it as your attack. A line is a frontier: the most "
+    "harm that was done at that suspicion or less; lines that leave the chart at the top rise "
+    "without end. Left of the dashed line an honest client looks worse than all of the attacker's. "
+    "Defences that flag nobody are given the suspicion that CLAIR would have."
+)
+
+
+def _attempts_title(chosen: str, tried: Sequence[Attempt]) -> str:
     label = DEFENCES[chosen].label
-    best = max(quiet, default=None)
-    title = (
-        f"{label}: nothing tried yet"
-        if not tried
-        else f"{label}: no attempt stayed unflagged"
-        if best is None
-        else f"{label}: the worst unflagged attempt gives {best:.2f} times the oracle's error"
-    )
-    return Chart(
-        figure,
-        title,
-        "Every mark is an attempt; click one to open it as your attack. A line is a frontier: the "
-        "most harm that was done at that suspicion or less; lines that leave the chart at the top "
-        "rise without end. Left of the dashed line an honest "
-        "client looks worse than all of the attacker's. Defences that flag nobody are given the "
-        "suspicion that CLAIR would have.",
-        f"{len(tried)} attempts. {title}.",
-    )
+    if not tried:
+        return f"{label}: nothing tried yet"
+    best = max((one.harm for one in tried if one.unseen), default=None)
+    if best is None:
+        return f"{label}: no attempt stayed unflagged"
+    return f"{label}: the worst unflagged attempt gives {best:.2f} times the oracle's error"
 
 
 def frontier(attempts: Sequence[Attempt]) -> tuple[list[float], list[float]]:
@@ -256,18 +268,6 @@ def _frontier(
         name=short_label(key),
         line={"color": style.color, "width": width, "dash": style.dash, "shape": "hv"},
         hovertemplate=f"{DEFENCES[key].label}: %{{y:.2f}} at suspicion %{{x:.2f}}<extra></extra>",
-    )
-
-
-def _oracle_line(figure: Any, theme: ThemeName, rows: Sequence[str]) -> None:
-    line = role_style("truth", theme)
-    figure.add_scatter(
-        x=[1.0, 1.0],
-        y=[0.5, 0.5 - len(rows)],
-        mode="lines",
-        name="oracle",
-        line={"color": line.color, "width": 1.5, "dash": line.dash},
-        hoverinfo="skip",
     )
 
 

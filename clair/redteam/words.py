@@ -200,6 +200,7 @@ def report(result: RedTeamResult) -> str:
             lines += ["", f"{name}:"]
             held = result.config.spec.n_contaminated
             lines += [f"  {line}" for line in plan_sentences(found.plan, held)]
+            lines.append(f"  as a plan: {found.plan.to_text()}")
     return "\n".join(lines)
 
 
