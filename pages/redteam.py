@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from clair.app.kit.controls import show, show_all
+from clair.app.kit.exports import screen_of
 from clair.app.kit.layout import (
     ensure_router,
     explain_and_stop,
@@ -17,7 +18,6 @@ from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import redteam
-from clair.app.pages.page_exports import of_record, of_search, of_strike
 from clair.app.pages.redteam_controls import (
     BUDGET,
     CONTROLS,
@@ -36,13 +36,15 @@ from clair.app.pages.redteam_search import (
     table_view,
 )
 from clair.app.pages.redteam_views import (
-    attack,
-    headline_numbers,
+    attack_view,
     lesson_strikes,
     lessons,
     lessons_sentence,
+    numbers,
 )
 from clair.redteam.words import strike_sentence
+from clair.report.redteam import strike_export
+from clair.report.redteam_search import record_export, search_export
 
 ensure_router()
 
@@ -79,29 +81,33 @@ if reason is not None:
     explain_and_stop(reason)
 
 found = redteam.struck(values)
+screen = screen_of("redteam", CONTROLS, values, GROUPS)
 own = searched(values) if view == "search" else None
 with above:
     match view:
         case "search":
             sentence(search_sentence(values, own))
-            take = of_search(own, frontiers(values, own), values) if own else None
+            take = None
+            if own:
+                tried = frontiers(values, own)
+                take = search_export(own.config, own.found, tried, screen)
         case "table":
             sentence(record_sentence(redteam.record()))
-            take = of_record(redteam.record(), record_sentence(redteam.record()), values)
+            take = record_export(redteam.record(), record_sentence(redteam.record()), screen)
         case "lessons":
             strikes = lesson_strikes()
             sentence(lessons_sentence(strikes))
-            take = of_strike(found, "today", values)
+            take = strike_export(found, "today", screen)
         case _:
             rule = values[RULE.key]
             sentence(strike_sentence(found, rule))
-            take = of_strike(found, rule, values)
+            take = strike_export(found, rule, screen)
     toolbar("redteam", CONTROLS, PRESETS, values, take=take)
     if view == "attack" and not presenting():
-        headline_numbers(values, found, values[RULE.key])
+        numbers(values, found, theme)
 match view:
     case "attack":
-        attack(values, found, theme)
+        attack_view(values, found, theme)
     case "search":
         search_view(values, own, row, theme)
     case "table":

@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.app.pages import lab, redteam, redteam_search
-from clair.app.pages.page_exports import of_search, of_strike
 from clair.app.pages.redteam_controls import (
     CONTROLS,
     LESSON_PRESETS,
@@ -25,6 +24,8 @@ from clair.app.pages.redteam_views import LESSONS
 from clair.jobs import JobPool, JobState
 from clair.redteam import RedTeamConfig, RedTeamResult, SearchProgress, evaluate, search
 from clair.redteam.gallery import GALLERY
+from clair.report.redteam import strike_export
+from clair.report.redteam_search import search_export
 from clair.simulation.scenario import run_scenario
 from tests.app.elements import charts, prose, sentence, visit
 from tests.snippets import run_snippet
@@ -224,7 +225,7 @@ def test_both_sides_of_compare_are_the_same_draw() -> None:
 def test_what_is_handed_out_gives_the_numbers_of_the_page() -> None:
     values = OPENING | {"rt_held": 11, "rt_d_in": 12, "rt_d_out": 16, "rt_use_rank": 3}
     found = redteam.struck(values)
-    export = of_strike(found, "former", values)
+    export = strike_export(found, "former")
     names, printed = run_snippet(export.recipe.python)
     assert names["found"].prices == found.prices
     assert f"{found.prices['krum'].cost:+.1%}" in printed
@@ -232,7 +233,7 @@ def test_what_is_handed_out_gives_the_numbers_of_the_page() -> None:
     assert "You were the attacker" in export.html()
     own = searched(OPENING)
     assert own is not None
-    told = of_search(own, frontiers(OPENING, own), OPENING)
+    told = search_export(own.config, own.found, frontiers(OPENING, own))
     assert told.recipe.command == "python -m clair redteam"
     assert told.csv("Attempts").count("\n") == len(own.attempts) + 1
     assert own.found.plan.to_text() in told.html()

@@ -26,7 +26,7 @@ from clair.jobs import JobState, JobView, Report
 from clair.redteam import DEFENCES, Attempt, RedTeamConfig, RedTeamResult, search
 from clair.redteam.record import Found, Record, found_of
 from clair.redteam.words import cost_words, plan_sentences
-from clair.report.redteam import record_table
+from clair.report.redteam_search import record_table
 from clair.report.tables import Table
 from clair.simulation.attack_plan import AttackPlan
 

@@ -8,74 +8,52 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from clair.app.components.chart import charts_of
-from clair.app.kit.glossary import marked
 from clair.app.kit.presenter import presenting, stage_part
-from clair.app.kit.results import reasons_panel, show_chart
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.state import assign, open_screen
 from clair.app.pages import compare, lab, redteam
 from clair.app.pages.redteam_controls import CONTROLS, LESSON_PRESETS, RULE, VIEW, plan_of
-from clair.figures.base import Chart
-from clair.figures.kinds import evidence_kinds
 from clair.figures.palette import ThemeName
-from clair.figures.redteam import former_chart, prices_chart
-from clair.figures.verdicts import scenario_verdicts
-from clair.method.kinds import KINDS, all_evidence
-from clair.redteam.strike import CAUGHT, MISSED, SUSPECTED, Strike
-from clair.redteam.words import cost_words, effect_words, plan_sentences
+from clair.redteam.strike import CAUGHT, Strike
+from clair.redteam.words import effect_words
+from clair.report.blocks import Fact, Facts
+from clair.report.redteam import attack, headline
 from clair.sentences import count
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import ProblemSpec
 
-_FATES = {CAUGHT: "Caught", SUSPECTED: "Suspect", MISSED: "Missed"}
 
-
-def headline_numbers(values: Mapping[str, Any], found: Strike, rule: str) -> None:
-    """Show how many were caught, what it cost, and the visitor's best."""
-    fates = {fate: len(who) for fate, who in found.fates(rule).items()}
-    key, name = ("clair_former", "former rule") if rule == "former" else ("clair", "CLAIR")
-    off: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
-    grid = st.grid(4, min_column_width=150)
-    grid.metric(
-        "Caught",
-        f"{fates[CAUGHT]} of {int(found.held.sum())}",
-        f"{fates[SUSPECTED]} suspect, {fates[MISSED]} missed",
-        help="Your clients: flagged; suspect, which means refined, but with little or no weight in "
-        "what the others learn; kept.",
-        **off,
-    )
-    grid.metric(
-        f"Cost under {name}",
-        cost_words(found.prices[key].cost),
-        "for the honest",
-        help="Growth of the honest clients' error over that where your clients stay away.",
-        **off,
-    )
-    grid.metric(
-        "Cost under averaging",
-        cost_words(found.prices["fedavg"].cost),
-        "the same attack",
-        help="The same under plain averaging (FedAvg).",
-        **off,
-    )
-    with grid.container():
-        _best(values, found, off)
-
-
-def _best(values: Mapping[str, Any], found: Strike, off: dict[str, Any]) -> None:
-    about = (
-        "Your score: what an attack of yours costs the honest clients of CLAIR without any of "
-        "your clients being flagged. Your best attack is kept in the address and measured again "
-        "in every federation you set."
+def best(values: Mapping[str, Any], found: Strike) -> tuple[Fact, AttackPlan | None]:
+    """Measure the visitor's best attack; also return it where it is not the present one."""
+    label, about = (
+        "Your best undetected",
+        (
+            "Your score: what an attack of yours costs the honest clients of CLAIR without any of "
+            "your clients being flagged. Your best attack is kept in the address and measured "
+            "again in every federation you set."
+        ),
     )
     if redteam.majority(values):
-        st.metric("Your best undetected", "–", "no score for a majority", help=about, **off)
-        return
+        return Fact("–", label, "no score for a majority", about), None
     plan, score = redteam.best_of(values, found)
     computer = redteam.computers_best(values)
     beside = "" if computer is None else f"the computer's: {100 * computer:.1f} %"
-    st.metric("Your best undetected", f"{100 * score:.1f} %", beside or None, help=about, **off)
-    if plan is not None and plan != plan_of(values) and not presenting():
+    fact = Fact(f"{100 * score:.1f} %", label, beside, about)
+    return fact, None if plan == plan_of(values) else plan
+
+
+def attack_view(values: Mapping[str, Any], found: Strike, theme: ThemeName) -> None:
+    """Show the attack, and the ways to other pages."""
+    draw_blocks(attack(found, values[RULE.key], presenting()), theme)
+    if not presenting():
+        open_row("redteam", redteam.spec_of(values), plan_of(values), values["rt_use_rank"])
+
+
+def numbers(values: Mapping[str, Any], found: Strike, theme: ThemeName) -> None:
+    """Show the numbers of the attack and the visitor's best."""
+    fact, plan = best(values, found)
+    draw_blocks((Facts((*headline(found, values[RULE.key]), fact)),), theme)
+    if plan is not None:
         st.button(
             "Back to my best",
             key="redteam_best",
@@ -83,85 +61,6 @@ def _best(values: Mapping[str, Any], found: Strike, off: dict[str, Any]) -> None
             on_click=redteam.use_plan,
             args=(plan,),
         )
-
-
-# -- the attack --------------------------------------------------------------------------------
-
-
-def attack(values: Mapping[str, Any], found: Strike, theme: ThemeName) -> None:
-    """Show who is caught by which kind of evidence, and what every defence pays."""
-    rule = values[RULE.key]
-    left, right = st.columns(2, gap="large")
-    with left:
-        show_chart(charts_of(_scores, found, rule, theme), "redteam_scores")
-    with right:
-        show_chart(charts_of(prices_chart, found, theme, rule), "redteam_prices")
-    if presenting():
-        return
-    left, right = st.columns(2, gap="large")
-    with left:
-        if rule == "today":
-            kinds = evidence_kinds(
-                all_evidence(found.result.fit),
-                theme,
-                degrees=found.degrees(),
-                contaminated=found.held,
-            )
-            show_chart(kinds, "redteam_kinds")
-        else:
-            fates_panel(found, rule)
-    with right:
-        if rule == "today":
-            fates_panel(found, rule)
-        sent_panel(values, found)
-
-
-def _scores(found: Strike, rule: str, theme: ThemeName) -> Chart:
-    if rule == "former":
-        return former_chart(found, theme)
-    return scenario_verdicts(found.result, theme)[0][1]
-
-
-def fates_panel(found: Strike, rule: str) -> None:
-    """List what becomes of the attacker's clients, and of honest ones, with the reasons."""
-    lines = []
-    for fate, clients in found.fates(rule).items():
-        if clients:
-            by = _by_kind(found, clients) if rule == "today" and fate == CAUGHT else ""
-            lines.append(f"* **{_FATES[fate]}** {len(clients)}: {_numbers(clients)}{by}")
-    wrong = [k + 1 for k, flag in enumerate(found.flagged(rule)) if flag and not found.held[k]]
-    if wrong:
-        lines.append(f"* **Honest, and flagged** {len(wrong)}: {_numbers(wrong)}")
-    st.markdown("**What became of your clients**\n\n" + "\n".join(lines))
-    if rule == "today":
-        fitted = found.result.fit
-        with st.expander("The reasons, client by client"):
-            reasons_panel(fitted.degrees, fitted.reasons, fitted.scores, all_evidence(fitted))
-
-
-def _by_kind(found: Strike, clients: tuple[int, ...]) -> str:
-    """Name the kinds of evidence that flag some clients, with how many each flags."""
-    told = []
-    for kind in found.result.fit.evidence:
-        number = sum(bool(kind.flagged[k - 1]) for k in clients)
-        if number:
-            told.append(f"{KINDS[kind.kind].name} {number}")
-    return f" (by kind of evidence: {', '.join(told)})" if told else ""
-
-
-def _numbers(clients: tuple[int, ...] | list[int]) -> str:
-    return ("client " if len(clients) == 1 else "clients ") + ", ".join(map(str, clients))
-
-
-def sent_panel(values: Mapping[str, Any], found: Strike) -> None:
-    """Say what the attacker's clients send, and open it on other pages."""
-    plan = plan_of(values)
-    lines = plan_sentences(plan, int(found.held.sum()))
-    st.markdown(
-        marked("**What they send**\n\n" + "\n".join(f"* {line}" for line in lines)),
-        unsafe_allow_html=True,
-    )
-    open_row("redteam", redteam.spec_of(values), plan, values["rt_use_rank"])
 
 
 def open_row(
