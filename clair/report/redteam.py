@@ -88,7 +88,8 @@ def attack(found: Strike, rule: str = "today", stage: bool = False) -> tuple[Blo
     evidence, fitted = all_evidence(found.result.fit), found.result.fit
     tables = (client_table(found.result), price_table(found), evidence_table(evidence))
     if rule == "former":
-        return (first, columns([fates], [sends]), Printed(tables))
+        today = Words("**What today's rule says of every client**")
+        return (first, columns([fates], [sends]), Printed((today, *tables)))
     why = reasons_words(fitted.degrees, fitted.reasons, fitted.scores, evidence)
     kinds = plot("redteam_kinds", scenario_kinds, found.result)
     return (first, columns([kinds], [fates, sends, OnScreen(why)]), Printed(tables))
