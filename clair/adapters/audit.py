@@ -23,7 +23,7 @@ from clair.adapters.verdicts import (
     incomparable_modules,
     judge_cores,
     judge_side,
-    lonely_report,
+    lonely_reports,
     module_reports,
     side_report,
     unjudged_modules,
@@ -175,7 +175,7 @@ def _audit(
         notes.extend(enough_halves(halves, adapters, clients[found.verdict.influence > 0]))
     chosen = [adapters.adapters[k] for k in clients]
     reports = client_reports(chosen, found, blocks, modules)
-    lonely = [lonely_report(adapters, k) for k in read.lonely]
+    lonely = lonely_reports(adapters, read.lonely)
     return Audit(
         options=options,
         clients=(*reports, *sharing, *lonely, *(not_judged(entry) for entry in aside)),

@@ -6,7 +6,6 @@ import types
 
 import numpy as np
 import pytest
-from clair.methods import METHODS
 
 import clair
 from clair import ProblemSpec, sample_problem
@@ -20,6 +19,7 @@ from clair.aggregation import (
     trimmed_mean,
 )
 from clair.baselines import compare, estimate_all
+from clair.methods import METHODS
 
 PROBLEM = sample_problem(ProblemSpec(n_clients=11, d_out=6, d_in=4, rank=2, seed=2))
 FIT = clair.fit(PROBLEM.updates, rank=2)
