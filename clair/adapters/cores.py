@@ -129,7 +129,8 @@ def _too_few(n: int, of_what: str) -> str:
     what = {
         "adapter": f"{n} usable adapter{'s' * (n != 1)} found",
         "site": f"usable adapters come from {n} site{'s' * (n != 1)}, each with one vote",
-        "vote": f"That leaves {n} vote{'s' * (n != 1)}",
+        "vote": "Where all go on from one common adapter, subtract it first, or else that leaves "
+        f"{n} vote{'s' * (n != 1)}",
     }[of_what]
     return (
         f"{what}, and at least {MIN_CLIENTS} are needed: with fewer it cannot be told who differs "
