@@ -1,12 +1,14 @@
 """Write constraints.txt: the version here of every package that the requirements bring.
 
-Run in an environment that the README's second command has made. CUDA's packages come with some
-builds of torch only, and the suffix of a build, such as +cpu, is none of a version: both are left
-out, so that the same file goes with every build.
+Run in an environment that the README's second command has made; with the argument "flower", in one
+made from tests/requirements-flower.txt, to write tests/constraints-flower.txt instead. CUDA's
+packages come with some builds of torch only, and the suffix of a build, such as +cpu, is none of a
+version: both are left out, so that the same file goes with every build.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -15,7 +17,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
-REQUIREMENTS = ("requirements.txt", "tests/requirements.txt")
+#: Files with requirements, and what is written of them.
+SETS = {
+    "": (("requirements.txt", "tests/requirements.txt"), "constraints.txt"),
+    "flower": (
+        ("requirements.txt", "tests/requirements-flower.txt"),
+        "tests/constraints-flower.txt",
+    ),
+}
 CUDA = ("cuda-", "nvidia-", "triton")
 
 
@@ -46,7 +55,8 @@ def versions(wanted: list[Requirement]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    found = versions([requirement for name in REQUIREMENTS for requirement in named(ROOT / name)])
+    asked, written = SETS["".join(sys.argv[1:])]
+    found = versions([requirement for name in asked for requirement in named(ROOT / name)])
     lines = [f"{name}=={version}" for name, version in sorted(found.items())]
     head = "# Written by .ci/constraints.py; the requirements say which of these are asked for."
-    (ROOT / "constraints.txt").write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    (ROOT / written).write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")

@@ -21,6 +21,7 @@ ALLOWED = {
     "torch": {"clair.federated"},
     "transformers": {"clair.federated"},
     "peft": set(),
+    "flwr": {"clair.flower"},
 }
 
 

@@ -40,6 +40,11 @@ def test_the_wheel_asks_for_what_the_requirements_pin():
     pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().split())
     assert ranges.keys() == pins.keys()
     assert all(pins[name] in ranges[name] for name in pins)
+    for extra, asked in project["optional-dependencies"].items():
+        pinned = (ROOT / f"tests/requirements-{extra}.txt").read_text()
+        for requirement in map(Requirement, asked):
+            version = re.search(rf"^{requirement.name}==(.+)$", pinned, re.MULTILINE)[1]
+            assert version in requirement.specifier
 
 
 def test_version_is_the_same_everywhere():
@@ -50,7 +55,7 @@ def test_version_is_the_same_everywhere():
 
 
 def test_every_requirement_is_pinned():
-    for name in ("requirements.txt", "tests/requirements.txt", "tests/requirements-nodeps.txt"):
+    for name in ("requirements.txt", *(f"tests/{p.name}" for p in ROOT.glob("tests/req*.txt"))):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
                 assert re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9][0-9a-z.]*", line), (name, line)
@@ -60,10 +65,14 @@ def test_the_constraints_hold_every_pin_and_go_with_every_build_of_torch():
     def lines(name):
         return {line for line in (ROOT / name).read_text().splitlines() if "==" in line}
 
-    recorded = lines("constraints.txt")
-    assert lines("requirements.txt") | lines("tests/requirements.txt") <= recorded
-    assert len(recorded) > 80
-    assert not [line for line in recorded if re.search(r"^(nvidia|cuda|triton)|\+", line)]
+    for written, asked in (
+        ("constraints.txt", "tests/requirements.txt"),
+        ("tests/constraints-flower.txt", "tests/requirements-flower.txt"),
+    ):
+        recorded = lines(written)
+        assert lines("requirements.txt") | lines(asked) <= recorded
+        assert len(recorded) > 80
+        assert not [line for line in recorded if re.search(r"^(nvidia|cuda|triton)|\+", line)]
 
 
 def test_the_app_needs_nothing_the_requirements_do_not_name():
@@ -71,9 +80,9 @@ def test_the_app_needs_nothing_the_requirements_do_not_name():
     import ast
     import sys
 
-    pinned = {
-        line.split("==")[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines()
-    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    pinned = {Requirement(line).name.lower() for group in groups for line in group}
     found = set()
     for path in [*ROOT.glob("*.py"), *ROOT.glob("pages/*.py"), *ROOT.glob("clair/**/*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -27,8 +27,10 @@ PEFT, KOHYA, DIFFUSERS, MLX = "PEFT", "kohya", "diffusers", "mlx-lm"
 PREFIX = "base_model.model."
 
 _NAME = r"(?P<module>.+)"
+#: Names of LoRA factors as PEFT writes them.
+LORA_WEIGHT = re.compile(_NAME + r"\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")
 _FACTORS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (PEFT, re.compile(_NAME + r"\.lora_(?P<side>[AB])(\.[^.]+)?\.weight")),
+    (PEFT, LORA_WEIGHT),
     (PEFT, re.compile(_NAME + r"\.lora_embedding_(?P<side>[AB])(\.[^.]+)?")),
     (KOHYA, re.compile(_NAME + r"\.lora_(?P<side>down|up)(\.[^.]+)?\.weight")),
     (DIFFUSERS, re.compile(_NAME + r"[._]lora\.(?P<side>down|up)\.weight")),
