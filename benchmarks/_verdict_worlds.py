@@ -52,7 +52,7 @@ def attacked(name: str, n_clients: int, n_bad: int, seed: int) -> World:
     from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
     fraction = n_bad / n_clients
-    spec = ProblemSpec(n_clients=n_clients, contaminated_fraction=fraction, noise=NOISE, seed=seed)
+    spec = ProblemSpec(n_clients=n_clients, poisoned_fraction=fraction, noise=NOISE, seed=seed)
     if name in PLANS:
         problem = sample_problem(spec, AttackPlan.from_json(PLANS[name]))
     else:
@@ -68,7 +68,7 @@ def clean(name: str, n_clients: int, seed: int) -> World:
     """Draw honest clients alone; "uneven data" means data sizes of 1 to 20."""
     from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
-    spec = ProblemSpec(n_clients=n_clients, contaminated_fraction=0, noise=NOISE, seed=seed)
+    spec = ProblemSpec(n_clients=n_clients, poisoned_fraction=0, noise=NOISE, seed=seed)
     problem = sample_problem(spec)
     updates = problem.updates
     if name == "uneven data":
@@ -85,7 +85,7 @@ def spread(n_clients: int, unevenness: float, seed: int) -> World:
 
     spec = ProblemSpec(
         n_clients=n_clients,
-        contaminated_fraction=0,
+        poisoned_fraction=0,
         noise=NOISE,
         unevenness=unevenness,
         off_subspace=OFF_SUBSPACE,

@@ -41,7 +41,7 @@ def counts(attack: str, n_clients: int, rank: int) -> dict[str, int]:
                 rank=rank,
                 noise=0.0,
                 attack=attack,
-                contaminated_fraction=0.45,
+                poisoned_fraction=0.45,
                 seed=seed,
             )
         )

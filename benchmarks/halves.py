@@ -102,7 +102,7 @@ def ratios(cell: Cell, seed: int) -> dict[str, float]:
             d_out=d_out,
             d_in=d_in,
             rank=RANK,
-            contaminated_fraction=cell.poisoned,
+            poisoned_fraction=cell.poisoned,
             noise=0.0,
             heterogeneity=cell.size if cell.where == "inside" else 0.3,
             seed=seed,

@@ -103,7 +103,7 @@ def everything(defences: Sequence[str], budget: int, seed: int) -> list[str]:
     ]
     for n, fraction in _cells():
         for defence in defences:
-            spec = {"n_clients": n, "contaminated_fraction": fraction, "seed": seed}
+            spec = {"n_clients": n, "poisoned_fraction": fraction, "seed": seed}
             found = ask(HERE, spec=spec, defence=defence, budget=budget)
             row = [_harm(found[key]) for key in ("no_attack", "unflagged", "worst")]
             lines.append(
@@ -127,7 +127,7 @@ def both(tree: Path, defences: Sequence[str], budget: int, seed: int) -> list[st
     for n, fraction in _cells():
         for defence in defences:
             task = {
-                "spec": {"n_clients": n, "contaminated_fraction": fraction, "seed": seed},
+                "spec": {"n_clients": n, "poisoned_fraction": fraction, "seed": seed},
                 "defence": defence,
             }
             before = ask(tree, **task, budget=budget)

@@ -22,7 +22,7 @@ COMMANDS = {
     ),
     "audit": ("clair.cli.audit", "judge a folder of LoRA adapters"),
     "copytask": (
-        "clair.cli.copytask",
+        "clair.cli.tasks",
         "fine-tune a small Transformer with poisoned clients",
     ),
     "regression": ("clair.cli.tasks", "many small regressions, some of them poisoned"),

@@ -6,10 +6,10 @@ one global update give it to every client. Only oracles receive the truth, and a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -28,167 +28,16 @@ from clair.method.kinds import published_evidence
 from clair.method.linalg import block_grams
 from clair.method.metrics import client_errors
 from clair.method.refinement import principal_subspace, refine
-from clair.method.updates import SINGLE, LoraFactors, Updates, checked_updates, to_cores
+from clair.method.updates import (
+    SINGLE,
+    CompressedUpdates,
+    LoraFactors,
+    Updates,
+    checked_updates,
+    to_cores,
+)
+from clair.methods import METHODS
 from clair.simulation.matrix_model import Problem
-
-
-class MethodInfo(NamedTuple):
-    """How a method is named and grouped.
-
-    Attributes
-    ----------
-    key : str
-    label : str
-    family : {"local", "average", "robust", "subspace", "clair", "oracle"}
-    oracle : bool
-        Whether it is given the truth no real server has.
-    description : str
-        One sentence without jargon.
-    """
-
-    key: str
-    label: str
-    family: str
-    oracle: bool
-    description: str
-
-
-METHODS: dict[str, MethodInfo] = {
-    info.key: info
-    for info in (
-        MethodInfo("base", "Base model", "local", False, "The common model, not adapted at all."),
-        MethodInfo("local", "Local only", "local", False, "Each client keeps its own update."),
-        MethodInfo(
-            "local_longer",
-            "Local, same total of steps",
-            "local",
-            False,
-            "Each client trains alone for as many further steps as the fine-tuned rows take.",
-        ),
-        MethodInfo("fedavg", "FedAvg", "average", False, "The mean of all clients' updates."),
-        MethodInfo(
-            "fedavg_finetuned",
-            "FedAvg, then fine-tuned",
-            "average",
-            False,
-            "The mean of all updates, then further trained by each client on its own data.",
-        ),
-        MethodInfo(
-            "kept_finetuned",
-            "Kept average, then fine-tuned",
-            "average",
-            False,
-            "The mean of the clients CLAIR keeps, then further trained by each on its own data.",
-        ),
-        MethodInfo(
-            "median", "Coordinate median", "robust", False, "The middle value of every entry."
-        ),
-        MethodInfo(
-            "trimmed_mean",
-            "Trimmed mean",
-            "robust",
-            False,
-            "The mean of every entry without its most extreme values.",
-        ),
-        MethodInfo(
-            "geometric_median",
-            "Geometric median",
-            "robust",
-            False,
-            "The update with the least total distance to all clients'.",
-        ),
-        MethodInfo(
-            "krum", "Krum", "robust", False, "The one update that is nearest to its neighbours."
-        ),
-        MethodInfo(
-            "multi_krum",
-            "Multi-Krum",
-            "robust",
-            False,
-            "The mean of the updates nearest to their neighbours.",
-        ),
-        MethodInfo(
-            "pca",
-            "PCA, nobody flagged",
-            "subspace",
-            False,
-            "CLAIR's refinement with a plain principal subspace and everybody trusted.",
-        ),
-        MethodInfo(
-            "clair",
-            "CLAIR",
-            "clair",
-            False,
-            "Own part inside the shared subspace, the kept clients' average outside it.",
-        ),
-        MethodInfo(
-            "clair_eb",
-            "CLAIR + pooling",
-            "clair",
-            False,
-            "CLAIR with clients also shrunk towards each other inside the subspace.",
-        ),
-        MethodInfo(
-            "clair_halves",
-            "CLAIR + halves",
-            "clair",
-            False,
-            "Each kept client pulled to the mean, direction by direction, by the share of error "
-            "that its two half-data updates tell.",
-        ),
-        MethodInfo(
-            "clair_own",
-            "CLAIR + own data",
-            "clair",
-            False,
-            "CLAIR, after which each kept client goes back to its own data.",
-        ),
-        MethodInfo(
-            "clair_finetuned",
-            "CLAIR, then fine-tuned",
-            "clair",
-            False,
-            "CLAIR, then further trained by each client on its own data (ours).",
-        ),
-        MethodInfo(
-            "clair_safe",
-            "CLAIR if it pays (ours)",
-            "clair",
-            False,
-            "Of CLAIR, its variants and mixtures with training alone what the clients' own tests "
-            "on held-back halves of their data favour clearly; training alone if nothing is.",
-        ),
-        MethodInfo(
-            "clair_published",
-            "CLAIR, verdict as published",
-            "clair",
-            False,
-            "CLAIR with the published rule of who is flagged: the widest gap between the "
-            "contamination norms.",
-        ),
-        MethodInfo(
-            "fedavg_benign",
-            "FedAvg of the honest",
-            "oracle",
-            True,
-            "The mean of the truly benign clients: needs to know who they are.",
-        ),
-        MethodInfo(
-            "pooled_benign",
-            "Pooled data of the honest",
-            "oracle",
-            True,
-            "One model fitted on the truly benign clients' data put together.",
-        ),
-        MethodInfo(
-            "clair_oracle",
-            "CLAIR, truth given",
-            "oracle",
-            True,
-            "CLAIR told the truly benign clients (and the true subspace where there is one).",
-        ),
-    )
-}
 
 
 def _as_dense(updates: Updates) -> dict[str, np.ndarray]:
@@ -213,41 +62,70 @@ def _aggregate(dense: dict[str, np.ndarray], rule: GlobalRule, f: int) -> dict[s
     return result
 
 
-def _refined(
-    updates: Updates,
-    benign: np.ndarray,
-    like: ClairFit,
-    pooling: str,
-    true_subspace: Any,
-    influence: np.ndarray | None = None,
-    halves: Any = None,
-) -> dict[str, np.ndarray]:
-    """Refine as CLAIR does with a given set (and maybe subspace), at the fit's rank and side."""
-    cores = to_cores(updates, like.side)
-    blocks = [core.blocks for core in cores.values()]
-    if true_subspace is None:
-        subspaces = [principal_subspace(block_grams(b)[benign], like.rank) for b in blocks]
-    else:
-        given = true_subspace if isinstance(true_subspace, Mapping) else {SINGLE: true_subspace}
-        subspaces = [
+class _Refiner:
+    """Refines as CLAIR does, at a fit's rank and side; the updates are compressed once for all."""
+
+    def __init__(self, updates: Updates, like: ClairFit) -> None:
+        self.updates, self.like = updates, like
+
+    @cached_property
+    def cores(self) -> dict[str, CompressedUpdates]:
+        return to_cores(self.updates, self.like.side)
+
+    @cached_property
+    def blocks(self) -> list[np.ndarray]:
+        return [core.blocks for core in self.cores.values()]
+
+    def subspaces(self, benign: np.ndarray, given: Any) -> list[np.ndarray]:
+        """Convert given subspaces to compressed coordinates, or find them by PCA on a set."""
+        if given is None:
+            return [principal_subspace(block_grams(b)[benign], self.like.rank) for b in self.blocks]
+        given = given if isinstance(given, Mapping) else {SINGLE: given}
+        return [
             given[name] if core.left is None else core.left.T @ given[name]
-            for name, core in cores.items()
+            for name, core in self.cores.items()
         ]
-    if halves is not None:
-        apart = half_differences(check_halves(checked_updates(updates), halves), cores, like.side)
-        shares = direction_weights(blocks, subspaces, benign, apart, influence)
-        refined = refine_by_directions(blocks, benign, shares, influence)
-    else:
-        shapes = [core.noise_shape for core in cores.values()]
+
+    def refine(
+        self,
+        benign: np.ndarray,
+        subspace: Any = None,
+        *,
+        pooling: str = "none",
+        influence: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Refine with a set of kept clients and maybe a subspace."""
         refined = refine(
-            blocks, subspaces, benign, pooling=pooling, noise_shapes=shapes, influence=influence
+            self.blocks,
+            self.subspaces(benign, subspace),
+            benign,
+            pooling=pooling,
+            noise_shapes=[core.noise_shape for core in self.cores.values()],
+            influence=influence,
         )
-    result = {}
-    for (name, core), part in zip(cores.items(), refined, strict=True):
-        restored = core.restore(part)
-        dense = restored if isinstance(restored, np.ndarray) else restored.dense()
-        result[name] = dense if like.side == "output" else dense.transpose(0, 2, 1)
-    return result
+        return self._restored(refined)
+
+    def by_halves(self, halves: tuple[Updates, Updates]) -> dict[str, np.ndarray]:
+        """Refine by the weights along each direction that the fit's kept clients' halves give."""
+        fit = self.like
+        pair = check_halves(checked_updates(self.updates), halves)
+        found = fit.subspace if fit.benign.any() else None
+        shares = direction_weights(
+            self.blocks,
+            self.subspaces(fit.benign, found),
+            fit.benign,
+            half_differences(pair, self.cores, fit.side),
+            fit.influence,
+        )
+        return self._restored(refine_by_directions(self.blocks, fit.benign, shares, fit.influence))
+
+    def _restored(self, refined: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        result = {}
+        for (name, core), part in zip(self.cores.items(), refined, strict=True):
+            restored = core.restore(part)
+            dense = restored if isinstance(restored, np.ndarray) else restored.dense()
+            result[name] = dense if self.like.side == "output" else dense.transpose(0, 2, 1)
+        return result
 
 
 def estimate_all(
@@ -296,27 +174,25 @@ def estimate_all(
     dense = _as_dense(updates)
     n_clients = len(next(iter(dense.values())))
     f = assumed_attackers(n_clients, assumed_fraction)
-    everybody = np.ones(n_clients, dtype=bool)
-    run: dict[str, Callable[[], dict[str, np.ndarray]]] = {"local": lambda: dense}
-    for key, rule in GLOBAL_RULES.items():
-        run[key] = partial(_aggregate, dense, rule, f)
-    run["pca"] = lambda: _refined(updates, everybody, fit, "none", None)
+    refiner = _Refiner(updates, fit)
     found = fit.subspace if fit.benign.any() else None
-    run["clair"] = lambda: _refined(updates, fit.benign, fit, "none", found, fit.influence)
-    run["clair_eb"] = lambda: _refined(updates, fit.benign, fit, "eb", found, fit.influence)
+    as_fitted = partial(refiner.refine, fit.benign, found, influence=fit.influence)
+    run: dict[str, Callable[[], dict[str, np.ndarray]]] = {
+        "local": lambda: dense,
+        **{key: partial(_aggregate, dense, rule, f) for key, rule in GLOBAL_RULES.items()},
+        "pca": partial(refiner.refine, np.ones(n_clients, dtype=bool)),
+        "clair": as_fitted,
+        "clair_eb": partial(as_fitted, pooling="eb"),
+        "clair_published": lambda: refiner.refine(~published_evidence(fit).flagged),
+    }
     if halves is not None:
-        run["clair_halves"] = partial(
-            _refined, updates, fit.benign, fit, "halves", found, fit.influence, halves
-        )
-    run["clair_published"] = lambda: _refined(
-        updates, ~published_evidence(fit).flagged, fit, "none", None
-    )
+        run["clair_halves"] = partial(refiner.by_halves, halves)
     if contaminated is not None:
         benign = ~check_mask("contaminated", contaminated, n_clients)
         run["fedavg_benign"] = partial(
             _aggregate, dense, lambda vectors, _: vectors[benign].mean(axis=0), f
         )
-        run["clair_oracle"] = lambda: _refined(updates, benign, fit, "none", true_subspace)
+        run["clair_oracle"] = partial(refiner.refine, benign, true_subspace)
     elif methods is not None and (oracle := [m for m in methods if METHODS[m].oracle]):
         raise ValueError(f"contaminated must be given for the oracle {oracle[0]!r}, got None")
     with single_blas_thread():

@@ -146,13 +146,36 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
 
 def scenario_sentence(result: ScenarioResult) -> str:
     """Write the sentence under the title of a page about the matrix model."""
-    who = detection_sentence(result.detection, result.problem.contaminated.size)
+    n_clients = result.problem.contaminated.size
+    who = detection_sentence(result.detection, n_clients)
     what = gain_sentence(
         result.error_of(result.chosen).mean,
         result.error_of("local").mean,
         result.error_of("fedavg").mean,
     )
-    return f"{who}; {what}."
+    return f"{who}; {what}.{majority_sentence(result.detection.n_contaminated, n_clients)}"
+
+
+def poison_sentence(result: ScenarioResult) -> str:
+    """Say what the poison costs an average, apart from what honest clients' differences cost."""
+    everybody, honest = (result.error_of(key).mean for key in ("fedavg", "fedavg_benign"))
+    text = f"Averaging everybody leaves an error of {amount(everybody)}"
+    if not result.detection.n_contaminated:
+        return f"{text}, all of it due to clients that truly differ."
+    text += f", averaging the honest alone would leave {amount(honest)}: "
+    if everybody <= honest * (1 + TIE):
+        return text + "the poison hardly matters to an average here, clients that differ do."
+    return text + f"the poison makes it {times(everybody / honest)} as large."
+
+
+def majority_sentence(n_contaminated: int, n_clients: int) -> str:
+    """Say why nothing can tell the groups apart from one half on, to follow; "" below."""
+    if 2 * n_contaminated < n_clients:
+        return ""
+    return (
+        f" With {n_contaminated} of {n_clients} clients poisoned, nothing can tell who is honest: "
+        "honest is by definition what most clients agree on."
+    )
 
 
 def verdict_caveats(scores: DetectionScores) -> list[str]:

@@ -19,7 +19,7 @@ from clair.app.pages import lab, overview
 from clair.app.pages.board import open_on_stage
 from clair.figures.split import split_strips
 from clair.report.overview import TITLE, beyond, worth
-from clair.sentences import scenario_sentence
+from clair.sentences import poison_sentence, scenario_sentence
 
 ensure_router()
 
@@ -81,7 +81,7 @@ with column():
     told = st.container()
     picture = st.container()
     accept_ids_from_url(overview.CONTROLS)
-    for control, place in zip(overview.CONTROLS, st.columns(4, gap="medium"), strict=True):
+    for control, place in zip(overview.CONTROLS, st.columns(5, gap="medium"), strict=True):
         with place:
             show(control)
     chosen = read(overview.CONTROLS)
@@ -105,7 +105,7 @@ with column():
             st.stop()
 
         st.header("What it means for an honest client", anchor=False)
-        st.markdown(overview.ERRORS)
+        st.markdown(f"{overview.ERRORS.strip()} {poison_sentence(result)}")
         show_chart(charts_of(worth, result, overview.METHODS, current_theme()), "overview_errors")
         st.caption(beyond(result, overview.METHODS))
 

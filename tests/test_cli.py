@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from clair.__main__ import main
-from clair.cli import copytask as command
+from clair.cli.tasks import COMMANDS
+from clair.cli.terminal import ProgressBar
 from clair.federated.copytask import CopyTaskConfig
 from clair.federated.results import TrainingProgress
 
@@ -77,7 +79,8 @@ def test_interrupting_exits_130(monkeypatch, capsys) -> None:
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "run_copytask", interrupted)
+    stopped = replace(COMMANDS["copytask"], run=interrupted)
+    monkeypatch.setitem(COMMANDS, "copytask", stopped)
     assert main(QUICK) == 130
     assert "Interrupted" in capsys.readouterr().err
 
@@ -100,7 +103,7 @@ class Terminal:
 
 def test_the_bar_shows_share_loss_and_time_left_and_goes_away() -> None:
     terminal = Terminal()
-    bar = command.ProgressBar(terminal)
+    bar = ProgressBar(terminal)
     bar.show(TrainingProgress("train", 20, 80, 0.5, 12.4, np.array([1.0, 2.0])))
     assert "[############------------]" in terminal.text
     assert "20/80, mean loss 1.50, 12 s left" in terminal.text
@@ -112,9 +115,9 @@ def test_help_names_every_default(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["copytask", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for name, option in command.OPTIONS.items():
+    for name, option in COMMANDS["copytask"].options.items():
+        about = shown.split(f" {option} ")[-1].split(" --")[0]
         if name != "screen_coefficients":
-            about = shown.split(f" {option} ")[-1].split(" --")[0]
             assert f"(default: {getattr(CopyTaskConfig(), name)})" in about, option
 
 

@@ -23,7 +23,7 @@ def test_the_overview_names_every_command_and_loads_no_numerics():
 
 
 def test_every_task_has_its_line_in_the_overview():
-    assert {(task.name, task.help) for task in TASKS} <= {
+    assert {(task.name, task.help) for task in TASKS.values()} <= {
         (name, about) for name, (_, about) in COMMANDS.items()
     }
 

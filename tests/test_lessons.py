@@ -20,7 +20,7 @@ from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_cou
 from clair.lessons.progress import read, written
 from clair.lessons.quantities import QUANTITIES
 from clair.simulation.matrix_model import ProblemSpec
-from clair.simulation.scenario import Scenario, run_scenario, without_honest
+from clair.simulation.scenario import Scenario, run_scenario
 
 PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
 every_step = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.word)
@@ -31,8 +31,7 @@ def evidence(place: Place) -> Any:
     """Compute the result of a step, without the app's caches."""
     if place.course.source == "copying":
         return copying.PAGE.default_outcome()
-    result = run_scenario(lab.scenario_of(settings(place.step)))
-    return without_honest(result, place.step.honest_leave) if place.step.honest_leave else result
+    return run_scenario(lab.scenario_of(settings(place.step)))
 
 
 @cache
@@ -121,17 +120,6 @@ def test_surprises_and_losses_are_told() -> None:
     words = {place.word: place for place in PLACES}
     for word, (name, low, high) in losses.items():
         assert low <= computed(words[word], name) <= high
-
-
-def test_without_honest_takes_only_honest_clients() -> None:
-    full = run_scenario(Scenario(spec=ProblemSpec(n_clients=9, contaminated_fraction=0.34)))
-    fewer = without_honest(full, 2)
-    assert fewer.problem.contaminated.sum() == full.problem.contaminated.sum() == 3
-    assert fewer.problem.updates.shape[0] == 7
-    kept = full.problem.updates[full.problem.contaminated]
-    assert np.array_equal(fewer.problem.updates[fewer.problem.contaminated], kept)
-    assert fewer.fit.benign.size == 7
-    assert len(fewer.error_of("clair").per_client) == 4
 
 
 def test_survived_stops_at_the_first_wrong_verdict() -> None:
@@ -224,7 +212,6 @@ def changed(old: str, new: str) -> Callable[[str], str]:
             "low must be below high",
         ),
         (changed(", at_least = 1", ""), "a claim needs"),
-        (changed("set =", "honest_leave = -1\nset ="), "honest_leave must be >= 0"),
         (
             lambda text: changed('"found"', '"healed"')(changed('"lab"', '"copying"')(text)),
             "a recorded run cannot be changed",

@@ -18,7 +18,7 @@ from clair.sentences import (
     times,
 )
 from clair.simulation.matrix_model import ProblemSpec
-from clair.simulation.scenario import Scenario, run_scenario, without_honest
+from clair.simulation.scenario import Scenario, run_scenario
 
 
 def mask(*marked: int, n: int = 10) -> np.ndarray:
@@ -51,8 +51,14 @@ def test_three_clients_are_said_to_be_too_few() -> None:
     scores = detection_scores(mask(n=3), mask(1, n=3))
     assert "too few" in detection_sentence(scores, 3)
     assert "too few" not in detection_sentence(detection_scores(mask(1, n=3), mask(1, n=3)), 3)
-    left = without_honest(run_scenario(Scenario(ProblemSpec(5, contaminated_fraction=0.2))), 2)
-    assert "too few" in scenario_sentence(left)
+    few = run_scenario(Scenario(ProblemSpec(3, poisoned_fraction=0.0)))
+    assert "too few" in scenario_sentence(few)
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.45, False), (0.5, True), (0.6, True)])
+def test_from_one_half_on_the_sentence_says_why_nothing_can_tell(share: float, said: bool) -> None:
+    result = run_scenario(Scenario(ProblemSpec(18, poisoned_fraction=share, attack="colluding")))
+    assert ("by definition" in scenario_sentence(result)) is said
 
 
 @pytest.mark.parametrize(
@@ -107,9 +113,9 @@ def test_gain(clair: float, local: float, fedavg: float, parts: list[str]) -> No
     ("spec", "options", "parts"),
     [
         ({}, {}, ["flagged all 5 poisoned clients and no honest one", "2.5× smaller"]),
-        ({"contaminated_fraction": 0.0}, {}, ["Nobody is poisoned, and CLAIR flagged nobody"]),
+        ({"poisoned_fraction": 0.0}, {}, ["Nobody is poisoned, and CLAIR flagged nobody"]),
         (
-            {"contaminated_fraction": 0.0, "heterogeneity": 0.0},
+            {"poisoned_fraction": 0.0, "heterogeneity": 0.0},
             {},
             ["averaging everybody would have been better"],
         ),

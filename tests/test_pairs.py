@@ -35,7 +35,7 @@ def test_contests_know_which_way_is_better(plain, noisy):
 
 
 def test_nobody_is_ahead_in_finding_where_nobody_is_to_be_found(plain):
-    clean = run_scenario(Scenario(replace(SPEC, contaminated_fraction=0.0)))
+    clean = run_scenario(Scenario(replace(SPEC, poisoned_fraction=0.0)))
     missed = run_scenario(Scenario(replace(SPEC, attack="sign_flip")))
     assert missed.detection.n_correct == 0
     for a, b in ((clean, missed), (plain, clean)):

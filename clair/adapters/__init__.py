@@ -4,9 +4,10 @@ Nothing read here is trusted: files are bounded and checked before memory is tak
 refused, and a problem with one adapter is reported by name without losing the others.
 """
 
+from clair.adapters.assemble import AdapterSet
 from clair.adapters.audit import audit
 from clair.adapters.errors import AdapterError
-from clair.adapters.folder import EXAMPLE, AdapterSet, read_folder
+from clair.adapters.folder import EXAMPLE, read_folder
 from clair.adapters.halves import Halves, read_halves
 from clair.adapters.limits import Limits
 from clair.adapters.options import AuditOptions

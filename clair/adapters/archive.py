@@ -1,7 +1,7 @@
 """Uploaded zips and loose files, unpacked into a folder of our own without trusting them.
 
-Only the two files an adapter consists of are written, under names made here. Sizes are counted
-while unpacking, because an archive may announce a wrong size.
+Only the files an adapter consists of are written, each adapter's into a folder made here. Sizes
+are counted while unpacking, because an archive may announce a wrong size.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ import itertools
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from clair.adapters.assemble import AdapterSet, SetAside, assemble
 from clair.adapters.errors import AdapterError, printable
-from clair.adapters.folder import AdapterSet, SetAside, assemble
+from clair.adapters.formats import CONFIG_NAME, WEIGHTS_NAME, Found, is_weights, recognise
 from clair.adapters.limits import MIB, Limits
-from clair.adapters.reader import (
-    CONFIG_NAME,
-    PICKLE_NAMES,
-    WEIGHTS_NAME,
-    Adapter,
-    natural_key,
-    read_adapter,
-)
+from clair.adapters.reader import Adapter, natural_key, read_adapter
+from clair.adapters.sites import group_sites, site_notes
 from clair.cancellation import Cancelled, cancellable, checkpoint
 
 #: What a visitor may upload; tighter than what a user may audit on a machine of their own.
@@ -56,7 +51,7 @@ _LOCATOR_BYTES, _END_BYTES, _COMMENT_BYTES = 20, 22, (1 << 16) - 1
 # Other methods inflate a whole block, of any size, before its first byte can be counted.
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _PATH_LENGTH = 1_000
-_ADAPTER_FILES = frozenset({CONFIG_NAME, WEIGHTS_NAME, *PICKLE_NAMES})
+_NOBODYS = frozenset({"__MACOSX", ".git", "__pycache__"})
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
@@ -178,14 +173,17 @@ def _read_group(
 ) -> AdapterSet:
     adapters: list[Adapter] = []
     extra = _folders_of_all(paths)
-    for path in paths:
-        checkpoint()
-        client = "/".join(path.split("/")[extra:])
-        try:
-            adapters.append(read_adapter(unpacker.folders[path], client, limits))
-        except AdapterError as error:
-            refused.append(SetAside(printable(client), error.where, error.problem))
-    return assemble(adapters, refused, any_base=any_base)
+    clients = {"/".join(path.split("/")[extra:]): path for path in paths}
+    sites = group_sites(list(clients))
+    for site in sites:
+        for client in site.members:
+            checkpoint()
+            folder = unpacker.folders[clients[client]]
+            try:
+                adapters.append(read_adapter(folder, client, limits, site=site.name))
+            except AdapterError as error:
+                refused.append(SetAside(printable(client), error.where, error.problem))
+    return assemble(adapters, refused, any_base=any_base, notes=site_notes(sites))
 
 
 def _folders_of_all(paths: Sequence[str]) -> int:
@@ -211,29 +209,13 @@ def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             _check_entries(entries, shown, unpacker.limits)
-            for client, path, info in _wanted(entries, stem):
-                if path.name in PICKLE_NAMES:
-                    unpacker.refuse(
-                        f"{shown}: {printable(info.filename)}",
-                        "is a pickle, which can run code when opened; save it as safetensors",
-                    )
-                    continue
-                if info.compress_type not in _METHODS:
-                    raise AdapterError(
-                        f"{shown}: {printable(info.filename)}",
-                        f"is packed by method {info.compress_type}; only stored and deflated files "
-                        "are unpacked, as ordinary zip programs write them",
-                    )
-                if client in before:
-                    raise AdapterError(shown, f"two uploads hold a client {printable(client)}")
-                with archive.open(info) as source:
-                    unpacker.copy(
-                        source,  # type: ignore[arg-type]
-                        unpacker.folder(client) / path.name,
-                        f"{shown}: {printable(info.filename)}",
-                    )
+            wanted, others = _wanted(entries, stem)
+            for where, problem in others:
+                unpacker.refuse(f"{shown}: {printable(where)}", problem)
+            for client, info in wanted:
+                _unpack(unpacker, archive, info, client, shown, before)
             if unpacker.folders == before and not unpacker.refused:
-                raise AdapterError(shown, f"holds no {WEIGHTS_NAME}")
+                raise AdapterError(shown, "holds no adapter")
     except AdapterError as error:
         unpacker.folders = before
         unpacker.refused.append(SetAside(shown, error.where, error.problem))
@@ -248,6 +230,29 @@ def _unpack_zip(unpacker: _Unpacker, name: str, file: BinaryIO) -> None:
         # Decompressors raise errors of their own (zlib.error, LZMAError, ...).
         unpacker.folders = before
         unpacker.refuse(shown, f"cannot be unpacked ({type(error).__name__})")
+
+
+def _unpack(
+    unpacker: _Unpacker,
+    archive: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    client: str,
+    shown: str,
+    before: Mapping[str, Path],
+) -> None:
+    """Unpack one file of an adapter."""
+    where = f"{shown}: {printable(info.filename)}"
+    if info.compress_type not in _METHODS:
+        raise AdapterError(
+            where,
+            f"is packed by method {info.compress_type}; only stored and deflated files are "
+            "unpacked, as ordinary zip programs write them",
+        )
+    if client in before:
+        raise AdapterError(shown, f"two uploads hold a client {printable(client)}")
+    with archive.open(info) as source:
+        path = unpacker.folder(client) / PurePosixPath(info.filename.replace("\\", "/")).name
+        unpacker.copy(source, path, where)  # type: ignore[arg-type]
 
 
 def _check_directory(file: BinaryIO, shown: str) -> None:
@@ -279,7 +284,7 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo], shown: str, limits: Limit
         if info.filename.startswith(("/", "\\")) or ".." in parts or _DRIVE.match(info.filename):
             raise AdapterError(where, "its path leads out of the archive")
         far = len(parts) > limits.depth or len(info.filename) > _PATH_LENGTH
-        if far and parts[-1] in _ADAPTER_FILES:
+        if far and is_weights(parts[-1]):
             raise AdapterError(
                 where,
                 f"lies more than {limits.depth} folders deep or has a path of more than "
@@ -296,21 +301,48 @@ def _check_entries(entries: Sequence[zipfile.ZipInfo], shown: str, limits: Limit
 
 def _wanted(
     entries: Sequence[zipfile.ZipInfo], stem: str
-) -> list[tuple[str, PurePosixPath, zipfile.ZipInfo]]:
-    """Find the entries that belong to an adapter, each with client name and path in the archive."""
-    found = [(PurePosixPath(info.filename.replace("\\", "/")), info) for info in entries]
-    found = [
-        (path, info)
-        for path, info in found
-        if path.name in _ADAPTER_FILES and "__MACOSX" not in path.parts and not info.is_dir()
-    ]
-    folders = {path.parent for path, _ in found}
-    result = []
-    for path, info in found:
-        inside = "" if path.parent == PurePosixPath(".") else path.parent.as_posix()
-        client = stem if len(folders) == 1 else f"{stem}/{inside}".rstrip("/")
-        result.append((client, path, info))
-    return result
+) -> tuple[list[tuple[str, zipfile.ZipInfo]], list[tuple[str, str]]]:
+    """Find the entries that belong to adapters, and name the folders that hold none.
+
+    Returns
+    -------
+    wanted : list of (client, entry)
+    others : list of (str, str)
+        Files and folders that are not read, and why.
+    """
+    folders: dict[PurePosixPath, dict[str, zipfile.ZipInfo]] = {}
+    for info in entries:
+        path = PurePosixPath(info.filename.replace("\\", "/"))
+        if _NOBODYS.isdisjoint(path.parts):
+            inside = folders.setdefault(path if info.is_dir() else path.parent, {})
+            if not info.is_dir():
+                inside[path.name] = info
+    found = {folder: recognise(files) for folder, files in folders.items()}
+    whole = {f: one for f, one in found.items() if one is not None and not one.problem}
+    wanted: list[tuple[str, zipfile.ZipInfo]] = []
+    for folder, one in whole.items():
+        own = "" if folder == PurePosixPath(".") else folder.as_posix()
+        client = stem if len(whole) == 1 else f"{stem}/{own}".rstrip("/")
+        wanted += [(client, folders[folder][name]) for name in one.files]
+    return wanted, _not_read(found, set(whole))
+
+
+def _not_read(
+    found: Mapping[PurePosixPath, Found | None], whole: set[PurePosixPath]
+) -> list[tuple[str, str]]:
+    """Name what is not read: adapters of other formats, and folders without any below them."""
+    others: list[tuple[str, str]] = []
+    above = {PurePosixPath(".")}
+    for folder, one in found.items():
+        if one is not None:
+            above |= {folder, *folder.parents}
+        if one is not None and one.problem and whole.isdisjoint(folder.parents):
+            others.append(((folder / one.where).as_posix(), one.problem))
+    empty = {folder for folder, one in found.items() if one is None} - above
+    for folder in sorted(empty):
+        if empty.isdisjoint(folder.parents) and whole.isdisjoint(folder.parents):
+            others.append((folder.as_posix(), "holds no adapter"))
+    return others
 
 
 def _pair(unpacker: _Unpacker, loose: Sequence[tuple[str, BinaryIO]]) -> None:
@@ -335,17 +367,15 @@ def _pair(unpacker: _Unpacker, loose: Sequence[tuple[str, BinaryIO]]) -> None:
         other = "adapter_config" if stem == "adapter_model" else stem
         config = configs.get(other, shared)
         name = f"{stem}.safetensors"
-        if config is None:
-            unpacker.refuse(name, f"has no {other}.json beside it")
-            continue
         if stem in unpacker.folders:
             unpacker.refuse(name, f"two uploads hold a client {printable(stem)}")
             continue
         folder = unpacker.folder(stem)
         try:
             unpacker.copy(file, folder / WEIGHTS_NAME, printable(name))
-            config.seek(0)
-            unpacker.copy(config, folder / CONFIG_NAME, printable(f"{other}.json"))
+            if config is not None:
+                config.seek(0)
+                unpacker.copy(config, folder / CONFIG_NAME, printable(f"{other}.json"))
         except AdapterError as error:
             del unpacker.folders[stem]
             unpacker.refused.append(SetAside(printable(stem), error.where, error.problem))

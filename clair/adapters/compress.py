@@ -55,6 +55,13 @@ class ModuleCore:
         same = bool((self.ranks == self.ranks[0]).all())
         return self.kurtosis if same and np.isfinite(self.kurtosis).all() else None
 
+    @property
+    def energy(self) -> np.ndarray:
+        """Squared norms of the updates, ndarray of shape (n_clients,)."""
+        left, right = (part.transpose(0, 2, 1) @ part for part in (self.output, self.input))
+        found: np.ndarray = (left * right).sum(axis=(1, 2))
+        return found
+
     def core(self, side: str) -> CompressedUpdates:
         """Build the core for `fit_cores`, with `side` along the rows."""
         first, second, shape = self.output, self.input, self.shape
@@ -62,6 +69,11 @@ class ModuleCore:
             first, second, shape = second, first, shape[::-1]
         thin, expand = thin_product(first, second.transpose(0, 2, 1))
         return CompressedUpdates(thin, expand, None, None, shape, (first.shape[1], second.shape[1]))
+
+    @property
+    def rank_limit(self) -> int:
+        """The largest rank of a subspace that both sides have room for."""
+        return min(*self.shape, self.output.shape[1], self.input.shape[1])
 
     def select(self, clients: np.ndarray) -> ModuleCore:
         """Select some of the clients."""
@@ -141,9 +153,10 @@ def gram_root(gram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     values, vectors = np.linalg.eigh(gram / np.outer(lengths, lengths))
     kept = values > _ROOT_TOLERANCE * len(gram) * max(values[-1], np.finfo(float).tiny)
     kept[-1] = True
-    roots = np.sqrt(np.maximum(values[kept], np.finfo(float).tiny))
+    roots = np.sqrt(np.maximum(values[kept], 0.0))
+    inverse = np.where(roots > 0, 1 / np.where(roots > 0, roots, 1.0), 0.0)
     vectors = vectors[:, kept]
-    return (vectors * roots).T * lengths, vectors / roots / lengths[:, None]
+    return (vectors * roots).T * lengths, vectors * inverse / lengths[:, None]
 
 
 def _spread(root: np.ndarray, ranks: np.ndarray) -> np.ndarray:

@@ -11,12 +11,13 @@ from typing import Any
 
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.expressions import NotUnderstood
+from clair.adapters.layouts import PEFT
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.patterns import Patterns
+from clair.adapters.signatures import HEAD, what_is
 
 # Settings under which an adapter changes the model by something else than B A.
 _OTHER_UPDATES = {
-    "use_dora": "is a DoRA adapter: it also rescales the base weights, so its update is not B A",
     "use_qalora": "is a QA-LoRA adapter, whose update is not B A of the layer's shape",
     "use_bdlora": "is a block-diagonal LoRA adapter, which is not supported",
     "target_parameters": "adapts raw parameters (target_parameters), which is not supported",
@@ -26,8 +27,11 @@ _OTHER_UPDATES = {
     "arrow_config": "is a router over other adapters, not an update of its own",
     "layer_replication": "replicates layers of the base model, which is not supported",
 }
-# Initialisations that also change the base weights: B A alone is not what was learned.
-_REWRITTEN_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+# Initialisations that also change the base weights: B A alone is not what was learned. PEFT can
+# subtract the first adapter of some when it saves.
+_CONVERTED = ("pissa", "olora", "corda", "lora_ga")
+_REWRITTEN_BASE = (*_CONVERTED, "loftq")
+_LARGEST = 10**9
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class AdapterConfig:
         The whole file, to be written back.
     notes : tuple of str
         What is in the adapter but is not part of the judged update.
+    layout : str
+        Format of `raw`, see `clair.adapters.layouts`.
     """
 
     base_model: str
@@ -58,6 +64,7 @@ class AdapterConfig:
     alpha_pattern: Mapping[str, float]
     raw: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    layout: str = PEFT
 
 
 class ModuleRules:
@@ -128,13 +135,13 @@ class ModuleRules:
         return [f"{p} and is not evaluated; the ranks of the tensors count" for p in problems]
 
 
-def read_config(path: Path, shown: str, limits: Limits = DEFAULT) -> AdapterConfig:
-    """Read and check an ``adapter_config.json``.
+def read_json(path: Path, shown: str, limits: Limits = DEFAULT) -> dict[str, Any]:
+    """Read a JSON object from a file that is not trusted.
 
     Raises
     ------
     AdapterError
-        For anything but a plain LoRA adapter, naming the setting that rules it out.
+        If it is no regular file, too large, or no JSON object; with what it is instead.
     """
     try:
         if path.is_symlink():
@@ -150,37 +157,50 @@ def read_config(path: Path, shown: str, limits: Limits = DEFAULT) -> AdapterConf
     try:
         raw = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        raise AdapterError(shown, "is not valid JSON in UTF-8") from None
+        problem = what_is(data[:HEAD]) or "is not valid JSON in UTF-8"
+        raise AdapterError(shown, problem) from None
     if not isinstance(raw, dict):
         raise AdapterError(shown, "is not a JSON object")
-    return parse_config(raw, shown)
+    return raw
 
 
 def parse_config(raw: dict[str, Any], shown: str) -> AdapterConfig:
-    """Check the contents of an ``adapter_config.json``; see `read_config`."""
+    """Check the contents of PEFT's ``adapter_config.json``.
+
+    Raises
+    ------
+    AdapterError
+        For anything but a plain LoRA adapter, naming the setting that rules it out.
+    """
     kind = raw.get("peft_type")
     if kind != "LORA":
-        raise AdapterError(shown, f"peft_type is {printable(repr(kind), 40)}, only LORA is judged")
+        words = "missing" if kind is None else f"{printable(repr(kind), 40)}"
+        raise AdapterError(shown, f"peft_type is {words}; only LORA is judged")
     for key, problem in _OTHER_UPDATES.items():
         if raw.get(key):
             raise AdapterError(shown, problem)
     start = raw.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_REWRITTEN_BASE):
+        advice = (
+            "save it with path_initial_model_for_weight_conversion first"
+            if start.lower().startswith(_CONVERTED)
+            else "train from init_lora_weights=true instead, on the same quantised model if need be"
+        )
         raise AdapterError(
             shown,
-            f"init_lora_weights is {printable(start, 40)!r}, which also changes the base weights; "
-            "save it with path_initial_model_for_weight_conversion first",
+            f"init_lora_weights is {printable(start, 40)!r}, which also changes the base weights, "
+            f"so B A is not what was learned; {advice}",
         )
     base = raw.get("base_model_name_or_path") or ""
     if not isinstance(base, str):
         raise AdapterError(shown, "base_model_name_or_path is not a text")
-    rank = _number(raw.get("r", 8), "r", shown, minimum=1)
+    rank = number(raw.get("r", 8), "r", shown, minimum=1)
     if rank != int(rank):
         raise AdapterError(shown, f"r must be a whole number, got {rank}")
     return AdapterConfig(
         base_model=base,
         r=int(rank),
-        alpha=_number(raw.get("lora_alpha", 8), "lora_alpha", shown),
+        alpha=number(raw.get("lora_alpha", 8), "lora_alpha", shown),
         rslora=bool(raw.get("use_rslora", False)),
         rank_pattern=_pattern(raw, "rank_pattern", shown, minimum=1),
         alpha_pattern=_pattern(raw, "alpha_pattern", shown),
@@ -189,11 +209,22 @@ def parse_config(raw: dict[str, Any], shown: str) -> AdapterConfig:
     )
 
 
-def _number(value: Any, name: str, shown: str, minimum: float = -math.inf) -> float:
+def number(value: Any, name: str, shown: str, minimum: float = -math.inf) -> float:
+    """Check a number of a configuration, or raise `AdapterError` with the rule it breaks."""
+    if value is None:
+        raise AdapterError(shown, f"{name} is null, so the update's size is not known")
+    if isinstance(value, str):
+        raise AdapterError(
+            shown, f"{name} is the text {printable(repr(value), 40)}; write it without quotes"
+        )
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise AdapterError(shown, f"{name} must be a number, got {printable(value, 40)}")
     # abs() before isfinite(): an integer of a thousand digits is no float.
-    good = isinstance(value, int | float) and not isinstance(value, bool)
-    if not good or not abs(value) <= 1e9 or value < minimum:
-        raise AdapterError(shown, f"{name} must be a reasonable number, got {printable(value, 40)}")
+    if not abs(value) <= _LARGEST:
+        problem = f"must be a number of at most {_LARGEST:,}, got {printable(value, 40)}"
+        raise AdapterError(shown, f"{name} {problem}")
+    if value < minimum:
+        raise AdapterError(shown, f"{name} must be at least {minimum:g}, got {value:g}")
     return float(value)
 
 
@@ -204,7 +235,7 @@ def _pattern(
     if not isinstance(entries, dict):
         raise AdapterError(shown, f"{name} must map module names to numbers")
     return {
-        key: _number(value, f"{name}[{printable(key, 40)!r}]", shown, minimum)
+        key: number(value, f"{name}[{printable(key, 40)!r}]", shown, minimum)
         for key, value in entries.items()
     }
 
@@ -216,13 +247,6 @@ def _left_out(raw: Mapping[str, Any]) -> tuple[str, ...]:
         notes.append("trained biases are not judged and are left out of refined adapters")
     if raw.get("lora_bias"):
         notes.append("biases of lora_B are not judged and are left out of refined adapters")
-    if raw.get("modules_to_save"):
-        saved = raw["modules_to_save"]
-        listed = ", ".join(printable(m, 30) for m in saved[:5]) if isinstance(saved, list) else ""
-        notes.append(
-            f"fully trained modules ({listed or 'modules_to_save'}) are not judged and are left "
-            "out of refined adapters"
-        )
     if raw.get("trainable_token_indices"):
         notes.append("trained tokens are not judged and are left out of refined adapters")
     return tuple(notes)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clair.adapters.assemble import AdapterSet
 from clair.adapters.errors import AdapterError, printable
-from clair.adapters.folder import AdapterSet, read_folder
+from clair.adapters.folder import read_folder
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.progress import Progress
 from clair.adapters.reader import Adapter
@@ -138,6 +139,8 @@ def halves_of(first: AdapterSet, second: AdapterSet, limits: Limits = DEFAULT) -
         If there are too many adapters to work with.
     """
     for found in (first, second):
+        if found.problem:
+            raise AdapterError("halves", found.problem)
         audit_work(found).require(limits)
     return Halves(
         {adapter.name: adapter for adapter in first.adapters},

@@ -52,7 +52,7 @@ class Limits:
     dimension: int = 1 << 20
     clients: int = 512
     entries: int = 20_000
-    depth: int = 4
+    depth: int = 16
     pattern_steps: int = 20_000_000
     core_bytes: int = 8 * GIB
     seconds: float = 48 * 3600.0

@@ -9,7 +9,6 @@ from clair._validation import check_automatic, check_choice, check_integer
 from clair.method.compressed_fit import FitOptions
 
 PEFT_SIDES = ("output", "input")
-SOLVERS = ("convex", "irls")
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class AuditOptions:
         Tolerance of the solver.
     max_iter : int
         Bound on its iterations.
+    allow_unjudged : bool
+        Whether a set may be called clean although adapters or modules in it were not judged.
 
     Raises
     ------
@@ -51,6 +52,7 @@ class AuditOptions:
     compare_shape: bool = True
     tol: float = 1e-6
     max_iter: int = 200
+    allow_unjudged: bool = False
 
     def __post_init__(self) -> None:
         check_automatic("rank", self.rank)

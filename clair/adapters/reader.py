@@ -1,30 +1,28 @@
-"""One PEFT adapter: which modules it changes, and the factors of each update when asked for."""
+"""One adapter: which modules it changes, and the factors of each update when asked for."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from clair.adapters.config import AdapterConfig, ModuleRules, read_config
+from clair.adapters.config import AdapterConfig, ModuleRules, read_json
 from clair.adapters.errors import AdapterError, printable
+from clair.adapters.foreign import config_of, metadata_scalings
+from clair.adapters.formats import CONFIG_NAME, recognise
+from clair.adapters.layouts import DIFFUSERS, KOHYA, MLX, PEFT, Keys, Pair, sort_keys
 from clair.adapters.limits import DEFAULT, Limits
-from clair.adapters.tensorfile import TensorFile, TensorInfo, open_tensors
+from clair.adapters.tensorfile import TensorFile, TensorInfo, open_shards
 
-CONFIG_NAME = "adapter_config.json"
-WEIGHTS_NAME = "adapter_model.safetensors"
-PICKLE_NAMES = ("adapter_model.bin", "pytorch_model.bin", "adapter_model.pt", "adapter_model.pkl")
-
-#: Names of LoRA factors as PEFT writes them.
-LORA_WEIGHT = re.compile(
-    r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<side>[AB])(\.[^.]+)?\.weight"
+_NOT_GATHERED = (
+    "as happens under DeepSpeed ZeRO-3 or FSDP when the weights are not gathered before saving; "
+    "save the adapter again"
 )
-_EMBEDDING = re.compile(
-    r"(?:base_model\.model\.)?(?P<module>.+)\.lora_embedding_(?P<side>[AB])(\.[^.]+)?"
-)
+_LISTED = 3
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,11 @@ class LoraModule:
         The update is ``scaling * B @ A``.
     keys : tuple of str
         Names of A and B in the file.
+    own : str
+        The module's name in this adapter, which may have another prefix than in the others.
     embedding : bool
+    transposed : bool
+        Whether the file holds A and B transposed.
     """
 
     rank: int
@@ -48,7 +50,9 @@ class LoraModule:
     d_in: int
     scaling: float
     keys: tuple[str, str]
+    own: str
     embedding: bool = False
+    transposed: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -70,6 +74,16 @@ class Adapter:
         By module name without PEFT's prefix.
     notes : tuple of str
         What a reader should know, in plain language.
+    skipped : mapping of str to str
+        Modules that are not judged, and why.
+    saved : tuple of str
+        Tensors of modules that were trained as a whole (PEFT's ``modules_to_save``).
+    weights : tuple of str
+        Names of its files with tensors.
+    site : str
+        Adapters of one site have one vote together; its own name if empty.
+    layout : str
+        The format of its files, see `clair.adapters.layouts`.
     """
 
     name: str
@@ -77,7 +91,12 @@ class Adapter:
     config: AdapterConfig
     modules: Mapping[str, LoraModule]
     notes: tuple[str, ...]
-    _file: TensorFile
+    file: TensorFile = field(repr=False)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    saved: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    site: str = ""
+    layout: str = PEFT
 
     @property
     def rank(self) -> int:
@@ -98,20 +117,26 @@ class Adapter:
             If entries are not finite or the file has changed.
         """
         entry = self.modules[module]
-        A, B = (self._file.read(key) for key in entry.keys)
+        A, B = (self.file.read(key) for key in entry.keys)
+        if entry.transposed:
+            A, B = A.T, B.T
         return entry.scaling * B.astype(np.float64), A.astype(np.float64)
 
 
-def read_adapter(folder: Path, name: str | None = None, limits: Limits = DEFAULT) -> Adapter:
-    """Read the headers of a PEFT LoRA adapter.
+def read_adapter(
+    folder: Path, name: str | None = None, limits: Limits = DEFAULT, *, site: str = ""
+) -> Adapter:
+    """Read the headers of a LoRA adapter.
 
     Parameters
     ----------
     folder : Path
-        Holding ``adapter_config.json`` and ``adapter_model.safetensors``.
+        Holding the files of one adapter: PEFT's, or those of kohya, diffusers or mlx-lm.
     name : str, optional
         What to call the client; the folder's name by default.
     limits : Limits
+    site : str
+        See `Adapter`.
 
     Raises
     ------
@@ -120,117 +145,219 @@ def read_adapter(folder: Path, name: str | None = None, limits: Limits = DEFAULT
     """
     name = folder.name if name is None else name
     shown = printable(name)
-    weights = folder / WEIGHTS_NAME
-    if not (folder / CONFIG_NAME).exists():
-        raise AdapterError(shown, f"has no {CONFIG_NAME}")
-    if not weights.exists():
-        for pickled in PICKLE_NAMES:
-            if (folder / pickled).exists():
-                raise AdapterError(
-                    f"{shown}/{pickled}",
-                    "is a pickle, which can run code when opened; save the adapter as safetensors",
-                )
-        raise AdapterError(shown, f"has no {WEIGHTS_NAME}")
-    config = read_config(folder / CONFIG_NAME, f"{shown}/{CONFIG_NAME}", limits)
-    where = f"{shown}/{WEIGHTS_NAME}"
-    file = open_tensors(weights, where, limits)
-    modules, notes = _modules(file, config, where, limits)
-    return Adapter(name, folder, config, modules, (*config.notes, *notes), file)
+    found = recognise(file_names(folder, shown, limits))
+    if found is None:
+        raise AdapterError(shown, "holds no adapter: nothing in it looks like an adapter's weights")
+    if found.problem:
+        raise AdapterError(f"{shown}/{printable(found.where)}", found.problem)
+    files = [f"{shown}/{printable(file)}" for file in found.weights]
+    raw = None
+    if found.config:
+        raw = read_json(folder / CONFIG_NAME, f"{shown}/{CONFIG_NAME}", limits)
+    file = open_shards([folder / weights for weights in found.weights], files, limits)
+    if not file.tensors:
+        raise AdapterError(files[0], f"holds no tensors at all, {_NOT_GATHERED}")
+    keys = sort_keys(file.tensors, files[0])
+    if not keys.pairs and not keys.skipped:
+        raise AdapterError(files[0], "holds no LoRA tensors (lora_A and lora_B, or the like)")
+    config = config_of(raw, keys, f"{shown}/{CONFIG_NAME}", shown)
+    modules, notes = _modules(file, keys, config, files[0], limits)
+    saved = _saved(keys.others, config)
+    notes += _ignored(keys.others, saved, config)
+    layout = config.layout if keys.layout == PEFT else keys.layout
+    if layout != PEFT:
+        notes.append(f"is a LoRA in the format of {layout}")
+    if found.others:
+        notes.append(f"further weights in its folder are left aside: {_some(found.others)}")
+    return Adapter(
+        name,
+        folder,
+        config,
+        modules,
+        (*config.notes, *notes),
+        file,
+        keys.skipped,
+        saved,
+        found.weights,
+        site,
+        layout,
+    )
+
+
+def file_names(folder: Path, shown: str, limits: Limits = DEFAULT) -> list[str]:
+    """List the files of a folder, links included.
+
+    Raises
+    ------
+    AdapterError
+        If it cannot be read, or holds more than ``limits.entries``.
+    """
+    names = []
+    try:
+        with os.scandir(folder) as entries:
+            for count, entry in enumerate(entries):
+                if count >= limits.entries:
+                    raise AdapterError(shown, f"holds more than {limits.entries:,} files")
+                if not entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name)
+    except OSError as error:
+        raise AdapterError(shown, f"cannot be read ({error.strerror})") from None
+    return names
 
 
 def _modules(
-    file: TensorFile, config: AdapterConfig, where: str, limits: Limits
+    file: TensorFile, keys: Keys, config: AdapterConfig, where: str, limits: Limits
 ) -> tuple[dict[str, LoraModule], list[str]]:
-    pairs: dict[str, dict[str, str]] = {}
-    embeddings: set[str] = set()
-    others: list[str] = []
-    for key in file.tensors:
-        if "lora_magnitude_vector" in key:
-            raise AdapterError(f"{where}: {printable(key)}", "belongs to DoRA: not a plain LoRA")
-        match = LORA_WEIGHT.fullmatch(key)
-        if match is None and (match := _EMBEDDING.fullmatch(key)) is not None:
-            embeddings.add(match["module"])
-        if match is None:
-            others.append(key)
+    """Check all modules; those that are no pair of matrices are added to ``keys.skipped``."""
+    shown = f"{where.rpartition('/')[0]}/{CONFIG_NAME}"
+    rescaled = any("DoRA" in reason for reason in keys.skipped.values())
+    if config.raw.get("use_dora") and not rescaled:
+        raise AdapterError(shown, "is a DoRA adapter (use_dora), but holds no magnitudes")
+    scalings = _Scalings(config, file, keys, where, shown, limits)
+    modules: dict[str, LoraModule] = {}
+    for name, pair in sorted(keys.pairs.items(), key=lambda item: natural_key(item[0])):
+        label = f"{where}: {printable(name)}"
+        if set(pair.factors) != {"A", "B"}:
+            there, missing = ("A", "B") if "A" in pair.factors else ("B", "A")
+            raise AdapterError(label, f"has lora_{there} but no lora_{missing}")
+        A, B = (file.tensors[pair.factors[side]] for side in "AB")
+        if 0 in (*A.shape, *B.shape) or 1 in (len(A.shape), len(B.shape)):
+            shapes = f"lora_A of shape {A.shape} and lora_B of shape {B.shape}"
+            raise AdapterError(label, f"{shapes} are empty or flat, {_NOT_GATHERED}")
+        if len(A.shape) != 2 or len(B.shape) != 2:
+            keys.skipped[name] = "is a convolution or a stack of experts, not a matrix"
             continue
-        pair = pairs.setdefault(match["module"], {})
-        if match["side"] in pair:
-            raise AdapterError(
-                f"{where}: {printable(key)}",
-                f"names the same factor as {printable(pair[match['side']])}",
-            )
-        pair[match["side"]] = key
-    if not pairs:
-        raise AdapterError(where, "holds no LoRA tensors (lora_A, lora_B)")
-    rules = ModuleRules(config, f"{where.rpartition('/')[0]}/{CONFIG_NAME}", limits)
-    modules = {
-        name: _module(name, pair, file, rules, where, limits, name in embeddings)
-        for name, pair in sorted(pairs.items(), key=lambda item: natural_key(item[0]))
-    }
-    return modules, [*_surprises(modules, rules), *rules.notes(), *_ignored(others, config)]
+        modules[name] = _module(name, pair, A, B, scalings, label, limits)
+    if not modules:
+        name, reason = next(iter(keys.skipped.items()))
+        raise AdapterError(f"{where}: {printable(name)}", f"{reason}, and so are all its modules")
+    return modules, scalings.notes(modules)
 
 
 def _module(
     name: str,
-    pair: dict[str, str],
-    file: TensorFile,
-    rules: ModuleRules,
-    where: str,
+    pair: Pair,
+    A: TensorInfo,
+    B: TensorInfo,
+    scalings: _Scalings,
+    label: str,
     limits: Limits,
-    embedding: bool,
 ) -> LoraModule:
-    label = f"{where}: {printable(name)}"
-    if set(pair) != {"A", "B"}:
-        raise AdapterError(label, f"has lora_{min(pair)} but no lora_{'B' if 'A' in pair else 'A'}")
-    A, B = (file.tensors[pair[side]] for side in "AB")
-    if len(A.shape) != 2 or len(B.shape) != 2:
-        raise AdapterError(
-            label,
-            f"lora_A of shape {A.shape} and lora_B of shape {B.shape} are not matrices; "
-            "convolutions are not supported",
-        )
-    rank = A.shape[0]
-    if rank != B.shape[1]:
+    transposed = pair.layout == MLX
+    rank, d_in = A.shape[::-1] if transposed else A.shape
+    d_out, other = B.shape[::-1] if transposed else B.shape
+    if rank != other:
         raise AdapterError(
             label, f"lora_A of shape {A.shape} and lora_B of shape {B.shape} do not fit together"
         )
     if not 1 <= rank <= limits.rank:
         raise AdapterError(label, f"has rank {rank:,}; 1 to {limits.rank:,} is accepted")
-    _check_dimensions(label, A, B, limits)
-    scaling = rules.scaling(name, rank)
-    return LoraModule(rank, B.shape[0], A.shape[1], scaling, (pair["A"], pair["B"]), embedding)
-
-
-def _check_dimensions(label: str, A: TensorInfo, B: TensorInfo, limits: Limits) -> None:
-    for side in (B.shape[0], A.shape[1]):
-        if not 1 <= side <= limits.dimension:
+    for side in (d_out, d_in):
+        if side > limits.dimension:
             raise AdapterError(
                 label, f"has a side of {side:,}; 1 to {limits.dimension:,} is accepted"
             )
+    factors = pair.factors["A"], pair.factors["B"]
+    scaling = scalings.of(name, pair, rank)
+    return LoraModule(rank, d_out, d_in, scaling, factors, name, pair.embedding, transposed)
 
 
-def _surprises(modules: Mapping[str, LoraModule], rules: ModuleRules) -> list[str]:
-    expected = {name: rules.expected_rank(name) for name in modules}
-    differing = [n for n, m in modules.items() if expected[n] not in (None, m.rank)]
-    if not differing:
-        return []
-    first = differing[0]
-    return [
-        f"the configuration gives rank {expected[first]} for {printable(first)}, its tensors have "
-        f"{modules[first].rank}; the tensors count ({len(differing)} modules)"
-    ]
+class _Scalings:
+    """Factors of ``B A`` by module, from wherever an adapter's format says them."""
+
+    def __init__(
+        self,
+        config: AdapterConfig,
+        file: TensorFile,
+        keys: Keys,
+        where: str,
+        shown: str,
+        limits: Limits,
+    ) -> None:
+        self._config, self._file, self._where = config, file, where
+        self._rules = ModuleRules(config, shown, limits)
+        told = metadata_scalings(file.metadata, keys.pairs, where) if not config.raw else {}
+        self._parts = {part: ModuleRules(found, where, limits) for part, found in told.items()}
+
+    def of(self, module: str, pair: Pair, rank: int) -> float:
+        if pair.alpha:
+            return self._alpha(pair.alpha, rank) / rank
+        if self._config.layout in (KOHYA, DIFFUSERS):
+            part, _, rest = module.partition(".")
+            return self._parts[part].scaling(rest, rank) if part in self._parts else 1.0
+        if self._config.layout == MLX:  # one factor for all modules, whatever their rank
+            return self._config.alpha / self._config.r
+        return self._rules.scaling(module, rank)
+
+    def _alpha(self, key: str, rank: int) -> float:
+        label = f"{self._where}: {printable(key)}"
+        if self._file.tensors[key].shape not in ((), (1,)):
+            raise AdapterError(label, "is not a single number")
+        # kohya takes the rank where alpha is 0
+        return float(self._file.read(key).reshape(())) or float(rank)
+
+    def notes(self, modules: Mapping[str, LoraModule]) -> list[str]:
+        """Say where the configuration and the tensors differ."""
+        if self._config.layout in (KOHYA, DIFFUSERS):
+            return []
+        expected = {name: self._rules.expected_rank(name) for name in modules}
+        differing = [n for n, m in modules.items() if expected[n] not in (None, m.rank)]
+        notes = self._rules.notes()
+        if differing:
+            first = differing[0]
+            notes.insert(
+                0,
+                f"the configuration gives rank {expected[first]} for {printable(first)}, its "
+                f"tensors have {modules[first].rank}; the tensors count ({len(differing)} modules)",
+            )
+        return notes
 
 
-def _ignored(keys: list[str], config: AdapterConfig) -> list[str]:
-    """Say which tensors are not LoRA factors although the configuration announced none."""
-    if not keys or config.notes:
-        return []
-    listed = ", ".join(printable(key, 60) for key in keys[:3])
-    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
-    return [
-        f"tensors besides the LoRA factors ({listed}{more}) are not judged and are left out of "
-        "refined adapters"
-    ]
+def _saved(others: Iterable[str], config: AdapterConfig) -> tuple[str, ...]:
+    """Find the tensors of modules that were trained as a whole."""
+    told = config.raw.get("modules_to_save")
+    if config.layout != PEFT or not isinstance(told, list):
+        return ()
+    names = {name for name in told if isinstance(name, str) and name}
+    found = []
+    for key in others:
+        parts = key.split(".")
+        inside = any(f".{name}." in f".{'.'.join(parts[:-1])}." for name in names)
+        if inside and "original_module" not in parts and "token_adapter" not in parts:
+            found.append(key)
+    return tuple(found)
+
+
+def _ignored(others: list[str], saved: tuple[str, ...], config: AdapterConfig) -> list[str]:
+    """Say which tensors are not judged, and what becomes of them."""
+    notes = []
+    if saved:
+        notes.append(
+            f"fully trained modules ({_some(saved)}) are not judged; refined adapters carry the "
+            "client's own"
+        )
+    elif config.layout == PEFT and config.raw.get("modules_to_save"):
+        told = config.raw["modules_to_save"]
+        listed = f" ({_some(map(str, told))})" if isinstance(told, list) else ""
+        notes.append(f"fully trained modules{listed} are announced and not in its file")
+    rest = [key for key in others if key not in saved]
+    if rest and not config.notes:
+        notes.append(
+            f"tensors besides the LoRA factors ({_some(rest)}) are not judged and are left out of "
+            "refined adapters"
+        )
+    return notes
+
+
+def _some(names: Iterable[str]) -> str:
+    names = list(names)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(printable(name, 60) for name in names[:_LISTED]) + more
+
+
+def site_of(adapter: Adapter) -> str:
+    """Name the site whose vote an adapter has a part in."""
+    return adapter.site or adapter.name
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -174,8 +174,7 @@ def evidence_lines(audit: Audit) -> list[str]:
         if not above:
             lines.append(f"{title}: nobody above the line")
         else:
-            more = f" and {len(above) - _LISTED} more" if len(above) > _LISTED else ""
-            who = f"{', '.join(above[:_LISTED])}{more} above the line"
+            who = f"{some(above)} above the line"
             lines.append(f"{title}: {who} ({measures})")
     return lines
 
@@ -188,6 +187,21 @@ def _short(value: float) -> str:
     if math.isnan(value):
         return "–"
     return f"{value:.3f}" if 1e-3 <= abs(value) < 1000 or value == 0 else f"{value:.1e}"
+
+
+def client_notes(audit: Audit) -> list[str]:
+    """List the notes on clients, each once, with the clients it is about."""
+    found: dict[str, list[str]] = {}
+    for client in audit.clients:
+        for note in client.notes:
+            found.setdefault(note, []).append(client.name)
+    return [f"{some(names)}: {note}" for note, names in found.items()]
+
+
+def some(names: Sequence[str]) -> str:
+    """List a few names, and count the rest."""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 def side_lines(audit: Audit) -> list[str]:

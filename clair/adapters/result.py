@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from clair.adapters.assemble import AdapterSet, SetAside
 from clair.adapters.compress import ModuleCore
-from clair.adapters.folder import AdapterSet, SetAside
 from clair.adapters.halves import Halves
 from clair.adapters.options import AuditOptions
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
@@ -183,7 +183,8 @@ class Audit:
     ----------
     options : AuditOptions
     clients : tuple of ClientReport
-        Judged ones first, in natural order; then those not comparable or not judged.
+        Those with a vote first, in natural order, then those that share another's vote, and those
+        not comparable or not judged.
     modules : tuple of ModuleReport
     unjudged_modules : tuple of str
         Modules that too few clients changed to compare them, in natural order; safe to show.
@@ -240,7 +241,7 @@ class Audit:
 
     @property
     def judged_clients(self) -> tuple[ClientReport, ...]:
-        """Clients with a score."""
+        """Clients with a score: those that have a vote and can be compared."""
         return tuple(client for client in self.clients if not np.isnan(client.score))
 
     @property
@@ -254,12 +255,13 @@ class Audit:
         """0 clean, 1 somebody flagged, 2 something could not be judged, 3 somebody suspect.
 
         A flag outweighs everything, and a set is called clean only if every adapter and every
-        module in it was judged: where more than one applies, 1 goes before 2 and 2 before 3.
+        module in it was judged, unless ``options.allow_unjudged``: where more than one applies, 1
+        goes before 2 and 2 before 3.
         """
         if self.named(FLAGGED):
             return EXIT_CONTAMINATED
-        aside = self.named(NOT_JUDGED) or self.named(NOT_COMPARABLE)
-        if self.reason or aside or self.unjudged_modules:
+        aside = self.named(NOT_JUDGED) or self.named(NOT_COMPARABLE) or self.unjudged_modules
+        if self.reason or (aside and not self.options.allow_unjudged):
             return EXIT_UNDECIDED
         return EXIT_SUSPECT if self.named(SUSPECT) else EXIT_CLEAN
 
@@ -283,7 +285,8 @@ class Audit:
         """Say the outcome in plain words."""
         if self.reason:
             return f"These adapters could not be judged: {self.reason}"
-        flagged, suspects, n = self.named(FLAGGED), self.named(SUSPECT), len(self.judged_clients)
+        flagged, suspects = self.named(FLAGGED), self.named(SUSPECT)
+        n = len(flagged) + len(suspects) + len(self.named(KEPT))
         modules = f"{len(self.modules)} module{'s' * (len(self.modules) != 1)}"
         rest = f" Suspect: {_names(suspects)}." if suspects else ""
         for verdict, words in (

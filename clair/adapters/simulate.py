@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from clair._validation import check_choice, check_integer, check_real
-from clair.adapters.reader import CONFIG_NAME, WEIGHTS_NAME
+from clair.adapters.formats import CONFIG_NAME, WEIGHTS_NAME
 
 KINDS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
 

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 
+from clair.adapters.assemble import MIN_CLIENTS, AdapterSet
 from clair.adapters.compress import ModuleCore
 from clair.adapters.errors import printable
-from clair.adapters.folder import MIN_CLIENTS, AdapterSet
-from clair.adapters.options import PEFT_SIDES
 from clair.adapters.reader import Adapter, natural_key
 from clair.adapters.result import ClientReport, ModuleReport, SideReport
 from clair.cancellation import checkpoint
 from clair.method.compressed_fit import CoreFit
-from clair.method.detection import SUSPECT, Verdict, predictive_rank, reasons
+from clair.method.detection import (
+    AUTO_MAX_DIRECTIONS,
+    NOT_COMPARABLE,
+    SUSPECT,
+    Verdict,
+    detect_cores,
+    predictive_rank,
+    reasons,
+)
+from clair.method.evidence import Shape
 from clair.method.kinds import client_margins
 from clair.method.moments import Moments, normalised
 from clair.method.updates import CompressedUpdates
@@ -37,57 +45,91 @@ def module_residuals(moments: Sequence[Moments], kept: np.ndarray, rank: int) ->
     return residuals
 
 
-def shared_energy(cores: Sequence[CompressedUpdates], kept: np.ndarray, rank: int) -> np.ndarray:
-    """Compute the share of the kept clients' energy that the others predict, by module."""
-    moments = [core.moments for core in cores]
-    residuals = module_residuals(moments, kept, rank)[:, kept].sum(axis=1)
-    energy = np.array([one.energy[kept].sum() for one in moments])
-    return 1 - residuals / np.where(energy > 0, energy, 1.0)
+@dataclass(frozen=True)
+class SideFound:
+    """What the detector finds on one side.
+
+    Attributes
+    ----------
+    rank : int
+    verdict : Verdict
+    shared : ndarray of shape (n_ranks, n_modules)
+        Share of the kept clients' energy that the others predict, at rank 1, 2, ...
+    suggested : tuple of int
+        Rank that the automatic rule finds for each module alone.
+    """
+
+    rank: int
+    verdict: Verdict
+    shared: np.ndarray
+    suggested: tuple[int, ...]
 
 
-def side_report(
-    pilot: tuple[int, Verdict], shared: float, found: CoreFit, decides: bool
-) -> SideReport:
+def judge_side(
+    blocks: Sequence[CompressedUpdates],
+    rank: int | str,
+    gap: tuple[float, float],
+    shape: Shape | None,
+) -> SideFound:
+    """Run the detector on one side, with the other's numbers that reports show of it."""
+    found, verdict = detect_cores(blocks, rank, gap, shape)
+    kept, most = verdict.benign, AUTO_MAX_DIRECTIONS if rank == "auto" else int(rank)
+    shared, suggested = np.ones((most, len(blocks))), []
+    for column, core in zip(shared.T, blocks, strict=True):
+        checkpoint()
+        moments = core.moments
+        limit = min(*core.shape, core.rows)
+        suggested.append(predictive_rank(normalised([moments]), kept, limit))
+        size = min(most, moments.d)
+        inside = np.cumsum(moments.left_out_energy(kept, size)[kept], axis=1)
+        outside = np.maximum(moments.energy[kept][:, None] - inside, 0.0).sum(axis=0)
+        column[:size] = 1 - outside / (float(moments.energy[kept].sum()) or 1.0)
+        column[size:] = column[size - 1]
+    return SideFound(found, verdict, shared, tuple(suggested))
+
+
+def judge_cores(
+    cores: Sequence[ModuleCore],
+    side: str,
+    rank: int | str,
+    gap: tuple[float, float],
+    shape: Shape | None,
+) -> SideFound:
+    """Do what `judge_side` does for compressed modules, as another process is asked to."""
+    return judge_side([core.core(side) for core in cores], rank, gap, shape)
+
+
+def side_report(found: SideFound, common: int, fitted: CoreFit | None) -> SideReport:
     """Report on one side: the final verdict on the side that decides, the detector's elsewhere."""
-    rank, verdict = (found.rank, found.verdict) if decides else pilot
+    rank, verdict = (found.rank, found.verdict) if fitted is None else (fitted.rank, fitted.verdict)
+    shared = float(np.mean(found.shared[common - 1]))
     return SideReport(rank, verdict.evidence, verdict.degrees, shared)
 
 
 def module_reports(
-    names: Sequence[str],
     cores: Mapping[str, ModuleCore],
-    by_side: Mapping[str, Sequence[CompressedUpdates]],
-    pilots: Mapping[str, tuple[int, Verdict]],
+    blocks: Sequence[CompressedUpdates],
     found: CoreFit,
-    side: str,
-    shared: Mapping[str, np.ndarray],
+    sides: Mapping[str, SideFound],
+    common: int,
 ) -> tuple[ModuleReport, ...]:
     """Report on every module: what both sides share, and who deviates on the deciding one."""
     kept = found.verdict.benign
-    residuals = np.sqrt(
-        module_residuals([core.moments for core in by_side[side]], kept, found.rank)
-    )
+    residuals = np.sqrt(module_residuals([core.moments for core in blocks], kept, found.rank))
     reports = []
-    for index, name in enumerate(names):
-        present = cores[name].ranks > 0
+    for index, (name, module) in enumerate(cores.items()):
+        present = module.ranks > 0
         usual = residuals[index][kept & present]
         typical = float(np.median(usual)) if len(usual) else 0.0
-        floor = 1e-6 * float(np.sqrt(np.median(by_side[side][index].moments.energy[present])))
+        floor = 1e-6 * float(np.sqrt(np.median(blocks[index].moments.energy[present])))
         deviation = residuals[index] / max(typical, floor, np.finfo(float).tiny)
-        suggested = {}
-        for key in PEFT_SIDES:
-            core = by_side[key][index]
-            limit = min(*core.shape, core.rows)
-            suggested[key] = predictive_rank(
-                normalised([core.moments]), pilots[key][1].benign, limit
-            )
         reports.append(
             ModuleReport(
                 printable(name, 200),
-                cores[name].shape,
+                module.shape,
                 int(present.sum()),
-                {key: float(shared[key][index]) for key in PEFT_SIDES},
-                suggested,
+                {key: float(side.shared[common - 1][index]) for key, side in sides.items()},
+                {key: side.suggested[index] for key, side in sides.items()},
                 np.where(present, deviation, np.nan),
             )
         )
@@ -127,7 +169,7 @@ def client_reports(
                 rank=adapter.rank,
                 where=where,
                 reasons=(said,) if said else (),
-                notes=adapter.notes,
+                notes=notes_of(adapter),
             )
         )
     return reports
@@ -159,7 +201,8 @@ def disagreement(sides: Mapping[str, SideReport], side: str) -> str:
 def unjudged_modules(adapters: AdapterSet, judged: Sequence[str]) -> list[str]:
     """List the modules that too few clients changed to compare them, in natural order."""
     known = frozenset(judged)
-    found = [n for n in (*adapters.modules, *adapters.unjudged_modules) if n not in known]
+    skipped = [name for adapter in adapters.adapters for name in adapter.skipped]
+    found = {*adapters.modules, *adapters.unjudged_modules, *skipped} - known
     return sorted(found, key=natural_key)
 
 
@@ -191,15 +234,37 @@ def incomparable_modules(adapters: AdapterSet, unjudged: Sequence[str]) -> list[
     return notes
 
 
-def twins(adapters: Sequence[Adapter], cores: Sequence[CompressedUpdates]) -> list[str]:
-    """Note clients whose updates are equal up to rounding: perhaps one party with several names."""
-    energies = np.array([core.moments.energy for core in cores]).T
-    notes = []
-    order = np.lexsort(energies.T[::-1])
-    for a, b in pairwise(order):
-        if np.allclose(energies[a], energies[b], rtol=1e-12, atol=0.0):
-            gap = sum(float(np.sum((c.block(a) - c.block(b)) ** 2)) for c in cores)
-            if gap <= 1e-20 * energies[a].sum():
-                pair = sorted((printable(adapters[a].name), printable(adapters[b].name)))
-                notes.append(f"{pair[0]} and {pair[1]} sent the same update.")
-    return notes
+def notes_of(adapter: Adapter) -> tuple[str, ...]:
+    """List what a reader should know about an adapter, and which of its modules are not judged."""
+    by_reason: dict[str, list[str]] = {}
+    for name, why in adapter.skipped.items():
+        by_reason.setdefault(why, []).append(printable(name, 60))
+    said = []
+    for why, names in by_reason.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        said.append(f"not judged: {names[0]}{more}, because it {why}")
+    return (*adapter.notes, *said)
+
+
+def lonely_report(adapters: AdapterSet, k: int) -> ClientReport:
+    """Report on a client that changed only modules that too few others changed."""
+    adapter = adapters.adapters[k]
+    others = {n for j, a in enumerate(adapters.adapters) if j != k for n in a.modules}
+    own = next(iter(adapter.modules))
+    if others and others.isdisjoint(adapter.modules):
+        why = (
+            f"none of its modules has a name that another client's has (it has {printable(own)}, "
+            f"others have {printable(min(others, key=natural_key))}): perhaps other layers, or the "
+            "same under a name that could not be matched"
+        )
+    else:
+        why = (
+            f"each module that it changed is changed by fewer than {MIN_CLIENTS - 1} other clients"
+        )
+    return ClientReport(
+        printable(adapter.name),
+        NOT_COMPARABLE,
+        rank=adapter.rank,
+        reasons=(why,),
+        notes=notes_of(adapter),
+    )

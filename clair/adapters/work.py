@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clair.adapters.assemble import AdapterSet
 from clair.adapters.errors import AdapterError
-from clair.adapters.folder import AdapterSet
 from clair.adapters.limits import MIB, Limits
 
 # Seconds, on one core of 2024, for each operation that `audit_work` counts. Fitted to twelve
@@ -90,23 +89,22 @@ def audit_work(adapters: AdapterSet) -> Work:
     return Work(seconds, kept + moment)
 
 
-def require_room(shapes: list[Mapping[str, tuple[int, int]]], limits: Limits) -> None:
+def require_room(nbytes: int, limits: Limits) -> None:
     """Refuse refined adapters that would fill the disk.
 
     Parameters
     ----------
-    shapes : list of mapping of str to (int, int)
-        Tensors of every adapter that is written, float32.
+    nbytes : int
+        Of all that is written.
     limits : Limits
 
     Raises
     ------
     AdapterError
     """
-    needed = 4 * sum(rows * columns for one in shapes for rows, columns in one.values())
-    if needed > limits.written_bytes:
+    if nbytes > limits.written_bytes:
         raise AdapterError(
             "refined adapters",
-            f"would take {needed / MIB:,.0f} MiB, more than the {limits.written_bytes // MIB:,} "
+            f"would take {nbytes / MIB:,.0f} MiB, more than the {limits.written_bytes // MIB:,} "
             "MiB accepted here: choose a smaller rank.",
         )

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.board.limits import limits, remember
 from clair.board.story import Story
 from clair.board.words import LEVEL, Slide, hospital, names, pct
+from clair.methods import METHODS
 from clair.sentences import count
 
 

@@ -23,17 +23,21 @@ from clair.adapters import (
     write_refined,
 )
 from clair.adapters.errors import printable
-from clair.adapters.options import PEFT_SIDES, SOLVERS
-from clair.adapters.report import evidence_lines, side_lines, verdict_table
+from clair.adapters.options import PEFT_SIDES
+from clair.adapters.report import client_notes, evidence_lines, side_lines, some, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 from clair.cli.terminal import ProgressBar
+from clair.method.split import SOLVERS
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\
-exit codes: 0 everything could be judged and nobody stands out; 1 somebody is flagged; 2 an adapter
-or module could not be judged or compared (also: fewer than 4 adapters, wrong usage); 3 nobody
-is flagged, but somebody is suspect; 130 interrupted. Where several apply, 1 goes before 2 before 3.
+exit codes: 0 everything could be judged and nobody stands out; 1 somebody is flagged; 2 an adapter,
+folder or module could not be judged or compared, unless --allow-unjudged (also: fewer than 4
+adapters, wrong usage); 3 nobody is flagged, but somebody is suspect; 130 interrupted. Where several
+apply, 1 goes before 2 before 3.
+
+one site has one vote, however many adapters, checkpoints or copies of one update it sent.
 
 suspects stand a little apart, too little to convict, may just have few data, or repeat each other:
 they are refined and written like those kept, but the others learn little or nothing from them;
@@ -44,8 +48,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the ``audit`` subcommand; its ``run`` default takes the parsed arguments."""
     parser = commands.add_parser(
         "audit",
-        description="Judge every PEFT LoRA adapter below a folder by what it shares with the "
-        "others, and write refined adapters of those not flagged.",
+        description="Judge every LoRA adapter below a folder (PEFT, and LoRA of kohya, diffusers "
+        "and mlx-lm) by what it shares with the others, and write refined adapters of those not "
+        "flagged.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -76,6 +81,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--any-base", action="store_true", help="do not compare the names of base models"
+    )
+    parser.add_argument(
+        "--allow-unjudged",
+        action="store_true",
+        help="end with 0 or 3 although some adapters, folders or modules could not be judged",
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="write all numbers as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained report")
@@ -157,19 +167,40 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         pooling=args.pooling if args.halves is None else "halves",
         screen_coefficients=args.screen,
         compare_shape=not args.no_shape,
+        allow_unjudged=args.allow_unjudged,
     )
     folder = EXAMPLE if args.example else args.folder
-    found = read_folder(folder, any_base=args.any_base, progress=bar.show)
-    halves = None
-    if args.halves is not None:
-        halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
-    result = audit(found, options, halves=halves, progress=bar.show)
+    try:
+        result = _audit(folder, options, args, bar)
+        unread = None
+    except AdapterError as error:
+        unread, result = error, Audit(options, (), reason=str(error))
     written: tuple[WrittenAdapter, ...] = ()
     if args.write is not None and result.judged is not None:
         written = write_refined(
             result, args.write, rank=args.write_rank, energy=args.write_energy, progress=bar.show
         )
     bar.clear()
+    _save(result, written, args)
+    if unread is not None:
+        raise unread
+    _print(result, written, args)
+    return result.exit_code
+
+
+def _audit(
+    folder: Path, options: AuditOptions, args: argparse.Namespace, bar: ProgressBar
+) -> Audit:
+    found = read_folder(folder, any_base=args.any_base, progress=bar.show)
+    halves = None
+    if args.halves is not None:
+        halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
+    processes = min(2, os.cpu_count() or 1)
+    return audit(found, options, halves=halves, progress=bar.show, processes=processes)
+
+
+def _save(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Namespace) -> None:
+    """Write the files that were asked for, also where nothing could be judged."""
     if args.out is not None:
         text = json.dumps(audit_json(result, written), indent=1, ensure_ascii=False)
         _replace(args.out, text + "\n")
@@ -180,8 +211,6 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         # the report is sent to others: the folder's place on this machine is not theirs to know
         report = audit_report(result, written)
         _replace(args.html, to_html(report))
-    _print(result, written, args)
-    return result.exit_code
 
 
 def _replace(path: Path, text: str) -> None:
@@ -208,8 +237,7 @@ def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Name
         *side_lines(result),
         *(f"note: {note}" for note in (*result.notes, result.caveat) if note),
     ]
-    for client in result.clients:
-        lines += [f"note: {client.name}: {note}" for note in client.notes]
+    lines += [f"note: {note}" for note in client_notes(result)]
     if lines:
         print()
         print("\n".join(lines))
@@ -219,6 +247,9 @@ def _print(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Name
             f"wrote {len(written)} refined adapters to {printable(args.write)}; largest truncation "
             f"error {worst.truncation_error:.1%} ({worst.name}, rank {worst.rank})"
         )
+        for note in dict.fromkeys(entry.note for entry in written if entry.note):
+            who = [entry.name for entry in written if entry.note == note]
+            print(f"note: {some(who)}: {note}")
     elif args.write is not None:
         print("nothing to write: there is no verdict")
     for path in (args.out, args.html):

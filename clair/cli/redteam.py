@@ -76,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
                 if name not in _NOT_ASKED
             }
             spec = ProblemSpec(**given)
-        with options_named(_OPTIONS | {"contaminated_fraction": "--poisoned"}):
+        with options_named(_OPTIONS | {"poisoned_fraction": "--poisoned"}):
             config = RedTeamConfig(spec, args.defence, args.rank, args.budget)
         result = search(config, bar.show)
         return result_json(result), report(result)

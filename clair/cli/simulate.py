@@ -7,21 +7,22 @@ from dataclasses import fields
 from typing import Any
 
 from clair.cli.terminal import options_named, perform
-from clair.method.compressed_fit import DETECTORS, POOLINGS, SIDES, SOLVERS
+from clair.method.compressed_fit import POOLINGS, SIDES
+from clair.method.detectors import DETECTORS
+from clair.method.split import SOLVERS
 from clair.report.scenario import (
     CLAIR_OPTIONS,
-    HONEST_LEAVE,
     PROBLEM_OPTIONS,
     scenario_json,
 )
 from clair.sentences import scenario_sentence, verdict_lines
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
-from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario, without_honest
+from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
 
 _HELP = {
     "n_clients": "parties that send one update each, at least 3",
-    "contaminated_fraction": "share of them that is poisoned, below 0.5",
+    "poisoned_fraction": "share of them that is poisoned, below 1",
     "attack": "what the poisoned send, see below",
     "attack_scale": "size of the attack relative to a typical honest update",
     "heterogeneity": "how much honest clients differ inside the subspace they share",
@@ -75,14 +76,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             help=f"{_HELP[field.name]} (default: {usual})",
             **kind,
         )
-    drawn.add_argument(
-        HONEST_LEAVE,
-        type=int,
-        default=0,
-        metavar="N",
-        help="how many honest clients leave after the draw, so that the poisoned may be the "
-        "majority (default: 0)",
-    )
     usual_options = Scenario().fit_options
     method = parser.add_argument_group("what CLAIR does")
     pooling = method.add_mutually_exclusive_group()
@@ -133,11 +126,9 @@ def run(args: argparse.Namespace) -> int:
         with options_named(PROBLEM_OPTIONS):
             given = {name: getattr(args, f"problem_{name}") for name in PROBLEM_OPTIONS}
             spec = ProblemSpec(**given)
-        with options_named(CLAIR_OPTIONS | {"honest_leave": HONEST_LEAVE}):
+        with options_named(CLAIR_OPTIONS):
             options = {name: getattr(args, f"clair_{name}") for name in CLAIR_OPTIONS}
             result = run_scenario(Scenario(spec=spec, **options))
-            if args.honest_leave != 0:
-                result = without_honest(result, args.honest_leave)
         return scenario_json(result), report(result)
 
     return perform("simulate", args.json, compute)

@@ -9,18 +9,16 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
 from typing import Any, get_type_hints
 
-from clair.baselines import METHODS
-from clair.cli.terminal import ProgressBar, options_named, perform
-from clair.federated.digits import ATTACKS as DIGITS_ATTACKS
-from clair.federated.digits import LAYERS, DigitsConfig, run_digits
-from clair.federated.regression import ATTACKS as REGRESSION_ATTACKS
-from clair.federated.regression import RegressionConfig, run_regression
-from clair.federated.task_result import means_of, task_json
+from clair.cli.terminal import ProgressBar, options_named, perform, rank_option
+from clair.federated import copytask, digits, regression
+from clair.federated.config import FederationConfig
+from clair.federated.task_result import TaskResult, means_of, task_json
+from clair.methods import METHODS
 from clair.sentences import verdict_lines
 
 #: Options that are shorter than the field they set.
@@ -41,54 +39,86 @@ class Command:
     ----------
     name, help : str
     config : type
-        Frozen dataclass with ``to_json``.
+        Frozen dataclass of the settings.
     run : callable
         ``run(config)``, or with `live` ``run(config, progress=...)``; returns a `TaskResult`.
-    measure : str
-        The field of its scores that the printed table shows.
-    choices : mapping of field to values
+    measures : tuple of str
+        Fields of its scores that the printed table shows.
+    attacks : mapping of str to attack
+        Listed with their ``label`` under the help.
+    short : mapping of str to str
+        Further names of options that differ from the field's.
     live : bool
         Whether the run reports its progress.
     """
 
     name: str
     help: str
-    config: Callable[..., Any]
+    config: type[FederationConfig]
     run: Run
-    measure: str
-    choices: dict[str, tuple[str, ...]]
+    measures: tuple[str, ...]
+    attacks: Mapping[str, Any]
+    short: Mapping[str, str] = field(default_factory=dict)
     live: bool = True
 
+    def option(self, name: str) -> str:
+        """Name the option that sets a field of the config."""
+        return f"--{(SHORT | dict(self.short)).get(name, name).replace('_', '-')}"
 
-COMMANDS: tuple[Command, ...] = (
-    Command(
-        "regression",
-        "many small regressions, some of them poisoned",
-        RegressionConfig,
-        run_regression,
-        "excess",
-        {"attack": tuple(REGRESSION_ATTACKS)},
-        live=False,
-    ),
-    Command(
-        "digits",
-        "fine-tune a small network on real digits at many clients, some of them poisoned",
-        DigitsConfig,
-        run_digits,
-        "accuracy",
-        {"attack": tuple(DIGITS_ATTACKS), "layers": tuple(LAYERS)},
-    ),
-)
+    @property
+    def options(self) -> dict[str, str]:
+        """Option of every field."""
+        return {one.name: self.option(one.name) for one in fields(self.config)}
+
+
+COMMANDS: dict[str, Command] = {
+    command.name: command
+    for command in (
+        Command(
+            "copytask",
+            "fine-tune a small Transformer with poisoned clients",
+            copytask.CopyTaskConfig,
+            copytask.run_copytask,
+            ("exact_match", "token"),
+            copytask.ATTACKS,
+            {"n_local": "sentences"},
+        ),
+        Command(
+            "regression",
+            "many small regressions, some of them poisoned",
+            regression.RegressionConfig,
+            regression.run_regression,
+            ("excess",),
+            regression.ATTACKS,
+            live=False,
+        ),
+        Command(
+            "digits",
+            "fine-tune a small network on real digits at many clients, some of them poisoned",
+            digits.DigitsConfig,
+            digits.run_digits,
+            ("accuracy",),
+            digits.ATTACKS,
+        ),
+    )
+}
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Defaults after every option, and the list of attacks as it is."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add a subcommand for every task; its ``run`` default takes the parsed arguments."""
-    for command in COMMANDS:
+    for command in COMMANDS.values():
+        width = max(map(len, command.attacks))
+        listed = (f"  {key:{width}}  {one.label}" for key, one in command.attacks.items())
         parser = commands.add_parser(
             command.name,
             description=f"{command.help[0].upper()}{command.help[1:]}; prints how well every "
             "method serves the honest clients.",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            epilog="\n".join(["attacks:", *listed]),
+            formatter_class=_Help,
         )
         _add_options(parser, command)
         parser.add_argument(
@@ -100,27 +130,39 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def _add_options(parser: argparse.ArgumentParser, command: Command) -> None:
     hints, words = get_type_hints(command.config), _documented(command.config)
-    for field in fields(command.config):  # type: ignore[arg-type]
-        if field.default is MISSING:
+    for one in fields(command.config):
+        if one.default is MISSING:
             continue
-        options: dict[str, Any] = {
-            "default": field.default,
-            "dest": f"task_{field.name}",
-            "help": words.get(field.name, " "),
-        }
-        hint = hints[field.name]
-        if hint is bool:
-            options |= {"action": argparse.BooleanOptionalAction}
-        elif field.name in command.choices:
-            options |= {"choices": command.choices[field.name]}
-        else:
-            options |= {"type": _number(hint), "metavar": _metavar(hint)}
-        parser.add_argument(option_name(field.name), **options)
+        parser.add_argument(
+            command.option(one.name),
+            default=one.default,
+            dest=f"task_{one.name}",
+            help=words.get(one.name, " "),
+            **_kind(one, hints[one.name]),
+        )
 
 
-def _documented(config: Any) -> dict[str, str]:
-    """Read from a config's docstring what it says about each attribute."""
-    section = inspect.cleandoc(config.__doc__).split("Attributes\n----------\n")[1]
+def _kind(one: Field[Any], hint: Any) -> dict[str, Any]:
+    """Make the keywords of an option from the type and the rule of its field."""
+    if hint is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    if "choices" in one.metadata:
+        return {"choices": one.metadata["choices"]}
+    if one.name == "rank":
+        return {"type": rank_option, "metavar": "N|auto"}
+    return {"type": _number(hint), "metavar": "N" if int in _parts(hint) else "X"}
+
+
+def _documented(config: type[FederationConfig]) -> dict[str, str]:
+    """Read from the docstrings of a config and its bases what they say about each attribute."""
+    words: dict[str, str] = {}
+    for one in reversed(config.__mro__):
+        if "Attributes\n" in (text := inspect.cleandoc(one.__doc__ or "")):
+            words |= _attributes(text.split("Attributes\n----------\n")[1])
+    return words
+
+
+def _attributes(section: str) -> dict[str, str]:
     words: dict[str, list[str]] = {}
     names: list[str] = []
     for line in section.split("\n\n")[0].splitlines():
@@ -134,61 +176,62 @@ def _documented(config: Any) -> dict[str, str]:
 
 
 def _number(hint: Any) -> Callable[[str], Any]:
-    """Make a parser for a field's type: a number, or a word where the type allows one."""
-    if hint in (int, float, str):
-        return hint
+    """Make a parser for a number, or for "none" where the type allows that."""
+    kind: type = int if int in _parts(hint) else float
 
     def parse(text: str) -> Any:
-        if text == "none" and type(None) in hint.__args__:
-            return None
-        for kind in (int, float):
-            if kind in hint.__args__:
-                try:
-                    return kind(text)
-                except ValueError:
-                    continue
-        return text
+        return None if text == "none" and type(None) in _parts(hint) else kind(text)
 
+    parse.__name__ = kind.__name__  # what argparse calls it in an error
     return parse
 
 
-def _metavar(hint: Any) -> str:
-    return {int: "N", float: "X", str: "NAME"}.get(hint, "N|auto" if int in _parts(hint) else "X")
-
-
 def _parts(hint: Any) -> tuple[Any, ...]:
-    return tuple(getattr(hint, "__args__", ()))
+    return getattr(hint, "__args__", (hint,))
 
 
 def _run(command: Command, args: argparse.Namespace) -> int:
-    names = [field.name for field in fields(command.config)]  # type: ignore[arg-type]
     bar = ProgressBar(sys.stderr, enabled=command.live and not args.quiet)
 
     def compute() -> tuple[dict[str, Any], str]:
-        with options_named({name: option_name(name) for name in names}):
-            config = command.config(**{name: getattr(args, f"task_{name}") for name in names})
+        with options_named(command.options):
+            config = command.config(**{n: getattr(args, f"task_{n}") for n in command.options})
             result = command.run(config, **({"progress": bar.show} if command.live else {}))
-        return task_json(command.name, result.to_json()), _report(result, command.measure)
+        return task_json(command.name, result.to_json()), report(result, command.measures)
 
     return perform(command.name, args.json, compute, bar.clear)
 
 
-def option_name(name: str) -> str:
-    """Name the command-line option that sets a field of a config."""
-    return f"--{SHORT.get(name, name).replace('_', '-')}"
-
-
-def _report(result: Any, measure: str) -> str:
+def report(result: TaskResult, measures: tuple[str, ...]) -> str:
     """Write the summary, who was flagged or is suspect and why, and a table of methods."""
-    means = means_of(result.accuracy, measure)
-    width = max(len(METHODS[key].label) for key in means)
+    columns = [means_of(result.accuracy, measure) for measure in measures]
+    width = max(len(METHODS[key].label) for key in columns[0])
+    wide = [max(len(measure), 5) for measure in measures]
+
+    def row(label: str, cells: list[str]) -> str:
+        return f"  {label:<{width}}  " + "  ".join(map(str.ljust, cells, wide))
+
     rows = [
-        f"  {METHODS[key].label:<{width}}  {value:.3f}" + "  (oracle)" * METHODS[key].oracle
-        for key, value in means.items()
+        row(METHODS[key].label, [f"{column[key]:.3f}" for column in columns])
+        + "  (oracle)" * METHODS[key].oracle
+        for key in columns[0]
     ]
-    verdict = verdict_lines(result.fit, result.contaminated)
-    if result.sharing is not None:
-        verdict.append(f"sharing: {result.sharing.reason}")
+    found, seconds = result.detection, result.seconds.items()
     return "\n".join(
-        [result.summary(), "", *verdict, "", f"{measure} of the honest clients:", *rows]
+        [
+            result.summary(),
+            "",
+            *verdict_lines(result.fit, result.contaminated),
+            *([f"sharing: {result.sharing.reason}"] if result.sharing is not None else []),
+            f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
+            f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
+            "",
+            "the honest clients:",
+            row("", list(measures)),
+            *rows,
+            "",
+            f"{result.device}; seconds: "
+            + ", ".join(f"{stage} {value:.1f}" for stage, value in seconds),
+            *(f"note: {note}" for note in result.fit.notes),
+        ]
     )

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clair.baselines import METHODS, estimate_all
+from clair.baselines import estimate_all
 from clair.federated.evaluation import Estimates, evaluate_methods
 from clair.federated.lora import ClientLora, ClientUpdates
 from clair.federated.progress import JobClock
@@ -25,6 +25,7 @@ from clair.federated.training import Schedule, train_clients
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores
 from clair.method.updates import LoraFactors
+from clair.methods import METHODS
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.federated.sharing import CANDIDATES, Choice
 from clair.figures.base import Chart, band, level, new_figure
+from clair.figures.drawing import Figure
 from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.methods import METHODS
 from clair.sentences import ROUNDING
 from clair.simulation.scenario import ScenarioResult
 
@@ -79,52 +80,23 @@ def method_comparison(
     figure = new_figure(theme, _ROW * len(rows) + 64, margin={"l": 8, "r": 52, "t": 8, "b": 48})
     everything = np.concatenate([np.asarray(values[key], dtype=float) for key in rows])
     low, high = (0.0, 1.0) if measure.share else (0.0, float(everything.max()) * 1.04)
-    number = ":.0%" if measure.share else ":.3g"
     shapes: list[dict[str, Any]] = []
     notes: list[dict[str, Any]] = []
     for row, key in enumerate(rows):
-        at = -row
-        points = np.asarray(values[key], dtype=float)
-        style = method_style(key, theme)
-        mean = float(points.mean())
+        points, style = np.asarray(values[key], dtype=float), method_style(key, theme)
         own = METHODS[key].family == "clair"
         if own:
-            shapes.append(band(at - 0.5, at + 0.5, with_alpha(style.color, 0.08)))
-        figure.add_scatter(
-            x=points,
-            y=at + _spread(points, high - low),
-            mode="markers",
-            name=METHODS[key].label,
-            marker={
-                "symbol": "circle" if not METHODS[key].oracle else "circle-open",
-                "size": 7,
-                "color": with_alpha(style.color, 0.55),
-                "line": {"color": style.color, "width": 1 if METHODS[key].oracle else 0},
-            },
-            hovertemplate=f"{METHODS[key].label}: %{{x{number}}}<extra>one honest client</extra>",
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=[mean, mean],
-            y=[at - 0.36, at + 0.36],
-            mode="lines",
-            line={
-                "color": style.color,
-                "width": 3.5,
-                "dash": "dot" if METHODS[key].oracle else "solid",
-            },
-            hovertemplate=f"mean {measure.text(mean)} ± "
-            f"{measure.text(float(points.std(ddof=1)) if points.size > 1 else 0.0)}<extra></extra>",
-            showlegend=False,
-        )
+            shapes.append(band(-row - 0.5, -row + 0.5, with_alpha(style.color, 0.08)))
+        _add_row(figure, key, -row, points, (measure, high - low), theme)
+        mean = measure.text(float(points.mean()))
         notes.append(
             {
                 "x": 1.0,
                 "xref": "paper",
                 "xanchor": "left",
                 "xshift": 8,
-                "y": at,
-                "text": f"<b>{measure.text(mean)}</b>" if own else measure.text(mean),
+                "y": -row,
+                "text": f"<b>{mean}</b>" if own else mean,
                 "showarrow": False,
                 "font": {"size": 13, "color": style.color if own else paper.ink},
             }
@@ -149,6 +121,43 @@ def method_comparison(
     means = {key: float(np.mean(values[key])) for key in rows}
     words = ", ".join(f"{METHODS[key].label} {measure.text(mean)}" for key, mean in means.items())
     return Chart(figure, _title(values, measure), CAPTION, f"{measure.title}, means: {words}")
+
+
+def _add_row(
+    figure: Figure,
+    key: str,
+    at: int,
+    points: np.ndarray,
+    scale: tuple[Measure, float],
+    theme: ThemeName,
+) -> None:
+    """Add a method's dots, one a client, and its mean."""
+    (measure, width), method = scale, METHODS[key]
+    color, mean = method_style(key, theme).color, float(points.mean())
+    number = ":.0%" if measure.share else ":.3g"
+    spread = measure.text(float(points.std(ddof=1)) if points.size > 1 else 0.0)
+    figure.add_scatter(
+        x=points,
+        y=at + _spread(points, width),
+        mode="markers",
+        name=method.label,
+        marker={
+            "symbol": "circle" if not method.oracle else "circle-open",
+            "size": 7,
+            "color": with_alpha(color, 0.55),
+            "line": {"color": color, "width": 1 if method.oracle else 0},
+        },
+        hovertemplate=f"{method.label}: %{{x{number}}}<extra>one honest client</extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[mean, mean],
+        y=[at - 0.36, at + 0.36],
+        mode="lines",
+        line={"color": color, "width": 3.5, "dash": "dot" if method.oracle else "solid"},
+        hovertemplate=f"mean {measure.text(mean)} ± {spread}<extra></extra>",
+        showlegend=False,
+    )
 
 
 def scenario_comparison(result: ScenarioResult, theme: ThemeName) -> Chart:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clair.baselines import METHODS
 from clair.figures.base import Chart, new_figure
 from clair.figures.palette import PAPERS, ThemeName, role_style
+from clair.methods import METHODS
 
 _ROW = 34  # pixels of a method
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from clair.figures.base import Chart, new_figure
+from clair.figures.drawing import Figure
 from clair.figures.palette import PAPERS, ThemeName, rgb, role_style
-from clair.simulation.sweeps.grid import AXIS_TITLES, SweepResult
+from clair.simulation.sweeps.grid import AXIS_TITLES, Axis, SweepResult
 
 MEASURES: dict[str, str] = {
     "exact": "exactly the poisoned clients flagged",
@@ -40,24 +41,52 @@ def phase_diagram(
     boundary_level : float
     height : int
     """
-    config, paper = result.config, PAPERS[theme]
     share = result.success(measure, level)
-    rows, columns = config.shape
-    (x_title, x_format), (y_title, y_format) = (AXIS_TITLES[a.name] for a in (config.x, config.y))
-    x_text = [format(v, x_format) for v in config.x.values]
-    y_text = [format(v, y_format) for v in config.y.values]
+    rows, columns = result.config.shape
     figure = new_figure(theme, height, margin={"l": 8, "r": 8, "t": 28, "b": 8})
+    _add_shares(figure, share, theme)
+    if boundary is not None:
+        _add_boundary(figure, boundary, boundary_level, PAPERS[theme].ink)
+    x, y = (_axis(axis) for axis in (result.config.x, result.config.y))
+    _add_marks(figure, result, share, (x, y), PAPERS[theme].ink)
+    for update, (axis_title, text), n in (
+        (figure.update_xaxes, x, columns),
+        (figure.update_yaxes, y, rows),
+    ):
+        step = max(1, -(-n // 10))
+        update(
+            title_text=axis_title,
+            tickvals=list(range(0, n, step)),
+            ticktext=text[::step],
+            range=[-0.5, n - 0.5],
+            showgrid=False,
+            ticks="",
+        )
+    title = _title(result, share, measure, level)
+    caption = (
+        f"Each cell is {result.config.trials} freshly drawn problems; the greener, the more of "
+        f"them succeeded ({MEASURES[measure].format(level=level)})."
+    )
+    if boundary is not None:
+        caption += f" {_agreement(share, boundary, boundary_level, measure)}"
+    return Chart(figure, title, caption, f"{title}. {caption}")
+
+
+def _axis(axis: Axis) -> tuple[str, list[str]]:
+    """Name an axis and write its values."""
+    title, how = AXIS_TITLES[axis.name]
+    return title, [format(value, how) for value in axis.values]
+
+
+def _add_shares(figure: Figure, share: np.ndarray, theme: ThemeName) -> None:
+    paper, found = PAPERS[theme], role_style("recovered", theme).color
     figure.add_heatmap(
         z=share.astype(np.float32),
         zmin=0,
         zmax=1,
         xgap=1,
         ygap=1,
-        colorscale=[
-            [0, paper.surface],
-            [0.5, _mix(paper.surface, role_style("recovered", theme).color, 0.45)],
-            [1, role_style("recovered", theme).color],
-        ],
+        colorscale=[[0, paper.surface], [0.5, _mix(paper.surface, found, 0.45)], [1, found]],
         colorbar={
             "title": {"text": "trials", "font": {"size": 12.5, "color": paper.ink}},
             "tickformat": ".0%",
@@ -68,30 +97,40 @@ def phase_diagram(
         },
         hoverinfo="skip",
     )
-    if boundary is not None:
-        figure.add_contour(
-            z=boundary,
-            contours={
-                "coloring": "none",
-                "start": boundary_level,
-                "end": boundary_level,
-                "size": 1,
-                "showlabels": False,
-            },
-            line={"color": paper.ink, "width": 2.5, "dash": "dash"},
-            showscale=False,
-            hoverinfo="skip",
-            name="predicted boundary",
-            showlegend=False,
-        )
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="lines",
-            name="boundary predicted without simulation",
-            line={"color": paper.ink, "width": 2.5, "dash": "dash"},
-        )
-    cells = np.arange(rows * columns)
+
+
+def _add_boundary(figure: Figure, boundary: np.ndarray, at: float, ink: str) -> None:
+    """Add the contour that theory predicts, and its line in the legend."""
+    line = {"color": ink, "width": 2.5, "dash": "dash"}
+    figure.add_contour(
+        z=boundary,
+        contours={"coloring": "none", "start": at, "end": at, "size": 1, "showlabels": False},
+        line=line,
+        showscale=False,
+        hoverinfo="skip",
+        name="predicted boundary",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="lines",
+        name="boundary predicted without simulation",
+        line=line,
+    )
+
+
+def _add_marks(
+    figure: Figure,
+    result: SweepResult,
+    share: np.ndarray,
+    axes: tuple[tuple[str, list[str]], tuple[str, list[str]]],
+    ink: str,
+) -> None:
+    """Add a mark in every cell that can be pointed at and clicked."""
+    (x_title, x_text), (y_title, y_text) = axes
+    columns = len(x_text)
+    cells = np.arange(columns * len(y_text))
     words = [
         f"{x_title}: {x_text[c % columns]}<br>{y_title}: {y_text[c // columns]}<br>"
         + _cell_words(result, share, int(c))
@@ -101,7 +140,7 @@ def phase_diagram(
         x=cells % columns,
         y=cells // columns,
         mode="markers",
-        marker={"symbol": "square", "size": 16, "opacity": 0, "color": paper.ink},
+        marker={"symbol": "square", "size": 16, "opacity": 0, "color": ink},
         selected={"marker": {"opacity": 0}},
         unselected={"marker": {"opacity": 0}},
         customdata=cells,
@@ -109,27 +148,6 @@ def phase_diagram(
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
-    for update, title, text, n in (
-        (figure.update_xaxes, x_title, x_text, columns),
-        (figure.update_yaxes, y_title, y_text, rows),
-    ):
-        step = max(1, -(-n // 10))
-        update(
-            title_text=title,
-            tickvals=list(range(0, n, step)),
-            ticktext=text[::step],
-            range=[-0.5, n - 0.5],
-            showgrid=False,
-            ticks="",
-        )
-    title = _title(result, share, measure, level)
-    caption = (
-        f"Each cell is {config.trials} freshly drawn problems; the greener, the more of them "
-        f"succeeded ({MEASURES[measure].format(level=level)})."
-    )
-    if boundary is not None:
-        caption += f" {_agreement(share, boundary, boundary_level, measure)}"
-    return Chart(figure, title, caption, f"{title}. {caption}")
 
 
 def agreement(share: np.ndarray, predicted_success: np.ndarray) -> tuple[int, int]:

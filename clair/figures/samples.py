@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.federated.regression.curves import IDENTIFIED, SampleCurves
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
 from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, role_style
+from clair.methods import METHODS
 
 SHOWN_TICKS = (8, 16, 40, 100, 250, 640)
 

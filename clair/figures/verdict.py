@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clair.figures.base import Chart, band, level, marker, new_figure
+from clair.figures.drawing import Figure
 from clair.figures.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 
@@ -50,8 +51,6 @@ def client_verdict(
         The truth; without it all clients are drawn alike.
     """
     values = np.asarray(values, dtype=float)
-    paper = PAPERS[theme]
-    clients = np.arange(1, values.size + 1)
     highest = float(values.max())
     title = _title(values, threshold, degrees, contaminated)
     said = _under_pointer(degrees, reasons)
@@ -62,21 +61,48 @@ def client_verdict(
     top = max(highest, threshold or 0.0) or 1.0
     figure = new_figure(theme, height)
     if threshold is not None:
-        line = role_style("threshold", theme)
-        shade = with_alpha(role_style("contaminated", theme).color, 0.07)
-        figure.update_layout(
-            shapes=[
-                band(threshold, top * 1.18, shade),
-                level(threshold, color=line.color, width=1.5, dash=line.dash),
-            ]
-        )
-        figure.add_scatter(
-            x=[None],
-            y=[None],
-            mode="lines",
-            name="threshold",
-            line={"color": line.color, "width": 1.5, "dash": line.dash},
-        )
+        _add_threshold(figure, threshold, top, theme)
+    _add_stems(figure, values, said, contaminated, theme)
+    _add_degrees(figure, values + 0.075 * top, degrees, theme)
+    figure.update_yaxes(title_text=axis_title, range=[0, top * 1.18])
+    figure.update_xaxes(
+        title_text="client",
+        range=[0.3, values.size + 0.7],
+        showgrid=False,
+        tickmode="linear",
+        tick0=1,
+        dtick=1 if values.size <= 16 else (2 if values.size <= 32 else 4),
+    )
+    return Chart(figure, title, caption, _words(values, degrees))
+
+
+def _add_threshold(figure: Figure, threshold: float, top: float, theme: ThemeName) -> None:
+    """Add the line, and shade what is above it."""
+    line = role_style("threshold", theme)
+    shade = with_alpha(role_style("contaminated", theme).color, 0.07)
+    figure.update_layout(
+        shapes=[
+            band(threshold, top * 1.18, shade),
+            level(threshold, color=line.color, width=1.5, dash=line.dash),
+        ]
+    )
+    figure.add_scatter(
+        x=[None],
+        y=[None],
+        mode="lines",
+        name="threshold",
+        line={"color": line.color, "width": 1.5, "dash": line.dash},
+    )
+
+
+def _add_stems(
+    figure: Figure,
+    values: np.ndarray,
+    said: np.ndarray,
+    contaminated: np.ndarray | None,
+    theme: ThemeName,
+) -> None:
+    clients = np.arange(1, values.size + 1)
     for name, chosen, color, symbol, dash in _groups(values.size, contaminated, theme):
         at = np.flatnonzero(chosen)
         x = np.repeat(clients[at], 3).astype(object)
@@ -100,6 +126,13 @@ def client_verdict(
             hovertemplate=f"client %{{x}} ({name}): %{{y:.3f}}, %{{customdata}}<extra></extra>",
             showlegend=contaminated is not None,
         )
+
+
+def _add_degrees(
+    figure: Figure, heights: np.ndarray, degrees: Sequence[str], theme: ThemeName
+) -> None:
+    """Mark who is not kept; a mark is above its own client, words would run into the next one."""
+    paper = PAPERS[theme]
     for degree, color, symbol in (
         (FLAGGED, paper.ink, "triangle-down"),
         (SUSPECT, role_style("suspect", theme).color, "triangle-down-open"),
@@ -108,25 +141,14 @@ def client_verdict(
         chosen = np.array([given == degree for given in degrees], dtype=bool)
         if not chosen.any():
             continue
-        # a mark stays above its own client; words would run into the neighbour's place
         figure.add_scatter(
-            x=clients[chosen],
-            y=values[chosen] + 0.075 * top,
+            x=np.flatnonzero(chosen) + 1,
+            y=heights[chosen],
             mode="markers",
             name=degree,
             marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": 2}},
             hoverinfo="skip",
         )
-    figure.update_yaxes(title_text=axis_title, range=[0, top * 1.18])
-    figure.update_xaxes(
-        title_text="client",
-        range=[0.3, values.size + 0.7],
-        showgrid=False,
-        tickmode="linear",
-        tick0=1,
-        dtick=1 if values.size <= 16 else (2 if values.size <= 32 else 4),
-    )
-    return Chart(figure, title, caption, _words(values, degrees))
 
 
 def _under_pointer(degrees: Sequence[str], reasons: Sequence[str] | None) -> np.ndarray:

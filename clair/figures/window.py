@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,13 +50,36 @@ def lam_window_chart(
             line_width=0,
             layer="below",
         )
+    _add_errors(figure, path, theme)
+    rows: list[tuple[str, tuple[float, float] | None, bool]] = [("measured", path.measured, True)]
+    rows += [(name, window, False) for name, window in windows.items()]
+    _bars(figure, rows, (left, right), theme)
+    for name, value in lams.items():
+        figure.add_vline(x=value, line={"color": paper.ink, "width": 1, "dash": "dot"})
+        figure.add_annotation(
+            x=np.log10(value), y=1.0, yref="paper", yanchor="bottom", text=name, showarrow=False
+        )
+    _set_axes(figure, (left, right), [name for name, _, _ in rows], theme)
+    title = _window_title(path, sharp)
+    caption = (
+        "Above: how far the split is from the true one. Zero means exact; a square means that S "
+        "holds exactly the poisoned clients. Too small a λ throws honest clients into S, too "
+        "large a one leaves poison in L. Below: where recovery was exact, and where theory says "
+        "it should be, from the clients drawn (sharp, two norms) or from γ, r and μ alone (worst "
+        "case)."
+    )
+    return Chart(figure, title, caption, f"{title}.")
+
+
+def _add_errors(figure: Figure, path: LamPath, theme: ThemeName) -> None:
+    """Add the recovery error along lambda; the marks tell whether S holds the right clients."""
     lam = np.array([point.lam for point in path.points])
     error = np.maximum([point.error for point in path.points], _FLOOR)
     figure.add_scatter(
         x=lam,
         y=error,
         mode="lines",
-        line={"color": paper.muted, "width": 1.2},
+        line={"color": PAPERS[theme].muted, "width": 1.2},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -75,14 +98,12 @@ def lam_window_chart(
             hovertemplate="λ = %{x:.3f}<br>error %{y:.1e}<br>%{customdata} clients in S"
             "<extra></extra>",
         )
-    rows: list[tuple[str, tuple[float, float] | None, bool]] = [("measured", path.measured, True)]
-    rows += [(name, window, False) for name, window in windows.items()]
-    _bars(figure, rows, (left, right), theme)
-    for name, value in lams.items():
-        figure.add_vline(x=value, line={"color": paper.ink, "width": 1, "dash": "dot"})
-        figure.add_annotation(
-            x=np.log10(value), y=1.0, yref="paper", yanchor="bottom", text=name, showarrow=False
-        )
+
+
+def _set_axes(
+    figure: Figure, span: tuple[float, float], rows: Sequence[str], theme: ThemeName
+) -> None:
+    left, right = span
     figure.update_layout(
         xaxis={
             "type": "log",
@@ -104,22 +125,13 @@ def lam_window_chart(
         yaxis2={
             "domain": [0, 0.34],
             "tickvals": [-i for i in range(len(rows))],
-            "ticktext": [name for name, _, _ in rows],
+            "ticktext": list(rows),
             "range": [0.6 - len(rows), 0.6],
             "showgrid": False,
-            "tickfont": {"color": paper.ink},
+            "tickfont": {"color": PAPERS[theme].ink},
         },
         legend={"y": 1.07},
     )
-    title = _window_title(path, sharp)
-    caption = (
-        "Above: how far the split is from the true one. Zero means exact; a square means that S "
-        "holds exactly the poisoned clients. Too small a λ throws honest clients into S, too "
-        "large a one leaves poison in L. Below: where recovery was exact, and where theory says "
-        "it should be, from the clients drawn (sharp, two norms) or from γ, r and μ alone (worst "
-        "case)."
-    )
-    return Chart(figure, title, caption, f"{title}.")
 
 
 def _bars(

@@ -10,7 +10,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, MetricRecord, RecordDict
 
 from clair.adapters.errors import printable
-from clair.adapters.reader import LORA_WEIGHT
+from clair.adapters.layouts import LORA_WEIGHT
 from clair.adapters.rounds import Adapter
 
 #: Key of the ConfigRecord, and in it, where a client may say what it is called.

@@ -84,8 +84,6 @@ class Step:
     number : Number or None
     values : mapping
         Controls of the page that the step sets; the others have their defaults.
-    honest_leave : int
-        How many honest clients are taken away from the problem that the controls describe.
     holds : tuple of Claim
         What the texts claim.
     also : tuple of str
@@ -102,7 +100,6 @@ class Step:
     choices: tuple[Choice, ...]
     number: Number | None
     values: Mapping[str, Any]
-    honest_leave: int
     holds: tuple[Claim, ...]
     also: tuple[str, ...] = ()
 
@@ -225,12 +222,11 @@ class _Table:
 def _step(where: str, table: Any, source: str) -> Step:
     known = {field.name for field in fields(Step)} - {"values"} | {"set"}
     step = _Table(where, table, known)
-    values, leave = table.get("set", {}), table.get("honest_leave", 0)
+    values = table.get("set", {})
     step.rule(isinstance(values, dict), f"set must be a table, got {values!r}")
-    step.rule(isinstance(leave, int) and leave >= 0, f"honest_leave must be >= 0, got {leave!r}")
     step.rule(
-        source == "lab" or not (values or leave),
-        "set and honest_leave change the lab's problem; a recorded run cannot be changed",
+        source == "lab" or not values,
+        "set changes the lab's problem; a recorded run cannot be changed",
     )
     step.rule(
         ("choices" in table) != ("number" in table),
@@ -248,7 +244,6 @@ def _step(where: str, table: Any, source: str) -> Step:
         choices=_choices(where, table.get("choices", [])) if number is None else (),
         number=None if number is None else _number(where, number),
         values=values,
-        honest_leave=leave,
         holds=tuple(_claim(where, claim, source) for claim in table.get("holds", [])),
         also=_also(where, table.get("also", []), source),
     )

@@ -91,7 +91,7 @@ def _survived(result: ScenarioResult) -> float:
     """
     spec, right = result.scenario.spec, 0
     for liars in range(1, (spec.n_clients - 1) // 2 + 1):
-        spec = replace(spec, contaminated_fraction=liars / spec.n_clients)
+        spec = replace(spec, poisoned_fraction=liars / spec.n_clients)
         if not run_scenario(replace(result.scenario, spec=spec)).detection.exact:
             break
         right = liars

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
@@ -12,8 +12,9 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_automatic, check_integer
 from clair.method.certificate import Certificate
-from clair.method.compressed_fit import FitOptions, check_rank, fit_cores
+from clair.method.compressed_fit import CoreFit, FitOptions, check_rank, fit_cores
 from clair.method.detection import SUSPECT, reasons
+from clair.method.detectors import DETECTORS
 from clair.method.evidence import Evidence, Shape, shape_of
 from clair.method.halves import (
     DirectionWeights,
@@ -247,83 +248,94 @@ def fit(
         cores = to_cores(modules, side)
         check_rank(cores, rank)
         shape = shape_of(modules) if compare_shape else None
-        many = isinstance(updates, Mapping)
         apart = None if pair is None else half_differences(pair, cores, side, exponent)
-        return _fit(cores, rank, options, many, progress, shape, exponent, apart)
+        back = _WayBack(cores, side, isinstance(updates, Mapping), 2.0**exponent)
+        return _fit(back, rank, options, progress, shape, apart)
+
+
+@dataclass(frozen=True)
+class _WayBack:
+    """From compressed updates of ordinary size to the form and units of what the caller sent."""
+
+    cores: dict[str, CompressedUpdates]
+    side: str
+    many: bool
+    unit: float
+
+    @property
+    def modules(self) -> list[CompressedUpdates]:
+        return list(self.cores.values())
+
+    def named(self, values: Iterable[Any]) -> Any:
+        """Give one value a module its name; a single module has none."""
+        by_name = dict(zip(self.cores, values, strict=True))
+        return by_name if self.many else by_name[SINGLE]
+
+    def updates(self, make: Callable[[int, CompressedUpdates], np.ndarray]) -> Any:
+        """Restore matrices that `make` computes from a module's number and compressed updates."""
+
+        def in_units(i: int, core: CompressedUpdates) -> np.ndarray:
+            return make(i, core) if self.unit == 1 else self.unit * make(i, core)
+
+        return self.named(
+            _oriented(core.restore_later(partial(in_units, i, core)), self.side)
+            for i, core in enumerate(self.modules)
+        )
+
+    def subspaces(self, bases: Iterable[np.ndarray]) -> Any:
+        """Restore a basis of each module."""
+        return self.named(
+            core.subspace(basis) for core, basis in zip(self.modules, bases, strict=True)
+        )
+
+    def weights(self, found: Iterable[DirectionWeights] | None) -> Any:
+        """Restore the weights by direction of each module."""
+        if found is None:
+            return None
+        return self.named(
+            replace(
+                one,
+                directions=core.subspace(one.directions),
+                between=self.unit * one.between,
+                noise=self.unit * one.noise,
+            )
+            for core, one in zip(self.modules, found, strict=True)
+        )
+
+    def records(self, progress: Progress | None) -> Progress | None:
+        """Make a progress callable that gets records in the caller's units."""
+        return None if progress is None else lambda record: progress(record.scaled(self.unit))
 
 
 def _fit(
-    cores: dict[str, CompressedUpdates],
+    back: _WayBack,
     rank: int | str,
     options: FitOptions,
-    many: bool,
     progress: Progress | None,
     shape: Shape | None,
-    exponent: int,
     apart: list[np.ndarray] | None,
 ) -> ClairFit:
-    modules = list(cores.values())
-    unit = 2.0**exponent  # scale of the updates that are worked on
-    if options.detector == "norms" and options.threshold != "auto":
-        options = replace(options, threshold=float(options.threshold) / unit)
-
-    def told(record: IterationRecord) -> None:
-        assert progress is not None
-        progress(record.scaled(unit))
-
-    found = fit_cores(modules, rank, options, told if progress is not None else None, shape=shape)
+    modules, unit = back.modules, back.unit
+    scores_unit = 1.0 if DETECTORS[options.detector].scale_free else unit
+    if options.threshold != "auto":
+        options = replace(options, threshold=float(options.threshold) / scores_unit)
+    found = fit_cores(modules, rank, options, back.records(progress), shape=shape)
     split, verdict = found.split, found.verdict
-    scores_unit = unit if options.detector == "norms" else 1.0
-
     shares = None
     if apart is not None:
-        blocks = [core.blocks for core in modules]
         shares = direction_weights(
-            blocks, found.subspaces, verdict.benign, apart, verdict.influence
-        )
-
-    @cache
-    def refined() -> tuple[np.ndarray, ...]:
-        blocks = [core.blocks for core in modules]
-        if shares is not None:
-            return refine_by_directions(blocks, verdict.benign, shares, verdict.influence)
-        return refine(
-            blocks,
+            [core.blocks for core in modules],
             found.subspaces,
             verdict.benign,
-            pooling=options.pooling,
-            noise_shapes=[core.noise_shape for core in modules],
-            influence=verdict.influence,
+            apart,
+            verdict.influence,
         )
-
-    def in_units(
-        make: Callable[[int, CompressedUpdates], np.ndarray], i: int, core: CompressedUpdates
-    ) -> np.ndarray:
-        return make(i, core) if unit == 1 else unit * make(i, core)
-
-    def gather(make: Callable[[int, CompressedUpdates], np.ndarray]) -> Any:
-        restored = {
-            name: _oriented(core.restore_later(partial(in_units, make, i, core)), options.side)
-            for i, (name, core) in enumerate(cores.items())
-        }
-        return restored if many else restored[SINGLE]
-
-    bases = {
-        name: core.subspace(basis)
-        for (name, core), basis in zip(cores.items(), found.subspaces, strict=True)
-    }
-    told_weights = None
-    if shares is not None:
-        by_name = {
-            name: _in_module(one, core, unit)
-            for (name, core), one in zip(cores.items(), shares, strict=True)
-        }
-        told_weights = by_name if many else by_name[SINGLE]
+    refined = cache(lambda: _refined(modules, found, shares, options.pooling))
     return ClairFit(
-        subspace=bases if many else bases[SINGLE],
+        subspace=back.subspaces(found.subspaces),
         rank=found.rank,
-        low_rank=gather(lambda i, core: core.from_thin(split.low_rank[i])),
-        contamination=gather(lambda i, core: core.from_thin(split.contamination[i])),
+        low_rank=back.updates(lambda i, core: core.from_thin(split.low_rank[i])),
+        contamination=back.updates(lambda i, core: core.from_thin(split.contamination[i])),
         contamination_norms=unit * found.norms,
         scores=scores_unit * verdict.scores,
         threshold=scores_unit * verdict.threshold,
@@ -337,8 +349,8 @@ def _fit(
             replace(kind, scores=scores_unit * kind.scores, threshold=scores_unit * kind.threshold)
             for kind in verdict.evidence
         ),
-        refined=gather(lambda i, core: refined()[i]),
-        direction_weights=told_weights,
+        refined=back.updates(lambda i, core: refined()[i]),
+        direction_weights=back.weights(shares),
         lam=split.lam,
         lam_window=found.lam_window,
         objective=unit * split.objective,
@@ -351,13 +363,23 @@ def _fit(
     )
 
 
-def _in_module(found: DirectionWeights, core: CompressedUpdates, unit: float) -> DirectionWeights:
-    """Convert weights to the module's coordinates and units."""
-    return replace(
-        found,
-        directions=core.subspace(found.directions),
-        between=unit * found.between,
-        noise=unit * found.noise,
+def _refined(
+    modules: Sequence[CompressedUpdates],
+    found: CoreFit,
+    shares: Sequence[DirectionWeights] | None,
+    pooling: str,
+) -> tuple[np.ndarray, ...]:
+    """Refine the kept clients' updates of every module."""
+    blocks, verdict = [core.blocks for core in modules], found.verdict
+    if shares is not None:
+        return refine_by_directions(blocks, verdict.benign, shares, verdict.influence)
+    return refine(
+        blocks,
+        found.subspaces,
+        verdict.benign,
+        pooling=pooling,
+        noise_shapes=[core.noise_shape for core in modules],
+        influence=verdict.influence,
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clair.method.compressed_fit import published_rule
 from clair.method.detection import SUSPECT
+from clair.method.detectors import published_rule
 from clair.method.evidence import Evidence
 from clair.method.fit import ClairFit
 from clair.method.metrics import client_numbers

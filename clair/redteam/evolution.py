@@ -49,7 +49,7 @@ class RedTeamConfig:
         If a field is out of its range.
     """
 
-    spec: ProblemSpec = field(default_factory=lambda: ProblemSpec(contaminated_fraction=0.4))
+    spec: ProblemSpec = field(default_factory=lambda: ProblemSpec(poisoned_fraction=0.4))
     defence: str = "clair"
     rank: int | str = "auto"
     budget: int = 300
@@ -62,8 +62,8 @@ class RedTeamConfig:
         check_integer("budget", self.budget, minimum=MIN_BUDGET)
         if self.spec.n_contaminated == 0:
             raise ValueError(
-                "contaminated_fraction must leave the attacker at least one client, "
-                f"got {self.spec.contaminated_fraction:g} of {self.spec.n_clients}"
+                "poisoned_fraction must leave the attacker at least one client, "
+                f"got {self.spec.poisoned_fraction:g} of {self.spec.n_clients}"
             )
 
 

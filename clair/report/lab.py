@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import scenario_comparison
 from clair.figures.halves import direction_weights
@@ -14,6 +13,7 @@ from clair.figures.split import split_strips
 from clair.figures.subspace import angles, plane, scree
 from clair.figures.verdicts import scenario_verdicts
 from clair.method.kinds import all_evidence
+from clair.methods import METHODS
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.provenance import made_with
 from clair.report.scenario import client_table, method_table, scenario_recipe

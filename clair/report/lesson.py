@@ -12,7 +12,6 @@ from clair.lessons.quantities import QUANTITIES
 from clair.report.document import Fact, Report, Section
 from clair.report.recipe import Recipe, call, differing
 from clair.report.scenario import scenario_recipe
-from clair.sentences import count
 from clair.simulation.scenario import Scenario
 
 FORMAT = 1
@@ -63,25 +62,23 @@ class Answered:
 
 def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
     """Write Python and shell for a step about a scenario."""
-    usual, leave = Scenario(), step.honest_leave
+    usual = Scenario()
     problem = differing(scenario.spec, usual.spec)
     options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
-    imported = "Scenario, run_scenario" + ", without_honest" * bool(leave)
     lines = [
         "from clair.lessons.quantities import QUANTITIES",
-        f"from clair.simulation.scenario import {imported}",
+        "from clair.simulation.scenario import Scenario, run_scenario",
         "from clair.simulation.matrix_model import ProblemSpec",
         "",
         call("spec = ProblemSpec", **problem),
         call("scenario = Scenario", "spec", **options),
         "result = run_scenario(scenario)",
-        *([f"result = without_honest(result, {leave})"] if leave else []),
         "",
         *_asked(step),
         "for row in result.errors:",
         '    print(f"{row.label:<26} {row.mean:.6g}")',
     ]
-    plain = scenario_recipe(scenario, leave)
+    plain = scenario_recipe(scenario)
     note = "The command gives the numbers of the chart, Python the answer as well."
     return replace(plain, python="\n".join(lines), note=f"{note} {plain.note}")
 
@@ -123,18 +120,8 @@ def step_report(answered: Answered, whole: Report, chart: Chart, recipe: Recipe)
         (chart,),
         tuple(one for section in whole.sections for one in section.tables if one.key in _TABLES),
     )
-    leave = step.honest_leave
-    left = (
-        (
-            f"**Who left.** {count(leave, 'honest client')} of these then left; the rest is about "
-            "those who stayed, numbered anew.",
-        )
-        if leave
-        else ()
-    )
     return replace(
         whole,
-        method=(*whole.method[:1], *left, *whole.method[1:]),
         page=f"Lessons: {answered.course}, step {answered.number} of {answered.of}",
         title=step.title,
         sentence=answered.sentence,
@@ -163,6 +150,5 @@ def step_json(answered: Answered, numbers: Mapping[str, Any]) -> dict[str, Any]:
         "quantity": answered.step.answer,
         "answer": float(answered.value),
         "sentence": answered.sentence,
-        "honest_leave": answered.step.honest_leave,
         "result": dict(numbers),
     }

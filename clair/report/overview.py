@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from clair.baselines import METHODS
 from clair.figures.base import Chart
 from clair.figures.comparison import DISTANCE, method_comparison
 from clair.figures.palette import ThemeName
 from clair.figures.split import split_strips
+from clair.methods import METHODS
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.lab import SOURCE, limits_of, method_of
 from clair.report.provenance import made_with

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import clair
-from clair.baselines import METHODS
 from clair.method.kinds import finite, verdict_json
 from clair.method.metrics import client_numbers
+from clair.methods import METHODS
 from clair.report.recipe import Recipe, call, command, differing
 from clair.report.tables import Table, table, verdict_columns
 from clair.sentences import scenario_sentence
@@ -21,7 +21,7 @@ FORMAT = 1
 #: Option of ``python -m clair simulate`` by field of the problem, and of what CLAIR does with it.
 PROBLEM_OPTIONS: dict[str, str] = {
     "n_clients": "--clients",
-    "contaminated_fraction": "--poisoned",
+    "poisoned_fraction": "--poisoned",
     "attack": "--attack",
     "attack_scale": "--attack-scale",
     "heterogeneity": "--heterogeneity",
@@ -43,20 +43,14 @@ CLAIR_OPTIONS: dict[str, str] = {
     "side": "--side",
     "polish": "--polish",
 }
-#: Option that takes honest clients away again after the draw.
-HONEST_LEAVE = "--honest-leave"
 
 
-def scenario_recipe(scenario: Scenario, honest_leave: int = 0) -> Recipe:
-    """Write Python and shell for the numbers of a scenario.
-
-    Only the shell command takes away the `honest_leave` honest clients.
-    """
+def scenario_recipe(scenario: Scenario) -> Recipe:
+    """Write Python and shell for the numbers of a scenario."""
     usual = Scenario()
     problem = differing(scenario.spec, usual.spec)
     options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
     shell = {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
-    shell |= {HONEST_LEAVE: honest_leave} if honest_leave else {}
     shell |= {CLAIR_OPTIONS[name]: value for name, value in options.items()}
     halved = scenario.pooling == "halves"
     more = ("halves=halves",) if halved else ()
@@ -169,7 +163,6 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
         "version": clair.__version__,
         "sentence": scenario_sentence(result),
         "problem": asdict(result.scenario.spec),
-        "honest_left": result.honest_left,
         "options": result.scenario.fit_options,
         "contaminated": client_numbers(result.problem.contaminated),
         "flagged": client_numbers(fitted.flagged),

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 import clair
-from clair.baselines import METHODS
 from clair.board import Slide, Story, load_record, slides_of, summary
 from clair.board.limits import limit_texts
 from clair.board.story import HOSPITALS
 from clair.board.words import hospital
 from clair.federated.regression import RegressionResult
+from clair.methods import METHODS
 from clair.report.recipe import Recipe, command
 from clair.report.tables import Table, table
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clair.baselines import METHODS
+from clair.methods import METHODS
 from clair.report.recipe import Recipe, call, command, differing, literal
 from clair.report.scenario import PROBLEM_OPTIONS
 from clair.report.study import Study

@@ -8,9 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from clair.baselines import METHODS
-from clair.cli.copytask import OPTIONS as COPYTASK_OPTIONS
-from clair.cli.tasks import option_name
+from clair.cli.tasks import COMMANDS
 from clair.federated import Sample
 from clair.federated.sharing import CANDIDATES, SIGMAS, Choice
 from clair.figures.base import Chart
@@ -19,14 +17,13 @@ from clair.figures.kinds import evidence_kinds
 from clair.figures.training import loss_curves
 from clair.figures.verdicts import Judged, task_verdicts
 from clair.method.detection import SUSPECT
+from clair.methods import METHODS
 from clair.report.document import Fact, Report, Screen, Section
 from clair.report.lab import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing
 from clair.report.tables import Table, evidence_table, table, verdict_columns
 from clair.sentences import count
-
-_COPYTASK = "copytask"
 
 
 class Finished(Judged, Protocol):
@@ -281,14 +278,10 @@ def task_recipe(kind: str, config: Any, run: str, measure: str) -> Recipe:
         "for method, scores in result.accuracy.items():",
         f'    print(f"{{method:<18}} {{scores.{measure}.mean():.6g}}")',
     ]
-    flags = COPYTASK_OPTIONS if kind == _COPYTASK else {n: option_name(n) for n in changed}
-    shell = ""
-    if all(name in flags for name in changed):
-        options = {flags[name]: value for name, value in changed.items()}
-        shell = command("python", "-m", "clair", kind, options=options)
+    options = {COMMANDS[kind].option(name): value for name, value in changed.items()}
     return Recipe(
         "\n".join(lines),
-        shell,
+        command("python", "-m", "clair", kind, options=options),
         "On a processor the same seed and settings give the same numbers. Another processor, a GPU "
         "or another version of a library rounds differently, and training makes that visible. "
         "`--json FILE` writes all numbers.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import InitVar, dataclass
 
 import numpy as np
 
@@ -29,9 +30,9 @@ class ProblemSpec:
         Shape of an update, >= 1.
     rank : int
         Dimension r of the shared subspace, 1 <= rank <= min(d_out, d_in).
-    contaminated_fraction : float
-        Share of contaminated clients, in [0, 0.5); rounded to whole clients, always fewer than
-        half of them.
+    poisoned_fraction : float
+        Share of contaminated clients, in [0, 1), rounded to whole clients: fewer than half of them
+        below 0.5, at least half from there on, and always one honest client.
     noise : float
         Standard deviation of each entry of the estimation error E_k, >= 0.
     heterogeneity : float
@@ -48,6 +49,8 @@ class ProblemSpec:
         incoherence of the benign clients.
     seed : int
         Non-negative. The same spec gives the same bytes.
+    contaminated_fraction : float, optional
+        Former name of `poisoned_fraction`; warns, and goes with version 0.2.
 
     Raises
     ------
@@ -59,7 +62,7 @@ class ProblemSpec:
     d_out: int = 32
     d_in: int = 32
     rank: int = 3
-    contaminated_fraction: float = 0.25
+    poisoned_fraction: float = 0.25
     noise: float = 0.03
     heterogeneity: float = 1.0
     off_subspace: float = 0.0
@@ -67,8 +70,12 @@ class ProblemSpec:
     attack_scale: float = 1.0
     seed: int = 0
     unevenness: float = 0.0
+    contaminated_fraction: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, contaminated_fraction: float | None) -> None:
+        if contaminated_fraction is not None:
+            warnings.warn(_FORMER_NAME, DeprecationWarning, stacklevel=3)
+            object.__setattr__(self, "poisoned_fraction", contaminated_fraction)
         check_integer("n_clients", self.n_clients, minimum=3)
         check_integer("d_out", self.d_out, minimum=1)
         check_integer("d_in", self.d_in, minimum=1)
@@ -79,10 +86,10 @@ class ProblemSpec:
                 f"got {self.rank}"
             )
         check_real(
-            "contaminated_fraction",
-            self.contaminated_fraction,
+            "poisoned_fraction",
+            self.poisoned_fraction,
             minimum=0,
-            maximum=0.5,
+            maximum=1,
             open_maximum=True,
         )
         for name in ("noise", "heterogeneity", "off_subspace", "unevenness"):
@@ -93,19 +100,25 @@ class ProblemSpec:
 
     @property
     def n_contaminated(self) -> int:
-        """Number of contaminated clients, always fewer than half."""
-        return count_contaminated(self.contaminated_fraction, self.n_clients)
+        """Number of contaminated clients; fewer than half exactly if the fraction is below 0.5."""
+        return count_contaminated(self.poisoned_fraction, self.n_clients)
+
+
+_FORMER_NAME = "contaminated_fraction is called poisoned_fraction now; the old name goes in 0.2"
 
 
 def count_contaminated(fraction: float, n_clients: int) -> int:
-    """Round a share of the clients to whole clients, always fewer than half of them.
+    """Round a share of the clients to whole clients, on the same side of one half.
 
     Examples
     --------
-    >>> count_contaminated(0.25, 10), count_contaminated(0.49, 10)
-    (2, 4)
+    >>> [count_contaminated(share, 10) for share in (0.25, 0.49, 0.5, 0.99)]
+    [2, 4, 5, 9]
     """
-    return min(round(fraction * n_clients), (n_clients - 1) // 2)
+    nearest = round(fraction * n_clients)
+    if fraction < 0.5:
+        return min(nearest, (n_clients - 1) // 2)
+    return min(max(nearest, (n_clients + 1) // 2), n_clients - 1)
 
 
 @dataclass(frozen=True)

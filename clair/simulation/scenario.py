@@ -5,12 +5,11 @@ The settings are a small frozen value, so they can key a cache, a link or a repo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from clair._validation import check_integer
 from clair.baselines import MethodError, compare
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores, principal_angles
@@ -74,8 +73,6 @@ class ScenarioResult:
     angles : ndarray of shape (min(fit.rank, spec.rank),) or None
         Principal angles between recovered and true subspace in degrees, ascending; None with
         ``side="input"``, where this model has no true subspace.
-    honest_left : int
-        How many honest clients of the draw are missing (`without_honest`).
     """
 
     scenario: Scenario
@@ -84,7 +81,6 @@ class ScenarioResult:
     errors: tuple[MethodError, ...]
     detection: DetectionScores
     angles: np.ndarray | None
-    honest_left: int = 0
 
     def error_of(self, method: str) -> MethodError:
         """Look up the errors of one method.
@@ -115,16 +111,7 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     True
     """
     problem = sample_problem(scenario.spec)
-    return _judged(scenario, problem, _halves(scenario, problem))
-
-
-def _halves(scenario: Scenario, problem: Problem) -> tuple[np.ndarray, np.ndarray] | None:
-    return sample_halves(problem) if scenario.pooling == "halves" else None
-
-
-def _judged(
-    scenario: Scenario, problem: Problem, halves: tuple[np.ndarray, np.ndarray] | None
-) -> ScenarioResult:
+    halves = sample_halves(problem) if scenario.pooling == "halves" else None
     fitted = fit(problem.updates, halves=halves, **scenario.fit_options)
     same_side = scenario.side == "output"
     return ScenarioResult(
@@ -135,43 +122,3 @@ def _judged(
         detection=detection_scores(fitted.flagged, problem.contaminated, fitted.suspect),
         angles=principal_angles(fitted.subspace, problem.subspace) if same_side else None,
     )
-
-
-def without_honest(result: ScenarioResult, leave: int) -> ScenarioResult:
-    """Judge the same problem anew after some honest clients have left.
-
-    This can leave a lying majority, which a `ProblemSpec` alone cannot describe.
-
-    Parameters
-    ----------
-    result : ScenarioResult
-        Of `run_scenario`.
-    leave : int
-        How many of the honest clients leave, the last ones first; >= 1, and two must stay.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two honest clients or three clients would stay.
-    """
-    full = result.problem
-    honest = np.flatnonzero(~full.contaminated)
-    most = min(honest.size - 2, full.contaminated.size - 3)
-    leave = check_integer("honest_leave", leave, minimum=1)
-    if leave > most:
-        raise ValueError(
-            f"honest_leave must be at most {most} for {honest.size} honest clients "
-            f"of {full.contaminated.size}, got {leave}"
-        )
-    stays = np.ones(full.contaminated.size, dtype=bool)
-    stays[honest[-leave:]] = False
-    problem = replace(
-        full,
-        updates=full.updates[stays],
-        true_updates=full.true_updates[stays],
-        contaminated=full.contaminated[stays],
-    )
-    halves = _halves(result.scenario, full)
-    if halves is not None:
-        halves = halves[0][stays], halves[1][stays]
-    return replace(_judged(result.scenario, problem, halves), honest_left=leave)

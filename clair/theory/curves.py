@@ -291,7 +291,7 @@ def remedy(spec: ProblemSpec, key: str, trials: int = 8) -> Remedy:
         seeded = replace(spec, seed=spec.seed + t)
         scores = _with_remedy(seeded, key)
         result[0, t], result[1, t] = scores.recall, _false_share(scores, spec.n_clients)
-        clean = _with_remedy(replace(seeded, contaminated_fraction=0.0), key)
+        clean = _with_remedy(replace(seeded, poisoned_fraction=0.0), key)
         result[2, t] = _false_share(clean, spec.n_clients)
     return Remedy(key, *result)
 

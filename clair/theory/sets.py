@@ -270,10 +270,12 @@ def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> 
     float
         In [0, 1].
     """
-    model, bad, n = score_model(spec), spec.n_contaminated, spec.n_clients
-    contaminated = np.arange(n) < bad
+    bad, n = spec.n_contaminated, spec.n_clients
     if n < MIN_CLIENTS:
         return float(bad == 0)
+    if 2 * bad >= n:  # a verdict that leaves no majority kept is never given
+        return 0.0
+    model, contaminated = score_model(spec), np.arange(n) < bad
     floor = SCORE_FLOOR * float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2)))
     normals = _standard_normals(n)
     whole = model.whole.drawn(contaminated, normals[0], floor)
@@ -392,6 +394,8 @@ def set_noise(spec: ProblemSpec) -> float:
 
 
 def _last_noise(spec: ProblemSpec, holds: Callable[[ProblemSpec], bool]) -> float:
+    if 2 * spec.n_contaminated >= spec.n_clients:
+        return 0.0
     low, high = _LEAST_NOISE, breakdown_noise(spec)
     if high <= low or not holds(replace(spec, noise=low)):
         return 0.0

@@ -91,9 +91,12 @@ HOSTILE = {
     "drive": ([("C:/adapter_config.json", b"{}")], "leads out"),
     "climbs inside": ([("a/../../b/adapter_config.json", b"{}")], "leads out"),
     "link": ([(link("a/adapter_model.safetensors"), b"/etc/passwd")], "is a link"),
-    "nothing of use": ([("readme.txt", b"hello")], "holds no adapter_model"),
+    "nothing of use": ([("readme.txt", b"hello")], "holds no adapter"),
     "pickle": ([("a/adapter_model.bin", b"\x80\x04.")], "is a pickle"),
-    "huge config": ([("a/adapter_config.json", b" " * (1 << 20))], "unpacks to more than"),
+    "huge config": (
+        [("a/adapter_model.safetensors", b"x"), ("a/adapter_config.json", b" " * (1 << 20))],
+        "unpacks to more than",
+    ),
     "packed by bzip2": ([(method("a/adapter_model.safetensors", 12), b"x" * 99)], "method 12"),
     "packed by LZMA": ([(method("a/adapter_model.safetensors", 14), b"x" * 99)], "method 14"),
     "too deep": ([("a/" * 5_000 + "adapter_config.json", b"{}")], "folders deep"),
@@ -210,7 +213,7 @@ def test_loose_files_that_do_not_pair_up(site, tmp_path):
         ("b.json", io.BytesIO(good[CONFIG])),
     ]
     said = problems(read_uploads(sent, tmp_path / "1"))
-    assert "x.safetensors: has no x.json" in said
+    assert "x: has no adapter_config.json" in said
     assert "notes.txt: is neither" in said
     assert "b.json: was uploaded twice" in said
     said = problems(read_uploads([("a.json", io.BytesIO(b"{}"))], tmp_path / "2"))

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 import clair
-from clair.adapters import AdapterError, AuditOptions, Limits, audit, audit_json, read_folder
+from clair.adapters import (
+    AdapterError,
+    AuditOptions,
+    Limits,
+    audit,
+    audit_json,
+    helper,
+    read_folder,
+)
 from clair.adapters.compress import compress, gram_root
 from clair.adapters.result import NOT_JUDGED
 from clair.adapters.simulate import SimulatedSet, write_simulated
@@ -82,7 +90,8 @@ def test_one_broken_adapter_does_not_cost_the_others(site):
     site.add("zero", tensors={key: 0 * value for key, value in site.tensors(8).items()})
     site.add("huge", tensors={k: 1e200 * v.astype(float) for k, v in site.tensors(9).items()})
     site.add("dora", config={"use_dora": True})
-    other = site.add("other", config={"base_model_name_or_path": "org/another"})
+    outside = site.add("outside")
+    site.add("other", config={"base_model_name_or_path": "org/another"})
     (site.root / "empty").mkdir()
     site.add("cut")
     cut = site.root / "cut" / "adapter_model.safetensors"
@@ -90,7 +99,8 @@ def test_one_broken_adapter_does_not_cost_the_others(site):
     odd = site.tensors(10)
     odd["base_model.model.model.layers.1.q_proj.lora_B.weight"] = np.ones((5, 4), np.float32)
     site.add("odd", tensors=odd)
-    (site.root / "link").symlink_to(other)
+    (site.root / "link").symlink_to(outside.rename(site.root.parent / "elsewhere"))
+    (site.root / "alias").symlink_to(site.root / "c1")
     result = audit(read_folder(site.root))
     expected = {f"c{k}": "kept" for k in range(6)} | {"c4": "flagged"}
     expected |= dict.fromkeys(
@@ -104,8 +114,9 @@ def test_one_broken_adapter_does_not_cost_the_others(site):
     assert "DoRA" in reasons["dora"]
     assert "org/another" in reasons["other"]
     assert "truncated" in reasons["cut"]
-    assert "5 x 14 weight, which is 9 x 14 in the other adapters" in reasons["odd"]
+    assert "5 x 14 weight, which is 9 x 14 in most other adapters" in reasons["odd"]
     assert "is a link" in reasons["link"]
+    assert "alias is a link to c1, which is judged under its own name." in result.notes
     alone = {c.name: c.score for c in result.judged_clients}
     for name in ("nan", "zero", "huge", "dora", "other", "cut", "odd"):
         for file in (site.root / name).iterdir():
@@ -190,8 +201,10 @@ def test_base_models_without_a_majority_are_refused_and_paths_do_not_matter(site
     assert verdicts(result)["c2"] != "not judged"
     for k, base in enumerate(("b", "b/", "org/b"), start=5):
         site.add(f"c{k}", k, config={"base_model_name_or_path": base})
-    with pytest.raises(AdapterError, match="different base models"):
-        read_folder(site.root)
+    result = audit(read_folder(site.root))
+    assert "different base models" in result.reason
+    assert "--any-base" in result.reason
+    assert len(result.named(NOT_JUDGED)) == 8
     together = read_folder(site.root, any_base=True)
     assert len(together.adapters) == 8
     assert "different base models" in together.notes[0]
@@ -206,7 +219,7 @@ def test_equal_updates_of_two_clients_are_pointed_out(site):
         twin[key] = wide @ turn if "lora_B" in key else turn.T @ wide
     site.add("twin", tensors=twin)
     notes = audit(read_folder(site.root), AuditOptions(rank=2)).notes
-    assert "c2 and twin sent the same update." in notes
+    assert "c2 and twin sent the same update; they share one vote." in notes
 
 
 def test_names_in_any_script_and_with_control_characters(site):
@@ -236,7 +249,7 @@ def test_ten_thousand_small_files_and_too_many_adapters_are_bounded(site):
 @pytest.mark.parametrize(
     ("lost", "named"),
     [
-        ("eu/graz/2026/run-1/out/final", "eu/graz/2026/run-1/out"),
+        ("/".join(["eu", "graz", *"deep" * 5]), "/".join(["eu", "graz", *"deep" * 5][:17])),
         (".graz", ".graz"),
         ("eu/graz", "eu/graz"),
     ],
@@ -344,3 +357,28 @@ def test_gram_roots_of_dependent_and_very_uneven_columns():
     np.testing.assert_allclose((Y @ inverse).T @ (Y @ inverse), np.eye(4), atol=1e-7)
     lengths = np.maximum(np.linalg.norm(Y, axis=0), 1)
     np.testing.assert_allclose((Y @ inverse @ root) / lengths, Y / lengths, atol=1e-7)
+
+
+def test_two_processes_find_what_one_does_and_stop_when_told(site, monkeypatch):
+    site.fill(6, poisoned=[4])
+    bad = site.tensors(7)
+    bad["base_model.model.model.layers.1.q_proj.lora_B.weight"][3, 1] = np.nan
+    site.add("nan", tensors=bad)
+    found = read_folder(site.root)
+    alone = audit_json(audit(found, AuditOptions(rank=2)))
+    monkeypatch.setattr(helper, "WORTHWHILE", 0.0)
+    started = []
+
+    class Watched(helper.Helper):
+        def __init__(self):
+            super().__init__()
+            started.append(self._process)
+
+    monkeypatch.setattr(helper, "Helper", Watched)
+    together = audit_json(audit(found, AuditOptions(rank=2), processes=2))
+    del alone["seconds"], together["seconds"]
+    assert together == alone
+    with pytest.raises(Cancelled):
+        audit(found, processes=2, cancelled=lambda: len(started) > 1)
+    assert len(started) == 2
+    assert all(process.poll() is not None for process in started)

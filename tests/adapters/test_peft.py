@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from clair.adapters import AuditOptions, audit, read_adapter, read_folder, write_refined
 
@@ -89,6 +90,58 @@ def test_conv1d_modules_are_read_in_peft_orientation(tmp_path):
     expected = adapter(tmp_path / "a", 1, conv=True, target_modules=["mlp"], fan_in_fan_out=True)
     B, A = read_adapter(tmp_path / "a").factors("mlp")
     np.testing.assert_allclose((B @ A).T, expected["mlp"], atol=2e-5)
+
+
+class Classifier(Model):
+    """With a head that PEFT trains as a whole for tasks of classification."""
+
+    def __init__(self):
+        super().__init__()
+        self.classifier = torch.nn.Linear(7, 2)
+        self.qa_outputs = torch.nn.Linear(7, 2)
+
+    def prepare_inputs_for_generation(self):
+        raise NotImplementedError
+
+
+TASKS = {
+    "SEQ_CLS": ["classifier"],
+    "TOKEN_CLS": ["classifier"],
+    "QUESTION_ANS": ["qa_outputs"],
+    "CAUSAL_LM": ["head"],
+    "FEATURE_EXTRACTION": None,
+}
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["head", "no head"])
+@pytest.mark.parametrize("task", TASKS)
+def test_refined_adapters_of_every_task_load_with_the_clients_own_head(tmp_path, task, sent):
+    for k in range(4):
+        options = {"task_type": task, "modules_to_save": TASKS[task]}
+        config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], **options)
+        model = peft.get_peft_model(Classifier(), config)
+        torch.manual_seed(k)
+        for name, parameter in model.named_parameters():
+            if "lora_" in name or "modules_to_save" in name:
+                parameter.data = torch.randn(parameter.shape)
+        model.save_pretrained(tmp_path / "in" / f"c{k}")
+    if not sent:
+        for path in (tmp_path / "in").glob("*/adapter_model.safetensors"):
+            kept = {n: v for n, v in load_file(path).items() if "lora_" in n}
+            save_file(kept, path)
+    result = audit(read_folder(tmp_path / "in"), AuditOptions(rank=2))
+    for entry in write_refined(result, tmp_path / "out"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            loaded = peft.PeftModel.from_pretrained(Classifier(), entry.folder)
+        assert not [w for w in caught if "missing" in str(w.message).casefold()]
+        assert bool(entry.note) == (not sent and task in ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS"))
+        own = load_file(tmp_path / "in" / entry.name / "adapter_model.safetensors")
+        heads = {name: value for name, value in own.items() if "lora_" not in name}
+        assert bool(heads) == (sent and TASKS[task] is not None)
+        there = peft.get_peft_model_state_dict(loaded)
+        for name, value in heads.items():
+            np.testing.assert_array_equal(there[name].numpy(), value)
 
 
 @pytest.mark.parametrize("side", ["output", "input"])

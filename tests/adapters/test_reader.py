@@ -33,10 +33,9 @@ def test_scaling_follows_alpha_rank_rslora_and_patterns():
 REFUSED = {
     "another method": ({"peft_type": "IA3"}, "only LORA"),
     "no method": ({"peft_type": None}, "only LORA"),
-    "DoRA": ({"use_dora": True}, "DoRA"),
     "pissa": ({"init_lora_weights": "pissa_niter_4"}, "changes the base weights"),
     "raw parameters": ({"target_parameters": ["experts.w"]}, "target_parameters"),
-    "text rank": ({"r": "8"}, "r must be"),
+    "text rank": ({"r": "8"}, "without quotes"),
     "half rank": ({"r": 2.5}, "whole number"),
     "zero rank": ({"r": 0}, "r must be"),
     "infinite alpha": ({"lora_alpha": float("inf")}, "lora_alpha must be"),
@@ -89,7 +88,7 @@ def test_files_that_are_missing_or_pickled_or_no_configuration(site):
     folder = site.add("c")
     config = folder / "adapter_config.json"
     good = config.read_text()
-    for text, words in (("{", "not valid JSON"), ("[]", "not a JSON object"), ("", "not valid")):
+    for text, words in (("{", "not valid JSON"), ("[]", "not a JSON object"), ("", "is empty")):
         config.write_text(text)
         with pytest.raises(AdapterError, match=words):
             read_adapter(folder)
@@ -124,10 +123,10 @@ MISFITS = {
     "other ranks": ({f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B[:, :3]}, "do not fit"),
     "convolution": (
         {f"{Q}.lora_A.weight": A[..., None, None], f"{Q}.lora_B.weight": B[..., None, None]},
-        "not matrices",
+        "is a convolution",
     ),
-    "rank 0": ({f"{Q}.lora_A.weight": A[:0], f"{Q}.lora_B.weight": B[:, :0]}, "rank 0"),
-    "no rows": ({f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B[:0]}, "a side of 0"),
+    "rank 0": ({f"{Q}.lora_A.weight": A[:0], f"{Q}.lora_B.weight": B[:, :0]}, "ZeRO-3"),
+    "no rows": ({f"{Q}.lora_A.weight": A, f"{Q}.lora_B.weight": B[:0]}, "ZeRO-3"),
     "DoRA": (
         {
             f"{Q}.lora_A.weight": A,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import tempfile
@@ -18,7 +19,7 @@ from clair.adapters import Audit, AuditOptions, read_folder
 from clair.adapters.simulate import SimulatedSet, write_simulated
 from clair.app.kit import jobs
 from clair.app.kit.plain import plain
-from clair.app.pages import adapters
+from clair.app.pages import adapters, adapters_upload
 from clair.app.pages.adapters import Source
 from clair.jobs import JobPool, JobState
 from tests.app.elements import charts, prose, sentence, visit
@@ -89,6 +90,28 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
     assert sentence(opened()).startswith("2 of 10 adapters")
     at.file_uploader(key="adapters_upload").set_value([]).run()
     assert sentence(at).startswith("2 of 10 adapters")
+
+
+def test_an_upload_stays_on_other_pages_and_in_a_reloaded_tab_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (poisoned,) = write_simulated(tmp_path / "s", SimulatedSet(n_clients=6, n_poisoned=1, seed=3))
+    monkeypatch.setattr(jobs, "visitor", lambda: "one browser")
+    at = opened()
+    assert any("bundled example" in m.value for m in at.markdown)
+    uploader = at.file_uploader(key="adapters_upload")
+    judged(uploader.upload("mine.zip", packed(tmp_path / "s"), "application/zip").run())
+    at.switch_page("pages/overview.py").run()
+    at.switch_page("pages/adapters.py").run()
+    again = judged(opened())
+    for shown in (at, again):
+        assert poisoned in sentence(shown)
+        assert any("mine.zip" in m.value for m in shown.markdown)
+    again.button(key="adapters_remove").click().run()
+    assert sentence(again).startswith("2 of 10 adapters")
+    del at, again, uploader, shown
+    gc.collect()
+    assert not adapters_upload._BY_VISITOR
 
 
 @pytest.fixture
@@ -212,7 +235,7 @@ def test_nothing_of_an_upload_stays_on_disk_and_the_download_holds_refined_adapt
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    source = Source((("all.zip", "1", io.BytesIO(packed(SITES))),))
+    source = Source((("all.zip", "1", packed(SITES)),))
     options = adapters.options_of({c.key: c.default for c in adapters.CONTROLS})
     result = adapters.run(source, options)
     assert result.judged is None
@@ -242,7 +265,7 @@ def test_names_from_outside_are_no_markdown() -> None:
 def test_refined_adapters_follow_halves_that_come_along() -> None:
     names = [path.name for path in sorted(SITES.iterdir())][:6]
     full = packed(SITES, *names)
-    files = tuple((f"{name}.zip", name, io.BytesIO(full)) for name in ("all", "half-a", "half-b"))
+    files = tuple((f"{name}.zip", name, full) for name in ("all", "half-a", "half-b"))
     source, options = Source(files), AuditOptions(rank=2)
     result = adapters.run(source, options)
     assert result.options.pooling == "halves"

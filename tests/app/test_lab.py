@@ -133,9 +133,9 @@ def test_a_link_knows_its_preset_and_view_at_once() -> None:
 
 def test_the_view_survives_a_detour_over_settings_without_a_result() -> None:
     app = lab(view="errors")
-    app.slider(key="poisoned").set_value(0.5).run()
+    app.slider(key="clients").set_value(3).run()
     assert app.warning
-    app.slider(key="poisoned").set_value(0.45).run()
+    app.slider(key="clients").set_value(20).run()
     assert app.segmented_control(key="view").value == "errors"
     assert app.query_params["view"] == "Errors"
 
@@ -174,10 +174,17 @@ def test_every_view_draws(view: str, options: dict[str, str]) -> None:
     assert charts(app)
 
 
+@pytest.mark.parametrize("view", ["split", "verdict", "errors", "subspace", "solver"])
+def test_from_one_half_on_every_view_shows_what_happens(view: str) -> None:
+    app = lab(view=view, poisoned="0.6", attack="Colluding")
+    assert not app.warning
+    assert "by definition" in sentence(app)
+    assert numbers(app)[FOUND] == "0 of 12"
+
+
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"poisoned": "0.5"}, "half of the clients or more"),
         ({"rank": "8", "d_out": "4"}, "cannot be 8"),
         ({"clients": "3", "poisoned": "0.4"}, "Only 2 honest clients"),
     ],

@@ -14,6 +14,8 @@ from clair.report.page import to_html
 from clair.simulation.scenario import run_scenario
 from tests.app.elements import charts, sentence, visit
 
+MILD = {"demo_heterogeneity": 0.0, "demo_scale": 1.0, "demo_poisoned": 0.25}
+
 
 def opened(**params: str) -> AppTest:
     """Open the Overview as a fresh visitor."""
@@ -23,7 +25,7 @@ def opened(**params: str) -> AppTest:
 def test_first_paint_is_a_real_result() -> None:
     app = opened()
     assert app.title[0].value == "Learning together when some are lying"
-    assert "flagged all 5 poisoned clients" in sentence(app)
+    assert "flagged all 6 poisoned clients" in sentence(app)
     assert len(charts(app)) == 2
     text = " ".join(m.value for m in app.markdown)
     for limit in overview.LIMITS:
@@ -46,10 +48,10 @@ def test_sliders_move_the_picture_and_reset_brings_it_back() -> None:
     app = opened()
     before = sentence(app)
     app.slider(key="demo_clients").set_value(40).run()
-    assert "10 poisoned clients" in sentence(app)
+    assert "12 poisoned clients" in sentence(app)
     assert app.header[0].value == "40 updates, taken apart"
     app.selectbox(key="demo_attack").select("sign_flip").run()
-    assert "missed all 10" in sentence(app)
+    assert "missed all 12" in sentence(app)
     app.button(key="overview_reset").click().run()
     assert sentence(app) == before
     assert dict(app.query_params) == {}
@@ -62,8 +64,8 @@ def test_address_in_and_bad_values_out() -> None:
 
 
 def test_an_impossible_fraction_is_explained() -> None:
-    app = opened(demo_poisoned="0.55")
-    assert "half of the clients or more" in app.warning[0].value
+    app = opened(demo_poisoned="0.6", demo_clients="5")
+    assert "honest clients would be left" in app.warning[0].value
     assert len(charts(app)) == 0
     assert [h.value for h in app.header][-2:] == ["Ways in", "What CLAIR cannot do"]
 
@@ -84,8 +86,8 @@ def test_entries_open_the_lab_on_their_preset(key: str) -> None:
     ("chosen", "ahead"),
     [
         ({}, "CLAIR serves the honest clients best"),
-        ({"demo_heterogeneity": 0.0, "demo_attack": "random"}, "FedAvg is ahead here"),
-        ({"demo_heterogeneity": 0.0, "demo_attack": "replace"}, "Coordinate median"),
+        ({**MILD, "demo_attack": "random"}, "FedAvg is ahead here"),
+        ({**MILD, "demo_attack": "replace"}, "Coordinate median"),
     ],
 )
 def test_the_report_says_what_the_page_says(chosen: dict[str, object], ahead: str) -> None:

@@ -139,8 +139,6 @@ def test_limits_and_entries_point_at_presets() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"poisoned": 0.5}, "half of the clients or more"),
-        ({"poisoned": 0.6}, "half of the clients or more"),
         ({"rank": 8, "d_out": 4}, "the true rank cannot be 8"),
         ({"use_rank": 8, "d_in": 4}, "the rank CLAIR uses cannot be 8"),
         ({"clients": 3, "poisoned": 0.4}, "Only 2 honest clients"),

@@ -64,7 +64,7 @@ def test_the_code_follows_the_controls() -> None:
 
 
 def test_nothing_is_handed_out_where_there_is_no_result() -> None:
-    app = open_page("lab", poisoned="0.5")
+    app = open_page("lab", clients="3", poisoned="0.4")
     assert app.warning
     assert labels(app) == []
     assert codes(app) == []

@@ -191,28 +191,54 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-@contextmanager
-def visitors(chromium: Any) -> Iterator[Callable[..., Visitor]]:
-    """Make visitors, each with a browser profile of its own, and check them at the end."""
-    contexts, opened = [], []
+class Profiles:
+    """Browser profiles, used again once their visitor has left: the app's scripts stay compiled."""
 
-    def open_tab(server: Server, **options: Any) -> Visitor:
-        options = {"viewport": {"width": 1280, "height": 1600}, **options}
-        context = chromium.new_context(**options)
-        context.set_default_timeout(1000 * PATIENCE)
-        contexts.append(context)
-        opened.append(Visitor(context.new_page(), server.url))
-        return opened[-1]
+    def __init__(self, chromium: Any) -> None:
+        self.chromium = chromium
+        self.free: dict[str, list[Any]] = {}
 
-    yield open_tab
-    for visitor in opened:
-        visitor.check()
-    for context in contexts:
-        context.close()
+    @contextmanager
+    def lent(self) -> Iterator[Callable[..., Visitor]]:
+        """Make visitors, each with a browser profile of its own, and check them at the end."""
+        used: list[tuple[str, Any, Visitor]] = []
+
+        def open_tab(server: Server, **options: Any) -> Visitor:
+            options = {"viewport": {"width": 1280, "height": 1600}, **options}
+            kind = json.dumps(options, sort_keys=True)
+            kept = self.free.setdefault(kind, [])
+            context = kept.pop() if kept else self.chromium.new_context(**options)
+            context.set_default_timeout(1000 * PATIENCE)
+            visitor = Visitor(context.new_page(), server.url)
+            used.append((kind, context, visitor))
+            return visitor
+
+        yield open_tab
+        for _, _, visitor in used:
+            visitor.check()
+        for kind, context, visitor in used:
+            self._take_back(kind, context, visitor)
+
+    def _take_back(self, kind: str, context: Any, visitor: Visitor) -> None:
+        """Empty a profile for the next visitor, or throw it away if more than the app is open."""
+        page = visitor.page
+        if context.pages == [page] and page.url.startswith(visitor.base):
+            page.evaluate("() => { localStorage.clear(); sessionStorage.clear() }")
+            page.close()
+            context.clear_cookies()
+            self.free[kind].append(context)
+        else:
+            context.close()
+
+
+@pytest.fixture(scope="session")
+def profiles(chromium: Any) -> Profiles:
+    """Keep the browser profiles of one session."""
+    return Profiles(chromium)
 
 
 @pytest.fixture
-def visit(chromium: Any) -> Iterator[Callable[..., Visitor]]:
+def visit(profiles: Profiles) -> Iterator[Callable[..., Visitor]]:
     """Make visitors for one test."""
-    with visitors(chromium) as open_tab:
+    with profiles.lent() as open_tab:
         yield open_tab

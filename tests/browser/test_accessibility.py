@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from clair.app.kit.page_list import PAGES
-from tests.browser.conftest import Visitor, visitors
+from tests.browser.conftest import Profiles, Visitor
 from tests.serving import Server
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -36,9 +36,9 @@ SCREENS = [
 
 
 @pytest.fixture(scope="module")
-def reader(server: Server, chromium: Any) -> Iterator[Visitor]:
+def reader(server: Server, profiles: Profiles) -> Iterator[Visitor]:
     """Open one tab that goes from screen to screen."""
-    with visitors(chromium) as open_tab:
+    with profiles.lent() as open_tab:
         yield open_tab(server)
 
 

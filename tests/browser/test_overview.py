@@ -16,7 +16,7 @@ def test_first_visit_shows_a_result_without_a_click(
 ) -> None:
     visitor = visit(cold_server)
     page = visitor.go("/")
-    assert "flagged all 5 poisoned clients" in sentence(page)
+    assert "flagged all 6 poisoned clients" in sentence(page)
     page.wait_for_function("() => document.querySelectorAll('.main-svg image').length === 3")
     fonts = page.evaluate(
         "async () => { await document.fonts.ready;"
@@ -53,13 +53,13 @@ def test_presets_open_the_lab_whatever_was_set_there(
     page.get_by_role("button", name="See it happen").first.click()
     page.wait_for_url("**/lab?*")
     visitor.idle()
-    assert "missed all 5 poisoned clients" in sentence(page)
+    assert "missed all 6 poisoned clients" in sentence(page)
     assert sorted(page.url.split("?")[1].split("&")) == ["attack=Sign+flip", "view=Subspace"]
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("button", name="Open in the lab").first.click()
     page.wait_for_url("**/lab*")
     visitor.idle()
-    assert "flagged all 5 poisoned clients" in sentence(page)
+    assert "flagged all 6 poisoned clients" in sentence(page)
     assert "?" not in page.url
 
 

@@ -14,7 +14,7 @@ from clair.redteam.moves import KNOWN, crossed, louder, moved, random_plan
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.attacks import PLANS
 
-SPEC = ProblemSpec(n_clients=14, d_out=19, d_in=13, rank=2, contaminated_fraction=0.4, seed=5)
+SPEC = ProblemSpec(n_clients=14, d_out=19, d_in=13, rank=2, poisoned_fraction=0.4, seed=5)
 HONEST = sample_problem(SPEC, AttackPlan((Tactic(),)))
 BAD = HONEST.contaminated
 TYPICAL = np.sqrt(2 * SPEC.rank)
@@ -32,7 +32,7 @@ def rank_of(matrix):
 
 
 def test_a_plan_without_settings_leaves_everybody_honest():
-    plain = sample_problem(replace(SPEC, contaminated_fraction=0))
+    plain = sample_problem(replace(SPEC, poisoned_fraction=0))
     np.testing.assert_array_equal(HONEST.updates, plain.updates)
 
 
@@ -114,7 +114,7 @@ def test_a_shape_made_to_look_ordinary_does():
         flat = blocks.reshape(len(blocks), -1)
         return (flat**4).mean(axis=1) / (flat**2).mean(axis=1) ** 2
 
-    spec = ProblemSpec(contaminated_fraction=0.4, attack="ordinary", seed=3)
+    spec = ProblemSpec(poisoned_fraction=0.4, attack="ordinary", seed=3)
     problem = sample_problem(spec)
     honest = kurtosis(problem.updates[~problem.contaminated])
     wrong = kurtosis(problem.updates[problem.contaminated])

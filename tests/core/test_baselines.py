@@ -18,7 +18,8 @@ from clair.aggregation import (
     multi_krum,
     trimmed_mean,
 )
-from clair.baselines import METHODS, compare, estimate_all
+from clair.baselines import compare, estimate_all
+from clair.methods import METHODS
 
 PROBLEM = sample_problem(ProblemSpec(n_clients=11, d_out=6, d_in=4, rank=2, seed=2))
 FIT = clair.fit(PROBLEM.updates, rank=2)

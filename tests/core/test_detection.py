@@ -131,7 +131,7 @@ def test_detector_finds_the_set_up_to_noise_above_signal(n_clients, attack, frac
                 d_in=20,
                 noise=noise,
                 attack=attack,
-                contaminated_fraction=fraction,
+                poisoned_fraction=fraction,
                 seed=100 + seed,
             )
             problem = sample_problem(spec)
@@ -363,7 +363,7 @@ def test_rounding_makes_nobody_suspect(n_clients, d_in, rank, seed):
         d_in=d_in,
         rank=rank,
         noise=0.0,
-        contaminated_fraction=0.0,
+        poisoned_fraction=0.0,
         unevenness=0.5,
         seed=seed,
     )
@@ -384,7 +384,7 @@ def test_detector_does_not_depend_on_order_scale_or_coordinates():
 
 
 def test_norms_alone_decide_as_published():
-    spec = ProblemSpec(contaminated_fraction=0.25, noise=0.0)
+    spec = ProblemSpec(poisoned_fraction=0.25, noise=0.0)
     problem = sample_problem(spec)
     result = clair.fit(problem.updates, 3, detector="norms", polish=False)
     assert set(result.degrees) <= {"kept", "flagged"}
@@ -407,7 +407,7 @@ def test_automatic_rank_is_right_in_95_percent_up_to_noise_of_a_tenth(noise):
                     rank=rank,
                     noise=noise,
                     attack=attack,
-                    contaminated_fraction=fraction,
+                    poisoned_fraction=fraction,
                     seed=200 + seed,
                 )
                 right.append(automatic_rank(blocks_of(spec)) == rank)
@@ -422,7 +422,7 @@ def test_automatic_rank_respects_its_bound_and_tiny_updates():
 def test_coefficient_screen_finds_sign_flips_and_adds_no_false_alarm():
     for attack, expected in (("sign_flip", 1.0), ("low_rank", 0.0)):
         problem = sample_problem(
-            ProblemSpec(attack=attack, contaminated_fraction=0.4, heterogeneity=0.5)
+            ProblemSpec(attack=attack, poisoned_fraction=0.4, heterogeneity=0.5)
         )
         coefficients = problem.subspace.T @ problem.updates
         start = np.ones(20, bool) if attack == "sign_flip" else ~problem.contaminated

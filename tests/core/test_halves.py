@@ -7,7 +7,7 @@ import clair
 from clair import LoraFactors, ProblemSpec, compare, sample_problem
 from clair.simulation.matrix_model import sample_halves
 
-SPEC = ProblemSpec(n_clients=13, d_out=12, d_in=9, rank=2, contaminated_fraction=0.3, seed=4)
+SPEC = ProblemSpec(n_clients=13, d_out=12, d_in=9, rank=2, poisoned_fraction=0.3, seed=4)
 
 
 def fitted(problem, **options):
@@ -96,7 +96,7 @@ def test_factors_modules_and_sizes_make_no_difference(side, other_rank):
 
 @pytest.mark.parametrize("factor", [10.0, 1e200])
 def test_a_liar_among_the_kept_does_not_move_the_weights(factor):
-    problem = sample_problem(ProblemSpec(contaminated_fraction=0, off_subspace=1.0, seed=3))
+    problem = sample_problem(ProblemSpec(poisoned_fraction=0, off_subspace=1.0, seed=3))
     liars = np.arange(20) < 2
     honest = fitted(problem).direction_weights.weights
     lied = fitted(problem, halves=sample_halves(problem, inflated=liars, factor=factor))
@@ -115,7 +115,7 @@ def test_no_heterogeneity_makes_it_worse_than_training_alone(noise, off):
 
 
 def test_too_few_to_learn_from_keep_their_own():
-    problem = sample_problem(ProblemSpec(n_clients=5, contaminated_fraction=0))
+    problem = sample_problem(ProblemSpec(n_clients=5, poisoned_fraction=0))
     fit = fitted(problem, threshold=0.0)
     np.testing.assert_array_equal(fit.refined, problem.updates)
     np.testing.assert_array_equal(fit.direction_weights.weights, np.ones(32))
@@ -142,7 +142,7 @@ def test_halves_that_do_not_fit_are_refused():
 
 
 def test_halves_leave_the_problem_as_it_is_and_err_independently():
-    spec = ProblemSpec(n_clients=40, noise=0.1, contaminated_fraction=0, seed=9)
+    spec = ProblemSpec(n_clients=40, noise=0.1, poisoned_fraction=0, seed=9)
     problem = sample_problem(spec)
     errors = [(half - problem.true_updates).ravel() for half in sample_halves(problem)]
     assert np.std(errors, axis=1) == pytest.approx(0.1 * np.sqrt(2), rel=0.02)

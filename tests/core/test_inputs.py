@@ -46,6 +46,16 @@ def test_a_given_threshold_is_in_the_units_of_the_updates():
         assert result.threshold == unit * middle
 
 
+@pytest.mark.parametrize("zeros", [0, 2, 6])
+def test_what_is_identical_or_was_not_trained_is_said_in_true_words(zeros):
+    copies = np.concatenate([np.repeat(X[:1], 6 - zeros, axis=0), np.zeros((zeros, 7, 5))])
+    result = clair.fit(copies, 1)
+    assert not result.flagged.any()
+    assert ("same update" in " ".join(result.notes)) == (zeros == 0)
+    zero = [why for why in result.reasons if "is zero" in why]
+    assert len(zero) == zeros
+
+
 SIZES = st.sampled_from([0.0, 1.0, 1.0, 1.0, 3.0, 1e-30, 1e-80, 1e-160, 1e-300, 1e80, 1e160, 1e300])
 
 

@@ -24,8 +24,8 @@ from clair.method.kinds import (
 PROBLEMS = {
     "poisoned": {},
     "noise free": {"noise": 0.0},
-    "clean and noise free": {"noise": 0.0, "contaminated_fraction": 0.0},
-    "loud colluders": {"attack": "colluding", "attack_scale": 3.0, "contaminated_fraction": 0.4},
+    "clean and noise free": {"noise": 0.0, "poisoned_fraction": 0.0},
+    "loud colluders": {"attack": "colluding", "attack_scale": 3.0, "poisoned_fraction": 0.4},
     "dense noise": {"attack": "random"},
 }
 

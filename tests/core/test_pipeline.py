@@ -30,7 +30,7 @@ def test_noiseless_problems_are_recovered_exactly(attack, fraction, n_clients, r
             rank=rank,
             noise=0,
             attack=attack,
-            contaminated_fraction=fraction,
+            poisoned_fraction=fraction,
             seed=11,
         )
     )
@@ -51,7 +51,7 @@ def test_clean_noiseless_data_are_certified_too(screen):
             d_in=24,
             noise=0,
             attack=attack,
-            contaminated_fraction=fraction,
+            poisoned_fraction=fraction,
             heterogeneity=0.3,
         )
     )
@@ -66,7 +66,7 @@ def test_clean_noiseless_data_are_certified_too(screen):
 def test_the_convex_program_alone_recovers_and_certifies_them(attack, fraction):
     problem = sample_problem(
         ProblemSpec(
-            n_clients=24, d_out=40, d_in=28, noise=0, attack=attack, contaminated_fraction=fraction
+            n_clients=24, d_out=40, d_in=28, noise=0, attack=attack, poisoned_fraction=fraction
         )
     )
     fit = clair.fit(problem.updates, rank=3, polish=False, detector="norms")
@@ -82,7 +82,7 @@ def test_the_convex_program_alone_recovers_and_certifies_them(attack, fraction):
 
 
 def almost_half(**changes):
-    spec = ProblemSpec(n_clients=32, d_out=40, d_in=28, noise=0, contaminated_fraction=0.45)
+    spec = ProblemSpec(n_clients=32, d_out=40, d_in=28, noise=0, poisoned_fraction=0.45)
     return sample_problem(replace(spec, **changes))
 
 
@@ -110,7 +110,7 @@ def test_no_proof_is_looked_for_where_none_can_be_found():
 
 
 def test_a_weight_is_raised_for_noise_until_the_low_rank_part_has_its_subspace():
-    problem = sample_problem(ProblemSpec(noise=0.15, contaminated_fraction=0))
+    problem = sample_problem(ProblemSpec(noise=0.15, poisoned_fraction=0))
     fit = clair.fit(problem.updates, 3)
     steps = np.log(fit.lam / choose_lam(fit.lam_window, 20, 3)) / np.log(1.2)
     assert steps == pytest.approx(2)
@@ -124,9 +124,7 @@ def test_a_weight_is_raised_for_noise_until_the_low_rank_part_has_its_subspace()
 def test_polish_reaches_the_subspace_of_the_true_benign_clients():
     errors = []
     for seed in range(6):
-        problem = sample_problem(
-            ProblemSpec(attack="colluding", contaminated_fraction=0.4, seed=seed)
-        )
+        problem = sample_problem(ProblemSpec(attack="colluding", poisoned_fraction=0.4, seed=seed))
         oracle = principal_subspace(block_grams(problem.updates[~problem.contaminated]), 3)
         errors.append(
             [
@@ -143,7 +141,7 @@ def test_polish_reaches_the_subspace_of_the_true_benign_clients():
     assert best == pytest.approx(0.039, rel=0.1)
 
 
-BASE = ProblemSpec(n_clients=13, d_out=12, d_in=9, rank=2, contaminated_fraction=0.3, seed=4)
+BASE = ProblemSpec(n_clients=13, d_out=12, d_in=9, rank=2, poisoned_fraction=0.3, seed=4)
 
 
 def test_result_fields_fit_together():
@@ -204,7 +202,7 @@ def test_both_solvers_and_both_detectors_agree_on_a_clear_case():
 
 
 def test_irls_does_not_collapse_where_noise_exceeds_the_signal():
-    spec = ProblemSpec(n_clients=20, d_out=24, d_in=20, noise=0.15, contaminated_fraction=0.25)
+    spec = ProblemSpec(n_clients=20, d_out=24, d_in=20, noise=0.15, poisoned_fraction=0.25)
     problem = sample_problem(spec)
     convex = clair.fit(problem.updates, 3, polish=False)
     irls = clair.fit(problem.updates, 3, solver="irls", polish=False)
@@ -239,7 +237,7 @@ def test_contamination_is_judged_jointly_over_modules():
     for index in range(6):
         shape = {"d_out": 14 + index, "d_in": 9}
         clean = sample_problem(
-            replace(BASE, contaminated_fraction=0, noise=0.05, seed=index, **shape)
+            replace(BASE, poisoned_fraction=0, noise=0.05, seed=index, **shape)
         ).updates
         push = np.outer(*(rng.standard_normal(size) for size in clean[0].shape))
         clean[0] += 0.35 * push / np.linalg.norm(push)

@@ -11,7 +11,7 @@ from clair.redteam import DEFENCES, RedTeamConfig, evaluate, search
 from clair.redteam.moves import KNOWN
 from clair.redteam.words import result_json
 
-SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, contaminated_fraction=0.4, seed=2)
+SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, poisoned_fraction=0.4, seed=2)
 CONFIG = RedTeamConfig(SPEC, rank=3, budget=90)
 
 
@@ -85,8 +85,8 @@ def test_progress_never_falls_and_cancelling_keeps_what_was_found():
         ({"budget": 10}, "budget must be at least 50, got 10"),
         ({"rank": 17}, "rank must be at most 16, got 17"),
         (
-            {"spec": replace(SPEC, contaminated_fraction=0.01)},
-            "contaminated_fraction must leave the attacker at least one client, got 0.01 of 12",
+            {"spec": replace(SPEC, poisoned_fraction=0.01)},
+            "poisoned_fraction must leave the attacker at least one client, got 0.01 of 12",
         ),
     ],
 )
@@ -101,7 +101,7 @@ def test_every_defence_can_be_searched():
 
 
 def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
-    spec = ProblemSpec(contaminated_fraction=0.4, seed=11)
+    spec = ProblemSpec(poisoned_fraction=0.4, seed=11)
     result = search(RedTeamConfig(spec, budget=90))
     assert result.worst.harm < 1.10
     assert result.unattacked.false_alarms == 0

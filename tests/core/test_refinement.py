@@ -92,7 +92,7 @@ def test_pooling_is_never_worse_than_plain_by_more_than_two_percent(n_clients, n
         noise=noise,
         heterogeneity=h,
         off_subspace=off,
-        contaminated_fraction=0.3,
+        poisoned_fraction=0.3,
     )
     assert found["clair_eb"] <= 1.02 * found["clair"]
 

@@ -14,7 +14,7 @@ from clair.method.solvers import SplitSolver, decompose, joint_norms, median_sub
 
 
 def problem(**changes):
-    spec = ProblemSpec(n_clients=9, d_out=7, d_in=5, rank=2, contaminated_fraction=0.3, noise=0.05)
+    spec = ProblemSpec(n_clients=9, d_out=7, d_in=5, rank=2, poisoned_fraction=0.3, noise=0.05)
     return sample_problem(ProblemSpec(**{**spec.__dict__, **changes}))
 
 
@@ -153,7 +153,7 @@ def test_zero_updates_split_into_zeros():
 
 
 def test_certificate_holds_inside_the_window_and_names_what_fails_outside():
-    clean = problem(noise=0, d_out=20, d_in=20, n_clients=20, contaminated_fraction=0.2, rank=2)
+    clean = problem(noise=0, d_out=20, d_in=20, n_clients=20, poisoned_fraction=0.2, rank=2)
     flagged = clean.contaminated
     inside = decompose([clean.updates], 0.55, tol=1e-9)
     certificate = certify(inside, flagged)
@@ -174,7 +174,7 @@ def test_certificate_holds_inside_the_window_and_names_what_fails_outside():
 def test_multipliers_agree_where_the_contamination_never_moves(shape):
     """Check that the dual arrives with S at zero, where only over-relaxation drives it."""
     rows, columns = shape
-    clean = problem(noise=0, d_out=rows, d_in=columns, n_clients=15, contaminated_fraction=0)
+    clean = problem(noise=0, d_out=rows, d_in=columns, n_clients=15, poisoned_fraction=0)
     split = decompose([clean.updates], 2.0)
     assert split.status == "converged"
     assert not split.contamination[0].any()
@@ -182,7 +182,7 @@ def test_multipliers_agree_where_the_contamination_never_moves(shape):
 
 
 def test_certificate_refuses_a_wrong_claim_about_who_is_flagged():
-    clean = problem(noise=0, d_out=20, d_in=20, n_clients=20, contaminated_fraction=0.2, rank=2)
+    clean = problem(noise=0, d_out=20, d_in=20, n_clients=20, poisoned_fraction=0.2, rank=2)
     split = decompose([clean.updates], 0.55, tol=1e-9)
     missing = clean.contaminated.copy()
     missing[np.flatnonzero(missing)[0]] = False
@@ -190,8 +190,8 @@ def test_certificate_refuses_a_wrong_claim_about_who_is_flagged():
 
 
 def test_certificate_reports_the_worst_module_wherever_it_stands():
-    first = problem(noise=0, d_out=12, d_in=9, n_clients=12, contaminated_fraction=0.2)
-    second = problem(noise=0, d_out=10, d_in=8, n_clients=12, contaminated_fraction=0.2, seed=4)
+    first = problem(noise=0, d_out=12, d_in=9, n_clients=12, poisoned_fraction=0.2)
+    second = problem(noise=0, d_out=10, d_in=8, n_clients=12, poisoned_fraction=0.2, seed=4)
     split = decompose([first.updates, second.updates], 0.9, tol=1e-9)
     nobody = np.zeros(12, bool)
     spoiled = replace(split, dual=(1.01 * split.dual[0], split.dual[1]))
@@ -208,7 +208,7 @@ def test_certificate_reports_the_worst_module_wherever_it_stands():
 
 def test_median_subspace_survives_what_moves_pca():
     clean = problem(
-        noise=0, d_out=20, d_in=12, n_clients=20, contaminated_fraction=0.4, attack_scale=5.0
+        noise=0, d_out=20, d_in=12, n_clients=20, poisoned_fraction=0.4, attack_scale=5.0
     )
     grams = block_grams(clean.updates)
     (basis,), history, status = median_subspace([grams], 2)

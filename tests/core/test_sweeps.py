@@ -33,7 +33,7 @@ from clair.theory.sets import exact_set_probability
 
 BASE = ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2)
 SMALL = SweepConfig(
-    BASE, Axis("noise", (0.02, 0.3)), Axis("contaminated_fraction", (0.0, 0.25, 0.4)), trials=2
+    BASE, Axis("noise", (0.02, 0.3)), Axis("poisoned_fraction", (0.0, 0.25, 0.4)), trials=2
 )
 SHIPPED = Path(__file__).parents[2] / "assets" / "theory" / "phase_default.jsonl"
 
@@ -73,7 +73,7 @@ def test_every_trial_is_a_plain_problem_with_a_seed_of_its_own():
     assert len({spec.seed for spec in specs}) == 12
     assert max(spec.seed for spec in specs) < SEEDS
     assert [spec.noise for spec in specs[::2]] == [0.02, 0.3] * 3
-    assert [spec.contaminated_fraction for spec in specs[::4]] == [0.0, 0.25, 0.4]
+    assert [spec.poisoned_fraction for spec in specs[::4]] == [0.0, 0.25, 0.4]
     assert {spec.n_clients for spec in specs} == {8}
     with pytest.raises(ValueError, match="cell must be at most 5, got 6"):
         cell_spec(SMALL, 6)
@@ -112,7 +112,7 @@ def test_impossible_cells_are_explained_and_left_empty(tmp_path):
     assert "nothing lies outside" in obstacle(config, 1)
     assert "rank must be at most" in obstacle(config, 2)
     assert run_cell(config, 2) == ()
-    few = replace(config, base=replace(BASE, contaminated_fraction=0.45), x=Axis("noise", (0.1,)))
+    few = replace(config, base=replace(BASE, poisoned_fraction=0.45), x=Axis("noise", (0.1,)))
     few = replace(few, y=Axis("n_clients", (3, 9)))
     assert "only 2 honest clients" in obstacle(few, 0)
     result = run_sweep(config, workers=1, folder=tmp_path)

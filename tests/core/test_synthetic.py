@@ -9,7 +9,7 @@ from clair import ProblemSpec, sample_problem
 from clair.method.linalg import block_norms
 from clair.simulation.attacks import ATTACKS
 
-SPEC = ProblemSpec(n_clients=14, d_out=11, d_in=7, rank=2, contaminated_fraction=0.3, seed=5)
+SPEC = ProblemSpec(n_clients=14, d_out=11, d_in=7, rank=2, poisoned_fraction=0.3, seed=5)
 
 
 def test_the_same_spec_gives_the_same_bytes_and_another_seed_does_not():
@@ -50,8 +50,8 @@ def test_turning_the_noise_leaves_everything_else_as_it_was():
 
 
 def test_more_contaminated_clients_include_the_earlier_ones():
-    few = sample_problem(replace(SPEC, contaminated_fraction=0.15)).contaminated
-    many = sample_problem(replace(SPEC, contaminated_fraction=0.4)).contaminated
+    few = sample_problem(replace(SPEC, poisoned_fraction=0.15)).contaminated
+    many = sample_problem(replace(SPEC, poisoned_fraction=0.4)).contaminated
     assert few.sum() < many.sum()
     assert (many | ~few).all()
 
@@ -66,7 +66,7 @@ def test_unevenness_spreads_the_sizes_of_clients():
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.45, 0.499])
 @pytest.mark.parametrize("n_clients", [3, 4, 9, 20])
 def test_contaminated_clients_stay_a_minority(fraction, n_clients):
-    spec = ProblemSpec(n_clients=n_clients, contaminated_fraction=fraction)
+    spec = ProblemSpec(n_clients=n_clients, poisoned_fraction=fraction)
     assert sample_problem(spec).contaminated.sum() == spec.n_contaminated < n_clients / 2
 
 
@@ -84,7 +84,7 @@ def rank_of(matrix):
 def test_every_attack_changes_contaminated_clients_only(attack):
     spec = replace(SPEC, noise=0.05, attack=attack)
     problem = sample_problem(spec)
-    honest = sample_problem(replace(spec, contaminated_fraction=0)).updates
+    honest = sample_problem(replace(spec, poisoned_fraction=0)).updates
     bad = problem.contaminated
     assert (block_norms(problem.updates - honest)[bad] > 0.1).all()
     np.testing.assert_array_equal(problem.updates[~bad], honest[~bad])
@@ -133,7 +133,7 @@ def test_alie_is_the_benign_mean_less_z_deviations():
         ("n_clients", 8.0, "n_clients must be an integer, got 8.0"),
         ("rank", 0, "rank must be at least 1, got 0"),
         ("rank", 8, r"rank must be at most min\(d_out, d_in\) = 7, got 8"),
-        ("contaminated_fraction", 0.5, r"contaminated_fraction must be in \[0, 0.5\), got 0.5"),
+        ("poisoned_fraction", 1.0, r"poisoned_fraction must be in \[0, 1\), got 1"),
         ("noise", -1.0, "noise must be at least 0, got -1"),
         ("noise", float("nan"), "noise must be a finite number, got nan"),
         ("heterogeneity", "1", "heterogeneity must be a finite number, got '1'"),
@@ -145,3 +145,15 @@ def test_alie_is_the_benign_mean_less_z_deviations():
 def test_bad_fields_are_named_with_rule_and_value(field, value, message):
     with pytest.raises(ValueError, match=message):
         replace(SPEC, **{field: value})
+
+
+def test_the_former_name_of_the_poisoned_fraction_works_and_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="poisoned_fraction"):
+        spec = ProblemSpec(contaminated_fraction=0.4)
+    assert spec == ProblemSpec(poisoned_fraction=0.4)
+
+
+@pytest.mark.parametrize(("share", "number"), [(0.49, 2), (0.5, 3), (0.6, 3), (0.99, 4)])
+def test_a_share_is_rounded_on_its_own_side_of_one_half(share: float, number: int) -> None:
+    problem = sample_problem(ProblemSpec(n_clients=5, poisoned_fraction=share))
+    assert problem.contaminated.sum() == problem.spec.n_contaminated == number

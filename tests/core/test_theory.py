@@ -54,7 +54,7 @@ FOUR = ("low_rank", "random", "colluding", "replace")
 
 def clean_problem(attack, seed):
     return sample_problem(
-        replace(CLEAN, attack=attack, contaminated_fraction=ATTACKS[attack], seed=seed)
+        replace(CLEAN, attack=attack, poisoned_fraction=ATTACKS[attack], seed=seed)
     )
 
 
@@ -142,7 +142,7 @@ def test_lam_window_is_good_to_a_sixth(measured):
 
 def worst_case(seed):
     """Build a problem whose attackers send one matrix off the subspace, equal singular values."""
-    problem = sample_problem(replace(CLEAN, contaminated_fraction=0.28, seed=seed))
+    problem = sample_problem(replace(CLEAN, poisoned_fraction=0.28, seed=seed))
     rng, rank = np.random.default_rng(seed), CLEAN.rank
     off = rng.standard_normal((CLEAN.d_out, rank))
     off = orthonormal(off - problem.subspace @ (problem.subspace.T @ off))
@@ -231,7 +231,7 @@ SETTINGS = (
     {},
     {"rank": 1},
     {"rank": 6, "heterogeneity": 0.5},
-    {"n_clients": 40, "contaminated_fraction": 0.4},
+    {"n_clients": 40, "poisoned_fraction": 0.4},
     {"d_out": 12, "d_in": 50},
 )
 
@@ -282,10 +282,10 @@ SET_SETTINGS = (
     {"noise": 0.12},
     {"noise": 0.14},
     {"noise": 0.17},
-    {"noise": 0.13, "attack": "replace", "contaminated_fraction": 0.4},
+    {"noise": 0.13, "attack": "replace", "poisoned_fraction": 0.4},
     {"noise": 0.05, "attack_scale": 0.4},
     {"noise": 0.05, "off_subspace": 1.5},
-    {"noise": 0.1, "contaminated_fraction": 0.0},
+    {"noise": 0.1, "poisoned_fraction": 0.0},
     {"noise": 0.05, "attack": "sign_flip"},
     {"noise": 0.05, "attack": "random"},
     {"noise": 0.05, "attack": "random", "attack_scale": 10.0},
@@ -310,14 +310,14 @@ def test_exact_set_probability(changes):
 @pytest.mark.parametrize("attack", LOUD)
 @pytest.mark.parametrize("strength", [3.0, 10.0, 1000.0])
 def test_set_is_exact_however_loud_the_attack(attack, strength):
-    spec = replace(SMALL, attack=attack, attack_scale=strength, contaminated_fraction=0.4)
+    spec = replace(SMALL, attack=attack, attack_scale=strength, poisoned_fraction=0.4)
     assert exact_set_probability(spec) > 0.99
     assert exact_share(spec, 8) == 1
 
 
 @pytest.mark.parametrize("attack", HIDDEN)
 def test_hidden_attackers_are_not_flagged_and_together_count_for_one_client(attack):
-    spec = replace(SMALL, attack=attack, contaminated_fraction=0.4)
+    spec = replace(SMALL, attack=attack, poisoned_fraction=0.4)
     assert exact_set_probability(spec) < 0.01
     for seed in range(8):
         found = find(replace(spec, seed=seed))
@@ -382,7 +382,7 @@ GAIN_SETTINGS = (
     {"off_subspace": 1.2},
     {"n_clients": 8, "noise": 0.08},
     {"rank": 1, "n_clients": 40},
-    {"rank": 6, "noise": 0.06, "contaminated_fraction": 0.0},
+    {"rank": 6, "noise": 0.06, "poisoned_fraction": 0.0},
 )
 
 
@@ -408,7 +408,7 @@ def test_errors_of_refined_clients(changes):
 
 @pytest.mark.parametrize("attack", LOUD)
 def test_errors_do_not_depend_on_how_loud_attackers_are(attack):
-    spec = replace(SMALL, attack=attack, attack_scale=10.0, contaminated_fraction=0.4)
+    spec = replace(SMALL, attack=attack, attack_scale=10.0, poisoned_fraction=0.4)
     predicted, runs = predicted_errors(spec), []
     for seed in range(8):
         found = find(replace(spec, seed=seed))
@@ -423,7 +423,7 @@ def test_errors_do_not_depend_on_how_loud_attackers_are(attack):
 @given(st.integers(0, 10**6), st.integers(1, 4), st.floats(-3, 8))
 def test_no_client_moves_the_search_by_more_than_an_honest_one(seed, n_bad, magnitude):
     rng = np.random.default_rng(seed)
-    honest = sample_problem(replace(SMALL, contaminated_fraction=0.0, seed=seed)).updates[:9]
+    honest = sample_problem(replace(SMALL, poisoned_fraction=0.0, seed=seed)).updates[:9]
     sent = honest.copy()
     sent[:n_bad] = (
         10**magnitude
@@ -514,7 +514,7 @@ def test_in_subspace_attacks_leave_no_residual(size):
         ratios.append(found.verdict.scores[bad].mean() / found.verdict.scores[~bad].mean())
         flagged += list(~found.verdict.benign[bad])
         wrong += int((~found.verdict.benign[~bad]).sum())
-        clean_run = find(replace(spec, seed=seed, contaminated_fraction=0.0))
+        clean_run = find(replace(spec, seed=seed, poisoned_fraction=0.0))
         clean += int((~clean_run.verdict.benign).sum())
     tolerance = 0.02 if size == 1 else 0.15
     assert np.mean(ratios) == pytest.approx(score_model(spec).separation, rel=tolerance)
@@ -557,7 +557,7 @@ specs = st.builds(
     d_out=st.integers(9, 40),
     d_in=st.integers(9, 40),
     rank=st.integers(1, 8),
-    contaminated_fraction=st.floats(0, 0.45),
+    poisoned_fraction=st.floats(0, 0.45),
     noise=st.floats(0.001, 0.3),
     heterogeneity=st.floats(0, 2),
     off_subspace=st.floats(0, 2),

@@ -170,7 +170,7 @@ def test_plane_splits_the_energy_of_every_client(result: ScenarioResult) -> None
 
 def test_nobody_is_said_to_lie_on_the_line_where_noise_lifts_all() -> None:
     for fraction in (0.0, 0.25):
-        spec = ProblemSpec(noise=0.3, contaminated_fraction=fraction)
+        spec = ProblemSpec(noise=0.3, poisoned_fraction=fraction)
         title = plane(run_scenario(Scenario(spec)), "light").title
         assert "oise lifts" in title
     flips = plane(run_scenario(Scenario(ProblemSpec(attack="sign_flip"))), "light").title

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from clair.baselines import METHODS
 from clair.figures.palette import (
     METHOD_ORDER,
     PAPERS,
@@ -19,6 +18,7 @@ from clair.figures.palette import (
     role_style,
     with_alpha,
 )
+from clair.methods import METHODS
 
 CONFIG = Path(__file__).resolve().parents[2] / ".streamlit" / "config.toml"
 

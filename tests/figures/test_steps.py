@@ -84,7 +84,7 @@ def test_irls_has_no_start_and_says_who_counts_less():
 
 
 def test_rounding_is_drawn_as_nothing():
-    spec = replace(SPEC, noise=0.0, contaminated_fraction=0.0)
+    spec = replace(SPEC, noise=0.0, poisoned_fraction=0.0)
     result = run_scenario(Scenario(spec, solver="irls"))
     assert (result.fit.history[-1].block_norms > 0).any()
     steps = solver_steps(result, "light")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clair.baselines import METHODS
 from clair.federated.sharing import CANDIDATES, choose
 from clair.figures.comparison import Measure, method_comparison, which_to_use
 from clair.figures.kinds import evidence_kinds
@@ -14,6 +13,7 @@ from clair.figures.training import MAX_POINTS, loss_curves
 from clair.figures.verdict import client_verdict
 from clair.method.detection import DEGREES
 from clair.method.evidence import Evidence, gap_rule
+from clair.methods import METHODS
 
 TRUTH = np.array([False, True, False, False, True])
 LOSSES = np.geomspace(4.0, 0.1, 7)[:, None] * np.array([1.0, 2.0, 1.1, 1.2, 2.2])

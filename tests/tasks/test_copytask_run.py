@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from clair.baselines import METHODS
 from clair.federated import Cancelled
 from clair.federated.copytask import CopyTaskConfig, CopyTaskResult, run_copytask
 from clair.federated.copytask import model as copytask_model
@@ -23,6 +22,7 @@ from clair.federated.progress import JobClock
 from clair.federated.results import STAGE_LABELS, TrainingProgress
 from clair.federated.round import tampered, train_adapters
 from clair.federated.shares import whole
+from clair.methods import METHODS
 from clair.sentences import detection_sentence
 
 CPU = torch.device("cpu")

@@ -368,7 +368,7 @@ def test_digits_without_a_browser(tmp_path, capsys):
     expected = DigitsConfig(n_clients=6, steps=2, skew=0.5, rank=2)
     assert DigitsConfig(**payload["config"]) == expected
     printed = capsys.readouterr().out
-    assert "accuracy of the honest clients:" in printed
+    assert "accuracy" in printed
     assert f"{payload['accuracy']['clair']['accuracy']:.3f}" in printed
 
 

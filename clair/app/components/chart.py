@@ -131,7 +131,7 @@ def _drawn(made: Any) -> Any:
 def _identity(value: Any) -> Hashable:
     """Choose a cache key: the settings a result was computed from, else the value itself."""
     if isinstance(value, ScenarioResult):
-        return value.scenario, value.honest_left
+        return value.scenario
     if isinstance(value, RegressionResult):
         return value.config
     try:

@@ -127,7 +127,7 @@ class JobKind:
         return f"pages/{self.kind}.py"
 
 
-STAY = "Stay on this page: who leaves it takes the files along, and the run loses its place."
+STAY = "Stay on this page: the run of who leaves it loses its place."
 
 JOB_KINDS: dict[str, JobKind] = {
     job_kind.kind: job_kind
@@ -135,9 +135,7 @@ JOB_KINDS: dict[str, JobKind] = {
         JobKind("copying", "Text copying"),
         JobKind("digits", "Digits"),
         JobKind("theory", "Theory", ("sweep",)),
-        JobKind(
-            "adapters", "Your adapters", ("read", "detect", "split", "report"), STAY, badge=False
-        ),
+        JobKind("adapters", "Your adapters", ("read", "detect", "split", "report")),
         JobKind(
             "refined",
             "Refined adapters",

@@ -126,14 +126,16 @@ def toolbar(
     values: dict[str, Any],
     *,
     take: Export | None = None,
+    link: bool = True,
 ) -> None:
     """Draw the row of presets, Reset, Copy link and downloads, and below it what to look for.
 
-    On stage, draw only what to look for.
+    On stage, draw only what to look for. Without `link`, leave out Copy link: the address would
+    show others something else.
     """
     active = active_preset(presets, controls, values)
     if not presenting():
-        _tools(page, controls, presets, active, take)
+        _tools(page, controls, presets, active, take, link)
     if active is not None:
         st.caption(f"**{active.name}.** Look for: {active.look_for}")
 
@@ -144,6 +146,7 @@ def _tools(
     presets: Sequence[Preset],
     active: Preset | None,
     take: Export | None,
+    link: bool,
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if presets:
@@ -156,7 +159,8 @@ def _tools(
             args=(controls,),
             help="Back to the values this page opens with.",
         )
-        copy_link(f"{page}_copy_link")
+        if link:
+            copy_link(f"{page}_copy_link")
         if take is not None:
             export_panel(page, take)
 

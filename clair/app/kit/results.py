@@ -14,7 +14,6 @@ from clair.app.components.chart import Drawn, charts_of, draw
 from clair.app.kit.glossary import marked
 from clair.app.kit.plain import plain
 from clair.app.kit.presenter import presenting
-from clair.baselines import METHODS
 from clair.federated import Sample
 from clair.federated.outcome import Outcome
 from clair.figures.base import Chart
@@ -27,6 +26,7 @@ from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.method.evidence import Evidence
 from clair.method.kinds import client_margins, deciding, ranked
 from clair.method.metrics import DetectionScores
+from clair.methods import METHODS
 from clair.report.tasks import Finished, own_tests
 
 STAGE_WORDS: dict[str, str] = {

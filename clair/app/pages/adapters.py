@@ -1,8 +1,8 @@
 """State of the page "Your adapters": its controls, and audits that leave nothing behind.
 
-Uploaded bytes live in the visitor's session and in a temporary folder. The folder exists only while
-a job of the server's queue makes an audit or a download. Results are kept in the session. Only the
-result of the bundled example, which is public, is in a shared cache.
+Uploaded bytes live in the visitor's sessions (`adapters_upload`) and in a temporary folder. The
+folder exists only while a job of the server's queue makes an audit or a download. Results are kept
+in the session. Only the result of the bundled example, which is public, is in a shared cache.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from clair.adapters import Audit, AuditOptions, WrittenAdapter, audit, read_folder, write_refined
 from clair.adapters.archive import UNPACKED_BYTES, UPLOAD_BYTES, UPLOAD_LIMITS, read_uploads
+from clair.adapters.assemble import AdapterSet
 from clair.adapters.errors import AdapterError
-from clair.adapters.folder import EXAMPLE, AdapterSet
+from clair.adapters.folder import EXAMPLE
 from clair.adapters.halves import halves_of
 from clair.adapters.limits import DEFAULT, MIB, Limits
 from clair.adapters.progress import AuditProgress, Progress
@@ -39,14 +40,15 @@ _JUDGING = 0.6
 
 LIMITS_WORDS = (
     f"At most {UPLOAD_BYTES // MIB} MB in all, {UNPACKED_BYTES // MIB} MB unpacked and "
-    f"{UPLOAD_LIMITS.clients} adapters. Files are in this server's memory while the page is open "
-    "and on its disk while a result is computed. Nobody else sees them, and they are gone five "
-    "minutes after you close the page at the latest. For larger sets: python -m clair audit DIR on "
-    "your own machine."
+    f"{UPLOAD_LIMITS.clients} adapters. Files are in this server's memory while this app is open "
+    "in your browser and on its disk while a result is computed. Nobody else sees them, and they "
+    "are gone five minutes after you close the last tab at the latest. For larger sets: python -m "
+    "clair audit DIR on your own machine."
 )
 HOW_WORDS = (
     "Zips of one or more PEFT adapters (adapter_config.json and adapter_model.safetensors in a "
-    "folder each), or pairs site1.safetensors and site1.json. Pickles (.bin) are refused. "
+    "folder each), or pairs site1.safetensors and site1.json; LoRA of kohya, diffusers and mlx-lm "
+    "are read too. Pickles (.bin) are refused. "
     "Optional: what each client gets from either half of its data, under the same names in folders "
     "or zips named half-a and half-b; refined adapters then follow those halves (ours)."
 )
@@ -163,11 +165,11 @@ class Source:
 
     Attributes
     ----------
-    files : tuple of (name, id, bytes-like file)
+    files : tuple of (name, id, bytes)
         The id changes with the content.
     """
 
-    files: tuple[tuple[str, str, BinaryIO], ...] = ()
+    files: tuple[tuple[str, str, bytes], ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -183,7 +185,7 @@ class Source:
         """Read the adapters of this source; uploads are unpacked into `folder`."""
         if not self.files:
             return read_folder(EXAMPLE)
-        files = [(name, file) for name, _, file in self.files]
+        files = [(name, io.BytesIO(data)) for name, _, data in self.files]
         return read_uploads(files, folder, cancelled=cancelled)
 
 
@@ -254,6 +256,17 @@ def run(
 def bundled(options: AuditOptions) -> Audit:
     """Audit the bundled example."""
     return run(Source(), options)
+
+
+@shared(most=1)
+def sample_zip() -> bytes:
+    """Pack the bundled example as a visitor would pack an upload."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(EXAMPLE.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(EXAMPLE).as_posix())
+    return buffer.getvalue()
 
 
 def truth() -> list[str]:

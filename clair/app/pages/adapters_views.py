@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
 from clair.adapters import Audit, AuditOptions, audit_json
-from clair.adapters.report import side_lines
-from clair.adapters.result import FLAGGED, KEPT, NOT_COMPARABLE, NOT_JUDGED, SUSPECT
+from clair.adapters.report import client_notes, side_lines
+from clair.adapters.result import (
+    FLAGGED,
+    KEPT,
+    NOT_COMPARABLE,
+    NOT_JUDGED,
+    SUSPECT,
+    ClientReport,
+)
 from clair.adapters.work import in_words
 from clair.app.kit import jobs
 from clair.app.kit.exports import Export, screen_of
@@ -35,6 +42,9 @@ from clair.sentences import times
 # Names in the session state: the latest result, what was asked for, the latest refined adapters;
 # each with the files and settings it is for.
 _RESULT, _ASKED, _REFINED = "_adapters_result", "_adapters_asked", "_adapters_refined"
+
+#: More notes than this are folded up.
+_NOTES = 3
 
 
 def result_of(source: Source, options: AuditOptions) -> Audit | str:
@@ -110,79 +120,103 @@ def _again() -> None:
     jobs.drop(adapters.KIND)
 
 
+#: What each degree of the verdict means.
+DEGREE_WORDS = {
+    FLAGGED: "On evidence of poison: not refined, and nobody learns from them.",
+    SUSPECT: "A little apart, too little to convict, perhaps with few data, or repeating each "
+    "other: refined, but the others learn little or nothing from them.",
+    KEPT: "Refined, and the others learn from them.",
+    NOT_JUDGED: "Could not be read, or changed only modules that too few others changed.",
+}
+
+
 def headline_numbers(result: Audit) -> None:
-    """Show the five numbers that every view is about."""
+    """Show the degrees of the verdict and two numbers that every view is about."""
     side = result.sides[result.side]
-    n = len(result.judged_clients)
-    columns = st.columns(5)
-    columns[0].metric("Flagged", f"{len(result.named(FLAGGED))} of {n}")
-    columns[1].metric(
-        "Suspect",
-        len(result.named(SUSPECT)),
-        help="A little apart, too little to convict, perhaps with few data, or repeating each "
-        "other: refined, but the others learn little or nothing from them. Those who repeat each "
-        "other share one vote.",
-    )
-    columns[2].metric(
-        "Not judged",
-        len(result.named(NOT_JUDGED)) + len(result.named(NOT_COMPARABLE)),
-        help="Could not be read, or changed only modules that too few others changed.",
-    )
-    columns[3].metric(
-        "Margin of the verdict",
+    counts = {degree: len(result.named(degree)) for degree in DEGREE_WORDS}
+    counts[NOT_JUDGED] += len(result.named(NOT_COMPARABLE))
+    judged = counts[FLAGGED] + counts[SUSPECT] + counts[KEPT]
+    columns = st.columns(6)
+    for column, (degree, words) in zip(columns, DEGREE_WORDS.items(), strict=False):
+        value = f"{counts[degree]} of {judged}" if degree == FLAGGED else counts[degree]
+        column.metric(degree.capitalize(), value, help=words)
+    columns[4].metric(
+        "Margin",
         times(min(side.margin, 999.0)) if side.margin == side.margin else "–",
         help="Lowest score above the line over the highest below it: how clear the verdict is.",
     )
-    columns[4].metric(
+    columns[5].metric(
         "Shared rank", result.rank, help=f"Directions in each module, {result.side} side."
     )
 
 
 def verdict(result: Audit, theme: ThemeName) -> None:
-    """Draw the scores and the table of all clients."""
+    """Draw the scores, say why the flagged and the suspects are, and list all in a table."""
     show_chart(client_scores(result, theme), "adapters_scores")
+    _listed("Why", result.named(FLAGGED) + result.named(SUSPECT), mark=True)
     client_table(result)
 
 
 def client_table(result: Audit) -> None:
     """Show a row per judged client: flagged ones first, then suspects, most suspicious first."""
-    rows = [
-        {
-            "client": client.name,
-            "verdict": client.verdict,
-            "why": "; ".join([*client.reasons, *client.notes]),
+    rows = []
+    for client in result.ranked:
+        if client.verdict in (NOT_JUDGED, NOT_COMPARABLE):
+            continue
+        module, most = client.where[0] if client.where else ("", float("nan"))
+        numbers = {
             "score": client.score,
-            "score / line": client.margin if client.margin == client.margin else None,
+            "score / line": client.margin,
             "‖S‖": client.norm,
-            "rank": client.rank,
-            "deviates most in": client.where[0][0],
-            "times typical": client.where[0][1],
+            "times typical": most,
         }
-        for client in result.ranked
-        if client.score == client.score
-    ]
+        known = {name: None if value != value else value for name, value in numbers.items()}
+        row = {"client": client.name, "verdict": client.verdict, **known}
+        rows.append({**row, "deviates most in": module, "rank": client.rank})
     columns: dict[str, Any] = {
         name: st.column_config.NumberColumn(format="%.2f")
         for name in ("score", "score / line", "‖S‖", "times typical")
     }
-    columns["why"] = st.column_config.TextColumn(width="large")
+    columns["deviates most in"] = st.column_config.TextColumn(width="large")
     st.dataframe(
         rows, hide_index=True, width="stretch", column_config=columns, key="adapters_clients"
     )
+    if len(rows) > len(result.judged_clients):
+        st.caption(
+            "Without numbers: judged in the place of the client whose vote they share, one site or "
+            "one update, one vote."
+        )
 
 
 def not_judged(result: Audit) -> None:
     """List every adapter that could not be judged, with the full reason."""
-    left_out = result.named(NOT_COMPARABLE) + result.named(NOT_JUDGED)
-    if not left_out:
+    _listed("Not judged", result.named(NOT_COMPARABLE) + result.named(NOT_JUDGED))
+
+
+def _listed(title: str, clients: Sequence[ClientReport], *, mark: bool = False) -> None:
+    """List clients with their reasons in full; a table would cut them off."""
+    if not clients:
         return
     lines = []
-    for client in left_out:
-        why = "; ".join([*client.reasons, *client.notes]).removeprefix(f"{client.name}: ")
-        mark = ", not comparable" * (client.verdict == NOT_COMPARABLE)
-        lines.append(f"* **{plain(client.name)}**{mark}: {plain(why)}")
+    for client in clients:
+        why = "; ".join(client.reasons).removeprefix(f"{client.name}: ")
+        degree = f", {client.verdict}" * (mark or client.verdict == NOT_COMPARABLE)
+        lines.append(f"* **{plain(client.name)}**{degree}: {plain(why)}")
     with st.container(border=True, height="content" if len(lines) < 9 else 300):
-        st.markdown("\n".join(["Not judged:", "", *lines]))
+        st.markdown("\n".join([f"{title}:", "", *lines]))
+
+
+def notes(result: Audit) -> None:
+    """Show what else there is to know, about the set and about single clients."""
+    found = [*result.notes, *client_notes(result)]
+    if not found:
+        return
+    if len(found) <= _NOTES:
+        for note in found:
+            st.info(plain(note), icon=":material/info:")
+        return
+    with st.expander(f"{len(found)} notes", icon=":material/info:"):
+        st.markdown("\n".join(f"* {plain(note)}" for note in found))
 
 
 def kinds(result: Audit, theme: ThemeName) -> None:
@@ -249,7 +283,8 @@ VIEWS: dict[str, Callable[[Audit, ThemeName], None]] = {
 
 def refined_download(source: Source, result: Audit, size: dict[str, Any]) -> None:
     """Offer the refined adapters of clients not flagged; a job makes them when asked."""
-    kept = len(result.named(KEPT)) + len(result.named(SUSPECT))
+    refined = (KEPT, SUSPECT)
+    kept = sum(client.verdict in refined for client in result.judged_clients)
     key = (source.key, result.options, tuple(size.items()))
     made = st.session_state.get(_REFINED)
     if made is not None and made[0] != key:

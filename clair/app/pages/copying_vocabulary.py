@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from clair.baselines import METHODS
 from clair.federated.copytask import ATTACKS, CopyTaskConfig
 from clair.federated.copytask.data import CAPITALISED, VOWELS
 from clair.federated.outcome import Outcome
+from clair.methods import METHODS
 from clair.sentences import count, verdict_caveats
 
 GLOSSARY = """

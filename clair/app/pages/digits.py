@@ -15,7 +15,6 @@ from clair.app.kit.presenter import presenting
 from clair.app.kit.results import show_chart
 from clair.app.kit.state import Control, Preset
 from clair.app.kit.trained import TrainedPage
-from clair.baselines import METHODS
 from clair.federated.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.federated.outcome import Outcome
@@ -24,6 +23,7 @@ from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
 from clair.figures.palette import ThemeName, role_style
+from clair.methods import METHODS
 from clair.report.document import Section
 from clair.sentences import verdict_caveats
 

@@ -39,7 +39,8 @@ SCENARIO: tuple[Control, ...] = (
         "float",
         0.25,
         "Share of the clients that send something harmful instead of an honest update. "
-        "No method can work from one half on: then the liars are the majority.",
+        "From one half on nothing can tell who is honest: honest is by definition what most "
+        "clients agree on. Watch the verdict turn round.",
         low=0.0,
         high=0.6,
         step=0.05,
@@ -370,11 +371,6 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
     """Explain why these values have no result; None if they have one."""
     rows, columns, rank = values["d_out"], values["d_in"], values["rank"]
     smaller = min(rows, columns)
-    if values["poisoned"] >= 0.5:
-        return (
-            "With half of the clients or more poisoned, nothing tells the honest group from the "
-            "other: whoever is in the majority looks honest. Lower the poisoned fraction below 0.5."
-        )
     for name, value in (("true rank", rank), ("rank CLAIR uses", values["use_rank"])):
         if value != "auto" and value > smaller:
             return (
@@ -403,7 +399,7 @@ def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
         d_out=values["d_out"],
         d_in=values["d_in"],
         rank=values["rank"],
-        contaminated_fraction=values["poisoned"],
+        poisoned_fraction=values["poisoned"],
         noise=values["noise"],
         heterogeneity=values["heterogeneity"],
         off_subspace=values["off_subspace"],

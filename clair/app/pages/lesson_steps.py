@@ -13,7 +13,6 @@ from clair.app.pages import copying, lab, lessons
 from clair.app.pages.lessons import LESSON, Place
 from clair.lessons.course import Number, Step
 from clair.lessons.quantities import QUANTITIES, Unit
-from clair.simulation.scenario import Scenario, ScenarioResult, without_honest
 
 #: Page, controls and name of what a course is about.
 TARGETS: dict[str, tuple[str, Sequence[Control], str]] = {
@@ -41,12 +40,7 @@ def evidence(place: Place) -> Any:
     if place.course.source == "copying":
         return copying.PAGE.default_outcome()
     scenario = lab.scenario_of(settings(step))
-    return _thinned(scenario, step.honest_leave) if step.honest_leave else lab.solve(scenario)
-
-
-@shared(most=16)
-def _thinned(scenario: Scenario, leave: int) -> ScenarioResult:
-    return without_honest(lab.solve(scenario), leave)
+    return lab.solve(scenario)
 
 
 @shared(most=64)
@@ -69,8 +63,6 @@ def settings_words(step: Step) -> str:
     for key, value in step.values.items():
         control, said = controls[key], controls[key].words(value)
         words.append(f"{control.label} “{said}”" if control.options else f"{control.label} {said}")
-    if step.honest_leave:
-        words.append(f"{step.honest_leave} honest clients fewer")
     return " · ".join(words)
 
 
@@ -146,8 +138,6 @@ def explore(place: Place) -> None:
     if place.course.source == "lab":
         values = {**place.step.values, "view": place.step.view}
     hint = f"Opens {name} with the settings of this step, and a link back."
-    if place.step.honest_leave:
-        hint += " The honest clients who left are there again: the lab always has a majority."
     st.button(
         "Explore freely",
         key=f"lesson_explore_{place.word}",

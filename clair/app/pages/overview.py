@@ -25,12 +25,21 @@ from clair.simulation.scenario import ScenarioResult
 
 _PREFIX = "demo_"
 
+#: Where the picture opens: the poison visibly harms an average and a subspace fitted to everybody
+#: (`benchmarks/opening.py`), so that it shows what a verdict is worth.
+OPENING: dict[str, Any] = {
+    "clients": 20,
+    "poisoned": 0.3,
+    "attack": "colluding",
+    "scale": 2.0,
+    "heterogeneity": 0.3,
+}
 #: Controls of the opening picture: some of the lab's, under keys of their own, because a preset
 #: opened from here sets the lab's.
 CONTROLS: tuple[Control, ...] = tuple(
-    replace(control, key=_PREFIX + control.key)
+    replace(control, key=_PREFIX + control.key, default=OPENING[control.key])
     for control in lab.SCENARIO
-    if control.key in ("clients", "poisoned", "attack", "heterogeneity")
+    if control.key in OPENING
 )
 
 
@@ -41,13 +50,14 @@ def lab_values(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 #: Methods of the second picture, and an explanation for somebody who knows none of them.
-METHODS: tuple[str, ...] = ("local", "fedavg", "median", "clair", "fedavg_benign")
+METHODS: tuple[str, ...] = ("local", "fedavg", "median", "pca", "clair", "fedavg_benign")
 ERRORS = """
 Each honest client has an update that would be right for it; little data makes what it learns miss
 that update. The distance is its **error**: 0 would be perfect. *Local only* is what it reaches
 alone. *FedAvg* gives everybody the plain average, *coordinate median* the middle value of every
-number, which a few liars cannot drag far. The last row averages the honest clients only, as if
-somebody had told the server who they are: what it still lacks is due to clients that truly differ.
+number, which a few liars cannot drag far. *PCA* refines as CLAIR does but believes everybody. The
+last row averages the honest clients only, as if somebody had told the server who they are: what it
+still lacks is due to clients that truly differ.
 """
 
 

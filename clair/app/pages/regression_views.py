@@ -13,7 +13,6 @@ from clair.app.kit.presenter import presenting, stage_part
 from clair.app.kit.results import comparison_panel, found_metric, show_chart, verdict_panel
 from clair.app.pages import regression
 from clair.app.pages.page_exports import of_task
-from clair.baselines import METHODS
 from clair.federated.outcome import outcome_json
 from clair.federated.regression import RegressionResult
 from clair.federated.task_result import means_of
@@ -27,6 +26,7 @@ from clair.figures.samples import (
     verdict_curve,
 )
 from clair.method.metrics import principal_angles
+from clair.methods import METHODS
 from clair.report.document import Section
 from clair.report.tasks import TaskStory
 from clair.sentences import amount

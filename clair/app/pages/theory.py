@@ -52,7 +52,7 @@ def _own(key: str, **changes: Any) -> Control:
 
 #: Field of a problem that may be an axis of a phase diagram, to the lab's key.
 SWEPT: dict[str, str] = {
-    "contaminated_fraction": "poisoned",
+    "poisoned_fraction": "poisoned",
     "rank": "rank",
     "n_clients": "clients",
     "noise": "noise",

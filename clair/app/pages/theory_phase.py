@@ -47,7 +47,7 @@ RATES = ASSETS / "theory" / "rates.json"
 
 #: Values of each axis at the fine resolution, all of them steps of the lab's sliders.
 FINE: dict[str, tuple[float, ...]] = {
-    "contaminated_fraction": tuple(round(0.05 * i, 2) for i in range(10)),
+    "poisoned_fraction": tuple(round(0.05 * i, 2) for i in range(10)),
     "rank": tuple(range(1, 9)),
     "n_clients": tuple(range(6, 46, 2)),
     "noise": tuple(round(0.01 * i, 2) for i in range(20)),
@@ -318,7 +318,7 @@ def _impossible(config: SweepConfig) -> list[str]:
     """List the reasons for empty cells, and what no diagram can show."""
     reasons = {obstacle(config, cell) for cell in range(config.n_cells)} - {None}
     notes = [f"Empty cells have no result: {reason}." for reason in sorted(map(str, reasons))]
-    if "contaminated_fraction" in config.axes:
+    if "poisoned_fraction" in config.axes:
         notes.append(
             "The poisoned fraction ends below one half. From there on the poisoned clients are the "
             "majority, and any rule that trusts a majority must fail: nothing in the updates says "

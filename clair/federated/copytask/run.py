@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clair.baselines import METHODS
 from clair.federated.copytask.config import CopyTaskConfig
 from clair.federated.copytask.data import make_federation
 from clair.federated.copytask.federated import CopyTask
@@ -18,6 +17,7 @@ from clair.federated.progress import JobClock
 from clair.federated.results import Stage, TrainingProgress
 from clair.federated.round import Plan, federate
 from clair.federated.training import Schedule
+from clair.methods import METHODS
 
 #: Here clients share the *input* side of their adapters, which tells the letters to be changed.
 SIDE = "input"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from clair._validation import check_choice, check_integer, check_real
-from clair.simulation.matrix_model import count_contaminated
-
-MAX_RANK = 8
+from clair.federated.config import FederationConfig, choice, real, switch, whole
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ ATTACKS: dict[str, RegressionAttack] = {
 
 
 @dataclass(frozen=True)
-class RegressionConfig:
+class RegressionConfig(FederationConfig):
     """Settings of one federated multi-response regression, validated on construction.
 
     Client k holds inputs ``X_k`` (n_k, d_in), the first of which is constant, and responses
@@ -112,16 +109,8 @@ class RegressionConfig:
         the size of an adaptation does not depend on h.
     off_subspace : float
         Size of a client's own part outside the shared subspace relative to its part inside, >= 0.
-    poisoned_fraction : float
-        In [0, 0.5); the number is rounded and stays below half.
-    attack : str
-        A key of `ATTACKS`.
     strength : float
         Of the attacks that have one: size of the false map relative to an honest one, > 0.
-    rank : int or "auto"
-        Rank of the shared subspace CLAIR looks for.
-    screen_coefficients : bool
-        As in `clair.fit`.
     precision_weights : bool
         Weigh clients by the precision they report (ours).
     refit : bool
@@ -134,64 +123,25 @@ class RegressionConfig:
         Responses and inputs (the constant included), 8 to 64.
     n_test : int
         Held-out samples of a client, 1 to 2000.
-    seed : int
-        Non-negative; the same config gives the same bytes.
-
-    Raises
-    ------
-    ValueError
-        If a setting breaks its rule; the message names the setting, the rule and the value.
     """
 
-    n_clients: int = 20
-    samples: int = 40
-    size_ratio: float = 1.0
-    correlation: float = 0.5
-    noise: float = 1.0
-    heterogeneity: float = 1.0
-    off_subspace: float = 0.2
-    poisoned_fraction: float = 0.3
-    attack: str = "colluders"
-    strength: float = 1.5
-    rank: int | Literal["auto"] = "auto"
-    screen_coefficients: bool = False
-    precision_weights: bool = False
-    refit: bool = True
-    own_weight: bool = True
-    true_rank: int = 3
-    d_out: int = 24
-    d_in: int = 16
-    n_test: int = 200
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_integer("n_clients", self.n_clients, minimum=3, maximum=64)
-        check_integer("samples", self.samples, minimum=6, maximum=2000)
-        check_real("size_ratio", self.size_ratio, minimum=1, maximum=50)
-        check_real("correlation", self.correlation, minimum=0, maximum=1, open_maximum=True)
-        check_real("noise", self.noise, minimum=0, maximum=100, open_minimum=True)
-        check_real("heterogeneity", self.heterogeneity, minimum=0)
-        check_real("off_subspace", self.off_subspace, minimum=0)
-        check_real(
-            "poisoned_fraction", self.poisoned_fraction, minimum=0, maximum=0.5, open_maximum=True
-        )
-        check_choice("attack", self.attack, ATTACKS)
-        check_real("strength", self.strength, minimum=0, open_minimum=True)
-        if self.rank != "auto":
-            check_integer("rank", self.rank, minimum=1, maximum=MAX_RANK)
-        for name in ("screen_coefficients", "precision_weights", "refit", "own_weight"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        check_integer("true_rank", self.true_rank, minimum=1, maximum=MAX_RANK)
-        check_integer("d_out", self.d_out, minimum=8, maximum=64)
-        check_integer("d_in", self.d_in, minimum=8, maximum=64)
-        check_integer("n_test", self.n_test, minimum=1, maximum=2000)
-        check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
-
-    @property
-    def n_poisoned(self) -> int:
-        """Number of contaminated clients: the rounded share, always below half."""
-        return count_contaminated(self.poisoned_fraction, self.n_clients)
+    n_clients: int = whole(20, 3, 64)
+    poisoned_fraction: float = real(0.3, 0, 0.5, open_maximum=True)
+    attack: str = choice("colluders", ATTACKS)
+    samples: int = whole(40, 6, 2000)
+    size_ratio: float = real(1.0, 1, 50)
+    correlation: float = real(0.5, 0, 1, open_maximum=True)
+    noise: float = real(1.0, 0, 100, open_minimum=True)
+    heterogeneity: float = real(1.0, 0)
+    off_subspace: float = real(0.2, 0)
+    strength: float = real(1.5, 0, open_minimum=True)
+    precision_weights: bool = switch(False)
+    refit: bool = switch(True)
+    own_weight: bool = switch(True)
+    true_rank: int = whole(3, 1, 8)
+    d_out: int = whole(24, 8, 64)
+    d_in: int = whole(16, 8, 64)
+    n_test: int = whole(200, 1, 2000)
 
     @property
     def least_squares_constant(self) -> float:
@@ -199,7 +149,3 @@ class RegressionConfig:
         rho, d = self.correlation, self.d_in - 1
         inverse = 1 + (2 + (d - 2) * (1 + rho**2)) / (1 - rho**2)
         return self.noise**2 * inverse / (1 + self.off_subspace**2)
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert the settings to JSON scalars."""
-        return asdict(self)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from clair.baselines import METHODS, estimate_all
+from clair.baselines import estimate_all
 from clair.federated.regression.config import RegressionConfig
 from clair.federated.regression.data import ClientData, RegressionData
 from clair.federated.regression.ridge import Design, joint_ridge, ridge_gcv
@@ -14,6 +14,7 @@ from clair.federated.sharing import Choice, candidates, choose, refitted, voters
 from clair.method.fit import ClairFit, fit
 from clair.method.linalg import block_grams
 from clair.method.refinement import principal_subspace
+from clair.methods import METHODS
 
 Estimates = dict[str, np.ndarray]
 

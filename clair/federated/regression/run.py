@@ -129,7 +129,7 @@ def run_regression(
     config : RegressionConfig
         What to run.
     methods : tuple of str, optional
-        Keys of `clair.baselines.METHODS` to score; all that apply by default.
+        Keys of `clair.methods.METHODS` to score; all that apply by default.
     solver : {"convex", "irls"}
         As in `clair.fit`; the verdict does not depend on it, only the contamination norms do.
 

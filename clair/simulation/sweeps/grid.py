@@ -30,7 +30,7 @@ from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
 #: Fields of `ProblemSpec` that may be an axis: title, and how a value is written.
 AXIS_TITLES: dict[str, tuple[str, str]] = {
-    "contaminated_fraction": ("poisoned fraction γ", ".2f"),
+    "poisoned_fraction": ("poisoned fraction γ", ".2f"),
     "rank": ("rank r of the shared subspace", ".0f"),
     "n_clients": ("clients K", ".0f"),
     "noise": ("noise σ", ".2f"),
@@ -98,7 +98,7 @@ class SweepConfig:
 
     base: ProblemSpec = field(default_factory=ProblemSpec)
     x: Axis = field(default_factory=lambda: Axis("noise", (0.0, 0.05, 0.1)))
-    y: Axis = field(default_factory=lambda: Axis("contaminated_fraction", (0.1, 0.25, 0.4)))
+    y: Axis = field(default_factory=lambda: Axis("poisoned_fraction", (0.1, 0.25, 0.4)))
     trials: int = 10
     method: str = "residual"
 
