@@ -257,8 +257,8 @@ HEAD = f"""# ByzFL's aggregators and CLAIR under ByzFL's attacks
 
 ByzFL's rules are told the number of attackers, CLAIR is not. All attackers send one vector; the
 optimal attacks search its size against the very rule in their column (8 evaluations, CLAIR's
-included). CAF is left out: its search for an eigenvector has no bound, and under optimal ALIE with 8
-attackers it did not end; under the attacks where it did it was among the best.
+included). CAF is left out: its search for an eigenvector has no bound, and under optimal ALIE with
+8 attackers it did not end; under the attacks where it did it was among the best.
 
 First the distance of each aggregate from the honest clients' mean, relative to their spread about
 it: what these rules are made for, less is better; CLAIR's is the average by the weights of its
