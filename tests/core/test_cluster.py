@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 import pytest
@@ -63,7 +64,11 @@ def test_a_cancelled_sweep_goes_on_on_the_cluster(address, tmp_path):
     assert run_sweep(CONFIG, workers=1, folder=tmp_path).complete
 
 
-def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("by_variable", [False, True])
+def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch, by_variable):
+    nobody = "tcp://127.0.0.1:9"
     monkeypatch.setattr("clair.simulation.sweeps.executors._PATIENCE", 0.2)
-    with pytest.raises(WorkerFailed, match=r"tcp://127\.0\.0\.1:9"):
-        run_sweep(CONFIG, scheduler="tcp://127.0.0.1:9", folder=tmp_path)
+    if by_variable:
+        monkeypatch.setenv(SCHEDULER_VARIABLE, nobody)
+    with pytest.raises(WorkerFailed, match=re.escape(nobody)):
+        run_sweep(CONFIG, scheduler=None if by_variable else nobody, folder=tmp_path)

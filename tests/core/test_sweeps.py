@@ -139,9 +139,12 @@ def test_workers_compute_what_one_cell_alone_gives_in_any_order(tmp_path):
 
 
 def test_any_executor_computes_the_same_and_stays_open(tmp_path):
+    seen = []
     with ThreadPoolExecutor(2) as pool:
-        result = run_sweep(SMALL, workers=Workers(pool, 2, cells=4), folder=tmp_path)
+        workers = Workers(pool, 2, cells=4)
+        result = run_sweep(SMALL, workers=workers, folder=tmp_path, progress=seen.append)
         assert pool.submit(int).result() == 0
+    assert [p.step for p in seen] == list(range(7))  # every cell once
     assert result.complete
     alone = run_sweep(SMALL, workers=1, folder=tmp_path / "other")
     assert result.error.tobytes() == alone.error.tobytes()
