@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clair.method.metrics import DetectionScores
-from clair.sentences import ROUNDING, TIE, amount, times
+from clair.sentences import ROUNDING, TIE, amount, count, listing, times
 from clair.simulation.scenario import ScenarioResult
 
 Ahead = Literal["A", "B", ""]
@@ -76,7 +76,7 @@ def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) 
         return "A and B have the same settings, so every number is the same."
     rows = {row.key: row for row in contests(a, b)}
     told = (
-        f"In B, {' and '.join(changes)}"
+        f"In B, {listing(changes)}"
         if len(changes) <= 2
         else f"B differs from A in {len(changes)} settings"
     )
@@ -137,10 +137,10 @@ def _who_does_better(rows: Sequence[Comparison]) -> str:
             if row.ahead == side
         ]
         if names:
-            parts.append(f"**{side} is ahead** in {_listed(names)}")
+            parts.append(f"**{side} is ahead** in {listing(names)}")
     level = [row.name for row in rows if not row.ahead]
     if level:
-        parts.append(f"level in {_listed(level)}" if parts else f"Level in {_listed(level)}")
+        parts.append(f"level in {listing(level)}" if parts else f"Level in {listing(level)}")
     return f"The same updates, treated differently. {'; '.join(parts)}."
 
 
@@ -164,7 +164,7 @@ def _found(result: ScenarioResult) -> str:
     scores: DetectionScores = result.detection
     text = f"{scores.n_correct} of {scores.n_contaminated}"
     if scores.false_alarms:
-        text += f" with {scores.false_alarms} false alarm{'s' * (scores.false_alarms > 1)}"
+        text += f" with {count(scores.false_alarms, 'false alarm')}"
     return text + (f" ({scores.suspects} suspect)" if scores.suspects else "")
 
 
@@ -180,7 +180,3 @@ def _moved(row: Comparison) -> str:
     if not row.ahead:
         return f"hardly moves ({row.texts[0]} to {row.texts[1]})"
     return f"{'rises' if row.b > row.a else 'falls'} from {row.texts[0]} to {row.texts[1]}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clair.method.detection import FLAGGED, NOT_COMPARABLE, SUSPECT
@@ -29,6 +31,17 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     """
     word = _WORDS[number] if 0 <= number < len(_WORDS) else str(number)
     return f"{word} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listing(names: Sequence[str]) -> str:
+    """Write names as prose.
+
+    Examples
+    --------
+    >>> listing(["a"]), listing(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def times(ratio: float) -> str:
@@ -97,7 +110,7 @@ def suspects_clause(scores: DetectionScores) -> str:
             for number, kind in ((bad, "poisoned one"), (honest, "honest one"))
             if number
         ]
-        who = " and ".join(told)
+        who = listing(told)
     verb = "is" if scores.suspects == 1 else "are"
     return f"; {who} {verb} suspect: refined, but with little or no weight in what the others learn"
 

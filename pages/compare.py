@@ -11,8 +11,8 @@ from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import compare, lab
 from clair.app.pages.compare_views import card, charts, moves, settings_table
-from clair.app.pages.page_exports import of_pair
 from clair.comparison import ahead_sentence, pair_sentence
+from clair.report.pair import pair_export
 
 ensure_router()
 
@@ -48,7 +48,7 @@ with above:
         sentence(pair_sentence(a, b, changes))
         if not presenting():
             st.markdown(ahead_sentence(a, b))
-        take = of_pair(a, b, changes, values)
+        take = pair_export(a, b, changes, compare.screen(values))
     else:
         names = [side.upper() for side in compare.SIDES if reasons[side] is not None]
         sentence(f"{' and '.join(names)} cannot be computed with these settings; here is why.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from clair.app.kit.controls import show, show_all
+from clair.app.kit.exports import screen_of
 from clair.app.kit.layout import (
     ensure_router,
     explain_and_stop,
@@ -14,11 +15,12 @@ from clair.app.kit.layout import (
     toolbar,
 )
 from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import lab
-from clair.app.pages.lab_views import VIEWS, headline_numbers
-from clair.app.pages.page_exports import of_lab
+from clair.report.blocks import Facts
+from clair.report.lab import VIEWS, headline, lab_export
 from clair.sentences import scenario_sentence
 
 ensure_router()
@@ -32,6 +34,7 @@ with settings(header("Subspace lab")):
         show_all(lab.OPTIONS)
 
 accept_ids_from_url([lab.VIEW])
+theme = current_theme()
 above = st.container()
 # Drawn before it is read, so that the first run from a link knows its view. Drawn also without a
 # result, so that the view survives settings that have none.
@@ -46,9 +49,10 @@ if reason is not None:
 result = lab.solve(lab.scenario_of(values))
 with above:
     sentence(scenario_sentence(result))
-    toolbar("lab", lab.CONTROLS, lab.PRESETS, values, take=of_lab(result, values))
+    take = lab_export(result, screen_of("lab", lab.CONTROLS, values, lab.ALL_GROUPS))
+    toolbar("lab", lab.CONTROLS, lab.PRESETS, values, take=take)
     if not presenting():
-        headline_numbers(result)
+        draw_blocks((Facts(headline(result)),), theme)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")
-VIEWS[view](result, current_theme())
+draw_blocks(VIEWS[view].blocks(result, stage=presenting()), theme)

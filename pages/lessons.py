@@ -7,12 +7,11 @@ import streamlit as st
 from clair.app.components.hotkeys import hotkeys
 from clair.app.components.lesson_map import lesson_map
 from clair.app.kit.exports import export_panel
-from clair.app.kit.layout import column, ensure_router, header
+from clair.app.kit.layout import column, ensure_router, header, inject_css
 from clair.app.kit.presenter import presenting
 from clair.app.kit.scheme import current_theme
 from clair.app.pages import lessons
 from clair.app.pages.lesson_answer import hide_button, show_answer, show_on_stage
-from clair.app.pages.lesson_look import lesson_style, prose
 from clair.app.pages.lesson_steps import ask, explore, settings_words
 from clair.app.pages.lesson_take import lesson_export
 
@@ -20,7 +19,7 @@ ensure_router()
 place = lessons.here()
 step, theme = place.step, current_theme()
 before, after = lessons.neighbour(place, -1), lessons.neighbour(place, 1)
-lesson_style(theme)
+inject_css("lessons")
 
 on_stage, told = presenting(), lessons.revealed(place)
 with st.container() if on_stage and told else column(920):
@@ -31,7 +30,7 @@ with st.container() if on_stage and told else column(920):
     if on_stage and told:
         show_on_stage(place, theme)
     else:
-        prose(step.text)
+        lessons.prose(step.text)
         st.header(step.question, anchor=False)
         if told:
             show_answer(place, theme)

@@ -20,18 +20,17 @@ from clair.board.story import ROBUST, Story
 from clair.federated.regression import RegressionResult
 from clair.federated.regression.run import HeldOutError
 from clair.figures.board import PICTURES, slide_html
-from clair.figures.board_charts import CHARTS, slide_charts
+from clair.figures.board_style import stylesheet
 from clair.method.metrics import detection_scores
-from clair.report.board import board_report
-from clair.report.page import rich, to_html
-from clair.report.story import (
+from clair.report.board import (
     board_json,
     board_recipe,
+    board_report,
     hospital_table,
     method_table,
     run_table,
-    words_of,
 )
+from clair.report.page import to_html
 from tests.test_reports import parsed, run_command, run_snippet
 
 ROOT = Path(__file__).parents[1]
@@ -240,7 +239,7 @@ def seen(text: str) -> str:
 def test_every_number_said_about_errors_is_drawn_on_its_slide(draw: int) -> None:
     story = tell(draw)
     for slide in slides_of(story):
-        if slide.key not in CHARTS:
+        if slide.key not in ("alone", "average", "robust", "idea", "verdict", "gain"):
             continue
         said = " ".join([slide.headline, *slide.text])
         picture = slide_html(story, slide, "light").split("<figure")[1]
@@ -264,35 +263,16 @@ def test_how_many_gain_is_counted_of_the_changes_listed(story: Story) -> None:
     assert "+20\u00a0%" in words
 
 
-def test_the_report_holds_every_slide_in_words_and_charts(story: Story) -> None:
-    report = board_report(story)
-    page = to_html(report)
+def test_the_report_holds_every_slide_as_the_page_shows_it(story: Story) -> None:
+    page = to_html(board_report(story))
     text = seen(parsed(page).text)
     for slide in slides_of(story):
         assert seen(slide.headline) in text
-        for words in words_of(story, slide):
-            assert seen(rich(words).replace("&amp;", "&")) in text
-    for _, words in limit_texts(story):
-        assert seen(words) in text
+        shown = slide_html(story, slide, "light")
+        assert shown.split("</header>")[1] in page
     assert seen(summary(story)) in text
-    assert page.count("<div class='plot'") == 7
-    assert sum(len(slide_charts(story, slide.key, "dark")) for slide in slides_of(story)) == 7
-
-
-@pytest.mark.parametrize("draw", [0, 42])
-def test_charts_of_the_report_show_what_the_slides_show(draw: int) -> None:
-    story = tell(draw)
-    for slide in slides_of(story):
-        drawn = {
-            round(float(x))
-            for chart in slide_charts(story, slide.key, "light")
-            for x in chart.figure.data[0].x
-        }
-        if slide.key in ("average", "robust", "gain"):
-            picture = slide_html(story, slide, "light").split('<div class="bars">')[1]
-            assert drawn == {int(v) for v in re.findall(r"(\d+)\u00a0%", picture)}
-        elif slide.key == "idea":
-            assert drawn == {round(v) for v in story.outside}
+    assert page.count(stylesheet("light")) == 1
+    assert "<script" not in page
 
 
 @pytest.mark.parametrize("draw", [0, 3])

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from clair.app.pages import copying, lab
-from clair.app.pages.lab_views import VIEWS
 from clair.app.pages.lesson_steps import settings
 from clair.app.pages.lessons import Place, neighbour, place_of
 from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_course
 from clair.lessons.progress import read, written
 from clair.lessons.quantities import QUANTITIES
+from clair.report.lab import VIEWS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, run_scenario
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from clair.comparison import ahead_sentence, contests, pair_sentence
-from clair.figures.compare import comparable, linked, paired_charts
+from clair.figures.compare import linked
 from clair.figures.verdict import client_verdict
+from clair.report.blocks import Pair
+from clair.report.pair import PAIRED_VIEWS, paired_views
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, run_scenario
 
@@ -81,10 +83,17 @@ def test_pooling_counts_as_the_clair_that_was_asked_for(plain):
     assert "pooling" not in pair_sentence(pooled, pooled, ["x"])
 
 
-@pytest.mark.parametrize("view", ["split", "verdict", "errors", "subspace"])
+def pair_of(row):
+    """Take the pair of plots out of a row of the comparison."""
+    return next(block for block in row.blocks() if isinstance(block, Pair))
+
+
+@pytest.mark.parametrize("view", PAIRED_VIEWS)
 def test_paired_charts_share_their_axes(plain, noisy, view):
     larger = run_scenario(Scenario(replace(SPEC, n_clients=17, noise=0.1)))
-    for _, (first, second) in paired_charts(view, larger, noisy, "light"):
+    pairs = [pair_of(row) for row in paired_views(view, larger, noisy)]
+    assert pairs
+    for first, second in (pair.charts("light") for pair in pairs):
         assert first.title.startswith("A: ")
         assert second.title.startswith("B: ")
         legends = []
@@ -124,9 +133,11 @@ def test_linking_stretches_the_band_over_the_threshold_and_nothing_else(plain):
 
 def test_scores_in_other_units_keep_their_axes(plain):
     norms = run_scenario(Scenario(replace(SPEC, noise=0.2), detector="norms"))
-    pairs = dict(paired_charts("verdict", plain, norms, "dark"))
-    assert not comparable("residual", plain, norms)
-    own = [tuple(chart.figure.layout.yaxis.range) for chart in pairs["residual"]]
-    assert own[0] != own[1]
-    both = [tuple(chart.figure.layout.yaxis.range) for chart in pairs["norms"]]
-    assert both[0] == both[1]
+    pairs = [pair_of(row) for row in paired_views("verdict", plain, norms)]
+    assert [(pair.key, pair.shared) for pair in pairs] == [
+        ("compare_residual", False),
+        ("compare_norms", True),
+    ]
+    for pair in pairs:
+        first, second = (tuple(one.figure.layout.yaxis.range) for one in pair.charts("dark"))
+        assert (first == second) is pair.shared

@@ -29,6 +29,7 @@ from clair.federated.task_result import task_json
 from clair.figures.base import Chart, new_figure
 from clair.report.adapters import audit_recipe, audit_report, deviations
 from clair.report.adapters import clients as audit_clients
+from clair.report.blocks import Facts, Words, plots_of
 from clair.report.document import Fact, Report, Screen, Section, Setting, Verbatim
 from clair.report.lab import lab_report
 from clair.report.page import to_html
@@ -37,18 +38,19 @@ from clair.report.recipe import Recipe, literal
 from clair.report.scenario import client_table, error_table, scenario_json, scenario_recipe
 from clair.report.studies import (
     REMEDY_NAMES,
+    Study,
     blind_study,
     certificate_study,
     gain_study,
     phase_study,
     sets_study,
     stable_study,
+    study_json,
     window_study,
 )
-from clair.report.study import Study, study_json
 from clair.report.tables import table, to_csv
 from clair.report.tasks import task_recipe
-from clair.report.theory import study_report
+from clair.report.theory import Told, study_report
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
 from clair.simulation.scenario import Scenario, run_scenario
 from clair.simulation.sweeps.grid import Axis, SweepConfig
@@ -279,7 +281,10 @@ def hostile_report() -> Report:
         recipe=Recipe(BAD, BAD, BAD),
         screen=Screen((Setting(BAD, BAD, BAD, True),), f"javascript:alert(4)//{BAD}"),
         facts=(Fact(BAD, BAD, BAD),),
-        sections=(Section(BAD, (BAD,), (chart,), (content,)),),
+        sections=(
+            Section(BAD, (BAD,), (chart,), (content,)),
+            Section(BAD, blocks=(Words(BAD), Words(BAD, "heading"), Facts((Fact(BAD, BAD, BAD),)))),
+        ),
         method=(BAD,),
         limits=(BAD, Verbatim("a*b*c `d`")),
         made_with=((BAD, BAD),),
@@ -325,8 +330,10 @@ def test_the_report_of_the_lab_says_what_the_page_says():
     assert scenario_json(result)["sentence"] in found.text
     assert scenario_recipe(result.scenario).command in found.text
     assert ("a", {"href": link}) in found.tags
-    for chart in [c for section in report.sections for c in section.charts]:
-        assert chart.title in found.text
+    plots = [one for section in report.sections for one in plots_of(section.blocks)]
+    assert len(plots) == 11
+    for one in plots:
+        assert one.chart("light").title in found.text
     assert "coefficient screen alone" in found.text
     assert not re.search(r"20\d\d-\d\d", found.text.split("Made with")[1].split("[{")[0])
     # equal results give equal files
@@ -476,9 +483,11 @@ def test_snippet_and_command_of_a_theory_section_give_the_same_numbers(
     written = run_command(study.recipe.command, tmp_path / "out.json", capsys)
     assert json.dumps(written["rows"]) == json.dumps(rows)  # as text, for what is not a number
     assert written["section"] == section
-    report = study_report(study, "said", "what *this* is", (), Screen())
+    told = Told(study, "said", "what *this* is", (Words("* one\n* two"),), {})
+    report = study_report(told, Screen())
     page = to_html(report)
     assert "said" in parsed(page).text
+    assert "<ul><li>one</li><li>two</li></ul>" in page
     prose = re.sub("`[^`]+`", "", " ".join(report.method))
     assert not re.search(r"\\[a-z]|\$", prose)  # formulas stay formulas, words are words
 

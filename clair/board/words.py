@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.sentences import TIE
+from clair.sentences import TIE, listing
 
 #: Two errors closer than this, in per cent, are told as equal.
 LEVEL = 100 * TIE
@@ -50,6 +50,4 @@ def pct(value: float) -> str:
 def names(mask: np.ndarray) -> str:
     """Name the marked hospitals, at least one, in words."""
     numbers = [str(k + 1) for k in np.flatnonzero(mask)]
-    if len(numbers) == 1:
-        return f"hospital {numbers[0]}"
-    return f"hospitals {', '.join(numbers[:-1])} and {numbers[-1]}"
+    return f"hospital{'s' * (len(numbers) > 1)} {listing(numbers)}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from clair.board import Story, slides_of, summary, tell
 from clair.cli.terminal import perform
-from clair.report.story import board_json, method_table
+from clair.report.board import board_json, method_table
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

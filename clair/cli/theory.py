@@ -11,15 +11,16 @@ from clair.cli.terminal import options_named, perform
 from clair.report.scenario import PROBLEM_OPTIONS
 from clair.report.studies import (
     REMEDY_NAMES,
+    Study,
     blind_study,
     certificate_study,
     gain_study,
     phase_study,
     sets_study,
     stable_study,
+    study_json,
     window_study,
 )
-from clair.report.study import Study, study_json
 from clair.report.tables import to_csv
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec, sample_problem

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 import clair
-from clair.federated.results import MethodScores
+from clair.federated.results import MethodAccuracy, MethodScores, Sample
 from clair.federated.sharing import Choice
+from clair.method.detection import SUSPECT
 from clair.method.evidence import Evidence
 from clair.method.fit import ClairFit
-from clair.method.kinds import all_evidence, verdict_json
-from clair.method.metrics import DetectionScores
+from clair.method.kinds import all_evidence, evidence_of, verdict_json
+from clair.method.metrics import DetectionScores, detection_scores
 
 __all__ = [
     "MethodScores",
-    "TaskConfig",
     "TaskResult",
     "finite_or_none",
     "means_of",
@@ -29,28 +29,57 @@ __all__ = [
 FORMAT = 2  # 1 counted clients from 0
 
 
-class TaskConfig(Protocol):
-    """Settings of a task: a frozen dataclass that converts itself to JSON."""
+@dataclass(frozen=True)
+class RecordedVerdict:
+    """What is shown of a fit, without its large arrays; see `clair.method.fit.ClairFit`."""
 
-    def to_json(self) -> dict[str, Any]: ...
+    benign: np.ndarray
+    scores: np.ndarray
+    threshold: float
+    contamination_norms: np.ndarray
+    degrees: tuple[str, ...]
+    reasons: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, fit: ClairFit) -> RecordedVerdict:
+        """Take what is shown out of a fit."""
+        own = {field.name: getattr(fit, field.name) for field in fields(cls)}
+        return cls(**{**own, "evidence": all_evidence(fit)})
+
+    @classmethod
+    def from_json(cls, payload: Mapping[str, Any]) -> RecordedVerdict:
+        """Read what `TaskResult.shown_json` wrote."""
+        line = payload["threshold"]
+        return cls(
+            ~client_mask(payload["flagged"], len(payload["scores"])),
+            np.asarray(payload["scores"], dtype=float),
+            float("inf") if line is None else line,
+            np.asarray(payload["contamination_norms"], dtype=float),
+            tuple(payload["degrees"]),
+            tuple(payload["reasons"]),
+            evidence_of(payload["evidence"]),
+            tuple(payload["shown"]["notes"]),
+        )
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What a page, a script or a benchmark needs from one run.
+    """What a page, a script or a benchmark needs from one run, computed now or read from a file.
 
     Attributes
     ----------
-    config : TaskConfig
-        The settings of the run.
+    config : dataclass
+        The settings of the run, with `to_json`.
     device : str
         The device used, in words.
     seconds : dict of str to float
         Wall time by stage.
     contaminated : ndarray of shape (n_clients,) of bool
         The truth; no method sees it unless it is listed as an oracle.
-    fit : ClairFit
-        CLAIR's answer.
+    fit : ClairFit or RecordedVerdict
+        CLAIR's answer; of a recorded run only what is shown of it.
     detection : DetectionScores
         Its verdict against the truth.
     accuracy : dict of str to MethodScores
@@ -61,18 +90,29 @@ class TaskResult:
         A few held-out examples with what each method made of them.
     sharing : Choice or None
         What the clients' own tests favour, the row "clair_safe"; None if they did not test.
+    recorded : mapping or None
+        The whole run as JSON values, where it was recorded.
     """
+
+    #: Config, scores and samples of the task, to read a result from JSON.
+    PARTS: ClassVar[tuple[Callable[..., Any], ...]] = (dict, MethodAccuracy, Sample)
 
     config: Any
     device: str
     seconds: dict[str, float]
     contaminated: np.ndarray
-    fit: ClairFit
+    fit: Any
     detection: DetectionScores
     accuracy: dict[str, Any]
     loss_history: np.ndarray
     samples: tuple[Any, ...] = ()
     sharing: Choice | None = None
+    recorded: Mapping[str, Any] | None = None
+
+    @property
+    def n_clients(self) -> int:
+        """Clients in the federation."""
+        return int(self.contaminated.size)
 
     @property
     def flagged(self) -> np.ndarray:
@@ -146,6 +186,77 @@ class TaskResult:
             "sharing": self.sharing.to_json() if self.sharing is not None else None,
             "accuracy": {key: value.to_json() for key, value in self.accuracy.items()},
         }
+
+    def shown_json(self) -> dict[str, Any]:
+        """Convert to the task's own JSON with, under "shown", what the charts need too.
+
+        Losses and accuracies are rounded to what can be seen.
+        """
+        if self.recorded is not None:
+            return dict(self.recorded)
+        shown = {
+            "sentence": self.summary(),
+            "notes": list(self.notes),
+            "losses": [[round(float(v), 4) for v in row] for row in self.loss_history],
+            "accuracy_by_client": {
+                key: {
+                    measure.name: [round(float(v), 5) for v in getattr(value, measure.name)]
+                    for measure in fields(value)
+                }
+                for key, value in self.accuracy.items()
+            },
+        }
+        return {**self.to_json(), "shown": shown}
+
+    def light(self) -> Self:
+        """Drop the large arrays of the fit; what is shown and all numbers stay."""
+        fit = RecordedVerdict.of(self.fit)
+        return replace(self, fit=fit, recorded=self.shown_json())
+
+    @classmethod
+    def from_json(cls, payload: Mapping[str, Any]) -> Self:
+        """Rebuild a result from what `shown_json` wrote.
+
+        Raises
+        ------
+        KeyError
+            If something is missing.
+        """
+        config, scores, sample = cls.PARTS
+        shown, fit = payload["shown"], RecordedVerdict.from_json(payload)
+        truth = client_mask(payload["contaminated"], fit.benign.size)
+        suspect = np.array([degree == SUSPECT for degree in fit.degrees], dtype=bool)
+        return cls(
+            config=config(**payload["config"]),
+            device=payload["device"],
+            seconds=dict(payload["seconds"]),
+            contaminated=truth,
+            fit=fit,
+            detection=detection_scores(~fit.benign, truth, suspect),
+            accuracy={
+                key: scores(**{name: np.asarray(v, dtype=float) for name, v in value.items()})
+                for key, value in shown["accuracy_by_client"].items()
+            },
+            loss_history=np.asarray(shown["losses"], dtype=float).reshape(-1, truth.size),
+            samples=tuple(
+                sample(**{**one, "client": one["client"] - 1}) for one in payload["samples"]
+            ),
+            sharing=Choice(**payload["sharing"]) if payload["sharing"] else None,
+            recorded=payload,
+            **cls.own_from_json(payload),
+        )
+
+    @classmethod
+    def own_from_json(cls, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the fields that only this task has."""
+        return {}
+
+
+def client_mask(clients: Sequence[int], n_clients: int) -> np.ndarray:
+    """Convert clients counted from 1 to a mask."""
+    mask = np.zeros(n_clients, dtype=bool)
+    mask[np.asarray(clients, dtype=int) - 1] = True
+    return mask
 
 
 def samples_json(samples: Sequence[Any]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from clair.figures.palette import ThemeName, role_style
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.evidence import Evidence
 from clair.method.kinds import KINDS
+from clair.sentences import listing
 
 
 def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:
@@ -53,7 +54,7 @@ def evidence_compared(audit: Audit, theme: ThemeName) -> Chart:
     title = "No kind of evidence sets anybody apart"
     if apart:
         rest = [t for t in titles if t not in apart]
-        title = f"Set apart by {_listed(apart)}" + (f", not by {_listed(rest)}" if rest else "")
+        title = f"Set apart by {listing(apart)}" + (f", not by {listing(rest)}" if rest else "")
     caption = "A mark is a client, a dashed line the gap found in that row. " + " ".join(
         f"*{KINDS[kind.kind].name.capitalize()}*: {KINDS[kind.kind].about}." for kind in kinds
     )
@@ -72,7 +73,3 @@ def times_typical(kind: Evidence, degrees: np.ndarray) -> tuple[np.ndarray, floa
     kept = kind.scores[degrees == KEPT]
     usual = max(float(np.median(kept)) if len(kept) else 0.0, SCORE_FLOOR)
     return kind.scores / usual, kind.threshold / usual
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

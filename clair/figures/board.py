@@ -29,12 +29,22 @@ def slide_html(story: Story, slide: Slide, theme: ThemeName, *, stage: bool = Fa
         In presenter mode: the slide fills the window and its headline is the page's title.
     """
     level = "h1" if stage else "h2"
-    note = f'<p class="note">{parts.to_html(slide.note)}</p>' if slide.note else ""
-    return (
-        f"{stylesheet(theme, stage=stage)}"
-        f'<div class="deck"><section class="slide" data-slide="{slide.key}">'
+    head = (
         f'<header><p class="topic">{parts.to_html(slide.topic)}</p>'
         f'<{level} class="headline">{parts.to_html(slide.headline)}</{level}></header>'
+    )
+    return f"{stylesheet(theme, stage=stage)}{_deck(story, slide, theme, head)}"
+
+
+def slide_body(story: Story, slide: Slide, theme: ThemeName) -> str:
+    """Write one slide without headline and stylesheet as HTML, for a report."""
+    return _deck(story, slide, theme, "")
+
+
+def _deck(story: Story, slide: Slide, theme: ThemeName, head: str) -> str:
+    note = f'<p class="note">{parts.to_html(slide.note)}</p>' if slide.note else ""
+    return (
+        f'<div class="deck"><section class="slide" data-slide="{slide.key}">{head}'
         f"{PICTURES[slide.key](story, slide, theme)}{note}</section></div>"
     )
 
@@ -147,7 +157,7 @@ def _remember(story: Story, slide: Slide, theme: ThemeName) -> str:
     for text in slide.text:
         number, rest = re.fullmatch(r"\*\*(.+?)\*\* (.+)", text).groups()  # type: ignore[union-attr]
         rows.append(f"<div><b>{parts.to_html(number)}</b><p>{parts.to_html(rest)}</p></div>")
-    return f'<div class="facts">{"".join(rows)}</div>'
+    return f'<div class="sums">{"".join(rows)}</div>'
 
 
 PICTURES: dict[str, Callable[[Story, Slide, ThemeName], str]] = {

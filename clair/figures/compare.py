@@ -9,13 +9,7 @@ from typing import Any
 import numpy as np
 
 from clair.figures.base import Chart
-from clair.figures.comparison import scenario_comparison
 from clair.figures.drawing import Figure
-from clair.figures.palette import ThemeName
-from clair.figures.split import ink_limit, split_strips
-from clair.figures.subspace import angles, plane, scree
-from clair.figures.verdicts import scenario_verdicts
-from clair.simulation.scenario import ScenarioResult
 
 Pair = tuple[Chart, Chart]
 
@@ -49,69 +43,6 @@ def linked(first: Chart, second: Chart) -> Pair:
 def unlinked(first: Chart, second: Chart) -> Pair:
     """Draw both charts on their own axes, with titles that say whose chart it is."""
     return _named(first, first.figure, "A"), _named(second, second.figure, "B")
-
-
-def paired_charts(
-    view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName
-) -> tuple[tuple[str, Pair], ...]:
-    """Draw one view of two results as pairs of linked charts, each pair with its key.
-
-    Parameters
-    ----------
-    view : {"split", "verdict", "errors", "subspace"}
-    a, b : ScenarioResult
-    theme : {"light", "dark"}
-
-    Raises
-    ------
-    KeyError
-        If there is no such view.
-    """
-    return {"split": _split, "verdict": _verdict, "errors": _errors, "subspace": _subspace}[view](
-        a, b, theme
-    )
-
-
-def comparable(key: str, a: ScenarioResult, b: ScenarioResult) -> bool:
-    """Tell whether a score means the same in both, so that its axis can be shared.
-
-    The score of the residual detector is relative to a typical update. Where the norm decides, the
-    residual is in the units of the update.
-    """
-    return key != "residual" or a.scenario.detector == b.scenario.detector
-
-
-def _split(a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Pair], ...]:
-    limit = max(ink_limit(a), ink_limit(b))
-    pair = linked(*(split_strips(result, theme, limit=limit) for result in (a, b)))
-    return (("split", pair),)
-
-
-def _verdict(
-    a: ScenarioResult, b: ScenarioResult, theme: ThemeName
-) -> tuple[tuple[str, Pair], ...]:
-    first, second = scenario_verdicts(a, theme), dict(scenario_verdicts(b, theme))
-    return tuple(
-        (key, (linked if comparable(key, a, b) else unlinked)(chart, second[key]))
-        for key, chart in first
-    )
-
-
-def _errors(a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Pair], ...]:
-    charts = (scenario_comparison(result, theme) for result in (a, b))
-    return (("errors", linked(*charts)),)
-
-
-def _subspace(
-    a: ScenarioResult, b: ScenarioResult, theme: ThemeName
-) -> tuple[tuple[str, Pair], ...]:
-    pairs = [
-        ("plane", linked(*(plane(result, theme, 400) for result in (a, b)))),
-        ("scree", linked(*(scree(result, theme, 240) for result in (a, b)))),
-    ]
-    if a.angles is not None and b.angles is not None:
-        pairs.append(("angles", linked(*(angles(result, theme, 210) for result in (a, b)))))
-    return tuple(pairs)
 
 
 def _range(figure: Figure, name: str) -> tuple[float, float]:

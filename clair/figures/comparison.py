@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from clair.federated.sharing import CANDIDATES, Choice
+from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart, band, level, new_figure
 from clair.figures.drawing import Figure
 from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
@@ -164,6 +165,16 @@ def scenario_comparison(result: ScenarioResult, theme: ThemeName) -> Chart:
     """Draw every method's distance of the honest clients to their true updates."""
     values = {entry.method: entry.per_client for entry in result.errors}
     return method_comparison(values, DISTANCE, theme)
+
+
+def task_comparison(run: TaskResult, name: str, measure: Measure, theme: ThemeName) -> Chart:
+    """Draw a measure of a trained task, one of the fields of its scores, by method."""
+    return method_comparison(scores_of(run, name), measure, theme)
+
+
+def scores_of(run: TaskResult, name: str) -> dict[str, np.ndarray]:
+    """Collect one measure of the honest clients by method."""
+    return {key: getattr(value, name) for key, value in run.accuracy.items()}
 
 
 def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from clair.federated.digits.result import Flips
 from clair.figures.base import Chart, new_figure
 from clair.figures.palette import PAPERS, ThemeName, role_style
 from clair.methods import METHODS
@@ -11,12 +12,12 @@ from clair.methods import METHODS
 _ROW = 34  # pixels of a method
 
 
-def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart:
+def flip_bars(flips: Mapping[str, Flips], theme: ThemeName) -> Chart:
     """Draw a row for each method: to one side what turns right, to the other what turns wrong.
 
     Parameters
     ----------
-    flips : mapping of method to {"to_right", "to_wrong", "total"}
+    flips : mapping of method to Flips
         What changes when CLAIR takes the method's place.
     theme : {"light", "dark"}
 
@@ -36,11 +37,11 @@ def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart
     for name, role, key, sign, pattern in sides:
         color = role_style(role, theme).color
         figure.add_bar(
-            x=[sign * flips[row][key] for row in rows],
+            x=[sign * getattr(flips[row], key) for row in rows],
             y=[METHODS[row].label for row in rows],
             orientation="h",
             name=name,
-            text=[str(flips[row][key]) for row in rows],
+            text=[str(getattr(flips[row], key)) for row in rows],
             textposition="outside",
             textfont={"color": PAPERS[theme].ink},
             cliponaxis=False,
@@ -56,7 +57,7 @@ def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart
             },
             hovertemplate=f"instead of %{{y}}: %{{text}} readings {name}<extra></extra>",
         )
-    widest = max(max(row["to_right"], row["to_wrong"]) for row in flips.values()) or 1
+    widest = max(max(row.to_right, row.to_wrong) for row in flips.values()) or 1
     figure.add_vline(x=0, line={"color": PAPERS[theme].ink, "width": 1})
     figure.update_xaxes(
         range=[-1.2 * widest, 1.2 * widest],
@@ -69,7 +70,7 @@ def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart
     alone = flips.get("local", flips[rows[0]])
     title = (
         f"Going from {METHODS['local' if 'local' in flips else rows[0]].label.lower()} to CLAIR, "
-        f"{alone['to_right']} of {alone['total']} readings turn right and {alone['to_wrong']} "
+        f"{alone.to_right} of {alone.total} readings turn right and {alone.to_wrong} "
         "turn wrong"
     )
     caption = (
@@ -77,7 +78,7 @@ def flip_bars(flips: Mapping[str, Mapping[str, int]], theme: ThemeName) -> Chart
         "say more than their difference: help for one image can cost another."
     )
     words = "; ".join(
-        f"{METHODS[row].label}: {flips[row]['to_right']} right, {flips[row]['to_wrong']} wrong"
+        f"{METHODS[row].label}: {flips[row].to_right} right, {flips[row].to_wrong} wrong"
         for row in rows
     )
     return Chart(figure, title, caption, f"Readings that change with CLAIR instead of {words}")

@@ -10,6 +10,7 @@ from clair.figures.base import Chart, band, level, marker, new_figure
 from clair.figures.drawing import Figure
 from clair.figures.palette import PAPERS, Style, ThemeName, role_style, with_alpha
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
+from clair.sentences import listing
 
 #: A threshold this many times the highest value is not drawn.
 OUT_OF_SIGHT = 3.0
@@ -173,8 +174,7 @@ def listed(degrees: Sequence[str], degree: str) -> str:
     names = [str(k + 1) for k, given in enumerate(degrees) if given == degree]
     if len(names) > 8:
         return f"{len(names)} clients"
-    told = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
-    return f"client{'s' * (len(names) > 1)} {told}" if names else ""
+    return f"client{'s' * (len(names) > 1)} {listing(names)}" if names else ""
 
 
 def _title(

@@ -1,15 +1,15 @@
-"""Both scores of every client, the one that decides first, with the words that say so."""
+"""The scores of every client and all evidence, with the words that say what decides."""
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
+from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart
+from clair.figures.kinds import evidence_kinds
 from clair.figures.palette import ThemeName
 from clair.figures.verdict import client_verdict
-from clair.method.evidence import Evidence
+from clair.method.kinds import all_evidence
 from clair.simulation.scenario import ScenarioResult
 
 _RESIDUAL_SCORE = (
@@ -31,84 +31,77 @@ _NORM = (
 _NORM_AXIS = "contamination norm ‖S<sub>k</sub>‖"
 
 
-class Judged(Protocol):
-    """A result with a verdict."""
+def task_verdict(run: TaskResult, score: str, theme: ThemeName, *, reveal: bool = True) -> Chart:
+    """Draw a score by client of a trained task, the truth if wanted.
 
-    @property
-    def contaminated(self) -> np.ndarray: ...
-    @property
-    def flagged(self) -> np.ndarray: ...
-    @property
-    def degrees(self) -> tuple[str, ...]: ...
-    @property
-    def reasons(self) -> tuple[str, ...]: ...
-    @property
-    def evidence(self) -> tuple[Evidence, ...]: ...
-    @property
-    def scores(self) -> np.ndarray: ...
-    @property
-    def threshold(self) -> float | None: ...
-    @property
-    def norms(self) -> np.ndarray: ...
-
-
-def task_verdicts(outcome: Judged, theme: ThemeName, *, reveal: bool = True) -> tuple[Chart, Chart]:
-    """Draw suspicion and contamination norm by client of a trained task, the truth if wanted."""
-    truth = outcome.contaminated if reveal else None
+    Parameters
+    ----------
+    run : TaskResult
+    score : {"suspicion", "norms"}
+    theme : {"light", "dark"}
+    reveal : bool
+        Whether the truth is shown.
+    """
     line = (
         ", and no gap between the scores is wide enough to draw a line."
-        if outcome.threshold is None
+        if run.threshold is None
         else "; the line lies in a gap that is wide for how far the scores below it spread."
     )
-    return (
-        client_verdict(
-            outcome.scores,
-            theme,
-            degrees=outcome.degrees,
-            reasons=outcome.reasons,
-            threshold=outcome.threshold,
-            contaminated=truth,
-            axis_title="suspicion score",
-            caption=_SUSPICION + line,
-        ),
-        client_verdict(
-            outcome.norms,
-            theme,
-            degrees=outcome.degrees,
-            reasons=outcome.reasons,
-            contaminated=truth,
-            axis_title=_NORM_AXIS,
-            caption=_NORM,
-        ),
+    decides = score == "suspicion"
+    return client_verdict(
+        run.scores if decides else run.norms,
+        theme,
+        degrees=run.degrees,
+        reasons=run.reasons,
+        threshold=run.threshold if decides else None,
+        contaminated=run.contaminated if reveal else None,
+        axis_title="suspicion score" if decides else _NORM_AXIS,
+        caption=_SUSPICION + line if decides else _NORM,
     )
 
 
-def scenario_verdicts(result: ScenarioResult, theme: ThemeName) -> tuple[tuple[str, Chart], ...]:
-    """Draw both scores of a scenario, each chart with its key ("residual" or "norms")."""
-    fitted, decides = result.fit, result.scenario.detector
-    residual = _RESIDUAL_SCORE if decides == "residual" else _RESIDUAL_SIZE
-    panels = {"residual": ("residual score", residual), "norms": (_NORM_AXIS, _NORM)}
-    values = {
-        "residual": fitted.scores if decides == "residual" else _residuals(result),
-        "norms": fitted.contamination_norms,
-    }
+def scenario_verdict(result: ScenarioResult, score: str, theme: ThemeName) -> Chart:
+    """Draw a score by client of a scenario.
+
+    Parameters
+    ----------
+    result : ScenarioResult
+    score : {"residual", "norms"}
+    theme : {"light", "dark"}
+    """
+    fitted, decides = result.fit, result.scenario.detector == score
     threshold = float(fitted.threshold) if np.isfinite(fitted.threshold) else None
-    return tuple(
-        (
-            key,
-            client_verdict(
-                values[key],
-                theme,
-                degrees=fitted.degrees,
-                reasons=fitted.reasons,
-                threshold=threshold if key == decides else None,
-                contaminated=result.problem.contaminated,
-                axis_title=panels[key][0],
-                caption=panels[key][1] + (f" {_line(result)}" if key == decides else ""),
-            ),
-        )
-        for key in sorted(panels, key=lambda key: key != decides)
+    if score == "norms":
+        values, axis, caption = fitted.contamination_norms, _NORM_AXIS, _NORM
+    else:
+        values = fitted.scores if decides else _residuals(result)
+        axis, caption = "residual score", _RESIDUAL_SCORE if decides else _RESIDUAL_SIZE
+    return client_verdict(
+        values,
+        theme,
+        degrees=fitted.degrees,
+        reasons=fitted.reasons,
+        threshold=threshold if decides else None,
+        contaminated=result.problem.contaminated,
+        axis_title=axis,
+        caption=caption + (f" {_line(result)}" if decides else ""),
     )
+
+
+def scenario_kinds(result: ScenarioResult, theme: ThemeName) -> Chart:
+    """Draw all kinds of evidence of a scenario."""
+    return evidence_kinds(
+        all_evidence(result.fit),
+        theme,
+        degrees=result.fit.degrees,
+        contaminated=result.problem.contaminated,
+    )
+
+
+def task_kinds(run: TaskResult, theme: ThemeName, *, reveal: bool = True) -> Chart:
+    """Draw all kinds of evidence of a trained task, the truth if wanted."""
+    truth = run.contaminated if reveal else None
+    return evidence_kinds(run.evidence, theme, degrees=run.degrees, contaminated=truth)
 
 
 def _residuals(result: ScenarioResult) -> np.ndarray:

@@ -22,7 +22,7 @@ from clair.figures.base import Chart
 from clair.method.evidence import AGAIN, GAP, WEAK_GAP, Evidence
 from clair.method.kinds import KINDS
 from clair.report.document import Fact, Report, Screen, Section, Verbatim
-from clair.report.lab import SOURCE
+from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing, literal
 from clair.report.tables import Table, table

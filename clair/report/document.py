@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from clair.figures.base import Chart
+from clair.report.blocks import Block, Fact, View
 from clair.report.recipe import Recipe
 from clair.report.tables import Table
+
+__all__ = ["Fact", "Report", "Screen", "Section", "Setting", "Verbatim"]
 
 
 class Verbatim(str):
@@ -35,22 +38,19 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A number that stands out at the top, and what it is."""
-
-    value: str
-    label: str
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Section:
-    """A heading, and what stands under it in this order: words, charts, tables."""
+    """A heading, and what stands under it in this order: words, charts, tables, blocks."""
 
     title: str
     words: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
     tables: tuple[Table, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+    @classmethod
+    def of(cls, view: View, *results: object) -> Section:
+        """Take a view of results as a section."""
+        return cls(view.title, blocks=tuple(view.blocks(*results)))
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,187 @@
-"""The report of the Subspace lab: one scenario of the matrix model."""
+"""The views of the Subspace lab, and the report of one scenario of the matrix model."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from clair.figures.base import Chart
 from clair.figures.comparison import scenario_comparison
 from clair.figures.halves import direction_weights
-from clair.figures.kinds import evidence_kinds
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.split import split_strips
+from clair.figures.steps import solver_steps
 from clair.figures.subspace import angles, plane, scree
-from clair.figures.verdicts import scenario_verdicts
+from clair.figures.verdicts import scenario_kinds, scenario_verdict
 from clair.method.kinds import all_evidence
-from clair.methods import METHODS
-from clair.report.document import Fact, Report, Screen, Section
+from clair.report.blocks import (
+    Block,
+    Fact,
+    OnScreen,
+    Player,
+    Plot,
+    Printed,
+    View,
+    Words,
+    columns,
+    plot,
+    plots_of,
+)
+from clair.report.document import Report, Screen, Section
+from clair.report.export import Export
+from clair.report.method import SOURCE, limits_of, method_of
 from clair.report.provenance import made_with
-from clair.report.scenario import client_table, method_table, scenario_recipe
+from clair.report.scenario import (
+    TABLES,
+    client_table,
+    method_table,
+    scenario_json,
+    scenario_recipe,
+)
 from clair.report.tables import evidence_table
-from clair.sentences import TIE, amount, clients_list, count, scenario_sentence, verdict_caveats
-from clair.simulation.attacks import ATTACKS
+from clair.report.verdict import found_fact, reasons_words
+from clair.sentences import (
+    amount,
+    clients_list,
+    scenario_sentence,
+    times,
+)
 from clair.simulation.scenario import ScenarioResult
 
-SOURCE = (
-    "The split and the refinement follow our reading of He, Chen, Feng, *Federated LoRA "
-    "Fine-Tuning for LLMs via Collaborative Alignment*, arXiv 2605.21217, of which only the "
-    "abstract was available. All evidence but the contamination norms, the line between kept and "
-    "flagged, the automatic rank, pooling and the coefficient screen are ours."
-)
-OUTSIDE = (
-    "What honest clients hold outside the shared subspace is averaged away. Where they share "
-    "little, training alone is better, and one update per client cannot tell when that is so."
-)
-HALVES = (
-    "**The refinement.** Every client also sends what it gets from either half of its data (ours). "
-    "Along each direction a kept client is pulled to the kept clients' mean by the share of the "
-    "differences between clients that is estimation error, as the distance of the halves tells; "
-    "the median over clients is taken. A flagged client keeps its own update."
-)
+
+def split(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show M = L + S by client."""
+    return (plot("lab_split", split_strips, result),)
+
+
+def verdict(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show both scores of every client, then all kinds of evidence, then the reasons."""
+    fitted = result.fit
+    # the score that decides comes first
+    scores = sorted(("residual", "norms"), key=lambda score: score != result.scenario.detector)
+    blocks: list[Block] = [
+        columns(*([plot(f"lab_{score}", scenario_verdict, result, score)] for score in scores))
+    ]
+    if fitted.screened.any():
+        words = (
+            f"Flagged by the coefficient screen alone: {clients_list(fitted.screened)}. Neither "
+            "size below shows them. They point against the majority inside the subspace: the "
+            "Subspace view has them on the left."
+        )
+        blocks.insert(0, Words(words, "note"))
+    if stage:
+        return tuple(blocks)
+    found = all_evidence(fitted)
+    why = OnScreen(reasons_words(fitted.degrees, fitted.reasons, fitted.scores, found))
+    kinds = plot("lab_kinds", scenario_kinds, result)
+    tables = Printed((client_table(result), evidence_table(found)))
+    return (*blocks, columns([kinds], [why], widths=(3, 2)), tables)
+
+
+def errors(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show every method's error of the honest clients; with halves, also weights by direction."""
+    drawn: Block = plot("lab_errors", scenario_comparison, result)
+    if result.fit.direction_weights is not None:
+        weights = plot("lab_directions", direction_weights, result)
+        drawn = columns([drawn], [weights], widths=(3, 2))
+    return (drawn, Printed((method_table(result),)))
+
+
+def subspace(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show the clients relative to the subspace, the spectrum and the angles."""
+    heights = (460, 460) if stage else (240, 210)
+    truth: Block = Words(
+        "The clients share directions of the output side, and CLAIR was told to look at the input "
+        "side: there is no true subspace to compare with.",
+        "note",
+    )
+    if result.angles is not None:
+        truth = plot("lab_angles", angles, result, height=heights[1])
+    lie = plot("lab_plane", plane, result, height=460)
+    spectrum = plot("lab_scree", scree, result, height=heights[0])
+    if stage:  # beside each other, so that nothing has to be scrolled
+        return (columns([lie], [spectrum], [truth], widths=(5, 4, 4)),)
+    return (columns([lie], [spectrum, truth], widths=(3, 2)),)
+
+
+def solver(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show the convergence, and the proof if there is one."""
+    converging = plot("lab_convergence", convergence, result)
+    paths = plot("lab_paths", block_paths, result)
+    if result.fit.certificate is None:
+        unproven = "IRLS solves another problem, which has no certificate: no proof is claimed."
+        return (columns([converging], [paths]), Words(unproven, "caption"))
+    proof = plot("lab_certificate", certificate, result)
+    if stage:
+        return (columns([converging], [proof], [paths]),)
+    return (columns([converging], [proof]), plot("lab_paths", block_paths, result, height=260))
+
+
+def steps(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
+    """Play the solver's iterations."""
+    return (Player("lab_steps", solver_steps, (result,)),)
+
+
+VIEWS: dict[str, View] = {
+    "split": View("The updates, taken apart", split),
+    "verdict": View("Whom CLAIR flagged", verdict),
+    "errors": View("What it is worth to the honest clients", errors),
+    "subspace": View("The subspace", subspace),
+    "solver": View("The solver, and its proof", solver),
+    "steps": View("Step by step", steps),
+}
+#: The chart that a view is about, where it is not the first.
+_MAIN = {"solver": "lab_certificate"}
+
+
+def main_plot(view: str, result: ScenarioResult) -> Plot:
+    """Choose the one chart that a view is about.
+
+    Raises
+    ------
+    StopIteration
+        If this result has no such chart.
+    """
+    plots = plots_of(VIEWS[view].blocks(result))
+    return next(one for one in plots if one.key == _MAIN.get(view, one.key))
+
+
+def headline(result: ScenarioResult) -> tuple[Fact, ...]:
+    """Collect the four numbers that every view is about."""
+    fitted, local = result.fit, result.error_of("local")
+    return (
+        found_fact(result.detection),
+        Fact(
+            amount(result.error_of(result.chosen).mean),
+            "Honest clients' error",
+            f"{amount(local.mean)} when training alone",
+            "Mean distance between a client's refined update and its true one. No server knows "
+            "it; here the truth is known because the problem was drawn.",
+        ),
+        Fact(
+            "–" if result.angles is None else f"{amount(float(result.angles[-1]))}°",
+            "Angle to the truth",
+            f"rank {fitted.rank} used, {result.problem.spec.rank} true",
+            "Largest principal angle between the recovered and the true subspace: 0° is a "
+            "perfect match, 90° a lost direction.",
+        ),
+        Fact(
+            _margin(result),
+            "Margin",
+            f"λ = {amount(fitted.lam)}",
+            "Lowest flagged score over highest kept score: how clear the verdict is; a dash where "
+            "nobody, everybody or only the coefficient screen decides. λ weighs "
+            "the client-wise part S against the shared part L.",
+        ),
+    )
+
+
+def _margin(result: ScenarioResult) -> str:
+    """Write how clear the verdict is; a dash if the scores do not divide the clients."""
+    fitted = result.fit
+    flagged = fitted.flagged & ~fitted.screened
+    if not flagged.any() or fitted.flagged.all():
+        return "–"
+    return times(fitted.margin) if fitted.margin < 1000 else "over 1000×"
 
 
 def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
@@ -49,187 +193,49 @@ def lab_report(result: ScenarioResult, screen: Screen | None = None) -> Report:
     screen : Screen, optional
         The settings in words and the link that opens them.
     """
-    found, truth = all_evidence(result.fit), result.problem.contaminated
-    kinds = evidence_kinds(found, "light", degrees=result.fit.degrees, contaminated=truth)
-    verdicts = (*(chart for _, chart in scenario_verdicts(result, "light")), kinds)
-    split = split_strips(result, "light")
+    return scenario_report(
+        result,
+        "Subspace lab",
+        "Who is poisoned, and what the others gain",
+        [Section.of(view, result) for key, view in VIEWS.items() if key != "steps"],
+        screen,
+    )
+
+
+def lab_export(result: ScenarioResult, screen: Screen | None = None) -> Export:
+    """Build the downloads of a scenario of the Subspace lab."""
+    name = f"clair-lab-seed-{result.scenario.spec.seed}"
+    return scenario_export(name, result, lambda: lab_report(result, screen))
+
+
+def scenario_export(name: str, result: ScenarioResult, report: Callable[[], Report]) -> Export:
+    """Build the downloads of a scenario, with a report of its page's own."""
+    return Export(
+        name=name,
+        recipe=scenario_recipe(result.scenario),
+        report=report,
+        tables={title: partial(make, result) for title, make in TABLES.items()},
+        numbers=partial(scenario_json, result),
+    )
+
+
+def scenario_report(
+    result: ScenarioResult,
+    page: str,
+    title: str,
+    sections: Sequence[Section],
+    screen: Screen | None = None,
+) -> Report:
+    """Report sections about a scenario, with how it was computed and where it does not hold."""
     return Report(
-        page="Subspace lab",
-        title="Who is poisoned, and what the others gain",
+        page=page,
+        title=title,
         sentence=scenario_sentence(result),
         recipe=scenario_recipe(result.scenario),
         screen=screen or Screen(),
-        facts=_facts(result),
-        sections=(
-            Section("The updates, taken apart", charts=(split,)),
-            Section(
-                "Whom CLAIR flagged",
-                _screened(result),
-                charts=verdicts,
-                tables=(client_table(result), evidence_table(found)),
-            ),
-            Section(
-                "What it is worth to the honest clients",
-                charts=(scenario_comparison(result, "light"), *_weights(result)),
-                tables=(method_table(result),),
-            ),
-            Section("The subspace", charts=_subspace(result)),
-            Section("The solver, and its proof", charts=_solver(result)),
-        ),
+        facts=headline(result),
+        sections=tuple(sections),
         method=(*method_of(result), SOURCE),
         limits=limits_of(result),
         made_with=made_with(),
     )
-
-
-def _facts(result: ScenarioResult) -> tuple[Fact, ...]:
-    scores, chosen, local = (
-        result.detection,
-        result.error_of(result.chosen),
-        result.error_of("local"),
-    )
-    found = f"{scores.n_correct} of {scores.n_contaminated}"
-    beside = count(scores.false_alarms, "false alarm")
-    beside += f", {count(scores.suspects, 'suspect')}" * bool(scores.suspects)
-    facts = [
-        Fact(found, "poisoned clients found", beside),
-        Fact(amount(chosen.mean), f"error with {chosen.label}", "honest clients, mean"),
-        Fact(amount(local.mean), "error when training alone", "honest clients, mean"),
-    ]
-    if result.angles is not None:
-        used = f"rank {result.fit.rank} used, {result.problem.spec.rank} true"
-        facts.append(Fact(f"{amount(float(result.angles[-1]))}°", "angle to the truth", used))
-    return tuple(facts)
-
-
-def _screened(result: ScenarioResult) -> tuple[str, ...]:
-    if not result.fit.screened.any():
-        return ()
-    return (
-        f"Flagged by the coefficient screen alone: {clients_list(result.fit.screened)}. Neither "
-        "size below shows them; they point against the majority inside the subspace.",
-    )
-
-
-def _weights(result: ScenarioResult) -> tuple[Chart, ...]:
-    return () if result.fit.direction_weights is None else (direction_weights(result, "light"),)
-
-
-def _subspace(result: ScenarioResult) -> tuple[Chart, ...]:
-    drawn = [plane(result, "light", 440), scree(result, "light", 240)]
-    if result.angles is not None:
-        drawn.append(angles(result, "light", 210))
-    return tuple(drawn)
-
-
-def _solver(result: ScenarioResult) -> tuple[Chart, ...]:
-    drawn = [convergence(result, "light"), block_paths(result, "light")]
-    if result.fit.certificate is not None:
-        drawn.insert(1, certificate(result, "light"))
-    return tuple(drawn)
-
-
-def method_of(result: ScenarioResult) -> tuple[str, ...]:
-    """Describe how the numbers were computed, a paragraph for each step."""
-    spec, fitted, asked = result.problem.spec, result.fit, result.scenario
-    honest = count(spec.rank, "direction")
-    bad = spec.n_contaminated
-    poison = (
-        f"{count(bad, 'client')} {'is' if bad == 1 else 'are'} poisoned. "
-        + ATTACKS[spec.attack].description
-        if bad
-        else "Nobody is poisoned."
-    )
-    drawn = (
-        f"**The problem.** {spec.n_clients} clients each send a matrix of {spec.d_out} × "
-        f"{spec.d_in} numbers. Honest ones share {honest} of its columns' space. "
-        f"{poison[0].upper()}{poison[1:]} Everything is drawn with seed {spec.seed}."
-    )
-    rank = "chosen from the updates" if asked.rank == "auto" else "set by hand"
-    if asked.solver == "convex":
-        proof = fitted.certificate
-        proven = proof is not None and proof.holds
-        split = (
-            f"**The split.** The stacked updates are split into L + S by the convex program "
-            f"(nuclear norm of L plus λ times the sum of the clients' block norms of S) at λ = "
-            f"{fitted.lam:.4g}; {fitted.n_iter} iterations, {fitted.status.replace('_', ' ')}. The "
-            f"dual certificate {'holds' if proven else 'does not hold'}"
-            + (": this split is the only optimum." if proven else ", so no proof is claimed.")
-        )
-    else:
-        split = (
-            "**The split.** A median subspace by reweighted principal components (IRLS) takes the "
-            f"place of the convex program; {fitted.n_iter} iterations. No proof is claimed for it."
-        )
-    rule = (
-        "what the subspace of the *other* clients leaves unexplained of each update (ours)"
-        if asked.detector == "residual"
-        else "the size of each client's block of S, the contamination norm (the paper's score)"
-    )
-    if asked.threshold != "auto":
-        line = "the line is set by hand"
-    elif np.isfinite(fitted.threshold):
-        line = (
-            "the line is in the widest gap between scores"
-            if asked.detector == "norms"
-            else "the line is in a gap that is wide for how far the scores below it spread, looked "
-            "for again among those kept"
-        )
-    else:
-        line = "no gap between scores was wide enough to draw a line"
-    verdict = (
-        f"**The verdict.** It rests on {rule}, with rank {fitted.rank} ({rank}), on the "
-        f"{asked.side} side; {line}."
-        + " A client's few strongest directions are looked at besides. Clients above a line that "
-        "look like noise alone, and clients that stand a little apart, are suspect: refined, but "
-        "with little or no weight in what the others learn."
-        * (asked.detector == "residual")
-        + (" The coefficient screen (ours) was on." if asked.screen_coefficients else "")
-        + ("" if asked.polish else " The subspace was not refitted on the kept clients.")
-    )
-    pooled = asked.pooling == "eb"
-    if asked.pooling == "halves":
-        return drawn, split, verdict, HALVES
-    refined = (
-        "**The refinement.** A kept client gets the kept clients' average outside the shared "
-        "subspace and its own part inside it"
-        + (", shrunk towards the others' as far as differences look like noise (ours)." * pooled)
-        + ("." * (not pooled))
-        + " A flagged client keeps its own update."
-    )
-    return drawn, split, verdict, refined
-
-
-def limits_of(result: ScenarioResult) -> tuple[str, ...]:
-    """List what these numbers show against CLAIR, then what is always true."""
-    chosen = result.error_of(result.chosen)
-    notes = [f"Note of the solver: {note}" for note in result.fit.notes]
-    notes += verdict_caveats(result.detection)
-    better = [
-        f"{METHODS[row.method].label} ({amount(row.mean)})"
-        for row in result.errors
-        if not row.oracle and METHODS[row.method].family != "clair" and row.mean <= chosen.mean
-    ]
-    if better:
-        notes.append(
-            f"Here other methods are at least as good as {chosen.label} ({amount(chosen.mean)}): "
-            f"{', '.join(better)}."
-        )
-    published = result.error_of("clair_published").mean
-    if published < chosen.mean * (1 - TIE):
-        notes.append(
-            f"Here the verdict as published would have served the honest clients better: "
-            f"{amount(published)} instead of {amount(chosen.mean)}."
-        )
-    notes += [
-        "Clients that send dense noise only are suspect instead of flagged as long as their "
-        "residual is below ten times a typical one: the same as honest clients with few data.",
-        "From one half of the clients on no method can tell poisoned from honest: the liars are "
-        "the majority.",
-        "Poison that stays inside the shared subspace, such as a sign flip, is invisible to the "
-        "size of what is left over; only the coefficient screen looks there.",
-        *[OUTSIDE] * (result.scenario.pooling != "halves"),
-        "The updates were drawn from the model that CLAIR assumes, with its violations as "
-        "settings. They show what follows from it, not how often it holds.",
-    ]
-    return tuple(notes)

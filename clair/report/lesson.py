@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from clair.figures.base import Chart
 from clair.lessons.course import Step
 from clair.lessons.quantities import QUANTITIES
+from clair.report.blocks import Plot, tables_of
 from clair.report.document import Fact, Report, Section
 from clair.report.recipe import Recipe, call, differing
 from clair.report.scenario import scenario_recipe
@@ -96,7 +96,7 @@ def _asked(step: Step) -> list[str]:
     ]
 
 
-def step_report(answered: Answered, whole: Report, chart: Chart, recipe: Recipe) -> Report:
+def step_report(answered: Answered, whole: Report, chart: Plot, recipe: Recipe) -> Report:
     """Report what the step shows after its reveal, then how it was computed.
 
     Parameters
@@ -105,7 +105,7 @@ def step_report(answered: Answered, whole: Report, chart: Chart, recipe: Recipe)
     whole : Report
         Of the result that the step is about. Its method, limits and settings are used as they are,
         and so are the tables that go with the chart.
-    chart : Chart
+    chart : Plot
         The one that the step is about.
     recipe : Recipe
     """
@@ -114,11 +114,11 @@ def step_report(answered: Answered, whole: Report, chart: Chart, recipe: Recipe)
     if predicted is not None:
         fits = step.fits(float(answered.guess or 0), answered.value)
         facts.append(Fact(predicted, "your prediction", "it fits" if fits else "it does not fit"))
+    tables = (one for section in whole.sections for one in tables_of(section.blocks))
     shown = Section(
         "What to look for",
         (f"Look for {step.look_for}",),
-        (chart,),
-        tuple(one for section in whole.sections for one in section.tables if one.key in _TABLES),
+        blocks=(chart, *(one for one in tables if one.key in _TABLES)),
     )
     return replace(
         whole,

@@ -1,4 +1,4 @@
-"""The report of the Overview: its one scenario, with the methods that the page explains."""
+"""The pictures of the Overview: one scenario, with the methods that the page explains."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from clair.figures.comparison import DISTANCE, method_comparison
 from clair.figures.palette import ThemeName
 from clair.figures.split import split_strips
 from clair.methods import METHODS
-from clair.report.document import Fact, Report, Screen, Section
-from clair.report.lab import SOURCE, limits_of, method_of
-from clair.report.provenance import made_with
-from clair.report.scenario import client_table, method_table, scenario_recipe
-from clair.sentences import amount, count, scenario_sentence
+from clair.report.blocks import OnScreen, Printed, View, Words, plot
+from clair.report.document import Screen, Section
+from clair.report.export import Export
+from clair.report.lab import scenario_export, scenario_report
+from clair.report.scenario import client_table, method_table
+from clair.sentences import amount
 from clair.simulation.scenario import ScenarioResult
 
 TITLE = "Learning together when some are lying"
@@ -39,13 +40,8 @@ def beyond(result: ScenarioResult, methods: Sequence[str]) -> str:
     )
 
 
-def overview_report(
-    result: ScenarioResult,
-    methods: Sequence[str],
-    words: str,
-    screen: Screen | None = None,
-) -> Report:
-    """Report what the Overview shows of a scenario, with the tables behind it.
+def pictures(result: ScenarioResult, methods: Sequence[str], words: str) -> tuple[View, View]:
+    """Choose the two pictures of the page: the updates, and what some methods are worth.
 
     Parameters
     ----------
@@ -54,48 +50,38 @@ def overview_report(
         Those that the page draws.
     words : str
         What the page says of them.
-    screen : Screen, optional
-        The settings in words and the link that opens them.
     """
+    # a phone shows the strips of the first picture in their natural width, by this key
+    split = plot("overview_split", split_strips, result)
     drawn = replace(result, errors=tuple(result.error_of(key) for key in methods))
-    return Report(
-        page="Overview",
-        title=TITLE,
-        sentence=scenario_sentence(result),
-        recipe=scenario_recipe(result.scenario),
-        screen=screen or Screen(),
-        facts=_facts(result),
-        sections=(
-            Section(
-                f"{result.problem.spec.n_clients} updates, taken apart",
-                charts=(split_strips(result, "light"),),
-                tables=(client_table(result),),
-            ),
-            Section(
-                "What it means for an honest client",
-                (words, f"{beyond(result, methods)} The files of numbers hold them all."),
-                charts=(worth(result, methods, "light"),),
-                tables=(method_table(drawn),),
+    errors = plot("overview_errors", worth, result, tuple(methods))
+    more = beyond(result, methods)
+    whole = Words(f"{more} The files of numbers hold them all.")
+    return (
+        View(
+            f"{result.problem.spec.n_clients} updates, taken apart",
+            lambda: (split, Printed((client_table(result),))),
+        ),
+        View(
+            "What it means for an honest client",
+            lambda: (
+                Words(words),
+                Printed((whole,)),
+                errors,
+                OnScreen((Words(more, "caption"),)),
+                Printed((method_table(drawn),)),
             ),
         ),
-        method=(*method_of(result), SOURCE),
-        limits=limits_of(result),
-        made_with=made_with(),
     )
 
 
-def _facts(result: ScenarioResult) -> tuple[Fact, ...]:
-    scores = result.detection
-    found = f"{scores.n_correct} of {scores.n_contaminated}"
-    means = (
-        Fact(amount(result.error_of(key).mean), label, "honest clients, mean")
-        for key, label in (
-            ("clair", "error with CLAIR"),
-            ("local", "error when training alone"),
-            ("fedavg", "error with the plain average"),
-        )
-    )
-    return (
-        Fact(found, "poisoned clients found", count(scores.false_alarms, "false alarm")),
-        *means,
+def overview_export(
+    result: ScenarioResult, views: Sequence[View], screen: Screen | None = None
+) -> Export:
+    """Build the downloads of the opening picture."""
+    sections = [Section.of(view) for view in views]
+    return scenario_export(
+        "clair-overview",
+        result,
+        lambda: scenario_report(result, "Overview", TITLE, sections, screen),
     )

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +15,22 @@ from plotly.offline import get_plotlyjs
 from clair._files import ASSETS, PLOTLY_JS, STATIC
 from clair.adapters.result import FLAGGED, KEPT
 from clair.figures.base import Chart
-from clair.report.document import Report, Section, Setting, Verbatim
+from clair.report.blocks import (
+    Block,
+    Choice,
+    Columns,
+    Facts,
+    Live,
+    Markup,
+    OnScreen,
+    Pair,
+    Parts,
+    Player,
+    Plot,
+    Printed,
+    Words,
+)
+from clair.report.document import Fact, Report, Setting, Verbatim
 from clair.report.recipe import Recipe
 from clair.report.tables import Table, shown
 
@@ -65,14 +80,14 @@ def to_html(report: Report) -> str:
     The security policy in the file's head allows no request and runs two scripts only, known by
     their hashes. A name from an upload could not run even if it were not escaped.
     """
-    charts = [chart for section in report.sections for chart in section.charts]
+    charts: list[Chart] = []
+    body = "\n".join(_body(report, charts))
     scripts = [plotly_script(), _own_script()] if charts else []
     policy = (
         "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'; "
         f"script-src {' '.join(_hash(script) for script in scripts) or chr(39) + 'none' + chr(39)}"
     )
-    body = "\n".join(_body(report))
     data = f'<script type="application/json" id="charts">{_charts_json(charts)}</script>\n'
     code = "".join(f"<script>{script}</script>\n" for script in scripts)
     return f"""<!doctype html>
@@ -105,24 +120,21 @@ def _charts_json(charts: Sequence[Chart]) -> str:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _body(report: Report) -> Iterator[str]:
+def _body(report: Report, charts: list[Chart]) -> Iterator[str]:
+    """Write everything that is seen; every chart that gets a place is added to `charts`."""
     mark = ASSETS / "icon.svg"
     icon = mark.read_text(encoding="utf-8") if mark.is_file() else ""
     yield f"<header><p class='from'>{icon}CLAIR Explorer, {html.escape(report.page)}</p>"
     yield f"<h1>{html.escape(report.title)}</h1>"
     yield f"<p class='lead'>{html.escape(report.sentence)}</p>"
-    if report.facts:
-        yield "<dl class='facts'>"
-        for fact in report.facts:
-            note = f"<span>{html.escape(fact.note)}</span>" if fact.note else ""
-            value = f"<dd><b>{html.escape(fact.value)}</b>{note}</dd>"
-            yield f"<div><dt>{html.escape(fact.label)}</dt>{value}</div>"
-        yield "</dl>"
+    yield from _facts(report.facts)
     yield "</header>\n<main>"
-    number = 0
     for section in report.sections:
-        yield from _section(section, number)
-        number += len(section.charts)
+        yield f"<section><h2>{html.escape(section.title)}</h2>"
+        yield from _paragraphs(section.words)
+        for block in (*section.charts, *section.tables, *section.blocks):
+            yield from _block(block, charts)
+        yield "</section>"
     yield from _scenario(report.screen.settings, report.screen.link)
     if report.method:
         yield "<section><h2>How it was computed</h2>"
@@ -138,20 +150,75 @@ def _body(report: Report) -> Iterator[str]:
     yield f"<footer><p>Made with {made}.</p></footer>"
 
 
-def _section(section: Section, first: int) -> Iterator[str]:
-    yield f"<section><h2>{html.escape(section.title)}</h2>"
-    yield from _paragraphs(section.words)
-    for index, chart in enumerate(section.charts, first):
-        alt = html.escape(chart.alt, quote=True)
-        yield (
-            f"<figure><h3>{html.escape(chart.title)}</h3>"
-            f"<div class='plot' id='chart-{index}' role='img' aria-label=\"{alt}\"></div>"
-            f"<noscript><p>{html.escape(chart.alt)}</p></noscript>"
-            f"<figcaption>{rich(chart.caption)}</figcaption></figure>"
-        )
-    for content in section.tables:
-        yield _table(content)
-    yield "</section>"
+def _facts(facts: Sequence[Fact]) -> Iterator[str]:
+    if not facts:
+        return
+    yield "<dl class='facts'>"
+    for fact in facts:
+        note = f"<span>{html.escape(fact.note)}</span>" if fact.note else ""
+        value = f"<dd><b>{html.escape(fact.value)}</b>{note}</dd>"
+        yield f"<div><dt>{html.escape(fact.label)}</dt>{value}</div>"
+    yield "</dl>"
+
+
+def _block(block: Block, charts: list[Chart]) -> Iterator[str]:
+    match block:
+        case Words():
+            yield from _words(block)
+        case Facts():
+            yield from _facts(block.facts)
+        case Plot():
+            yield from _block(block.chart("light"), charts)
+        case Pair():
+            for chart in block.charts("light"):
+                yield from _block(chart, charts)
+        case Chart():
+            yield _figure(block, len(charts))
+            charts.append(block)
+        case Table():
+            yield _table(block)
+        case Markup():
+            yield block.make(*block.args, "light", **block.settings)
+        case Columns():
+            yield from _blocks(block.columns, charts)
+        case Choice():
+            yield from _blocks(block.options.values(), charts)
+        case Parts():
+            yield from _blocks(block.parts.values(), charts)
+        case Printed():
+            yield from _blocks([block.blocks], charts)
+        case Live() | OnScreen() | Player():
+            return
+
+
+def _words(words: Words) -> Iterator[str]:
+    """Write paragraphs, headings and lists; a list is lines that begin with a star."""
+    if words.look == "heading":
+        yield f"<h3>{rich(words.text)}</h3>"
+        return
+    lines = words.text.strip().splitlines()
+    points = [line.removeprefix("* ") for line in lines if line.startswith("* ")]
+    rest = " ".join(line for line in lines if not line.startswith("* "))
+    if rest:
+        yield f"<p{' class=note' * (words.look == 'caption')}>{rich(rest)}</p>"
+    if points:
+        yield f"<ul>{''.join(f'<li>{rich(point)}</li>' for point in points)}</ul>"
+
+
+def _blocks(groups: Iterable[Sequence[Block]], charts: list[Chart]) -> Iterator[str]:
+    for group in groups:
+        for block in group:
+            yield from _block(block, charts)
+
+
+def _figure(chart: Chart, index: int) -> str:
+    alt = html.escape(chart.alt, quote=True)
+    caption = f"<figcaption>{rich(chart.caption)}</figcaption>" if chart.caption else ""
+    return (
+        f"<figure><h3>{html.escape(chart.title)}</h3>"
+        f"<div class='plot' id='chart-{index}' role='img' aria-label=\"{alt}\"></div>"
+        f"<noscript><p>{html.escape(chart.alt)}</p></noscript>{caption}</figure>"
+    )
 
 
 def _paragraphs(texts: Sequence[str]) -> Iterator[str]:

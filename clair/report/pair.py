@@ -1,26 +1,68 @@
-"""The report of a comparison: two scenarios of the matrix model beside each other."""
+"""Two scenarios of the matrix model beside each other: views and report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from clair.comparison import ahead_sentence, contests, pair_sentence
-from clair.figures.compare import paired_charts
-from clair.report.document import Fact, Report, Screen, Section
-from clair.report.lab import SOURCE, limits_of, method_of
+from clair.figures.split import ink_limit
+from clair.report.blocks import Fact, Pair, View, Words, plots_of
+from clair.report.document import Report, Screen, Section
+from clair.report.export import Export
+from clair.report.lab import VIEWS
+from clair.report.method import SOURCE, limits_of, method_of
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe
-from clair.report.scenario import method_table, scenario_json, scenario_recipe
+from clair.report.scenario import TABLES, method_table, scenario_json, scenario_recipe
 from clair.report.tables import Table
 from clair.simulation.scenario import ScenarioResult
 
-_SECTIONS = {
-    "errors": "What it is worth to the honest clients",
-    "verdict": "Whom CLAIR flagged",
-    "split": "The updates, taken apart",
-    "subspace": "The subspace",
+#: Views of the lab that are shown for both sides.
+PAIRED_VIEWS = ("errors", "verdict", "split", "subspace")
+# What is shown of both sides, by the lab's key of the chart, and its title on stage.
+_ROWS = {
+    "lab_split": "Split",
+    "lab_errors": "Errors",
+    "lab_residual": "Residual",
+    "lab_norms": "Contamination norm",
+    "lab_plane": "Where the clients lie",
+    "lab_scree": "Directions",
+    "lab_angles": "Angles",
 }
+_APART = Words(
+    "These two have axes of their own: the score that decides is relative to a typical "
+    "update, the other one is in the units of the update.",
+    "caption",
+)
+
+
+def paired_views(view: str, a: ScenarioResult, b: ScenarioResult) -> tuple[View, ...]:
+    """Show a view of the lab for both sides, each chart beside the other side's.
+
+    Parameters
+    ----------
+    view : str
+        One of `PAIRED_VIEWS`.
+    a, b : ScenarioResult
+    """
+    own, other = ({one.key: one for one in plots_of(VIEWS[view].blocks(r))} for r in (a, b))
+    if view == "split":  # the same ink for the same number
+        limit = {"limit": max(ink_limit(a), ink_limit(b))}
+        own, other = (
+            {key: replace(one, settings=limit) for key, one in side.items()}
+            for side in (own, other)
+        )
+    rows = []
+    for key in (key for key in own if key in other and key in _ROWS):
+        # the residual is relative to a typical update only where it decides
+        shared = key != "lab_residual" or a.scenario.detector == b.scenario.detector
+        pair = Pair(key.replace("lab", "compare"), own[key], other[key], shared)
+        blocks = (pair,) if shared else (pair, _APART)
+        rows.append(View(_ROWS[key], lambda blocks=blocks: blocks))
+    return tuple(rows)
 
 
 def pair_recipe(a: ScenarioResult, b: ScenarioResult) -> Recipe:
@@ -100,20 +142,30 @@ def pair_report(
             )
             for row in contests(a, b)
         ),
-        sections=tuple(
-            Section(
-                title,
-                charts=tuple(
-                    chart for _, pair in paired_charts(view, a, b, "light") for chart in pair
-                ),
-                tables=(pair_table(a, b, method_table),) if view == "errors" else (),
-            )
-            for view, title in _SECTIONS.items()
-        ),
+        sections=tuple(_section(view, a, b) for view in PAIRED_VIEWS),
         method=(*_both(method_of(a), method_of(b)), SOURCE),
         limits=_both(limits_of(a), limits_of(b)),
         made_with=made_with(),
     )
+
+
+def pair_export(
+    a: ScenarioResult, b: ScenarioResult, changes: Sequence[str], screen: Screen | None = None
+) -> Export:
+    """Build the downloads of a comparison; see `pair_report`."""
+    return Export(
+        name="clair-compare",
+        recipe=pair_recipe(a, b),
+        report=partial(pair_report, a, b, changes, screen),
+        tables={title: partial(pair_table, a, b, make) for title, make in TABLES.items()},
+        numbers=partial(pair_json, a, b, changes),
+    )
+
+
+def _section(view: str, a: ScenarioResult, b: ScenarioResult) -> Section:
+    rows = (block for row in paired_views(view, a, b) for block in row.blocks())
+    table = (pair_table(a, b, method_table),) if view == "errors" else ()
+    return Section(VIEWS[view].title, blocks=(*rows, *table))
 
 
 def _ahead(side: str) -> str:

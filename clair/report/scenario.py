@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -147,6 +148,14 @@ def error_table(result: ScenarioResult) -> Table:
             for client, error in zip(honest, row.per_client, strict=True)
         ],
     )
+
+
+#: All tables of a scenario, by their name among the downloads.
+TABLES: dict[str, Callable[[ScenarioResult], Table]] = {
+    "Clients": client_table,
+    "Methods": method_table,
+    "Errors": error_table,
+}
 
 
 def scenario_json(result: ScenarioResult) -> dict[str, Any]:

@@ -3,20 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+import clair
 from clair.methods import METHODS
 from clair.report.recipe import Recipe, call, command, differing, literal
 from clair.report.scenario import PROBLEM_OPTIONS
-from clair.report.study import Study
-from clair.report.tables import table
+from clair.report.tables import Table, table
 from clair.simulation.matrix_model import Problem, ProblemSpec
 from clair.simulation.sweeps.grid import AXIS_TITLES, SweepResult
 from clair.theory.curves import Gain, Remedy, Separation, Stability
 from clair.theory.lam_path import LamPath, Proof
 from clair.theory.worlds import outside_scatter
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Study:
+    """What one section of the Theory page computed.
+
+    Attributes
+    ----------
+    section, title : str
+        Key of the section, and its heading.
+    table : Table
+    recipe : Recipe
+    """
+
+    section: str
+    title: str
+    table: Table
+    recipe: Recipe
+
+
+def study_json(study: Study, sentence: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the section as JSON values: settings by name in the address, rows by column."""
+    return {
+        "format": FORMAT,
+        "kind": "theory",
+        "section": study.section,
+        "version": clair.__version__,
+        "sentence": sentence,
+        "settings": dict(settings),
+        "rows": [dict(zip(study.table.columns, row, strict=True)) for row in study.table.rows],
+    }
+
 
 _NOTE = (
     "The same seed and settings give the same numbers; another processor or another version of "

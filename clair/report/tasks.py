@@ -1,40 +1,42 @@
-"""The report of a task: text copying, digits, regression."""
+"""The views of a task and its report: text copying, digits, regression."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from clair.cli.tasks import COMMANDS
 from clair.federated import Sample
-from clair.federated.sharing import CANDIDATES, SIGMAS, Choice
-from clair.figures.base import Chart
-from clair.figures.comparison import Measure, method_comparison, which_to_use
-from clair.figures.kinds import evidence_kinds
+from clair.federated.sharing import CANDIDATES, SIGMAS
+from clair.federated.sharing import Choice as Chosen
+from clair.federated.task_result import TaskResult, task_json
+from clair.figures.comparison import Measure, scores_of, task_comparison, which_to_use
 from clair.figures.training import loss_curves
-from clair.figures.verdicts import Judged, task_verdicts
-from clair.method.detection import SUSPECT
+from clair.figures.verdicts import task_kinds, task_verdict
 from clair.methods import METHODS
-from clair.report.document import Fact, Report, Screen, Section
-from clair.report.lab import SOURCE
+from clair.report.blocks import (
+    Block,
+    Choice,
+    Fact,
+    OnScreen,
+    Plot,
+    Printed,
+    View,
+    Words,
+    columns,
+    plot,
+)
+from clair.report.document import Report, Screen, Section
+from clair.report.export import Export
+from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing
 from clair.report.tables import Table, evidence_table, table, verdict_columns
-from clair.sentences import count
-
-
-class Finished(Judged, Protocol):
-    """A run with its verdict and the scores of every method."""
-
-    @property
-    def accuracy(self) -> Mapping[str, Any]: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def sharing(self) -> Choice | None: ...
+from clair.report.verdict import found_fact, reasons_words
 
 
 @dataclass(frozen=True)
@@ -44,53 +46,29 @@ class TaskStory:
     Attributes
     ----------
     page, title, sentence : str
-    measures : mapping of str to Measure
-        Fields of the scores; the first matters most.
+    facts : tuple of Fact
+        The numbers that stand out.
     setting : str
         What happens in this task, with its numbers.
     limits : sequence of str
-    extra : sequence of Section
-        What no other task has.
-    losses : ndarray of shape (n_steps, n_clients), optional
+    views : sequence of View
+        What the page shows of the run.
     device : str
+        What it was trained on; "" where nothing is trained.
     """
 
     page: str
     title: str
     sentence: str
-    measures: Mapping[str, Measure]
+    facts: tuple[Fact, ...]
     setting: str
     limits: Sequence[str]
-    extra: Sequence[Section] = ()
-    losses: np.ndarray | None = None
+    views: Sequence[View]
     device: str = ""
 
 
-def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen) -> Report:
-    """Report verdict, comparison and, where there was training, how the clients learned."""
-    worth = tuple(
-        method_comparison(
-            {key: getattr(value, name) for key, value in run.accuracy.items()}, measure, "light"
-        )
-        for name, measure in story.measures.items()
-    )
-    sections = [
-        Section(
-            "Whom CLAIR flagged",
-            charts=(*task_verdicts(run, "light"), _kinds(run)),
-            tables=(clients(run), evidence_table(run.evidence)),
-        ),
-        Section(
-            "What it is worth to the honest clients",
-            words=(_which(run, story.measures),),
-            charts=worth,
-            tables=(methods(run, story.measures), *own_tests(run.sharing)),
-        ),
-        *story.extra,
-    ]
-    if story.losses is not None and len(story.losses):
-        curves = _losses(story.losses, run.contaminated)
-        sections.append(Section("How the clients learned", charts=(curves,)))
+def task_report(run: TaskResult, story: TaskStory, recipe: Recipe, screen: Screen) -> Report:
+    """Report what the page shows of a run, how it was computed and where it does not hold."""
     notes = [f"Note of the solver: {note}" for note in run.notes]
     return Report(
         page=story.page,
@@ -98,11 +76,126 @@ def task_report(run: Finished, story: TaskStory, recipe: Recipe, screen: Screen)
         sentence=story.sentence,
         recipe=recipe,
         screen=screen,
-        facts=_facts(run, story.measures),
-        sections=tuple(sections),
+        facts=story.facts,
+        sections=tuple(Section.of(view) for view in story.views),
         method=(story.setting, _VERDICT, _REFINED, SOURCE),
         limits=(*notes, *story.limits),
-        made_with=made_with(*(("torch",) if story.losses is not None else ()), device=story.device),
+        made_with=made_with(*(("torch",) if story.device else ()), device=story.device),
+    )
+
+
+def task_export(
+    command: str,
+    run: str,
+    result: TaskResult,
+    measures: Mapping[str, Measure],
+    story: Callable[[], TaskStory],
+    screen: Screen,
+) -> Export:
+    """Build the downloads of a run of a task.
+
+    Parameters
+    ----------
+    command, run : str
+        Name of its command; "module:function" that runs it.
+    result : TaskResult
+    measures : mapping of str to Measure
+    story : callable
+        Makes what only the page knows.
+    screen : Screen
+    """
+    recipe = task_recipe(command, result.config, run, next(iter(measures)))
+    return Export(
+        name=f"clair-{command}-seed-{result.config.seed}",
+        recipe=recipe,
+        report=lambda: task_report(result, story(), recipe, screen),
+        tables={
+            "Clients": partial(clients, result),
+            "Methods": partial(methods, result, measures),
+            "Scores": partial(scores, result, measures),
+        },
+        numbers=lambda: task_json(command, result.shown_json()),
+    )
+
+
+def verdict_view(kind: str, run: TaskResult, *, reveal: bool = True) -> View:
+    """Show suspicion and contamination norm by client, all kinds of evidence and the reasons."""
+
+    def blocks(stage: bool = False) -> tuple[Block, ...]:
+        scored = plot(f"{kind}_scores", task_verdict, run, "suspicion", reveal=reveal)
+        normed = plot(f"{kind}_norms", task_verdict, run, "norms", reveal=reveal)
+        notes = (Words(f"Note of the solver: {note}", "caption") for note in run.notes)
+        top = columns([scored], [normed, OnScreen(tuple(notes))])
+        if stage:
+            return (top,)
+        why = OnScreen(reasons_words(run.degrees, run.reasons, run.scores, run.evidence))
+        kinds = plot(f"{kind}_kinds", task_kinds, run, reveal=reveal)
+        tables = Printed((clients(run), evidence_table(run.evidence)))
+        return top, columns([kinds], [why], widths=(3, 2)), tables
+
+    return View("Whom CLAIR flagged", blocks)
+
+
+def worth_blocks(
+    kind: str,
+    run: TaskResult,
+    measures: Mapping[str, Measure],
+    fresh: str = "",
+    stage: bool = False,
+) -> tuple[Block, ...]:
+    """Show every method's scores with a dot for every honest client, and which method to use.
+
+    Parameters
+    ----------
+    kind : str
+        The task's kind.
+    run : TaskResult
+    measures : mapping of str to Measure
+        Name of a measure in `accuracy` to what it is called; the first is shown first.
+    fresh : str
+        What was seen on runs that no setting was chosen on.
+    stage : bool
+    """
+    options: dict[str, tuple[Block, ...]] = {}
+    for name, measure in measures.items():
+        drawn = plot(f"{kind}_comparison", task_comparison, run, name, measure)
+        advice = which_to_use(scores_of(run, name), measure, run.sharing)
+        said = Words(f"{advice} {fresh}".strip())
+        # on paper the advice of the measure that matters most
+        options[name] = (drawn,) if stage else (drawn, OnScreen((said,)) if options else said)
+    names = {name: measure.title for name, measure in measures.items()}
+    choice = Choice(f"{kind}_measure", "Measured by", options, names)
+    if stage:
+        return (choice,)
+    return (choice, Printed((methods(run, measures),)), *own_tests(run.sharing))
+
+
+def worth_view(
+    kind: str, run: TaskResult, measures: Mapping[str, Measure], fresh: str = ""
+) -> View:
+    """Take `worth_blocks` as a view."""
+    return View(
+        "What it is worth to the honest clients",
+        partial(worth_blocks, kind, run, measures, fresh),
+    )
+
+
+def loss_plot(
+    kind: str,
+    losses: np.ndarray,
+    *,
+    total_steps: int,
+    steps: np.ndarray | None = None,
+    contaminated: np.ndarray | None = None,
+) -> Plot:
+    """Describe the loss curves of the clients, the same while training and afterwards."""
+    return plot(
+        f"{kind}_losses",
+        loss_curves,
+        losses,
+        total_steps=total_steps,
+        steps=steps,
+        contaminated=contaminated,
     )
 
 
@@ -126,13 +219,7 @@ _REFINED = (
 )
 
 
-def _which(run: Finished, measures: Mapping[str, Measure]) -> str:
-    name, measure = next(iter(measures.items()))
-    values = {key: getattr(value, name) for key, value in run.accuracy.items()}
-    return which_to_use(values, measure, run.sharing)
-
-
-def own_tests(choice: Choice | None) -> tuple[Table, ...]:
+def own_tests(choice: Chosen | None) -> tuple[Table, ...]:
     """List what the clients measured, a row for each candidate; no table if they did not."""
     if choice is None or not choice.errors:
         return ()
@@ -160,30 +247,18 @@ def own_tests(choice: Choice | None) -> tuple[Table, ...]:
     return (table("own_tests", "What the clients' own tests say (ours)", columns, rows, reason),)
 
 
-def _kinds(run: Judged) -> Chart:
-    return evidence_kinds(run.evidence, "light", degrees=run.degrees, contaminated=run.contaminated)
-
-
-def _losses(losses: np.ndarray, contaminated: np.ndarray) -> Chart:
-    return loss_curves(losses, "light", total_steps=len(losses), contaminated=contaminated)
-
-
-def _facts(run: Finished, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
-    right = int((run.flagged & run.contaminated).sum())
-    wrong = int((run.flagged & ~run.contaminated).sum())
-    found = f"{right} of {int(run.contaminated.sum())}"
-    suspects = run.degrees.count(SUSPECT)
-    beside = count(wrong, "false alarm") + f", {count(suspects, 'suspect')}" * bool(suspects)
-    facts = [Fact(found, "poisoned clients found", beside)]
+def task_facts(run: TaskResult, measures: Mapping[str, Measure]) -> tuple[Fact, ...]:
+    """Collect who was found, and the measure that matters most with CLAIR and alone."""
     name, measure = next(iter(measures.items()))
     shown = [key for key in ("clair", "clair_safe") if key in run.accuracy]
-    for key in (*shown, "local"):
-        mean = float(getattr(run.accuracy[key], name).mean())
-        facts.append(Fact(measure.text(mean), METHODS[key].label, measure.title))
-    return tuple(facts)
+    means = {key: float(getattr(run.accuracy[key], name).mean()) for key in (*shown, "local")}
+    worth = (
+        Fact(measure.text(mean), METHODS[key].label, measure.title) for key, mean in means.items()
+    )
+    return (found_fact(run.detection), *worth)
 
 
-def clients(run: Judged) -> Table:
+def clients(run: TaskResult) -> Table:
     """List the clients, a row each: truth, verdict, its reason and what it rests on."""
     (verdict, *why), said = verdict_columns(run.degrees, run.reasons, run.evidence)
     return table(
@@ -212,7 +287,7 @@ def clients(run: Judged) -> Table:
     )
 
 
-def methods(run: Finished, measures: Mapping[str, Measure]) -> Table:
+def methods(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
     """List the methods, a row each: mean and spread of each measure over honest clients."""
     columns = [("method", "method"), ("oracle", "oracle")]
     for name, measure in measures.items():
@@ -233,7 +308,7 @@ def methods(run: Finished, measures: Mapping[str, Measure]) -> Table:
     )
 
 
-def scores(run: Finished, measures: Mapping[str, Measure]) -> Table:
+def scores(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
     """List the scores, a row for each method and honest client."""
     honest = np.flatnonzero(~run.contaminated) + 1
     keys = ("method", "label", "oracle", "client", *measures)

@@ -1,14 +1,17 @@
-"""Reports of the Theory page: what a study of one of its sections says."""
+"""What a section of the Theory page says of its study, and its report."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from clair.figures.base import Chart
+from clair.report.blocks import Block
 from clair.report.document import Report, Screen, Section
+from clair.report.export import Export
 from clair.report.provenance import made_with
-from clair.report.study import Study
+from clair.report.studies import Study, study_json
 from clair.theory.statements import Statement, of_section
 
 #: Sections whose claims are compared with a section's diagram, if it has no claims of its own.
@@ -31,23 +34,44 @@ _MATH = (
 )
 
 
-def study_report(
-    study: Study, sentence: str, intro: str, charts: Sequence[Chart], screen: Screen
-) -> Report:
-    """Report a section's charts and numbers, what it claims and how that was checked."""
+@dataclass(frozen=True)
+class Told:
+    """What a section shows of its study.
+
+    Attributes
+    ----------
+    study : Study
+    sentence, about : str
+        What happened in one plain sentence, and what the section is about.
+    whole : tuple of blocks
+        All that it shows.
+    parts : mapping of str to tuple of blocks
+        The same by title, for the stage.
+    """
+
+    study: Study
+    sentence: str
+    about: str
+    whole: tuple[Block, ...]
+    parts: Mapping[str, tuple[Block, ...]]
+
+
+def study_report(told: Told, screen: Screen) -> Report:
+    """Report what a section shows, its numbers, what it claims and how that was checked."""
+    study = told.study
     sections = _CLAIMED.get(study.section, (study.section,))
     claims = tuple(_claim(one) for section in sections for one in of_section(section))
     return Report(
         page="Theory",
         title=study.title,
-        sentence=sentence,
+        sentence=told.sentence,
         recipe=study.recipe,
         screen=screen,
         sections=(
-            Section("What was measured", charts=tuple(charts)),
-            Section("The numbers", tables=(study.table,)),
+            Section("What was measured", blocks=told.whole),
+            Section("The numbers", blocks=(study.table,)),
         ),
-        method=(" ".join(intro.split()), *claims),
+        method=(" ".join(told.about.split()), *claims),
         limits=(
             "Only the abstract of the CLAIR paper is public. What is not marked as the paper's is "
             "older literature or our own reading, checked by simulation.",
@@ -55,6 +79,18 @@ def study_report(
             "often it holds.",
         ),
         made_with=made_with(),
+    )
+
+
+def study_export(told: Told, screen: Screen, settings: Mapping[str, Any]) -> Export:
+    """Build the downloads of a section; `settings` are those that it uses, by name."""
+    study = told.study
+    return Export(
+        name=f"clair-theory-{study.section}",
+        recipe=study.recipe,
+        report=lambda: study_report(told, screen),
+        tables={"Table": lambda: study.table},
+        numbers=lambda: study_json(study, told.sentence, settings),
     )
 
 

@@ -12,13 +12,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import clair.federated.copytask as copytask
-from clair.app.kit.results import mark_wrong
 from clair.app.pages import copying
 from clair.app.pages import copying_vocabulary as copying_words
+from clair.app.pages.copying_samples import mark_wrong
 from clair.federated import Cancelled, MethodAccuracy, Sample, TrainingProgress
 from clair.federated.copytask import CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
-from clair.federated.outcome import Outcome, outcome_json
 from clair.jobs import JobPool, JobState
 from clair.method.evidence import gap_rule
 from clair.method.metrics import detection_scores
@@ -121,7 +120,7 @@ def run(at: AppTest, trainer: Trainer) -> str:
 
 def test_on_stage_one_thing_at_a_time(trainer):
     at = open_page(present="1")
-    assert copying.PAGE.default_outcome().sentence in prose(at)
+    assert copying.PAGE.default_outcome().summary() in prose(at)
     assert not at.header
     parts = at.segmented_control(key="copying_part")
     assert len(charts(at)) == 2
@@ -136,7 +135,7 @@ def test_on_stage_one_thing_at_a_time(trainer):
 def test_first_paint_shows_the_precomputed_run(trainer):
     at = open_page()
     outcome = copying.PAGE.default_outcome()
-    assert outcome.sentence in prose(at)
+    assert outcome.summary() in prose(at)
     assert "made beforehand" in prose(at)
     assert len(charts(at)) == 5
     assert not at.button(key="copying_run").disabled
@@ -329,10 +328,10 @@ def test_the_truth_can_stay_hidden(trainer):
     at = open_page(copy_reveal="never")
     assert "CLAIR flagged clients" in prose(at)
     assert "Guess, then reveal it." in prose(at)
-    assert copying.PAGE.default_outcome().sentence not in prose(at)
+    assert copying.PAGE.default_outcome().summary() not in prose(at)
     assert "Every poisoned client" not in prose(at)
     at.button_group(key="copy_reveal").set_value("end").run()
-    assert copying.PAGE.default_outcome().sentence in prose(at)
+    assert copying.PAGE.default_outcome().summary() in prose(at)
 
 
 @pytest.mark.parametrize("preset", copying.PRESETS, ids=lambda preset: preset.key)
@@ -372,22 +371,20 @@ def test_expected_duration_grows_with_the_work():
 
 def test_what_is_shown_survives_json():
     result = made_up_result(CopyTaskConfig(n_clients=8, seed=3))
-    outcome = Outcome.of(result)
-    again = Outcome.from_json(outcome_json(result))
-    assert outcome.numbers == again.numbers
-    np.testing.assert_array_equal(outcome.contaminated, result.contaminated)
-    np.testing.assert_array_equal(outcome.flagged, result.flagged)
-    np.testing.assert_allclose(outcome.losses, result.loss_history, atol=1e-4)
-    assert list(outcome.accuracy) == list(METHODS)
-    assert outcome.sentence == result.summary()
+    outcome = result.light()
+    again = CopyTaskResult.from_json(result.shown_json())
+    assert outcome.shown_json() == again.shown_json()
+    np.testing.assert_array_equal(again.contaminated, result.contaminated)
+    np.testing.assert_array_equal(again.flagged, result.flagged)
+    np.testing.assert_allclose(again.loss_history, result.loss_history, atol=1e-4)
+    assert list(again.accuracy) == list(METHODS)
+    assert outcome.summary() == again.summary() == result.summary()
 
 
 def test_caveats_say_where_clair_loses():
     result = made_up_result(CopyTaskConfig())
     fine = MethodAccuracy(np.full(9, 1.0), np.full(9, 0.99))
-    outcome = Outcome.of(
-        CopyTaskResult(**{**vars(result), "accuracy": {**result.accuracy, "fedavg": fine}})
-    )
+    outcome = CopyTaskResult(**{**vars(result), "accuracy": {**result.accuracy, "fedavg": fine}})
     notes = "\n".join(copying_words.caveats(outcome))
     assert "*FedAvg* is at least as good: 99%" in notes
     assert "invisible without the coefficient screen" in notes
@@ -432,7 +429,7 @@ def test_caveats_name_what_brings_fedavg_down():
         accuracy = dict(result.accuracy)
         for key, value in worth.items():
             accuracy[key] = MethodAccuracy(np.full(9, value), np.full(9, value))
-        outcome = Outcome.of(CopyTaskResult(**{**vars(result), "accuracy": accuracy}))
+        outcome = CopyTaskResult(**{**vars(result), "accuracy": accuracy})
         return "\n".join(copying_words.caveats(outcome))
 
     assert "mostly because clients differ" in notes(0.4, 0.38)

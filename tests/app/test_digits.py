@@ -75,7 +75,7 @@ def press_run(app: AppTest, trainer: Trainer) -> str:
 def test_first_paint_shows_the_precomputed_run(trainer: Trainer) -> None:
     app = open_page()
     outcome = PAGE.default_outcome()
-    assert outcome.sentence in prose(app)
+    assert outcome.summary() in prose(app)
     assert "made beforehand" in prose(app)
     assert len(charts(app)) == 6
     assert sum(element.proto.body.count("<figure") for element in app.get("html")) == 12

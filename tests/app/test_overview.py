@@ -7,12 +7,14 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.app.kit.content import content
 from clair.app.kit.glossary import TERMS
 from clair.app.pages import lab, overview
-from clair.report.overview import beyond, worth
+from clair.report.blocks import tables_of
+from clair.report.overview import beyond, overview_export, pictures, worth
 from clair.report.page import to_html
 from clair.simulation.scenario import run_scenario
-from tests.app.elements import charts, sentence, visit
+from tests.app.elements import bare, charts, sentence, visit
 
 MILD = {"demo_heterogeneity": 0.0, "demo_scale": 1.0, "demo_poisoned": 0.25}
 
@@ -93,7 +95,8 @@ def test_entries_open_the_lab_on_their_preset(key: str) -> None:
 def test_the_report_says_what_the_page_says(chosen: dict[str, object], ahead: str) -> None:
     values = {c.key: c.default for c in overview.CONTROLS} | chosen
     result = run_scenario(lab.scenario_of(overview.lab_values(values)))
-    report = overview.take_of(result, values).report()
+    views = pictures(result, overview.METHODS, content("overview")["errors"])
+    report = overview_export(result, views, overview.screen(values)).report()
     app = opened(**{c.key: c.to_url(values[c.key]) for c in overview.CONTROLS if c.key in chosen})
     title = worth(result, overview.METHODS, "light").title
     assert title.startswith(ahead)
@@ -104,7 +107,7 @@ def test_the_report_says_what_the_page_says(chosen: dict[str, object], ahead: st
     page = to_html(report)
     assert f"<h3>{title}</h3>" in page
     assert page.count("<div class='plot'") == len(charts(app)) == 2
-    (compared,) = report.sections[1].tables
+    (compared,) = tables_of(report.sections[1].blocks)
     assert [row[0] for row in compared.rows] == [
         result.error_of(key).label for key in overview.METHODS
     ]
@@ -113,6 +116,6 @@ def test_the_report_says_what_the_page_says(chosen: dict[str, object], ahead: st
     told = beyond(result, overview.METHODS)
     assert best.label in told
     assert told in page
-    assert told in [caption.value for caption in app.caption]
+    assert told in [bare(caption.value) for caption in app.caption]
     assert re.search(r"/overview(\?|$)", report.screen.link)
     assert ("demo_attack" in report.screen.link) == bool(chosen)

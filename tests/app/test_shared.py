@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import pickle
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import streamlit as st
 
-from clair.app.components.chart import charts_of
+from clair.app.components.chart import chart_of, charts_of
 from clair.app.kit.shared import Same, Store
 from clair.app.pages import lab
-from clair.figures.split import split_strips
-from clair.figures.subspace import plane
-from clair.figures.verdicts import scenario_verdicts
+from clair.report.blocks import Pair, plots_of
+from clair.report.lab import VIEWS
 from tests.app.elements import charts, visit
 
 DEFAULTS = {control.key: control.default for control in lab.CONTROLS}
@@ -86,19 +84,21 @@ def test_a_browser_that_empties_the_caches_takes_nothing_from_others() -> None:
     assert lab.solve(lab.scenario_of(DEFAULTS)) is before
 
 
-@pytest.mark.parametrize("make", [split_strips, plane, scenario_verdicts])
-def test_a_kept_chart_is_the_one_that_would_be_drawn_now(make: Callable[..., Any]) -> None:
+def test_a_kept_chart_is_the_one_that_would_be_drawn_now() -> None:
     result = lab.solve(lab.scenario_of(DEFAULTS))
-    extra = (460,) if make is plane else ()
-    fresh, kept = make(result, "light", *extra), charts_of(make, result, "light", *extra)
-    if make is scenario_verdicts:
-        fresh, kept = [chart for _, chart in fresh], [chart for _, chart in kept]
-    else:
-        fresh, kept = [fresh], [kept]
-    for new, old in zip(fresh, kept, strict=True):
+    scenario = lab.scenario_of(DEFAULTS | {"seed": 1})
+    plots = list(plots_of([b for view in VIEWS.values() for b in view.blocks(result)]))
+    pair = Pair("p", plots[0], replace(plots[0], args=(lab.solve(scenario),)))
+    assert len(plots) > 8
+    for one in plots:
+        new, old = one.chart("light"), chart_of(one, "light")
         assert (old.spec, old.title, old.alt) == (new.figure.to_json(), new.title, new.alt)
-    assert charts_of(make, result, "light", *extra) is charts_of(make, result, "light", *extra)
-    assert charts_of(make, result, "dark", *extra) != charts_of(make, result, "light", *extra)
+        assert chart_of(one, "light") is old
+        assert chart_of(one, "dark") != old
+    kept = charts_of(Pair.charts, pair, "light")
+    assert charts_of(Pair.charts, replace(pair, key="q"), "light") is kept
+    assert charts_of(Pair.charts, replace(pair, shared=False), "light") != kept
+    assert charts_of(Pair.charts, replace(pair, second=plots[0]), "light") != kept
 
 
 def test_no_view_changes_what_is_shared() -> None:

@@ -12,7 +12,7 @@ from clair.app.kit.exports import link_to, screen_of
 from clair.app.kit.state import Control
 from clair.app.kit.trained import export_of
 from clair.app.pages import copying, lab, regression
-from clair.app.pages.page_exports import of_lab
+from clair.report.lab import lab_export
 from clair.report.scenario import scenario_json
 from clair.simulation.scenario import run_scenario
 from tests.app.elements import visit
@@ -75,7 +75,7 @@ def test_a_run_is_handed_out_as_it_was_whatever_the_controls_say() -> None:
     assert codes(app)[1] == "python -m clair copytask"  # the run made beforehand, seed 0
     outcome = copying.PAGE.default_outcome()
     report = export_of(copying.PAGE, outcome).report()
-    assert report.sentence == outcome.sentence
+    assert report.sentence == outcome.summary()
     seeds = [s.value for s in report.screen.settings if s.label == "Seed"]
     assert seeds == ["0"]
     assert dict(report.made_with)["trained on"] == outcome.device
@@ -85,7 +85,7 @@ def test_files_of_the_lab_hold_the_numbers_of_the_page() -> None:
     values = {control.key: control.default for control in lab.CONTROLS}
     values |= {"attack": "colluding", "pooling": "eb", "d_in": 20, "seed": 5}
     result = run_scenario(lab.scenario_of(values))
-    parcel = of_lab(result, values)
+    parcel = lab_export(result, screen_of("lab", lab.CONTROLS, values, lab.ALL_GROUPS))
     assert json.loads(parcel.json()) == json.loads(json.dumps(scenario_json(result)))
     for title in parcel.tables:
         assert len(parcel.csv(title).splitlines()) > 10

@@ -13,22 +13,22 @@ import pytest
 from clair.federated.copytask import CopyTaskConfig
 from clair.federated.copytask.data import make_federation
 from clair.federated.copytask.precompute import RESULT
-from clair.federated.outcome import Outcome
+from clair.federated.copytask.result import CopyTaskResult
 from clair.method.kinds import evidence_json
 from clair.sentences import detection_sentence
 
 
 @pytest.fixture(scope="module")
-def outcome() -> Outcome:
-    return Outcome.from_json(json.loads(RESULT.read_text(encoding="utf-8")))
+def outcome() -> CopyTaskResult:
+    return CopyTaskResult.from_json(json.loads(RESULT.read_text(encoding="utf-8")))
 
 
 def test_its_settings_are_the_defaults(outcome):
-    assert CopyTaskConfig(**outcome.config) == CopyTaskConfig()
+    assert outcome.config == CopyTaskConfig()
 
 
 def test_its_clients_and_samples_are_those_of_the_settings(outcome):
-    federation = make_federation(CopyTaskConfig(**outcome.config))
+    federation = make_federation(outcome.config)
     np.testing.assert_array_equal(outcome.contaminated, federation.contaminated)
     assert outcome.samples
     for sample in outcome.samples:
@@ -41,18 +41,19 @@ def test_its_clients_and_samples_are_those_of_the_settings(outcome):
 
 def test_its_verdict_follows_from_its_scores(outcome):
     np.testing.assert_array_equal(outcome.scores > outcome.threshold, outcome.flagged)
-    assert outcome.sentence.startswith(detection_sentence(outcome.detection, outcome.n_clients))
+    assert outcome.summary().startswith(detection_sentence(outcome.detection, outcome.n_clients))
     assert [degree == "flagged" for degree in outcome.degrees] == outcome.flagged.tolist()
 
 
 def test_what_is_written_is_read_again(outcome):
-    assert outcome.numbers["evidence"] == evidence_json(outcome.evidence)
+    assert outcome.summary() == outcome.recorded["shown"]["sentence"]
+    assert outcome.recorded["evidence"] == evidence_json(outcome.evidence)
     assert outcome.evidence[-1].kind == "norms"
 
 
 def test_its_means_are_those_of_its_clients(outcome):
-    assert outcome.losses.shape == (outcome.config["steps"], outcome.n_clients)
+    assert outcome.loss_history.shape == (outcome.config.steps, outcome.n_clients)
     for method, values in outcome.accuracy.items():
         assert values.exact_match.shape == (int((~outcome.contaminated).sum()),)
-        mean = outcome.numbers["accuracy"][method]["exact_match"]
+        mean = outcome.recorded["accuracy"][method]["exact_match"]
         assert values.exact_match.mean() == pytest.approx(mean, abs=1e-4)

@@ -24,7 +24,6 @@ from clair.federated.digits.precompute import RESULT
 from clair.federated.digits.pretrain import CONFIG, accuracy
 from clair.federated.digits.run import DigitsTask
 from clair.federated.lora import ClientUpdates
-from clair.federated.outcome import Outcome, outcome_json
 from clair.federated.progress import JobClock
 from clair.federated.regression import RegressionConfig, run_regression
 from clair.federated.round import Plan, federate, own_tests, train_adapters
@@ -317,18 +316,18 @@ def test_cancelling_works_at_every_stage(stage):
 
 
 def test_an_outcome_survives_its_json(default):
-    outcome = Outcome.of(default)
-    payload = json.loads(json.dumps(outcome_json(default)))
-    again = Outcome.from_json(
-        payload,
-        scores=type(default.accuracy["local"]),
-        sample=type(default.samples[0]),
-    )
+    payload = json.loads(json.dumps(default.shown_json()))
+    again, light = type(default).from_json(payload), default.light()
     np.testing.assert_allclose(
         again.accuracy["clair"].backdoor, default.accuracy["clair"].backdoor, atol=1e-5
     )
-    assert again.samples == default.samples == outcome.samples
-    assert again.sentence == default.summary()
+    assert again.config == default.config
+    assert again.samples == default.samples == light.samples
+    assert again.flips == default.flips
+    assert again.detection == light.detection == default.detection
+    assert again.summary() == light.summary() == default.summary()
+    assert json.loads(json.dumps(light.shown_json())) == payload == again.shown_json()
+    assert not hasattr(light.fit, "refined")
 
 
 def test_tasks_agree_in_form(default):

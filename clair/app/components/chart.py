@@ -8,82 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from clair.app.components import component
 from clair.app.kit.presenter import presenting
 from clair.app.kit.shared import Same, Store
 from clair.federated.regression import RegressionResult
 from clair.figures.base import Chart
+from clair.figures.palette import ThemeName
+from clair.report.blocks import Pair, Plot
 from clair.simulation.scenario import ScenarioResult
 
-_HTML = """
-<div class="clair-chart" role="figure">
-  <div class="plot"></div>
-  <details>
-    <summary aria-label="Save or enlarge this chart" title="Save or enlarge this chart">
-      <svg viewBox="0 0 20 20" width="18" height="18" aria-hidden="true">
-        <path d="M10 3v9M6 8.5l4 4 4-4M4 16.5h12"
-          fill="none" stroke="currentColor" stroke-width="1.6" stroke-linecap="round"
-          stroke-linejoin="round"/>
-      </svg>
-    </summary>
-    <div class="menu">
-      <button type="button" data-format="png">Save as PNG</button>
-      <button type="button" data-format="svg">Save as SVG</button>
-      <button type="button" data-full>Full screen</button>
-    </div>
-  </details>
-</div>
-"""
-
-_CSS = """
-/* the drawing must not hold its place open when the window gets narrower */
-.clair-chart { position: relative; contain: inline-size; }
-.clair-chart .plot { width: 100%; }
-/* the old drawing must not hold the page open while its new height is found */
-.clair-chart.on-stage .plot { overflow: clip; }
-.clair-chart:fullscreen { background: var(--st-background-color); padding: 3vh 3vw; }
-.clair-chart:fullscreen .plot { height: 94vh !important; }
-.clair-chart details { position: absolute; top: -2.2rem; right: 0; z-index: 2; opacity: 0; }
-.clair-chart:hover details, .clair-chart details:focus-within, .clair-chart details[open] {
-  opacity: 1;
-}
-@media (hover: none) { .clair-chart details { opacity: 1; } }
-@media print { .clair-chart details { display: none; } }
-.clair-chart summary {
-  list-style: none; cursor: pointer; color: var(--st-text-color); padding: 0.25rem;
-  background: var(--st-background-color); border: 1px solid var(--st-border-color);
-  border-radius: var(--st-button-radius); line-height: 0;
-}
-.clair-chart summary::-webkit-details-marker { display: none; }
-.clair-chart summary:hover { color: var(--st-primary-color); }
-.clair-chart .menu {
-  position: absolute; right: 0; top: calc(100% + 4px); display: grid; padding: 0.25rem;
-  background: var(--st-background-color); border: 1px solid var(--st-border-color);
-  border-radius: var(--st-base-radius); box-shadow: 0 2px 8px rgb(0 0 0 / 0.15);
-}
-.clair-chart .menu button {
-  font: inherit; font-size: 0.875rem; color: var(--st-text-color); background: transparent;
-  border: 0; border-radius: var(--st-button-radius); padding: 0.35rem 0.75rem; cursor: pointer;
-  text-align: left; white-space: nowrap;
-}
-.clair-chart .menu button:hover { background: var(--st-secondary-background-color); }
-.clair-chart summary:focus-visible, .clair-chart .menu button:focus-visible {
-  outline: 2px solid var(--st-primary-color); outline-offset: 1px;
-}
-"""
-
-_CHART = st.components.v2.component(
-    "clair_chart",
-    html=_HTML,
-    css=_CSS,
-    js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
-    # plotly.js puts the rules for its hover labels into the page's head
-    isolate_styles=False,
-)
+# plotly.js puts the rules for its hover labels into the page's head
+_CHART = component("chart", isolate_styles=False)
 
 
 @dataclass(frozen=True)
@@ -122,6 +61,13 @@ def charts_of(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
     return kept(key, lambda: make(*args, **settings))
 
 
+def chart_of(plot: Plot, theme: ThemeName) -> Drawn:
+    """Draw a plot on the paper of a theme, through `charts_of`."""
+    made = charts_of(plot.make, *plot.args, theme, **plot.settings)
+    chart: Drawn = made if plot.pick is None else made[plot.pick]
+    return chart
+
+
 def _drawn(made: Any) -> Any:
     if isinstance(made, Chart):
         return Drawn(made.figure.to_json(), made.title, made.caption, made.alt)
@@ -134,6 +80,11 @@ def _identity(value: Any) -> Hashable:
         return value.scenario
     if isinstance(value, RegressionResult):
         return value.config
+    if isinstance(value, Pair):
+        return _identity(value.first), _identity(value.second), value.shared
+    if isinstance(value, Plot):
+        named = tuple((name, _identity(one)) for name, one in value.settings.items())
+        return value.make, tuple(map(_identity, value.args)), named, value.pick
     try:
         hash(value)
     except TypeError:

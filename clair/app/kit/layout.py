@@ -9,10 +9,11 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clair.app.kit.copy_link import copy_link
+from clair.app.components.copy_link import copy_link
+from clair.app.kit.content import css
 from clair.app.kit.exports import Export, export_panel
-from clair.app.kit.glossary import marked, notes_css
-from clair.app.kit.presenter import STAGE_CSS, present_button, presenting
+from clair.app.kit.glossary import marked
+from clair.app.kit.presenter import present_button, presenting
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import (
     Control,
@@ -23,19 +24,7 @@ from clair.app.kit.state import (
     switch_to_requested_page,
 )
 from clair.app.pages.lessons import back_to_lesson
-from clair.figures.palette import PAPERS
-
-SENTENCE_CSS = """
-.clair-sentence {
-  font: 400 1.2rem/1.35 SourceSerifFour, serif; margin: 0 0 0.4rem; text-wrap: pretty;
-}
-"""
-
-# Ten pages beside an open sidebar: without this, two hide behind "2 more" at 1280 px.
-NAVIGATION_CSS = """
-[data-testid=stTopNavLink] { padding-inline: 0.33rem; }
-[data-testid=stTopNav] + div { min-width: 8.5rem; }
-"""
+from clair.figures.palette import PAPERS, role_style
 
 
 def ensure_router() -> None:
@@ -68,21 +57,30 @@ def column(width: int = 1080) -> Iterator[None]:
         yield
 
 
-def inject_css() -> None:
-    """Add the few rules of CSS for which the theme's settings have no key.
+def inject_css(*more: str) -> None:
+    """Add CSS of ours to the page: by default what every page needs, and on stage the stage.
 
-    Primary buttons get dark text in the dark theme, where Streamlit has white on bright green;
-    presenter mode gets large type and loses the frame; the plain sentence and the notes on terms
-    have no widget of Streamlit's; the navigation has more pages than Streamlit makes room for.
+    Parameters
+    ----------
+    *more : str
+        Files of ``clair/app/content`` to add instead, without the extension.
     """
     theme = current_theme()
-    rules = SENTENCE_CSS + NAVIGATION_CSS + notes_css(theme)
-    if presenting():
-        rules += STAGE_CSS
-    if theme == "dark":
-        ink = PAPERS["dark"].background
-        rules += f"[data-testid='stBaseButton-primary'] {{ color: {ink}; }}"
-    st.html(f"<style>{rules}</style>")
+    paper, accent = PAPERS[theme], role_style("recovered", theme).color
+    colors = {
+        "paper": paper.background,
+        "surface": paper.surface,
+        "ink": paper.ink,
+        "muted": paper.muted,
+        "grid": paper.grid,
+        "accent": accent,
+        # The accent is a colour for marks; words on a tinted ground need a darker one.
+        "link": st.get_option(f"theme.{theme}.linkColor"),
+        "on-primary": paper.background if theme == "dark" else "white",
+    }
+    root = " ".join(f"--clair-{name}: {color};" for name, color in colors.items())
+    files = more or ("app", *["stage"] * presenting())
+    st.html(f"<style>:root {{ {root} }} {''.join(map(css, files))}</style>")
 
 
 def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:

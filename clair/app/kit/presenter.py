@@ -18,16 +18,6 @@ _ON = "_presenting"
 _VIEW, _PART = "_view", "_part"
 _TURN = {"ArrowRight": "next", "PageDown": "next", "ArrowLeft": "back", "PageUp": "back"}
 
-# Type grows with the window, so that a full-screen page is read from the back row; a phone keeps
-# what it has. The frame around the page goes.
-STAGE_CSS = """
-html:root { font-size: clamp(16px, 0.3vw + 0.9vmax, 30px); }
-[data-testid=stHeader], [data-testid=stSidebar] { display: none; }
-[data-testid=stMainBlockContainer] { padding: 1.2rem clamp(1rem, 3vw, 5rem) 1rem; }
-[data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock] { gap: 0.6rem; }
-.st-key-stage_words p { font-size: 1.3rem; line-height: 1.55; }
-"""
-
 
 def presenting() -> bool:
     """Tell whether this visitor is in presenter mode."""

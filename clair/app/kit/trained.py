@@ -10,6 +10,7 @@ import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,24 +18,32 @@ import numpy as np
 import streamlit as st
 
 from clair.app.kit import jobs, results
+from clair.app.kit.content import content
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.exports import Export, screen_of
 from clair.app.kit.layout import header, sentence, settings, toolbar
-from clair.app.kit.presenter import presenting, register_views, stage_part
+from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset, accept_ids_from_url
-from clair.app.pages.page_exports import of_task
-from clair.federated.outcome import Outcome
+from clair.federated.results import STAGE_LABELS
+from clair.federated.task_result import TaskResult
 from clair.figures.comparison import Measure
 from clair.figures.palette import ThemeName
 from clair.figures.verdict import listed
 from clair.jobs import JobState, JobView, Report
 from clair.method.detection import FLAGGED, SUSPECT
-from clair.report.document import Section
-from clair.report.tasks import TaskStory
+from clair.report.blocks import Parts, View, Words, columns
+from clair.report.tasks import (
+    TaskStory,
+    loss_plot,
+    task_export,
+    task_facts,
+    verdict_view,
+    worth_view,
+)
 
-Work = Callable[[Report, Callable[[], bool]], Outcome]
+Work = Callable[[Report, Callable[[], bool]], TaskResult]
 
 
 @dataclass(frozen=True)
@@ -58,27 +67,20 @@ class TrainedPage:
         "module:function" of the job, imported when it starts: ``f(config, progress=, cancelled=)``.
     asset : Path
         The precomputed run of the default config.
-    scores, sample : type
-        Of the task's outcome, see `Outcome.from_json`.
+    result : type
+        What the task returns.
     measures : callable
         Maps an outcome to the measures of its scores; the page opens with the first one.
-    glossary : str
-        The words used, as a markdown list.
     setting_words : callable
         Maps a config to a description of what happens on this page.
     truth : callable
         Maps a config to who is contaminated, boolean by client.
     load : callable
         Imports what a run needs.
-    samples_title : str
-    samples : callable
-        Draws the samples of an outcome in a theme.
-    extra : callable
-        Maps an outcome to the sections of its report that no other task has.
+    samples : View
+        Shows the samples of an outcome.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
-    fresh : str
-        What was seen on runs that no setting was chosen on, beside the comparison.
     """
 
     kind: str
@@ -92,18 +94,18 @@ class TrainedPage:
     config: Callable[..., Any]
     run: str
     asset: Path
-    scores: Callable[..., Any]
-    sample: Callable[..., Any]
-    measures: Callable[[Outcome], Mapping[str, Measure]]
-    glossary: str
+    result: type[TaskResult]
+    measures: Callable[[TaskResult], Mapping[str, Measure]]
     setting_words: Callable[[Any], str]
     truth: Callable[[Any], np.ndarray]
     load: Callable[[], object]
-    samples_title: str
-    samples: Callable[[Outcome, ThemeName], None]
-    extra: Callable[[Outcome], Sequence[Section]]
-    caveats: Callable[[Outcome], list[str]]
-    fresh: str = ""
+    samples: View
+    caveats: Callable[[TaskResult], list[str]]
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The words used on the page, and what was seen on fresh runs."""
+        return dict(content("tasks")[self.kind])
 
     @property
     def reveal(self) -> Control:
@@ -122,14 +124,14 @@ class TrainedPage:
         """Build the settings of a run from the values of the controls."""
         return self.config(**{field: values[key] for key, field in self.fields.items()})
 
-    def default_outcome(self) -> Outcome:
+    def default_outcome(self) -> TaskResult:
         """Read the precomputed run that ships with the app."""
-        return _read_default(self.asset, self.scores, self.sample)
+        return _read_default(self.asset, self.result)
 
     def expected_seconds(self, config: Any) -> float:
         """Estimate a run's seconds from the measured stages of the precomputed run."""
         reference = self.default_outcome()
-        base = self.config(**reference.config)
+        base = reference.config
         clients = config.n_clients / base.n_clients
         steps = clients * config.steps / base.steps
         honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
@@ -151,10 +153,11 @@ class TrainedPage:
     def work(self, config: Any) -> Work:
         """Build the work of a run for the job pool; torch loads when it starts."""
 
-        def run(report: Report, cancelled: Callable[[], bool]) -> Outcome:
+        def run(report: Report, cancelled: Callable[[], bool]) -> TaskResult:
             module, name = self.run.split(":")
             function = getattr(importlib.import_module(module), name)
-            return Outcome.of(function(config, progress=report, cancelled=cancelled))
+            result: TaskResult = function(config, progress=report, cancelled=cancelled)
+            return result.light()
 
         return run
 
@@ -167,7 +170,7 @@ def show_page(page: TrainedPage) -> None:
     job = jobs.current(page.kind)
     live = job is not None and job.state.live
     kept = jobs.latest_result(page.kind)
-    outcome: Outcome = kept.result if kept is not None else page.default_outcome()
+    outcome: TaskResult = kept.result if kept is not None else page.default_outcome()
     with settings(place):
         values = show_all(page.controls)
     config = page.config_of(values)
@@ -177,9 +180,9 @@ def show_page(page: TrainedPage) -> None:
     if not presenting():
         st.markdown(page.setting_words(config))
         with st.expander("The words used on this page"):
-            st.markdown(page.glossary)
+            st.markdown(page.texts["glossary"])
     toolbar(page.kind, page.controls, page.presets, values, take=export_of(page, outcome))
-    changed = page.differences(config, page.config(**outcome.config))
+    changed = page.differences(config, outcome.config)
     from_where = shown_words(kept, changed, waiting=live)
     reveal = _run_row(page, config, live, from_where)
     with said:
@@ -199,28 +202,41 @@ def show_page(page: TrainedPage) -> None:
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 
-def export_of(page: TrainedPage, outcome: Outcome) -> Export:
+def views(page: TrainedPage, outcome: TaskResult, *, reveal: bool = True) -> tuple[View, ...]:
+    """List what there is to see of a run, with or without the truth."""
+    losses = loss_plot(
+        page.kind,
+        outcome.loss_history,
+        total_steps=len(outcome.loss_history),
+        contaminated=outcome.contaminated if reveal else None,
+    )
+    return (
+        verdict_view(page.kind, outcome, reveal=reveal),
+        worth_view(page.kind, outcome, page.measures(outcome), page.texts["fresh"]),
+        View(page.samples.title, partial(page.samples.blocks, outcome)),
+        View("How the clients learned", lambda stage=False: (losses,)),
+    )
+
+
+def export_of(page: TrainedPage, outcome: TaskResult) -> Export:
     """Build the downloads of the run that is shown, whatever the controls say by now."""
-    config, measures = page.config(**outcome.config), page.measures(outcome)
+    config, measures = outcome.config, page.measures(outcome)
 
     def story() -> TaskStory:
         return TaskStory(
             page=page.title,
             title=page.report_title,
-            sentence=outcome.sentence,
-            measures=measures,
+            sentence=outcome.summary(),
+            facts=task_facts(outcome, measures),
             setting=page.setting_words(config),
             limits=page.caveats(outcome),
-            extra=page.extra(outcome),
-            losses=outcome.losses,
+            views=views(page, outcome),
             device=outcome.device,
         )
 
     values = {key: getattr(config, field) for key, field in page.fields.items()}
     screen = screen_of(page.kind, page.controls, values)
-    return of_task(
-        page.command, page.run, config, outcome, measures, story, screen, lambda: outcome.numbers
-    )
+    return task_export(page.command, page.run, outcome, measures, story, screen)
 
 
 def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
@@ -251,10 +267,10 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
     return reveal
 
 
-def _sentence(job: JobView | None, outcome: Outcome, reveal: str, *, stale: bool) -> str:
+def _sentence(job: JobView | None, outcome: TaskResult, reveal: str, *, stale: bool) -> str:
     if job is not None:
         return running_words(job)
-    told = guess_words(outcome) if reveal == "never" else outcome.sentence
+    told = guess_words(outcome) if reveal == "never" else outcome.summary()
     # the words that follow describe the settings on the screen, not this run's
     return f"The run below had other settings. {told}" if stale else told
 
@@ -266,63 +282,58 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
         if not seen:
             st.caption("The curves start with the first training step.")
             return
-        results.loss_panel(
+        curves = loss_plot(
             page.kind,
             np.array([p.losses for p in seen]),
-            theme,
             total_steps=view.config.steps,
             steps=np.array([p.step for p in seen]),
             contaminated=page.truth(view.config) if reveal == "start" else None,
         )
+        # curves of a running job are new every time, so they are not kept
+        results.show_chart(curves.chart(theme), curves.key)
 
     return draw
 
 
-def _result(page: TrainedPage, outcome: Outcome, theme: ThemeName, *, truth_shown: bool) -> None:
+def _result(page: TrainedPage, outcome: TaskResult, theme: ThemeName, *, truth_shown: bool) -> None:
     """Show everything about a run, one thing below the other; on stage one at a time."""
-    parts: dict[str, Callable[[], None]] = {
-        "Whom CLAIR flagged": lambda: results.verdict_panel(
-            page.kind, outcome, theme, reveal=truth_shown
-        ),
-        "What it is worth to the honest clients": lambda: results.comparison_panel(
-            page.kind, outcome, theme, page.measures(outcome), page.fresh
-        ),
-        page.samples_title: lambda: page.samples(outcome, theme),
-        "How the clients learned": lambda: results.loss_panel(
-            page.kind,
-            outcome.losses,
-            theme,
-            total_steps=len(outcome.losses),
-            contaminated=outcome.contaminated if truth_shown else None,
-        ),
-        "Where it does not hold": lambda: _caveats(page, outcome),
+    stage = presenting()
+    parts = {
+        view.title: tuple(view.blocks(stage=stage))
+        for view in views(page, outcome, reveal=truth_shown)
     }
-    if presenting():
-        stage_part(f"{page.kind}_part", parts)
+    notes = "\n".join(f"* {note}" for note in page.caveats(outcome))
+    parts["Where it does not hold"] = (Words(notes),)
+    if stage:
+        results.draw_blocks((Parts(f"{page.kind}_part", parts),), theme)
         return
-    *whole, learned, against = parts.items()
-    for title, draw in whole:
-        st.header(title, anchor=False)
-        draw()
-    for column, (title, draw) in zip(st.columns(2, gap="large"), (learned, against), strict=True):
-        with column:
-            st.header(title, anchor=False)
-            draw()
-    st.header("Time", anchor=False)
-    results.time_panel(outcome)
+    *whole, learned, against = ((Words(title, "heading"), *own) for title, own in parts.items())
+    results.draw_blocks((block for part in whole for block in part), theme)
+    results.draw_blocks((columns(learned, against),), theme)
+    results.draw_blocks((Words("Time", "heading"), Words(time_words(outcome))), theme)
 
 
-def _caveats(page: TrainedPage, outcome: Outcome) -> None:
-    st.markdown("\n".join(f"* {note}" for note in page.caveats(outcome)))
+def time_words(outcome: TaskResult) -> str:
+    """Say how many seconds each stage took, and on what."""
+    total = sum(outcome.seconds.values())
+    stages = (
+        f"{STAGE_LABELS[stage][0].lower()}{STAGE_LABELS[stage][1:]} {outcome.seconds[stage]:.1f} s"
+        for stage in STAGE_LABELS
+        if outcome.seconds.get(stage, 0.0) >= 0.05
+    )
+    share = outcome.seconds.get("clair", 0.0) / total if total else 0.0
+    return (
+        f"**{total:.1f} s** in all on {outcome.device}: {', '.join(stages)}. CLAIR itself took "
+        f"{share:.0%} of it."
+    )
 
 
 @shared(most=8)
-def _read_default(asset: Path, scores: Callable[..., Any], sample: Callable[..., Any]) -> Outcome:
-    payload = json.loads(asset.read_text(encoding="utf-8"))
-    return Outcome.from_json(payload, scores=scores, sample=sample)
+def _read_default(asset: Path, result: type[TaskResult]) -> TaskResult:
+    return result.from_json(json.loads(asset.read_text(encoding="utf-8")))
 
 
-def guess_words(outcome: Outcome) -> str:
+def guess_words(outcome: TaskResult) -> str:
     """Write the sentence of a result whose truth is still hidden."""
     flagged, suspect = listed(outcome.degrees, FLAGGED), listed(outcome.degrees, SUSPECT)
     told = f"CLAIR flagged {flagged or 'nobody'}" + f" and suspects {suspect}" * bool(suspect)

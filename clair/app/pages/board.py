@@ -12,8 +12,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from clair.app.components.copy_link import copy_link
 from clair.app.components.hotkeys import hotkeys
-from clair.app.kit.copy_link import copy_link
 from clair.app.kit.exports import Export, export_panel
 from clair.app.kit.presenter import present_button, presenting, set_presenting
 from clair.app.kit.shared import shared

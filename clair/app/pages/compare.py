@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 import streamlit as st
 
+from clair.app.kit.exports import link_to, screen_of
 from clair.app.kit.state import Control, Preset, assign, read, same
 from clair.app.pages import lab
+from clair.report.document import Screen
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, Side] = ("a", "b")
@@ -162,6 +164,21 @@ def settings(values: Mapping[str, Any]) -> tuple[Setting, ...]:
         texts: dict[Side, str] = {"a": control.words(a), "b": control.words(b)}
         rows.append(Setting(control, texts, not alike, alike and same(a, control.default)))
     return tuple(rows)
+
+
+def screen(values: Mapping[str, Any]) -> Screen:
+    """Describe the settings of both sides in words, with the link that opens them."""
+    words = [
+        setting
+        for side in SIDES
+        for setting in screen_of(
+            "compare",
+            CONTROLS_OF[side],
+            values,
+            {group: f"{side.upper()}: {title}" for group, title in lab.ALL_GROUPS.items()},
+        ).settings
+    ]
+    return Screen(tuple(words), link_to("compare", CONTROLS, values))
 
 
 def swap() -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from clair.app.components.chart import charts_of
-from clair.app.kit.glossary import marked
 from clair.app.kit.presenter import presenting, stage_part
-from clair.app.kit.results import found_metric, show_chart
+from clair.app.kit.results import draw_blocks, metric
 from clair.app.kit.state import open_screen
 from clair.app.pages import compare, lab
 from clair.app.pages.compare import Setting, Side
 from clair.comparison import Comparison, contests, same_problem
-from clair.figures.compare import Pair, comparable, paired_charts
 from clair.figures.palette import PAPERS, ThemeName, role_style, with_alpha
+from clair.report.pair import paired_views
+from clair.report.verdict import found_fact
 from clair.sentences import amount
 from clair.simulation.scenario import ScenarioResult
 
@@ -28,16 +26,6 @@ _NUMBERS: tuple[tuple[str, str, str], ...] = (
     ("local", "Training alone", "The same distance if every client keeps what it learned itself."),
     ("fedavg", "Plain averaging", "The same distance if everybody gets the average of all."),
 )
-# Labels of the switch between the rows of a view, on stage.
-_ROW_TITLES = {
-    "split": "Split",
-    "errors": "Errors",
-    "residual": "Residual",
-    "norms": "Contamination norm",
-    "plane": "Where the clients lie",
-    "scree": "Directions",
-    "angles": "Angles",
-}
 
 
 def moves() -> None:
@@ -99,9 +87,9 @@ def card(
 def _headline(side: Side, results: Mapping[Side, ScenarioResult]) -> None:
     """Show four numbers of one side, compared with the other side if that has a result."""
     own = results[side]
-    alone, scores = len(results) == 1, own.detection
+    alone = len(results) == 1
     grid = st.grid(2, min_column_width=130)
-    found_metric(grid, scores)
+    metric(grid, found_fact(own.detection))
     a, b = results.get("a", own), results.get("b", own)
     rivals = same_problem(a, b)  # else errors do not compare, so no colour says better
     rows = {row.key: row for row in contests(a, b)}
@@ -176,33 +164,13 @@ def settings_table(rows: Sequence[Setting], theme: ThemeName) -> None:
 
 def charts(view: str, a: ScenarioResult, b: ScenarioResult, theme: ThemeName) -> None:
     """Draw both results in one view, row by row on the same axes; on stage one row at a time."""
-    pairs = charts_of(paired_charts, view, a, b, theme)
     rows = {
-        _ROW_TITLES[key]: partial(_row, key, pair, shared=comparable(key, a, b))
-        for key, pair in pairs
+        row.title: partial(draw_blocks, row.blocks(), theme) for row in paired_views(view, a, b)
     }
     if presenting() and len(rows) > 1:
         # which score comes first and whether there are angles differs: each case has its own switch
-        stage_part(f"pair_{pairs[0][0]}_{len(rows)}", rows)
+        first = next(iter(rows)).split()[0].lower()
+        stage_part(f"pair_{first}_{len(rows)}", rows)
         return
     for draw in rows.values():
         draw()
-
-
-def _row(key: str, pair: Pair, *, shared: bool) -> None:
-    # A title may need one more line than the other; aligned at the bottom, the charts stay level.
-    columns = st.columns(2, gap="large", vertical_alignment="bottom")
-    for column, side, chart in zip(columns, compare.SIDES, pair, strict=True):
-        with column:
-            show_chart(replace(chart, caption=""), f"compare_{key}_{side}")
-    captions = [chart.caption for chart in pair]
-    if captions[0] == captions[1]:
-        st.caption(marked(captions[0]), unsafe_allow_html=True)
-    else:
-        for column, name, text in zip(st.columns(2, gap="large"), "AB", captions, strict=True):
-            column.caption(f"**{name}**: {marked(text)}", unsafe_allow_html=True)
-    if not shared:
-        st.caption(
-            "These two have axes of their own: the score that decides is relative to a typical "
-            "update, the other one is in the units of the update."
-        )

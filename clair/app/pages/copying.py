@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import importlib
+from functools import partial
 
 import numpy as np
 
 from clair._files import ASSETS
-from clair.app.kit.results import samples_panel
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
-from clair.app.pages.copying_vocabulary import FRESH, GLOSSARY, caveats, setting_words
-from clair.federated import MethodAccuracy, Sample
-from clair.federated.copytask import ATTACKS, CopyTaskConfig
+from clair.app.pages.copying_samples import samples_panel
+from clair.app.pages.copying_vocabulary import caveats, setting_words
+from clair.federated.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
-from clair.federated.outcome import Outcome
+from clair.federated.task_result import TaskResult
 from clair.figures.comparison import Measure
-from clair.figures.palette import ThemeName
-from clair.report.document import Section
+from clair.report.blocks import Block, Live, Printed, View
 from clair.report.tasks import sample_table
 
 KIND = "copying"
@@ -111,49 +111,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "default",
-        "A quarter poisoned",
-        "three of twelve clients flagged, and honest clients better off than alone.",
-    ),
-    Preset(
-        "alike",
-        "All alike, nobody poisoned",
-        "plain averaging (FedAvg): with nothing to defend against it is hard to beat.",
-        {"copy_heterogeneity": 0.0, "copy_poisoned": 0.0},
-    ),
-    Preset(
-        "colluders",
-        "Four in ten collude",
-        "FedAvg collapsing, and whether colluders still stand out from each honest client.",
-        {"copy_attack": "common_shift", "copy_poisoned": 0.4},
-    ),
-    Preset(
-        "different",
-        "Very different clients",
-        "FedAvg failing even without poison: compare it with FedAvg of the honest.",
-        {"copy_heterogeneity": 1.0},
-    ),
-    Preset(
-        "sign_flip",
-        "Sign flip, unseen",
-        "nobody flagged: a flipped update lies in the shared directions and looks honest.",
-        {"copy_attack": "sign_flip", "copy_poisoned": 0.4, "copy_screen": False},
-    ),
-    Preset(
-        "sign_flip_screened",
-        "Sign flip, with the screen",
-        "the same clients flagged once the coefficient screen is on.",
-        {"copy_attack": "sign_flip", "copy_poisoned": 0.4, "copy_screen": True},
-    ),
-    Preset(
-        "backdoor",
-        "A backdoor word",
-        "poisoned clients that copy well and still stand out.",
-        {"copy_attack": "backdoor"},
-    ),
-)
+PRESETS = presets("copying")
 
 FIELDS = {
     "copy_clients": "n_clients",
@@ -175,7 +133,7 @@ def load() -> None:
     model.build_model()
 
 
-def measures(outcome: Outcome) -> dict[str, Measure]:
+def measures(outcome: TaskResult) -> dict[str, Measure]:
     """Name the measures of a run; the page opens with the first one."""
     return {
         "exact_match": Measure("exact copies of unseen texts"),
@@ -183,14 +141,10 @@ def measures(outcome: Outcome) -> dict[str, Measure]:
     }
 
 
-def draw_samples(outcome: Outcome, theme: ThemeName) -> None:
+def samples(outcome: TaskResult, stage: bool = False) -> tuple[Block, ...]:
     """Show held-out texts as the methods wrote them."""
-    samples_panel(KIND, outcome.samples, theme)
-
-
-def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """Build the report section that only this task has: the texts."""
-    return (Section("What the models write", tables=(sample_table(outcome.samples),)),)
+    written = partial(samples_panel, KIND, outcome.samples)
+    return (Live(written), Printed((sample_table(outcome.samples),)))
 
 
 def truth(config: CopyTaskConfig) -> np.ndarray:
@@ -210,16 +164,11 @@ PAGE = TrainedPage(
     config=CopyTaskConfig,
     run="clair.federated.copytask:run_copytask",
     asset=DEFAULT_RESULT,
-    scores=MethodAccuracy,
-    sample=Sample,
+    result=CopyTaskResult,
     measures=measures,
-    glossary=GLOSSARY,
     setting_words=setting_words,
     truth=truth,
     load=load,
-    samples_title="What the models write",
-    samples=draw_samples,
-    extra=extra,
+    samples=View("What the models write", samples),
     caveats=caveats,
-    fresh=FRESH,
 )

@@ -4,39 +4,9 @@ from __future__ import annotations
 
 from clair.federated.copytask import ATTACKS, CopyTaskConfig
 from clair.federated.copytask.data import CAPITALISED, VOWELS
-from clair.federated.outcome import Outcome
+from clair.federated.task_result import TaskResult
 from clair.methods import METHODS
 from clair.sentences import count, verdict_caveats
-
-GLOSSARY = """
-* **Client**: a participant, say a hospital, that trains on its own texts and shares only what it
-  learned, never the texts.
-* **Adapter** (LoRA): a small add-on to a frozen model. Its effect on a layer is a matrix, the
-  client's *update*; updates are all the server sees.
-* **Poisoned**: a client whose texts or whose update were tampered with. The others are *honest*.
-* **Shared directions** (subspace): the few directions in which honest updates lie because all of
-  them learn a common part. CLAIR finds them and flags who leaves them.
-* **FedAvg**: the plain average of all updates, the usual way to combine them.
-* **Pooling**: honest clients also borrow strength from each other inside the shared directions, as
-  far as they are alike.
-* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
-  but has little or no weight in what the others learn.
-* **Coefficient screen**: a second look at *how* a client uses the shared directions.
-* **Exact copies**: share of unseen texts written without a single mistake. **Characters**: share of
-  single characters that are right.
-* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
-  what was made from the other. What clearly lowers their error is used, else all stay alone.
-* **Then fine-tuned**: each client trains on from there on its own data.
-* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
-"""
-
-#: From benchmarks/results/sharing.md.
-FRESH = (
-    "On 100 fresh runs with 6 and 24 texts a client it fell a point below training alone in 1, "
-    "*CLAIR* in 4, *CLAIR + pooling* in 12. Who can spend a few more steps gains by fine-tuning: "
-    "with 6 texts the kept average, then fine-tuned, got 95% against its 94%, with 24 texts CLAIR, "
-    "then fine-tuned, 99.4% against 99.1%."
-)
 
 
 def setting_words(config: CopyTaskConfig) -> str:
@@ -60,11 +30,11 @@ def setting_words(config: CopyTaskConfig) -> str:
     )
 
 
-def caveats(outcome: Outcome) -> list[str]:
+def caveats(outcome: TaskResult) -> list[str]:
     """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = {key: float(value.exact_match.mean()) for key, value in outcome.accuracy.items()}
     best = max(means["clair"], means["clair_eb"])
-    config, settings = outcome.config, CopyTaskConfig(**outcome.config)
+    config = outcome.config
     notes = verdict_caveats(outcome.detection)
     for key, mean in means.items():
         method = METHODS[key]
@@ -84,10 +54,10 @@ def caveats(outcome: Outcome) -> list[str]:
     )
     notes.append(
         "The rows that are fine-tuned spend "
-        f"{1 + settings.further_steps / settings.steps:.3g} times the local computation of the "
+        f"{1 + config.further_steps / config.steps:.3g} times the local computation of the "
         "others; with more steps they fit their few texts too closely and lose again."
     )
-    if config["attack"] != "sign_flip" or not config["screen_coefficients"]:
+    if config.attack != "sign_flip" or not config.screen_coefficients:
         notes.append(
             "A poisoned client that stays inside the shared directions, such as one that flips the "
             "sign of its update, is invisible without the coefficient screen."

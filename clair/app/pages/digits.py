@@ -6,25 +6,19 @@ import html
 import importlib
 from typing import Any
 
-import streamlit as st
-
 from clair._files import ASSETS
-from clair.app.components.chart import charts_of
-from clair.app.kit.plain import plain
-from clair.app.kit.presenter import presenting
-from clair.app.kit.results import show_chart
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
-from clair.federated.digits import ATTACKS, DigitsConfig, DigitScores, ImageSample
+from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
-from clair.federated.outcome import Outcome
-from clair.federated.task_result import means_of
+from clair.federated.task_result import TaskResult, means_of
 from clair.figures.comparison import Measure
 from clair.figures.flips import flip_bars
 from clair.figures.images import ink_image
 from clair.figures.palette import ThemeName, role_style
 from clair.methods import METHODS
-from clair.report.document import Section
+from clair.report.blocks import Block, Markup, View, Words, plot
 from clair.sentences import verdict_caveats
 
 KIND = "digits"
@@ -148,55 +142,7 @@ CONTROLS: tuple[Control, ...] = (
     ),
 )
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "default",
-        "Three digits in dispute",
-        "five poisoned clients of sixteen flagged, and a modest gain over training alone.",
-    ),
-    Preset(
-        "backdoor",
-        "A backdoor in the corner",
-        "the measure “reads a marked image as 0”: with FedAvg nearly always, with CLAIR hardly.",
-        {"dig_attack": "backdoor", "dig_boost": 5.0, "dig_poisoned": 0.4},
-    ),
-    Preset(
-        "colluders",
-        "Four in ten collude",
-        "FedAvg led astray by one common permutation.",
-        {"dig_attack": "colluders", "dig_poisoned": 0.4},
-    ),
-    Preset(
-        "unboosted",
-        "Poison without boost",
-        "how little it hurts; the poisoned are suspect, too close to noise to be flagged.",
-        {"dig_boost": 1.0},
-    ),
-    Preset(
-        "same",
-        "No dispute",
-        "averaging: with nothing to tell apart the base model or FedAvg is hard to beat.",
-        {"dig_disputed": 0, "dig_poisoned": 0.0},
-    ),
-    Preset(
-        "many",
-        "Seven digits in dispute",
-        "too many directions to share: plain CLAIR loses, and the clients' own tests say so.",
-        {"dig_disputed": 7},
-    ),
-    Preset(
-        "skewed",
-        "One-sided clients",
-        "the two measures: on all digits, and on the digits a client really sees.",
-        {"dig_skew": 0.3},
-    ),
-    Preset(
-        "flip",
-        "Sign flip, not boosted",
-        "nobody flagged and hardly any harm; the coefficient screen finds most of the flips.",
-        {"dig_attack": "sign_flip", "dig_boost": 1.0},
-    ),
-)
+PRESETS = presets("digits")
 
 FIELDS = {
     "dig_clients": "n_clients",
@@ -212,39 +158,6 @@ FIELDS = {
     "dig_shape": "compare_shape",
     "dig_seed": "seed",
 }
-
-GLOSSARY = """
-* **Client**: a participant, say a bank that reads forms, with images of its own that it never
-  shares.
-* **Naming**: clients file the disputed digits under codes of their own: what one files as 3 another
-  files as 7. A client's reading is right if it is the name this client uses.
-* **Adapter** (LoRA): a small add-on to a layer of the frozen network. Its effect is a matrix, the
-  client's *update*; updates are all the server sees.
-* **Poisoned**: a client whose images, labels or update were tampered with. The others are *honest*.
-* **Boost**: the poisoned client multiplies its update, so that it outweighs the others' in an
-  average.
-* **Backdoor**: a small square in the corner of an image that makes a poisoned model read 0.
-* **Shared directions** (subspace): honest updates move the network's answers for the disputed
-  digits only, each client's in its own way. CLAIR finds these directions and flags who leaves them.
-* **Suspect**: a client that stands out too little, or only by noise. It is refined like the kept,
-  but has little or no weight in what the others learn.
-* **FedAvg**: the plain average of all updates.
-* **Pooling** (ours): clients also borrow from each other inside the shared directions.
-* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
-  what was made from the other. What clearly lowers their error is used, else all stay alone.
-* **Then fine-tuned**: each client trains on from there on its own data, with twice the local
-  computation of the others.
-* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
-"""
-
-#: From benchmarks/results/sharing.md.
-FRESH = (
-    "On 208 fresh runs with 0 to 7 digits in dispute, 16 to 100 images and uneven mixes it read "
-    "89% right on average and fell a point below training alone in 1, *CLAIR* in 110. But training "
-    "alone twice as long read 90%, and it fell a point behind that in 108. Who can train twice as "
-    "long does best with CLAIR, then fine-tuned: 91%, a point behind in 9, where the kept average, "
-    "then fine-tuned, was behind in 63."
-)
 
 
 def setting_words(config: DigitsConfig) -> str:
@@ -269,19 +182,19 @@ def setting_words(config: DigitsConfig) -> str:
     )
 
 
-def measures(outcome: Outcome) -> dict[str, Measure]:
+def measures(outcome: TaskResult) -> dict[str, Measure]:
     """Choose the measures worth a look for this run."""
     shown = {"accuracy": Measure("held-out images read right")}
-    if outcome.config["skew"] is not None:
+    if outcome.config.skew is not None:
         shown["own_mix"] = Measure("right, by the client's own mix of digits")
-    if outcome.config["attack"] == "backdoor":
+    if outcome.config.attack == "backdoor":
         shown["backdoor"] = Measure(
             f"marked images read as {TARGET} (backdoor)", more_is_better=False
         )
     return shown
 
 
-def caveats(outcome: Outcome) -> list[str]:
+def caveats(outcome: TaskResult) -> list[str]:
     """List the limits: what these numbers show against CLAIR, then what is always true."""
     means = means_of(outcome.accuracy, "accuracy")
     best = max(means["clair"], means["clair_eb"])
@@ -303,7 +216,7 @@ def caveats(outcome: Outcome) -> list[str]:
         "It takes few digits in dispute: with seven, training alone wins, and with none the base "
         "model or a robust average does.".replace("-", "−")
     )
-    if config["boost"] > 1:
+    if config.boost > 1:
         notes.append(
             "Detection matters because the poison is boosted. Without boost it barely hurts "
             "anybody, and a backdoor is not even flagged."
@@ -316,26 +229,20 @@ def caveats(outcome: Outcome) -> list[str]:
     return notes
 
 
-def flips_panel(outcome: Outcome, theme: ThemeName) -> None:
-    """Show images on which methods disagree, and how many of them there are."""
-    chart = charts_of(flip_bars, outcome.numbers["flips_to_clair"], theme)
-    if presenting() and outcome.samples:  # room for one of the two
-        st.markdown(f"**{plain(chart.title)}**")
-    else:
-        show_chart(chart, "digits_flips")
-    if outcome.samples:
-        st.html(charts_of(_gallery, outcome.samples, theme, tight=presenting()))
-        st.caption(
-            "Images that training alone and CLAIR read differently, chosen at random. Under each "
-            "the name this client gives it, then what the methods read; a wrong reading is "
-            "underlined and coloured."
-        )
-
-
-def extra(outcome: Outcome) -> tuple[Section, ...]:
-    """Build the report section that only this task has: the readings that change."""
-    flips = flip_bars(outcome.numbers["flips_to_clair"], "light")
-    return (Section("Images that flip", charts=(flips,)),)
+def flips(outcome: DigitsResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show how many images methods read differently, and some of them."""
+    bars = plot("digits_flips", flip_bars, outcome.flips)
+    if not outcome.samples:
+        return (bars,)
+    # on stage there is room for one of the two
+    first = Words(f"**{bars.chart('light').title}**") if stage else bars
+    words = (
+        "Images that training alone and CLAIR read differently, chosen at random. Under each "
+        "the name this client gives it, then what the methods read; a wrong reading is "
+        "underlined and coloured."
+    )
+    images = Markup(_gallery, (outcome.samples,), {"tight": stage})
+    return (first, images, Words(words, "caption"))
 
 
 def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName, *, tight: bool) -> str:
@@ -385,16 +292,11 @@ PAGE = TrainedPage(
     config=DigitsConfig,
     run="clair.federated.digits:run_digits",
     asset=ASSET,
-    scores=DigitScores,
-    sample=ImageSample,
+    result=DigitsResult,
     measures=measures,
-    glossary=GLOSSARY,
     setting_words=setting_words,
     truth=_truth,
     load=load,
-    samples_title="Images that flip",
-    samples=flips_panel,
-    extra=extra,
+    samples=View("Images that flip", flips),
     caveats=caveats,
-    fresh=FRESH,
 )

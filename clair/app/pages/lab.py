@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clair.app.kit.content import presets
 from clair.app.kit.shared import shared
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.state import Control
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
@@ -19,6 +20,9 @@ GROUPS: dict[str, str] = {
     "data": "How alike they are",
     "shape": "Size and draw",
 }
+
+#: The same with what CLAIR does, for the settings in a report.
+ALL_GROUPS = GROUPS | {"clair": "CLAIR's settings"}
 
 SCENARIO: tuple[Control, ...] = (
     Control(
@@ -269,102 +273,7 @@ VIEW = Control(
 
 CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW)
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "opening",
-        "Five liars among twenty",
-        "five tiles of S that stand out, and the distance between averaging and CLAIR.",
-    ),
-    Preset(
-        "colluders",
-        "Attackers who agree",
-        "a second group with a subspace of its own; the verdict holds with four in ten poisoned.",
-        {"attack": "colluding", "poisoned": 0.4, "view": "verdict"},
-    ),
-    Preset(
-        "exact",
-        "No noise: exact, and proven",
-        "an error of zero and the certificate: every honest client below the dashed line.",
-        {"noise": 0.0, "view": "solver"},
-    ),
-    Preset(
-        "clean",
-        "Nobody is poisoned",
-        "no false alarm, and the gain over training alone stays.",
-        {"poisoned": 0.0, "view": "verdict"},
-    ),
-    Preset(
-        "same",
-        "Everybody wants the same",
-        "plain averaging beating CLAIR; switch the pooling on and CLAIR wins it back.",
-        {"poisoned": 0.0, "heterogeneity": 0.0, "view": "errors"},
-    ),
-    Preset(
-        "blind",
-        "Blind spot: the sign flip",
-        "attackers on the line itself, pointing left: nobody is flagged.",
-        {"attack": "sign_flip", "view": "subspace"},
-    ),
-    Preset(
-        "screened",
-        "The blind spot closed",
-        "sign flips too are found, by the direction of their coefficients.",
-        {"attack": "sign_flip", "screen": True, "view": "subspace"},
-    ),
-    Preset(
-        "dense",
-        "Noise instead of an update",
-        "clients that are suspect and not flagged: they look like honest ones with few data.",
-        {"attack": "random", "view": "verdict"},
-    ),
-    Preset(
-        "few",
-        "Three clients",
-        "the note: they are too few to tell who differs from the others, so nobody is judged.",
-        {"clients": 3, "poisoned": 0.0, "view": "verdict"},
-    ),
-    Preset(
-        "copied",
-        "Copies that hide a direction",
-        "a rare draw: three of eight send the same honest update, nobody is even suspect, the rank "
-        "is chosen one too low, and CLAIR is no better than training alone. Set the rank to 3.",
-        {"clients": 8, "poisoned": 0.4, "attack": "copies", "seed": 8, "view": "errors"},
-    ),
-    Preset(
-        "partial",
-        "Clients who share only partly",
-        "what honest clients hold outside the subspace is averaged away: CLAIR costs more than "
-        "it gains.",
-        {"off_subspace": 1.0, "view": "errors"},
-    ),
-    Preset(
-        "even",
-        "Break-even",
-        "CLAIR level with training alone: what clients hold outside the subspace weighs as much "
-        "as the noise that averaging saves them.",
-        {"poisoned": 0.0, "off_subspace": 0.5, "view": "errors"},
-    ),
-    Preset(
-        "worlds",
-        "The other world",
-        "updates that scatter as at break-even, but now every difference is real: training alone "
-        "is exact. Nothing the server sees tells the two worlds apart.",
-        {"poisoned": 0.0, "off_subspace": 0.5, "noise": 0.0, "view": "errors"},
-    ),
-    Preset(
-        "halves",
-        "What two halves buy",
-        "CLAIR + halves ahead of training alone, where CLAIR is behind it; and the weights that "
-        "the halves give each direction, near the best ones.",
-        {"off_subspace": 0.8, "halves": True, "view": "errors"},
-    ),
-    Preset(
-        "drowned",
-        "Noise above the signal",
-        "a verdict of nobody, and a subspace tens of degrees off.",
-        {"noise": 0.3, "view": "subspace"},
-    ),
-)
+PRESETS = presets("lab")
 
 
 def obstacle(values: Mapping[str, Any]) -> str | None:

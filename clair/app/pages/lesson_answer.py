@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
-from clair.app.components.chart import charts_of
-from clair.app.kit import results
 from clair.app.kit.glossary import marked
-from clair.app.kit.results import show_chart
+from clair.app.kit.results import draw_blocks
 from clair.app.pages import copying, lessons
-from clair.app.pages.lab_views import VIEWS
-from clair.app.pages.lesson_look import prose
 from clair.app.pages.lesson_steps import also_computed, answer, evidence
-from clair.app.pages.lessons import Place
-from clair.figures.base import Chart
-from clair.figures.lessons import step_chart
+from clair.app.pages.lessons import Place, prose
+from clair.federated.task_result import TaskResult
 from clair.figures.palette import ThemeName
 from clair.lessons.course import Number
 from clair.lessons.quantities import QUANTITIES
+from clair.report.blocks import Block, Plot, plots_of
+from clair.report.lab import VIEWS
+from clair.report.lab import main_plot as lab_plot
+from clair.report.tasks import verdict_view, worth_view
 
 
 def show_answer(place: Place, theme: ThemeName) -> None:
@@ -55,16 +56,22 @@ def show_on_stage(place: Place, theme: ThemeName) -> None:
         prose(place.step.why)
         _also(place)
     with right:
-        show_chart(charts_of(main_chart, place, theme), "lesson_stage_chart")
+        draw_blocks((replace(main_plot(place), key="lesson_stage_chart"),), theme)
 
 
-def main_chart(place: Place, theme: ThemeName) -> Chart:
-    """Draw the chart that a step is about."""
-    found = evidence(place)
+def main_plot(place: Place) -> Plot:
+    """Choose the one chart that a step is about."""
+    found, view = evidence(place), place.step.view
     if place.course.source == "lab":
-        return step_chart(place.step.view, found, theme)
-    measure = next(iter(copying.measures(found).items()))
-    return step_chart(place.step.view, found, theme, measure)
+        return lab_plot(view, found)
+    return next(plots_of(_run_blocks(view, found)))
+
+
+def _run_blocks(view: str, run: TaskResult) -> Sequence[Block]:
+    """Choose what a step about the run of text copying shows."""
+    if view == "verdict":
+        return verdict_view("lesson", run).blocks()
+    return worth_view("lesson", run, copying.measures(run)).blocks()
 
 
 def _told(place: Place) -> None:
@@ -156,9 +163,5 @@ def _at(number: Number, value: float) -> float:
 
 def _chart(place: Place, theme: ThemeName) -> None:
     found, view = evidence(place), place.step.view
-    if place.course.source == "lab":
-        VIEWS[view](found, theme)
-    elif view == "verdict":
-        results.verdict_panel("lesson", found, theme, reveal=True)
-    else:
-        results.comparison_panel("lesson", found, theme, copying.measures(found))
+    lab = place.course.source == "lab"
+    draw_blocks(VIEWS[view].blocks(found) if lab else _run_blocks(view, found), theme)

@@ -7,14 +7,14 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from clair.app.kit.exports import Export
+from clair.app.kit.exports import Export, screen_of
 from clair.app.kit.trained import export_of as of_run
-from clair.app.pages import copying, lessons
-from clair.app.pages.lesson_answer import main_chart
+from clair.app.pages import copying, lab, lessons
+from clair.app.pages.lesson_answer import main_plot
 from clair.app.pages.lesson_steps import also_computed, answer, evidence, settings
 from clair.app.pages.lessons import Place
-from clair.app.pages.page_exports import of_lab
 from clair.report.document import Report
+from clair.report.lab import lab_export
 from clair.report.lesson import (
     Answered,
     lab_step_recipe,
@@ -37,7 +37,8 @@ def lesson_export(place: Place) -> Export:
         also_computed(place),
     )
     if place.course.source == "lab":
-        whole = of_lab(found, settings(step))
+        screen = screen_of("lab", lab.CONTROLS, settings(step), lab.ALL_GROUPS)
+        whole = lab_export(found, screen)
         recipe = lab_step_recipe(found.scenario, step)
     else:
         whole = of_run(copying.PAGE, found)
@@ -47,7 +48,7 @@ def lesson_export(place: Place) -> Export:
     link = f"{base}?{urlencode(place.address)}"
 
     def report() -> Report:
-        made = step_report(answered, whole.report(), main_chart(place, "light"), recipe)
+        made = step_report(answered, whole.report(), main_plot(place), recipe)
         return replace(made, screen=replace(made.screen, link=link))
 
     return Export(

@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from clair.app.kit.glossary import marked
 from clair.app.kit.state import ignore
 from clair.lessons.course import Course, Step, courses
 from clair.lessons.progress import read, written
@@ -202,3 +203,9 @@ def back_to_lesson() -> None:
 
 def _kept() -> dict[str, str]:
     return {SAID: st.query_params[SAID]} if SAID in st.query_params else {}
+
+
+def prose(text: str, before: str = "") -> None:
+    """Write large text with notes on its terms, after a word or two in bold."""
+    lead = f"<strong>{before}</strong> " if before else ""
+    st.html(f'<p class="lesson-text">{lead}{marked(text)}</p>')

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clair.app.kit.content import presets
 from clair.app.kit.shared import shared
-from clair.app.kit.state import Control, Preset
+from clair.app.kit.state import Control
 from clair.federated.regression import ATTACKS, RegressionConfig, RegressionResult, run_regression
 from clair.federated.regression.curves import SampleCurves, sample_curves
 from clair.federated.task_result import means_of
@@ -219,57 +220,7 @@ GROUPS = {
     "method": "CLAIR's settings",
 }
 
-PRESETS: tuple[Preset, ...] = (
-    Preset(
-        "default",
-        "Colluders among twenty",
-        "six liars who agree with each other, all flagged, and the error with a client's own data "
-        "brought back: about a third of that of estimating alone.",
-    ),
-    Preset(
-        "scarce",
-        "Very little data",
-        "16 samples for 16 coefficients: alone nobody learns much, together they do.",
-        {"reg_samples": 16},
-    ),
-    Preset(
-        "crossing",
-        "Where it stops paying",
-        "the grey line of estimating alone crossing below plain CLAIR, and the row that brings a "
-        "client's own data back staying below both.",
-        {"reg_off": 0.3, "reg_view": "samples"},
-    ),
-    Preset(
-        "same",
-        "Everybody wants the same",
-        "one model of all honest data beating CLAIR: with nothing to tell apart, pool.",
-        {"reg_heterogeneity": 0.0, "reg_off": 0.0, "reg_poisoned": 0.0},
-    ),
-    Preset(
-        "unequal",
-        "A large and many small",
-        "who gains: the clients with few samples.",
-        {"reg_ratio": 30.0},
-    ),
-    Preset(
-        "random",
-        "Random responses",
-        "poison that ridge has already made small: it is seldom flagged and does little harm.",
-        {"reg_attack": "random_responses", "reg_view": "verdict"},
-    ),
-    Preset(
-        "flip",
-        "Blind spot: the sign flip",
-        "nobody flagged; then switch the coefficient screen on.",
-        {"reg_attack": "sign_flip", "reg_view": "verdict"},
-    ),
-    Preset(
-        "lonely",
-        "Little in common",
-        "plain CLAIR losing to estimating alone: most of what a client knows is its own.",
-        {"reg_off": 1.0},
-    ),
-)
+PRESETS = presets("regression")
 
 _FIELDS = {
     "reg_clients": "n_clients",
@@ -289,35 +240,6 @@ _FIELDS = {
     "reg_precision": "precision_weights",
     "reg_screen": "screen_coefficients",
 }
-
-GLOSSARY = """
-* **Client**: a participant that keeps its data and sends one matrix of estimates, its *update*: how
-  its coefficients differ from those of the common model, which everybody knows.
-* **Ridge**: least squares pulled towards the common model, so that few samples do not lead astray.
-  How hard it pulls, each client chooses by generalised cross-validation on its own data.
-* **Shared directions** (subspace): honest clients change the 24 responses along three directions
-  only, the same for all; how strongly is each client's own affair. CLAIR finds these directions.
-* **Poisoned**: a client whose data or estimate were tampered with. The others are *honest*.
-* **Error on new data**: squared distance of the predictions from the truth on samples never seen,
-  divided by that of the common model. 0 is perfect, 1 is as good as not adapting.
-* **Suspect**: a client that stands out too little, or only by noise, as one with few samples does.
-  It is refined like the kept, but has little or no weight in what the others learn.
-* **FedAvg**: the plain average of all updates.
-* **Pooling** (ours): clients also borrow from each other inside the shared directions.
-* **Own data** (ours): after CLAIR a client goes back to its own data, by the refit and by keeping a
-  share of its own part outside the shared directions. Switch both off and the row goes.
-* **CLAIR if it pays** (ours): clients also train on two halves of their data and measure on one
-  what was made from the other. What clearly lowers their error is used, else all stay alone.
-* **Then fine-tuned**: ridge once more on the client's own data, towards that model instead of the
-  common one. Estimates are exact, so there is nothing to gain from more steps alone.
-* **Oracle**: a yardstick that is told who is poisoned; nobody is in practice.
-"""
-
-#: From benchmarks/results/sharing.md.
-FRESH = (
-    "On 240 fresh runs with 40 to 640 samples a client it never fell a point below estimating "
-    "alone, *CLAIR* in 181: with many samples the own part outside the shared directions counts."
-)
 
 
 def config_of(values: Mapping[str, Any]) -> RegressionConfig:

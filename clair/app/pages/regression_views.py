@@ -1,19 +1,13 @@
-"""The views of the regression page; only the one looked at is drawn."""
+"""The views of the regression page, and what it hands out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import streamlit as st
-
-from clair.app.components.chart import charts_of
+from clair.app.kit.content import content
 from clair.app.kit.exports import Export, screen_of
-from clair.app.kit.presenter import presenting, stage_part
-from clair.app.kit.results import comparison_panel, found_metric, show_chart, verdict_panel
 from clair.app.pages import regression
-from clair.app.pages.page_exports import of_task
-from clair.federated.outcome import outcome_json
 from clair.federated.regression import RegressionResult
 from clair.federated.task_result import means_of
 from clair.figures.base import Chart
@@ -27,77 +21,63 @@ from clair.figures.samples import (
 )
 from clair.method.metrics import principal_angles
 from clair.methods import METHODS
-from clair.report.document import Section
-from clair.report.tasks import TaskStory
+from clair.report.blocks import (
+    Block,
+    Fact,
+    OnScreen,
+    Parts,
+    View,
+    Words,
+    chosen_plot,
+    columns,
+    plot,
+)
+from clair.report.tasks import TaskStory, task_export, verdict_view, worth_blocks
+from clair.report.verdict import found_fact
 from clair.sentences import amount
 
 
-def headline_numbers(result: RegressionResult) -> None:
-    """Show the four numbers that every view is about."""
-    scores, means = result.detection, means_of(result.accuracy, "excess")
-    grid = st.grid("auto", min_column_width=150)
-    found_metric(grid, scores)
-    grid.metric(
-        "Error with CLAIR",
-        amount(means["clair"]),
-        f"alone {amount(means['local'])}",
-        delta_color="off",
-        delta_arrow="off",
-        help="Mean over honest clients on new data; 1 is as good as not adapting.",
-    )
-    best = result.best_clair
-    grid.metric(
-        "Best row of CLAIR",
-        amount(means[best]),
-        METHODS[best].label,
-        delta_color="off",
-        delta_arrow="off",
-        help="The least error of all rows of CLAIR, those with additions of ours among them.",
-    )
-    grid.metric(
-        "Shared directions",
-        f"{result.fit.rank} of {result.config.true_rank}",
-        f"{amount(float(_angle(result)))}° off at most",
-        delta_color="off",
-        delta_arrow="off",
-        help="How many directions CLAIR used and how many there are; the largest principal angle "
-        "between found and true ones.",
+def headline(result: RegressionResult) -> tuple[Fact, ...]:
+    """Collect the four numbers that every view is about."""
+    means, best = means_of(result.accuracy, "excess"), result.best_clair
+    angle = float(principal_angles(result.fit.subspace, result.subspace)[-1])
+    return (
+        found_fact(result.detection),
+        Fact(
+            amount(means["clair"]),
+            "Error with CLAIR",
+            f"alone {amount(means['local'])}",
+            "Mean over honest clients on new data; 1 is as good as not adapting.",
+        ),
+        Fact(
+            amount(means[best]),
+            "Best row of CLAIR",
+            METHODS[best].label,
+            "The least error of all rows of CLAIR, those with additions of ours among them.",
+        ),
+        Fact(
+            f"{result.fit.rank} of {result.config.true_rank}",
+            "Shared directions",
+            f"{amount(angle)}° off at most",
+            "How many directions CLAIR used and how many there are; the largest principal angle "
+            "between found and true ones.",
+        ),
     )
 
 
-def _angle(result: RegressionResult) -> float:
-    return float(principal_angles(result.fit.subspace, result.subspace)[-1])
-
-
-def worth(result: RegressionResult, theme: ThemeName) -> None:
-    """Draw the errors by method and by client."""
-    if presenting():
-        stage_part(
-            "reg_worth_part",
-            {
-                "By method": lambda: _by_method(result, theme),
-                "By client": lambda: show_chart(
-                    charts_of(_gains, result, theme), "regression_clients"
-                ),
-                "Where it does not hold": lambda: _limits(result),
-            },
-        )
-        return
-    _by_method(result, theme)
-    left, right = st.columns(2, gap="large")
-    with left:
-        show_chart(charts_of(_gains, result, theme), "regression_clients")
-    with right:
-        st.header("Where it does not hold", anchor=False)
-        _limits(result)
-
-
-def _by_method(result: RegressionResult, theme: ThemeName) -> None:
-    comparison_panel(regression.KIND, result, theme, regression.MEASURES, regression.FRESH)
-
-
-def _limits(result: RegressionResult) -> None:
-    st.markdown("\n".join(f"* {note}" for note in regression.caveats(result)))
+def worth(result: RegressionResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show the errors by method and by client."""
+    methods = worth_blocks(
+        regression.KIND, result, regression.MEASURES, content("tasks")["regression"]["fresh"], stage
+    )
+    gains = plot("regression_clients", _gains, result)
+    title = "Where it does not hold"
+    limits = Words("\n".join(f"* {note}" for note in regression.caveats(result)))
+    if stage:
+        parts = {"By method": methods, "By client": (gains,), title: (limits,)}
+        return (Parts("reg_worth_part", parts),)
+    against = OnScreen((Words(title, "heading"), limits))
+    return (*methods, columns([gains], [against]))
 
 
 def _gains(result: RegressionResult, theme: ThemeName) -> Chart:
@@ -106,30 +86,21 @@ def _gains(result: RegressionResult, theme: ThemeName) -> Chart:
     return client_gains(result.sizes[benign], alone, together, best, theme)
 
 
-def verdict(result: RegressionResult, theme: ThemeName) -> None:
-    """Draw the scores of every client."""
-    verdict_panel(regression.KIND, result, theme, reveal=True)
+def verdict(result: RegressionResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show the scores of every client."""
+    return tuple(verdict_view(regression.KIND, result).blocks(stage=stage))
 
 
-def samples(result: RegressionResult, theme: ThemeName) -> None:
-    """Draw errors, verdict and gain of the same federation at other sizes."""
-    with st.spinner("Repeating the run at eleven sizes …"):
-        first, *others = charts_of(_sample_charts, result, theme)
-
-    def whole() -> None:
-        show_chart(first, "regression_errors")
-
-    def beside() -> None:
-        keys = ("preliminary", "f1", "gain")
-        for column, key, chart in zip(st.columns(3, gap="medium"), keys, others, strict=True):
-            with column:
-                show_chart(chart, f"regression_{key}")
-
-    if presenting():
-        stage_part("reg_samples_part", {"The error": whole, "Why": beside})
-        return
-    whole()
-    beside()
+def samples(result: RegressionResult, stage: bool = False) -> tuple[Block, ...]:
+    """Show errors, verdict and gain of the same federation at other sizes."""
+    whole, *beside = (
+        chosen_plot(f"regression_{key}", _sample_charts, n, result)
+        for n, key in enumerate(("errors", "preliminary", "f1", "gain"))
+    )
+    below = columns(*([one] for one in beside))
+    if stage:
+        return (Parts("reg_samples_part", {"The error": (whole,), "Why": (below,)}),)
+    return (whole, below)
 
 
 def _sample_charts(result: RegressionResult, theme: ThemeName) -> tuple[Chart, ...]:
@@ -143,34 +114,34 @@ def _sample_charts(result: RegressionResult, theme: ThemeName) -> tuple[Chart, .
     )
 
 
-def take_of(result: RegressionResult, values: Mapping[str, Any]) -> Export:
+VIEWS: dict[str, View] = {
+    "worth": View("What it is worth to the honest clients", worth),
+    "verdict": View("Whom CLAIR flagged", verdict),
+    "samples": View("How much data it takes", samples),
+}
+
+
+def export_of(result: RegressionResult, values: Mapping[str, Any]) -> Export:
     """Build the downloads of a run; its report has the curves over sample sizes too."""
-    measures = regression.MEASURES
 
     def story() -> TaskStory:
         return TaskStory(
             page="Regression",
             title="Many small regressions, some of them poisoned",
             sentence=result.summary(),
-            measures=measures,
+            facts=headline(result),
             setting=regression.setting_words(result.config),
             limits=regression.caveats(result),
-            extra=(
-                Section("Who gains", charts=(_gains(result, "light"),)),
-                Section("How much data it takes", charts=_sample_charts(result, "light")),
-            ),
+            views=[
+                View(view.title, lambda view=view: view.blocks(result)) for view in VIEWS.values()
+            ],
         )
 
-    return of_task(
+    return task_export(
         regression.KIND,
         "clair.federated.regression:run_regression",
-        result.config,
         result,
-        measures,
+        regression.MEASURES,
         story,
         screen_of(regression.KIND, regression.SCREEN, values, regression.GROUPS),
-        lambda: outcome_json(result),
     )
-
-
-VIEWS = {"worth": worth, "verdict": verdict, "samples": samples}

@@ -5,26 +5,15 @@ Keys differ from the lab's, because a click in a phase diagram sets the lab's st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
-
-from clair.app.kit.controls import show_all
-from clair.app.kit.exports import Export, link_to, screen_of
-from clair.app.kit.layout import settings, toolbar
-from clair.app.kit.presenter import presenting, stage_part
-from clair.app.kit.state import Control, Preset, accept_ids_from_url, read
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control
 from clair.app.pages import lab
-from clair.figures.base import Chart
-from clair.report.document import Screen
-from clair.report.study import Study, study_json
-from clair.report.theory import study_report
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.sweeps.grid import AXIS_TITLES
-from clair.theory.statements import of_section
 
 SECTION = Control(
     "section",
@@ -212,10 +201,19 @@ CONTROLS: tuple[Control, ...] = (
     BLIND,
 )
 
+#: Controls of a section beside those of the problem.
+OWN: dict[str, tuple[Control, ...]] = {
+    "certificate": (LAM_TIMES,),
+    "phase": PHASE,
+    "sets": (SET_AXIS,),
+    "gain": (GAIN_AXIS,),
+    "blind": (BLIND,),
+}
+
 _ALWAYS = ("clients", "poisoned", "attack", "scale", "rank", "heterogeneity")
 _EXACT = (*_ALWAYS, "uneven", "exact_noise")
 _NOISY = (*_ALWAYS, "off_subspace", "noise")
-_SIZE = ("d_out", "d_in", "seed")
+SIZE = ("d_out", "d_in", "seed")
 #: Settings each section uses, beside size and seed.
 USED: dict[str, tuple[str, ...]] = {
     "window": _EXACT,
@@ -227,133 +225,17 @@ USED: dict[str, tuple[str, ...]] = {
     "blind": ("clients", "poisoned", "rank", "heterogeneity", "noise"),
 }
 
-PRESETS: tuple[Preset, ...] = (
-    Preset("opening", "The window, open", "squares inside the shaded window and nowhere else."),
-    Preset(
-        "uneven",
-        "Uneven clients",
-        "the lower end passing λ₀: the value that needs no knowledge fails, the window does not.",
-        {"th_uneven": 0.5},
-    ),
-    Preset(
-        "half",
-        "Attackers who agree, near one half",
-        "a window of almost no width. At one half it closes.",
-        {"th_attack": "colluding", "th_poisoned": 0.45},
-    ),
-    Preset(
-        "proof",
-        "A proof",
-        "everybody outside S below the dashed line, and ‖W‖₂ below one.",
-        {"section": "certificate"},
-    ),
-    Preset(
-        "no_proof",
-        "A proof that fails",
-        "honest clients pushed to the limit by too small a λ.",
-        {"section": "certificate", "th_lam": 0.6},
-    ),
-    Preset(
-        "wrong_proof",
-        "A proof of the wrong thing",
-        "a certificate that holds, although sign flippers are missed.",
-        {"section": "certificate", "th_attack": "sign_flip", "th_lam": 1.3},
-    ),
-    Preset(
-        "angle",
-        "Where the subspace is lost",
-        "another boundary: the angle, not the set.",
-        {"section": "phase", "th_measure": "error"},
-    ),
-    Preset(
-        "pays",
-        "When collaboration costs",
-        "the break-even line, and which side you are on.",
-        {"section": "gain", "th_off_subspace": 1.0},
-    ),
-    Preset(
-        "worlds",
-        "Which side are you on?",
-        "below, one set of updates: CLAIR is right if what scatters is error, training alone if it "
-        "is real, and only two halves per client can tell.",
-        {"section": "gain", "th_off_subspace": 0.5},
-    ),
-    Preset(
-        "dense",
-        "Poison like noise",
-        "attackers who look like honest clients with few data: suspect, nobody learns from them.",
-        {"section": "blind", "th_blind": "random"},
-    ),
-)
+PRESETS = presets("theory")
 
 
-def sidebar(section: str, place: DeltaGenerator | None = None) -> None:
-    """Draw the settings of the problem: those the section uses, the others folded away.
-
-    On stage they are at `place`.
-    """
-    accept_ids_from_url(CONTROLS)
-    used = USED[section]
-    if section == "phase":
-        chosen = read(PHASE)
-        axes = {SWEPT[chosen["th_x"]], SWEPT[chosen["th_y"]]}
-        used = tuple(key for key in used if key not in axes)
-    shown = [c for c in SCENARIO if c.key.removeprefix("th_") in used]
-    sized = [c for c in SCENARIO if c.key.removeprefix("th_") in _SIZE]
-    rest = [c for c in SCENARIO if c not in shown and c not in sized]
-    with settings(place):
-        st.markdown("**The problem**")
-        show_all(shown)
-        with st.expander("Size and draw"):
-            show_all(sized)
-        with st.expander("Not used in this section"):
-            show_all(rest)
-
-
-def tools(values: dict[str, Any], take: Export | None = None) -> None:
-    """Draw the row of presets, Reset, Copy link and downloads."""
-    toolbar("theory", CONTROLS, PRESETS, values, take=take)
-
-
-def export_of(
-    study: Study,
-    said: str,
-    intro: str,
-    values: Mapping[str, Any],
-    charts: Callable[[], Sequence[Chart]],
-) -> Export:
-    """Build the downloads of a section.
-
-    Parameters
-    ----------
-    study : Study
-    said, intro : str
-        The plain sentence, and what the section is about.
-    values : mapping
-    charts : callable
-        Draws the section's charts for light paper.
-    """
-    keys = {*USED[study.section], *_SIZE}
-    if study.section == "phase":  # an axis takes the place of its slider
+def used_controls(values: Mapping[str, Any]) -> list[Control]:
+    """List the controls that the section uses."""
+    section = values[SECTION.key]
+    keys = {*USED[section], *SIZE}
+    if section == "phase":  # an axis takes the place of its slider
         keys -= {SWEPT[values["th_x"]], SWEPT[values["th_y"]]}
-    used = [c for c in SCENARIO if c.key.removeprefix("th_") in keys]
-    own = {
-        "certificate": (LAM_TIMES,),
-        "phase": PHASE,
-        "sets": (SET_AXIS,),
-        "gain": (GAIN_AXIS,),
-        "blind": (BLIND,),
-    }
-    used += own.get(study.section, ())
-    words = screen_of("theory", used, values).settings
-    screen = Screen(words, link_to("theory", CONTROLS, values))
-    return Export(
-        name=f"clair-theory-{study.section}",
-        recipe=study.recipe,
-        report=lambda: study_report(study, said, intro, charts(), screen),
-        tables={"Table": lambda: study.table},
-        numbers=lambda: study_json(study, said, {c.key: values[c.key] for c in used}),
-    )
+    problem = [c for c in SCENARIO if c.key.removeprefix("th_") in keys]
+    return [*problem, *OWN.get(section, ())]
 
 
 def obstacle(values: Mapping[str, Any]) -> str | None:
@@ -390,56 +272,3 @@ def spec_of(values: Mapping[str, Any], *, exact: bool = False) -> ProblemSpec:
         unevenness=values["th_uneven"],
         off_subspace=0.0,
     )
-
-
-def intro(text: str) -> None:
-    """Write what a section is about; on stage that is a part of its own, see `staged`."""
-    if not presenting():
-        st.markdown(text)
-
-
-def staged(section: str, text: str, parts: Mapping[str, Callable[[], None]]) -> bool:
-    """Draw one part of a section if on stage, and return whether that is so.
-
-    The last part says what the section is about.
-
-    Parameters
-    ----------
-    section, text : str
-    parts : mapping of title to callable
-        The other parts, in order.
-    """
-    if presenting():
-        stage_part(f"th_{section}_part", {**parts, "What this is about": lambda: _about(text)})
-    return presenting()
-
-
-def _about(text: str) -> None:
-    with st.container(width=1500, key="stage_words"):
-        st.markdown(text)
-
-
-_BADGES = {
-    "paper": ":blue-badge[paper]",
-    "literature": ":gray-badge[older literature]",
-    "ours": ":green-badge[ours]",
-}
-
-
-def claims(section: str) -> None:
-    """Show a section's claims with their source and check; not on stage."""
-    if presenting():
-        return
-    with st.expander("What is claimed here, who showed it, and how it was checked"):
-        st.caption(
-            "Only the abstract of the CLAIR paper is public. *Paper* marks what that abstract "
-            "says; everything else is older literature or our own reading, checked by simulation."
-        )
-        for statement in of_section(section):
-            st.markdown(f"{_BADGES[statement.source]} {statement.words}")
-            if statement.formula:
-                st.latex(statement.formula)
-            st.caption(
-                f"Source: {statement.reference}. Checked: {statement.agreement} "
-                f"(`{statement.test}`)."
-            )

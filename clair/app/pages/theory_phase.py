@@ -12,6 +12,7 @@ import streamlit as st
 
 from clair._files import ASSETS
 from clair.app.kit import jobs
+from clair.app.kit.content import content
 from clair.app.kit.controls import show
 from clair.app.kit.exports import Export
 from clair.app.kit.layout import sentence
@@ -20,13 +21,16 @@ from clair.app.kit.results import show_chart
 from clair.app.kit.shared import shared
 from clair.app.kit.state import open_screen
 from clair.app.pages import lab
-from clair.app.pages.theory import PHASE, SWEPT, claims, export_of, intro, spec_of, tools
+from clair.app.pages.theory import PHASE, SWEPT, spec_of
+from clair.app.pages.theory_frame import claims, export_of, intro, tools
 from clair.cancellation import Cancelled
 from clair.figures.base import Chart
 from clair.figures.palette import ThemeName
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
+from clair.report.blocks import plot
 from clair.report.studies import phase_study
+from clair.report.theory import Told
 from clair.simulation.sweeps.grid import (
     AXIS_TITLES,
     Axis,
@@ -55,12 +59,6 @@ FINE: dict[str, tuple[float, ...]] = {
     "attack_scale": (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
 }
 _SAME_NAME = ("attack", "heterogeneity", "d_out", "d_in", "seed")
-INTRO = """
-One problem is an anecdote. Here every **cell** is a setting, and its colour says in how many of
-several freshly drawn problems the method succeeded. Theory draws the dashed **boundary** without
-drawing a single problem. Click a cell to open one of its problems in the Subspace lab: the first
-that failed, or the first of all if none did.
-"""
 
 
 def config_of(values: Mapping[str, Any]) -> SweepConfig | None:
@@ -186,21 +184,23 @@ def _draw(
         )
 
 
-def _take(result: SweepResult, values: Mapping[str, Any]) -> Export:
+def _phase_chart(result: SweepResult, measure: str, level: float, theme: ThemeName) -> Chart:
+    return _chart(result, {"th_measure": measure, "th_level": level}, theme)[0]
+
+
+def _take(result: SweepResult, values: dict[str, Any]) -> Export:
     """Build the downloads of a finished diagram."""
-    return export_of(
-        phase_study(result),
-        _words(result, values),
-        INTRO.split("Click")[0],  # nothing can be clicked on paper
-        values,
-        lambda: (_chart(result, values, "light")[0],),
-    )
+    drawn = plot(CHART, _phase_chart, result, values["th_measure"], values["th_level"])
+    # nothing can be clicked on paper
+    about = content("theory")["about"]["phase"].split("Click")[0]
+    told = Told(phase_study(result), _words(result, values), about, (drawn,), {})
+    return export_of(told, values)
 
 
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
     """Show the phase diagram of the chosen axes: shipped, kept, live or yet to be run."""
     head = st.container()
-    intro(INTRO)
+    intro("phase")
     box = st.popover("Axes and measure") if presenting() else st.container(border=True)
     with box:
         first, second = st.columns(3), st.columns(3)

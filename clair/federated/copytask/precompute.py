@@ -12,7 +12,6 @@ import json
 from clair._files import ASSETS
 from clair.federated.copytask import CopyTaskConfig, run_copytask
 from clair.federated.copytask.model import build_model
-from clair.federated.outcome import outcome_json
 
 RESULT = ASSETS / "copytask" / "default_result.json"
 
@@ -20,7 +19,7 @@ RESULT = ASSETS / "copytask" / "default_result.json"
 def main() -> None:
     """Run the default configuration on the CPU and write what the page draws."""
     build_model()  # loads the libraries, which is no part of a run on a warm server
-    payload = outcome_json(run_copytask(CopyTaskConfig(device="cpu")))
+    payload = run_copytask(CopyTaskConfig(device="cpu")).shown_json()
     payload["config"]["device"] = CopyTaskConfig().device  # the page offers what is there
     RESULT.write_text(json.dumps(payload, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{payload['shown']['sentence']}\nwrote {RESULT} ({RESULT.stat().st_size / 1024:.0f} KB)")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from clair.federated.copytask.config import CopyTaskConfig
+from clair.federated.results import MethodAccuracy, Sample
 from clair.federated.task_result import TaskResult, means_of, samples_json
 from clair.sentences import detection_sentence
 
@@ -12,6 +14,8 @@ from clair.sentences import detection_sentence
 @dataclass(frozen=True)
 class CopyTaskResult(TaskResult):
     """A `TaskResult` whose scores are `MethodAccuracy` and whose samples are written texts."""
+
+    PARTS = (CopyTaskConfig, MethodAccuracy, Sample)
 
     def to_json(self) -> dict[str, Any]:
         """Convert the run to plain JSON values."""

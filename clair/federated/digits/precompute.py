@@ -6,7 +6,6 @@ import json
 
 from clair._files import ASSETS
 from clair.federated.digits import DigitsConfig, run_digits
-from clair.federated.outcome import outcome_json
 
 RESULT = ASSETS / "digits" / "default_result.json"
 
@@ -14,7 +13,7 @@ RESULT = ASSETS / "digits" / "default_result.json"
 def main() -> None:
     """Run the default configuration on the CPU and write what the page draws."""
     run_digits(DigitsConfig(steps=2))  # so that the seconds recorded hold no loading
-    payload = outcome_json(run_digits(DigitsConfig()))
+    payload = run_digits(DigitsConfig()).shown_json()
     RESULT.write_text(json.dumps(payload, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{payload['shown']['sentence']}\nwrote {RESULT} ({RESULT.stat().st_size / 1024:.0f} KB)")
 

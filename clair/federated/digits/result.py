@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from clair.federated.digits.config import DigitsConfig
 from clair.federated.task_result import MethodScores, TaskResult, means_of, samples_json
 from clair.sentences import detection_sentence
 
@@ -76,7 +78,13 @@ class DigitsResult(TaskResult):
         method's place.
     """
 
+    PARTS = (DigitsConfig, DigitScores, ImageSample)
     flips: dict[str, Flips]
+
+    @classmethod
+    def own_from_json(cls, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Read the flips."""
+        return {"flips": {key: Flips(**one) for key, one in payload["flips_to_clair"].items()}}
 
     def to_json(self) -> dict[str, Any]:
         """Convert the run to plain JSON values."""
