@@ -1,7 +1,7 @@
 """Write constraints.txt: the version here of every package that the requirements bring.
 
-Run in an environment that the README's second command has made; with the argument "flower", in one
-made from tests/requirements-flower.txt, to write tests/constraints-flower.txt instead. CUDA's
+Run in an environment that the README's second command has made; with the argument "extras", in one
+made from tests/requirements-extras.txt, to write tests/constraints-extras.txt instead. CUDA's
 packages come with some builds of torch only, and the suffix of a build, such as +cpu, is none of a
 version: both are left out, so that the same file goes with every build.
 """
@@ -20,9 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 #: Files with requirements, and what is written of them.
 SETS = {
     "": (("requirements.txt", "tests/requirements.txt"), "constraints.txt"),
-    "flower": (
-        ("requirements.txt", "tests/requirements-flower.txt"),
-        "tests/constraints-flower.txt",
+    "extras": (
+        ("requirements.txt", "tests/requirements-extras.txt"),
+        "tests/constraints-extras.txt",
     ),
 }
 CUDA = ("cuda-", "nvidia-", "triton")

@@ -1,6 +1,6 @@
 """ClairStrategy beside Flower's own strategies, on the same clients and rounds.
 
-Needs the environment of tests/requirements-flower.txt.
+Needs the environment of tests/requirements-extras.txt.
 
 python benchmarks/flower.py            # fresh seeds; writes results/flower.md
 python benchmarks/flower.py --develop  # the seeds that settings were chosen on; prints only

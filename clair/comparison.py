@@ -95,7 +95,7 @@ def pair_sentence(a: ScenarioResult, b: ScenarioResult, changes: Sequence[str]) 
 
 def same_problem(a: ScenarioResult, b: ScenarioResult) -> bool:
     """Tell whether both worked on the same updates, so that one can do better than the other."""
-    return a.problem.spec == b.problem.spec
+    return (a.scenario.spec, a.scenario.plan) == (b.scenario.spec, b.scenario.plan)
 
 
 def ahead_sentence(a: ScenarioResult, b: ScenarioResult) -> str:

@@ -40,9 +40,9 @@ def computed(place: Place, name: str) -> float:
     return QUANTITIES[name].compute(evidence(place))
 
 
-def test_there_are_four_courses_of_ten_to_fifteen_steps_in_all() -> None:
-    assert len(courses()) == 4
-    assert 10 <= len(PLACES) <= 15
+def test_there_are_five_courses_of_ten_to_twenty_steps_in_all() -> None:
+    assert len(courses()) == 5
+    assert 10 <= len(PLACES) <= 20
     assert {path.stem for path in FOLDER.glob("*.toml")} == set(COURSES)
 
 
@@ -115,6 +115,8 @@ def test_surprises_and_losses_are_told() -> None:
         "liars.2": ("found", 0, 0),
         "liars.3": ("found", 0, 0),
         "liars.4": ("found", 0, 0),
+        "attacker.2": ("found", 1, 1),
+        "attacker.4": ("found", 0, 0),
         "language.4": ("clair_over_pca", -3, 3),
     }
     words = {place.word: place for place in PLACES}

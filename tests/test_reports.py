@@ -29,7 +29,17 @@ from clair.federated.task_result import task_json
 from clair.figures.base import Chart, new_figure
 from clair.report.adapters import audit_recipe, audit_report, deviations
 from clair.report.adapters import clients as audit_clients
-from clair.report.blocks import Facts, Words, plots_of
+from clair.report.blocks import (
+    Choice,
+    Facts,
+    Live,
+    OnScreen,
+    Parts,
+    Printed,
+    Words,
+    columns,
+    plots_of,
+)
 from clair.report.document import Fact, Report, Screen, Section, Setting, Verbatim
 from clair.report.lab import lab_report
 from clair.report.page import to_html
@@ -51,6 +61,7 @@ from clair.report.studies import (
 from clair.report.tables import table, to_csv
 from clair.report.tasks import task_recipe
 from clair.report.theory import Told, study_report
+from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
 from clair.simulation.scenario import Scenario, run_scenario
 from clair.simulation.sweeps.grid import Axis, SweepConfig
@@ -85,6 +96,10 @@ SCENARIOS = {
         detector="norms",
         polish=False,
         rank=2,
+    ),
+    "a plan": Scenario(
+        ProblemSpec(n_clients=10, d_out=12, d_in=9, rank=2, attack_scale=2.0, seed=4),
+        plan=AttackPlan((Tactic(share=0.1, own=-0.3), Tactic(size=0.25, noise=0, directions=2))),
     ),
     "irls": Scenario(ProblemSpec(n_clients=11, unevenness=0.5, attack="replace"), solver="irls"),
 }
@@ -301,6 +316,19 @@ def test_nothing_from_outside_becomes_markup():
     assert not [a for _, attributes in found.tags for a in attributes if a.startswith("on")]
     assert not [a for name, a in found.tags if name == "a"]  # no link that is no web address
     assert BAD in found.text
+
+
+def test_paper_holds_every_choice_and_nothing_that_only_a_screen_can_show():
+    choice = Choice("k", "l", {"a": (Words("first"),), "b": (Words("second"),)}, {})
+    blocks = (
+        choice,
+        columns([Words("left")], [OnScreen((Words("hidden"),)), Words("right")]),
+        Parts("p", {"One": (Printed((Words("on paper"),)),)}),
+        Live(lambda theme: pytest.fail("drawn on paper")),
+    )
+    report = Report("p", "t", "s", Recipe("pass"), sections=(Section("x", blocks=blocks),))
+    section = to_html(report).split("<h2>x</h2>")[1].split("</section>")[0]
+    assert re.findall("<p>(.*?)</p>", section) == ["first", "second", "left", "right", "on paper"]
 
 
 def test_the_policy_lets_exactly_our_scripts_run_and_nothing_be_fetched():

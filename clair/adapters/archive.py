@@ -52,6 +52,7 @@ _LOCATOR_BYTES, _END_BYTES, _COMMENT_BYTES = 20, 22, (1 << 16) - 1
 _METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 _PATH_LENGTH = 1_000
 _NOBODYS = frozenset({"__MACOSX", ".git", "__pycache__"})
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
@@ -251,7 +252,8 @@ def _unpack(
     if client in before:
         raise AdapterError(shown, f"two uploads hold a client {printable(client)}")
     with archive.open(info) as source:
-        path = unpacker.folder(client) / PurePosixPath(info.filename.replace("\\", "/")).name
+        name = PurePosixPath(info.filename.replace("\\", "/")).name
+        path = unpacker.folder(client) / (name if _PLAIN.fullmatch(name) else "x.safetensors")
         unpacker.copy(source, path, where)  # type: ignore[arg-type]
 
 

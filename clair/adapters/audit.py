@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from clair._threads import single_blas_thread
 from clair.adapters.assemble import AdapterSet, SetAside
@@ -11,30 +11,32 @@ from clair.adapters.cores import read_set, require_enough
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.halves import Halves
 from clair.adapters.halves import require_enough as enough_halves
-from clair.adapters.helper import answer, helping
+from clair.adapters.helper import Helper, answer, helping
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.options import PEFT_SIDES, AuditOptions
 from clair.adapters.progress import AUDIT_SHARES, Progress, Stages
 from clair.adapters.result import NOT_JUDGED, Audit, ClientReport, Judged, not_judged
 from clair.adapters.sharers import judge_sharers
 from clair.adapters.verdicts import (
+    SideFound,
     client_reports,
     disagreement,
     incomparable_modules,
     judge_cores,
     judge_side,
-    lonely_report,
+    lonely_reports,
     module_reports,
     side_report,
     unjudged_modules,
 )
 from clair.adapters.work import audit_work
 from clair.cancellation import cancellable
-from clair.method.compressed_fit import fit_cores
+from clair.method.compressed_fit import CoreFit, fit_cores
 from clair.method.detectors import published_rule
 from clair.method.evidence import joint_shape
 from clair.method.linalg import median
 from clair.method.solvers import joint_norms
+from clair.method.updates import CompressedUpdates
 
 
 def audit(
@@ -127,33 +129,12 @@ def _audit(
         clients, side = read.voters, options.side
         cores = {name: core.select(clients) for name, core in read.cores.items()}
         _require_rank(cores, options.rank)
-        shape = None
-        if options.compare_shape:
-            shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
-        other = "input" if side == "output" else "output"
-        question = (list(cores.values()), other, *_asked(options, other), shape)
-        asked = None if helper is None else helper.ask(judge_cores, *question)
         blocks = [core.core(side) for core in cores.values()]
-        with stages.stage("detect"):
-            both = {side: judge_side(blocks, *_asked(options, side), shape)}
-            if asked is None:
-                stages.step("detect", 1, 2)
-                both[other] = judge_cores(*question)
-        with stages.stage("split"):
-            found = fit_cores(
-                blocks,
-                options.rank,
-                options.fit_options(side),
-                lambda record: stages.step("split", record.iteration, options.max_iter),
-                pilot=(both[side].rank, both[side].verdict),
-            )
-        with stages.stage("report"):
-            if asked is not None:
-                both[other] = answer(asked)
-            both = {key: both[key] for key in PEFT_SIDES}
-            common = max(one.rank for one in both.values())
-            modules = module_reports(cores, blocks, found, both, common)
-            sharing = judge_sharers(adapters, read, options, found.rank)
+        found, both = _both_sides(cores, blocks, options, stages, helper)
+    common = max(one.rank for one in both.values())
+    with stages.stage("report"):
+        modules = module_reports(cores, blocks, found, both, common)
+        sharing = judge_sharers(adapters, read, options, found.rank)
     lonely_modules = unjudged_modules(adapters, list(cores))
     notes = [*adapters.notes, *read.notes, *incomparable_modules(adapters, lonely_modules)]
     sides = {
@@ -163,19 +144,13 @@ def _audit(
         notes.append(disagreement(sides, side))
     notes.extend(found.notes)
     sizes = joint_norms([core.thin for core in blocks])
-    judged = Judged(
-        adapters,
-        clients,
-        cores,
-        found.verdict.benign,
-        found.verdict.influence,
-        halves,
-    )
+    benign, influence = found.verdict.benign, found.verdict.influence
+    judged = Judged(adapters, clients, cores, benign, influence, halves)
     if halves is not None:
-        notes.extend(enough_halves(halves, adapters, clients[found.verdict.influence > 0]))
+        notes.extend(enough_halves(halves, adapters, clients[influence > 0]))
     chosen = [adapters.adapters[k] for k in clients]
     reports = client_reports(chosen, found, blocks, modules)
-    lonely = [lonely_report(adapters, k) for k in read.lonely]
+    lonely = lonely_reports(adapters, read.lonely)
     return Audit(
         options=options,
         clients=(*reports, *sharing, *lonely, *(not_judged(entry) for entry in aside)),
@@ -192,6 +167,50 @@ def _audit(
         notes=tuple(notes),
         judged=judged,
     )
+
+
+def _both_sides(
+    cores: Mapping[str, ModuleCore],
+    blocks: Sequence[CompressedUpdates],
+    options: AuditOptions,
+    stages: Stages,
+    helper: Helper | None,
+) -> tuple[CoreFit, dict[str, SideFound]]:
+    """Run the detector on both sides, and the split on the one that decides.
+
+    Parameters
+    ----------
+    cores : mapping of str to ModuleCore
+    blocks : sequence of CompressedUpdates
+        Of the cores, on the side that decides.
+    options : AuditOptions
+    stages : Stages
+    helper : Helper or None
+        Looks at the other side meanwhile.
+    """
+    side = options.side
+    other = "input" if side == "output" else "output"
+    shape = None
+    if options.compare_shape:
+        shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
+    question = (list(cores.values()), other, *_asked(options, other), shape)
+    asked = None if helper is None else helper.ask(judge_cores, *question)
+    with stages.stage("detect"):
+        both = {side: judge_side(blocks, *_asked(options, side), shape)}
+        if asked is None:
+            stages.step("detect", 1, 2)
+            both[other] = judge_cores(*question)
+    with stages.stage("split"):
+        found = fit_cores(
+            blocks,
+            options.rank,
+            options.fit_options(side),
+            lambda record: stages.step("split", record.iteration, options.max_iter),
+            pilot=(both[side].rank, both[side].verdict),
+        )
+        if asked is not None:
+            both[other] = answer(asked)
+    return found, {key: both[key] for key in PEFT_SIDES}
 
 
 def _asked(options: AuditOptions, side: str) -> tuple[int | str, tuple[float, float]]:

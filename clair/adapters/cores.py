@@ -50,7 +50,7 @@ def read_set(
 ) -> ReadSet:
     """Read all factors and compress them; add who cannot be used to `aside`.
 
-    A helper reads every other module.
+    A helper reads some of the modules.
 
     Raises
     ------
@@ -129,7 +129,8 @@ def _too_few(n: int, of_what: str) -> str:
     what = {
         "adapter": f"{n} usable adapter{'s' * (n != 1)} found",
         "site": f"usable adapters come from {n} site{'s' * (n != 1)}, each with one vote",
-        "vote": f"That leaves {n} vote{'s' * (n != 1)}",
+        "vote": "Where all go on from one common adapter, subtract it first, or else that leaves "
+        f"{n} vote{'s' * (n != 1)}",
     }[of_what]
     return (
         f"{what}, and at least {MIN_CLIENTS} are needed: with fewer it cannot be told who differs "
@@ -145,8 +146,11 @@ def _compress_all(
 ) -> tuple[dict[str, ModuleCore], np.ndarray, set[int]]:
     """Compress every module; tell who changed it, (n_modules, n_adapters), and who failed."""
     names = list(adapters.modules)
-    mine = names[::2] if helper is not None else names
-    asked = None if helper is None else helper.ask(compress_modules, adapters, names[1::2])
+    # A helper has to start first, so it gets two modules of five.
+    turn = [helper is not None and i % 5 in (1, 3) for i in range(len(names))]
+    theirs = [name for name, away in zip(names, turn, strict=True) if away]
+    mine = [name for name, away in zip(names, turn, strict=True) if not away]
+    asked = None if helper is None else helper.ask(compress_modules, adapters, theirs)
 
     def told(done: int) -> None:
         stages.step("read", done, len(mine))

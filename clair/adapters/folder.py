@@ -20,7 +20,10 @@ from clair.cancellation import cancellable, checkpoint
 #: Ten adapters that come with the package, two of them poisoned; truth.json beside them says who.
 EXAMPLE = ASSETS / "adapters" / "sites"
 #: What programs keep for themselves, and never a client's.
-_NOBODYS = frozenset({".git", "__MACOSX", "__pycache__"})
+_NOBODYS = frozenset({".git", ".venv", "__MACOSX", "__pycache__", "node_modules"})
+#: Files and folders looked at in hidden folders; environments and caches hold very many.
+_HIDDEN_ENTRIES = 5_000
+_MUCH_HIDDEN = "is hidden, as is much beside it, and was not looked into"
 _LOOSE = (
     "lies loose among the folders; give each adapter a folder of its own, with its tensors as "
     f"{WEIGHTS_NAME} and its configuration as {CONFIG_NAME}"
@@ -110,14 +113,17 @@ class _Walk:
         self.refused: dict[Path, str] = {}
         self.links: dict[Path, Path] = {}
         self.below: dict[Path, str] = {}
-        self._seen = 0
+        self._seen = self._hidden = 0
 
     def run(self) -> None:
         pending = [(self.root, False, False)]
         while pending:
             folder, hidden, inside = pending.pop()
             checkpoint()
-            names, below = self._entries(folder)
+            if hidden and self._hidden > _HIDDEN_ENTRIES:
+                self.refused[folder] = _MUCH_HIDDEN
+                continue
+            names, below = self._entries(folder, hidden)
             found = recognise(names)
             if folder == self.root:
                 if found is not None and CONFIG_NAME in names and not found.problem:
@@ -141,13 +147,17 @@ class _Walk:
                 if self._enters(path, inside)
             ]
 
-    def _entries(self, folder: Path) -> tuple[list[str], list[Path]]:
+    def _entries(self, folder: Path, hidden: bool) -> tuple[list[str], list[Path]]:
         """List a folder's files, links to files included, and its folders, links included."""
         shown = printable(folder.relative_to(self.root) if folder != self.root else self.root)
         names, below = [], []
         try:
             for entry in _entries(folder, shown):
-                self._seen += 1
+                self._seen += not hidden
+                self._hidden += hidden
+                if self._hidden > _HIDDEN_ENTRIES:
+                    self.refused[folder] = _MUCH_HIDDEN
+                    return [], []
                 if self._seen > self.limits.entries:
                     raise AdapterError(
                         printable(self.root),

@@ -107,14 +107,23 @@ def camps(names: Sequence[set[str]]) -> list[list[int]]:
     >>> camps([{"a"}, {"b"}, {"a", "c"}, set(), {"c"}])
     [[0, 2, 4], [1]]
     """
+    above = list(range(len(names)))
+
+    def first(k: int) -> int:
+        while above[k] != k:
+            above[k] = above[above[k]]
+            k = above[k]
+        return k
+
     owner: dict[str, int] = {}
-    members: dict[int, list[int]] = {}
     for k, own in enumerate(names):
-        touching = sorted({owner[name] for name in own if name in owner})
-        joined = sorted([k, *(j for camp in touching for j in members.pop(camp))])
+        for name in own:
+            a, b = sorted((first(k), first(owner.setdefault(name, k))))
+            above[b] = a
+    members: dict[int, list[int]] = defaultdict(list)
+    for k, own in enumerate(names):
         if own:
-            members[joined[0]] = joined
-            owner |= dict.fromkeys(set().union(*(names[j] for j in joined)), joined[0])
+            members[first(k)].append(k)
     return sorted(members.values())
 
 

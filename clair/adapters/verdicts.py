@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -246,25 +247,25 @@ def notes_of(adapter: Adapter) -> tuple[str, ...]:
     return (*adapter.notes, *said)
 
 
-def lonely_report(adapters: AdapterSet, k: int) -> ClientReport:
-    """Report on a client that changed only modules that too few others changed."""
-    adapter = adapters.adapters[k]
-    others = {n for j, a in enumerate(adapters.adapters) if j != k for n in a.modules}
-    own = next(iter(adapter.modules))
-    if others and others.isdisjoint(adapter.modules):
-        why = (
-            f"none of its modules has a name that another client's has (it has {printable(own)}, "
-            f"others have {printable(min(others, key=natural_key))}): perhaps other layers, or the "
-            "same under a name that could not be matched"
+def lonely_reports(adapters: AdapterSet, lonely: Sequence[int]) -> list[ClientReport]:
+    """Report on clients that changed only modules that too few others changed."""
+    counts = Counter(name for adapter in adapters.adapters for name in adapter.modules)
+    usual = max(counts, key=lambda name: counts[name], default="")
+    reports = []
+    for k in lonely:
+        adapter = adapters.adapters[k]
+        few = f"fewer than {MIN_CLIENTS - 1} other clients"
+        if adapters.modules.keys().isdisjoint(adapter.modules):
+            own = printable(next(iter(adapter.modules)))
+            why = (
+                f"{few} have a module of the names it has ({own}, where most have "
+                f"{printable(usual)}): perhaps other layers, or the same under a name that could "
+                "not be matched"
+            )
+        else:
+            why = f"each module that it changed is changed by {few}"
+        name, notes = printable(adapter.name), notes_of(adapter)
+        reports.append(
+            ClientReport(name, NOT_COMPARABLE, rank=adapter.rank, reasons=(why,), notes=notes)
         )
-    else:
-        why = (
-            f"each module that it changed is changed by fewer than {MIN_CLIENTS - 1} other clients"
-        )
-    return ClientReport(
-        printable(adapter.name),
-        NOT_COMPARABLE,
-        rank=adapter.rank,
-        reasons=(why,),
-        notes=notes_of(adapter),
-    )
+    return reports

@@ -12,10 +12,12 @@ from clair.method.detectors import DETECTORS
 from clair.method.split import SOLVERS
 from clair.report.scenario import (
     CLAIR_OPTIONS,
+    PLAN,
     PROBLEM_OPTIONS,
     scenario_json,
 )
 from clair.sentences import scenario_sentence, verdict_lines
+from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
@@ -76,6 +78,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
             help=f"{_HELP[field.name]} (default: {usual})",
             **kind,
         )
+    drawn.add_argument(
+        PLAN,
+        metavar="TEXT",
+        help="what the poisoned do, as the Red team page writes it; takes the place of --attack",
+    )
     usual_options = Scenario().fit_options
     method = parser.add_argument_group("what CLAIR does")
     pooling = method.add_mutually_exclusive_group()
@@ -128,7 +135,8 @@ def run(args: argparse.Namespace) -> int:
             spec = ProblemSpec(**given)
         with options_named(CLAIR_OPTIONS):
             options = {name: getattr(args, f"clair_{name}") for name in CLAIR_OPTIONS}
-            result = run_scenario(Scenario(spec=spec, **options))
+            plan = None if args.plan is None else AttackPlan.from_text(args.plan)
+            result = run_scenario(Scenario(spec=spec, plan=plan, **options))
         return scenario_json(result), report(result)
 
     return perform("simulate", args.json, compute)

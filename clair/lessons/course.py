@@ -18,7 +18,7 @@ from clair.lessons.quantities import QUANTITIES, SOURCES
 
 FOLDER = Path(__file__).parent / "courses"
 #: Order of the courses.
-COURSES = ("averaging", "split", "liars", "language")
+COURSES = ("averaging", "split", "liars", "attacker", "language")
 
 
 class CourseError(ValueError):

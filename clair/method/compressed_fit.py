@@ -173,11 +173,7 @@ def fit_cores(
         norms=norms,
         lam_window=window,
         certificate=certify(split, ~(before_screen & ~verdict.noisy)),
-        notes=(
-            *_split_notes(split, collapsed, zero),
-            *_notes(verdict, zero),
-            *_copies_note(modules, zero),
-        ),
+        notes=(*_split_notes(split, collapsed, zero), *_notes(modules, verdict, zero)),
     )
 
 
@@ -217,12 +213,12 @@ def _split_notes(split: Decomposition, collapsed: bool, zero: np.ndarray) -> lis
     return notes
 
 
-def _notes(verdict: Verdict, zero: np.ndarray) -> list[str]:
-    """Say what the numbers of clients, of flagged ones and of zero updates mean."""
+def _notes(modules: Sequence[CompressedUpdates], verdict: Verdict, zero: np.ndarray) -> list[str]:
+    """Say what the numbers of clients, of flagged ones and of zero or equal updates mean."""
     if zero.all():
         return []
     n_benign, n_compared = int(verdict.benign.sum()), int(verdict.comparable.sum())
-    notes = []
+    notes = _copies_note(modules, zero)
     if n_benign == 0:
         notes.append("Every client is flagged, so there is nobody to refine or to learn from.")
     elif 2 * n_benign <= len(verdict.benign):

@@ -5,6 +5,9 @@ of a small family (`clair.simulation.attack_plan`), keeps the most harmful and c
 little, as an evolution strategy does. Its findings are measured on draws that the search never saw.
 It finds bad attacks, but perhaps not the worst, so the harm it reports is a lower bound.
 
+The rule by which CLAIR judged before (`clair.redteam.former`) is a defence like the others, to show
+what each part of the present rule is for.
+
 Two parts of CLAIR are never attacked here. Problems have one module, and the evidence of shape
 needs three (`clair.method.evidence.MIN_SHAPE_MODULES`). And no plan says what halves an attacker
 sends, so ``pooling="halves"`` is not among the defences.
@@ -12,6 +15,7 @@ sends, so ``pooling="halves"`` is not among the defences.
 
 from clair.redteam.defences import DEFENCES, Trial, evaluate
 from clair.redteam.evolution import (
+    Attempt,
     Finding,
     RedTeamConfig,
     RedTeamResult,
@@ -21,6 +25,7 @@ from clair.redteam.evolution import (
 
 __all__ = [
     "DEFENCES",
+    "Attempt",
     "Finding",
     "RedTeamConfig",
     "RedTeamResult",

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from clair.aggregation import GLOBAL_RULES, GlobalRule, assumed_attackers
+from clair.method.concentration import SCORE_FLOOR
+from clair.method.detection import detect_updates
+from clair.method.evidence import Evidence
 from clair.method.fit import fit
 from clair.method.linalg import block_grams, block_norms
 from clair.method.metrics import DetectionScores, detection_scores
 from clair.method.refinement import principal_subspace, refine
+from clair.redteam.former import former_evidence, former_refinement
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import Problem, ProblemSpec, sample_problem
 
-Judged = tuple[np.ndarray, np.ndarray]
 HONEST = AttackPlan((Tactic(),))
 ROUNDING = 1e-6
+
+
+class Judged(NamedTuple):
+    """What a defence makes of the updates.
+
+    Attributes
+    ----------
+    estimates : ndarray of shape (n_clients, d_out, d_in)
+        What each client ends up with.
+    flagged : ndarray of bool, shape (n_clients,)
+    evidence : sequence of Evidence
+        What it judged by; empty where it judges nobody.
+    """
+
+    estimates: np.ndarray
+    flagged: np.ndarray
+    evidence: Sequence[Evidence] = ()
 
 
 class Defence(NamedTuple):
@@ -30,8 +50,8 @@ class Defence(NamedTuple):
     label : str
         Name for people.
     run : callable
-        ``run(updates, rank, quick)`` -> the clients' estimates and who is flagged; `quick` allows a
-        faster way to the same estimates.
+        ``run(updates, rank, quick)`` -> `Judged`; `quick` allows a faster way to the same
+        estimates.
     pooling : str
         Pooling of the oracle that the defence is compared with.
     """
@@ -47,20 +67,31 @@ def _clair(
     # Where residuals judge and the subspace is polished, the solver affects nothing but the split.
     solver = "irls" if quick and same else "convex"
     result = fit(updates, rank, solver=solver, **options)
-    return np.asarray(result.refined), result.flagged
+    return Judged(np.asarray(result.refined), result.flagged, result.evidence)
+
+
+def _former(updates: np.ndarray, rank: int | str, quick: bool) -> Judged:
+    number = _rank(updates, rank)
+    evidence = former_evidence(updates, number)
+    estimates = former_refinement(updates, evidence.flagged, number)
+    return Judged(estimates, evidence.flagged, (evidence,))
+
+
+def _rank(updates: np.ndarray, rank: int | str) -> int:
+    """Return the rank given, or the one that CLAIR chooses."""
+    return int(rank) if rank != "auto" else fit(updates, "auto", solver="irls").rank
 
 
 def _pca(updates: np.ndarray, rank: int | str, quick: bool) -> Judged:
     everybody = np.ones(len(updates), dtype=bool)
-    number = int(rank) if rank != "auto" else fit(updates, "auto", solver="irls").rank
-    basis = principal_subspace(block_grams(updates), number)
-    return refine([updates], [basis], everybody)[0], ~everybody
+    basis = principal_subspace(block_grams(updates), _rank(updates, rank))
+    return Judged(refine([updates], [basis], everybody)[0], ~everybody)
 
 
 def _global(rule: GlobalRule, updates: np.ndarray, rank: int | str, quick: bool) -> Judged:
     flat = updates.reshape(len(updates), -1)
     combined = rule(flat, assumed_attackers(len(updates))).reshape(updates.shape[1:])
-    return np.broadcast_to(combined, updates.shape), np.zeros(len(updates), dtype=bool)
+    return Judged(np.broadcast_to(combined, updates.shape), np.zeros(len(updates), dtype=bool))
 
 
 DEFENCES: dict[str, Defence] = {
@@ -72,6 +103,7 @@ DEFENCES: dict[str, Defence] = {
     "clair_norms": Defence(
         "CLAIR, contamination norms", partial(_clair, same=False, detector="norms")
     ),
+    "clair_former": Defence("CLAIR, former rule", _former),
     "fedavg": Defence("FedAvg", partial(_global, GLOBAL_RULES["fedavg"])),
     "median": Defence("Coordinate median", partial(_global, GLOBAL_RULES["median"])),
     "trimmed_mean": Defence("Trimmed mean", partial(_global, GLOBAL_RULES["trimmed_mean"])),
@@ -99,6 +131,9 @@ class Trial:
     detection : DetectionScores
     held, flagged : ndarray of bool, shape (n_clients,)
         The attacker's clients, and those the defence flagged.
+    suspicion : float
+        How far the attacker's clients stand out; see `suspicion`. Where the defence judges nobody,
+        in the evidence that CLAIR would have at the true rank.
     """
 
     seed: int
@@ -106,6 +141,26 @@ class Trial:
     detection: DetectionScores
     held: np.ndarray
     flagged: np.ndarray
+    suspicion: float
+
+
+def suspicion(evidence: Sequence[Evidence], held: np.ndarray) -> float:
+    """Compare the most suspicious of the attacker's clients with the most suspicious honest one.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+    held : ndarray of bool, shape (n_clients,)
+        The attacker's clients.
+
+    Returns
+    -------
+    float
+        Ratio of their scores, the largest over all kinds of evidence that have a size; above 1 the
+        attacker stands out, below 1 an honest client looks worse.
+    """
+    sized = [np.maximum(kind.scores, SCORE_FLOOR) for kind in evidence if kind.kind != "inside"]
+    return max(float(scores[held].max() / scores[~held].max()) for scores in sized)
 
 
 def evaluate(
@@ -141,16 +196,50 @@ def evaluate(
     True
     """
     problem = sample_problem(spec, plan or HONEST)
-    estimates, flagged = DEFENCES[defence].run(problem.updates, rank, quick)
-    typical = float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2)))
-    least = max(_rmse(_oracle(problem, defence), problem), ROUNDING * typical)
+    judged = DEFENCES[defence].run(problem.updates, rank, quick)
+    evidence = judged.evidence or detect_updates(problem.updates, spec.rank).evidence
     return Trial(
         seed=spec.seed,
-        harm=_rmse(estimates, problem) / least,
-        detection=detection_scores(flagged, problem.contaminated),
+        harm=_rmse(judged.estimates, problem) / _least(problem, defence),
+        detection=detection_scores(judged.flagged, problem.contaminated),
         held=problem.contaminated,
-        flagged=flagged,
+        flagged=judged.flagged,
+        suspicion=suspicion(evidence, problem.contaminated),
     )
+
+
+def harm_without(spec: ProblemSpec, defence: str = "clair", rank: int | str = "auto") -> float:
+    """Compute the harm where the attacker's clients stay away: what the defence does by itself.
+
+    Parameters
+    ----------
+    spec : ProblemSpec
+        At least three of its clients are honest.
+    defence : str
+    rank : int or "auto"
+
+    Returns
+    -------
+    float
+        Error of the honest clients over that of the oracle, as in `Trial`.
+    """
+    problem = sample_problem(spec, HONEST)
+    honest = ~problem.contaminated
+    alone = replace(
+        problem,
+        updates=problem.updates[honest],
+        true_updates=problem.true_updates[honest],
+        contaminated=problem.contaminated[honest],
+    )
+    judged = DEFENCES[defence].run(alone.updates, rank, False)
+    return _rmse(judged.estimates, alone) / _least(problem, defence)
+
+
+def _least(problem: Problem, defence: str) -> float:
+    """Compute the oracle's error, at least that of rounding."""
+    spec = problem.spec
+    typical = float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2)))
+    return max(_rmse(_oracle(problem, defence), problem), ROUNDING * typical)
 
 
 def _oracle(problem: Problem, defence: str) -> np.ndarray:

@@ -106,6 +106,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A plan that the search tried.
+
+    Attributes
+    ----------
+    plan : AttackPlan
+    harm, suspicion : float
+        Means over the draws of the search it was tried on; see `Trial`.
+    unseen : bool
+        Whether none of the attacker's clients was flagged.
+    """
+
+    plan: AttackPlan
+    harm: float
+    suspicion: float
+    unseen: bool
+
+
+@dataclass(frozen=True)
 class RedTeamResult:
     """What a search found.
 
@@ -123,6 +142,8 @@ class RedTeamResult:
         How often the defence was run.
     complete : bool
         False if the search was cancelled.
+    attempts : tuple of Attempt
+        Everything that was tried, in order.
     """
 
     config: RedTeamConfig
@@ -131,6 +152,7 @@ class RedTeamResult:
     worst: Finding
     n_fits: int
     complete: bool
+    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True)
@@ -143,12 +165,15 @@ class SearchProgress:
         Runs of the defence, and how many there will be.
     worst, hidden : float
         Harm of the best plans so far, 0 where there is none.
+    attempt : Attempt
+        The latest.
     """
 
     step: int
     total_steps: int
     worst: float
     hidden: float
+    attempt: Attempt
     stage: str = "search"
     label: str = "Searching"
 
@@ -186,18 +211,21 @@ def search(
         The same for the same config.
     """
     hunt = _Hunt(config)
+    attempts: list[Attempt] = []
     complete = True
     while hunt.n_fits + SEARCH_DRAWS <= config.budget - RESERVE:
         if hunt.n_fits and cancelled is not None and cancelled():
             complete = False
             break
-        hunt.consider(hunt.propose())
+        attempts.append(hunt.consider(hunt.propose()))
         if progress is not None:
-            progress(SearchProgress(hunt.n_fits, config.budget, *hunt.harms()))
+            progress(SearchProgress(hunt.n_fits, config.budget, *hunt.harms(), attempts[-1]))
     worst, hidden = hunt.winner(hunt.pool), hunt.winner(hunt.unseen)
     unattacked, measured = hunt.measured(None), hunt.measured(worst)
     found = measured if hidden is worst else hunt.measured(hidden) if hidden else None
-    return RedTeamResult(config, unattacked, found, measured, hunt.n_fits, complete)
+    return RedTeamResult(
+        config, unattacked, found, measured, hunt.n_fits, complete, tuple(attempts)
+    )
 
 
 class _Candidate:
@@ -213,6 +241,11 @@ class _Candidate:
     @property
     def unseen(self) -> bool:
         return not any((trial.flagged & trial.held).any() for trial in self.trials)
+
+    @property
+    def attempt(self) -> Attempt:
+        seen = float(np.mean([trial.suspicion for trial in self.trials]))
+        return Attempt(self.plan, self.harm, seen, self.unseen)
 
 
 class _Hunt:
@@ -263,18 +296,19 @@ class _Hunt:
         # the better of two draws, so that the best plan has many of the children but not all
         return group[int(self.rng.integers(len(group), size=2).min())].plan
 
-    def consider(self, plan: AttackPlan) -> None:
+    def consider(self, plan: AttackPlan) -> Attempt:
         """Try a plan on the draws of the search, and keep it if it is among the worst."""
         candidate = _Candidate(plan, [])
         for seed in self.search_seeds:
             candidate.trials.append(self._trial(plan, seed, quick=True))
             groups = [self.pool, self.unseen] if candidate.unseen else [self.pool]
             if all(len(g) == PARENTS and candidate.harm < HOPELESS * g[-1].harm for g in groups):
-                return
+                return candidate.attempt
         for group in groups:
             group.append(candidate)
             group.sort(key=lambda c: -c.harm)
             del group[PARENTS:]
+        return candidate.attempt
 
     def _trial(self, plan: AttackPlan | None, seed: int, *, quick: bool) -> Trial:
         self.n_fits += 1

@@ -10,6 +10,7 @@ import numpy as np
 from clair.method.metrics import client_numbers
 from clair.redteam.defences import DEFENCES
 from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
+from clair.redteam.strike import CAUGHT, SUSPECTED, Strike
 from clair.simulation.attack_plan import AttackPlan, Tactic
 
 FORMAT = 1
@@ -31,6 +32,17 @@ def plan_sentences(plan: AttackPlan, n_attackers: int) -> list[str]:
             who = f"{len(group)} client{'s' * (len(group) != 1)}"
             lines.append(f"{who}: {', '.join(_parts(tactic)) or 'honest'}")
     return lines
+
+
+def plan_words(plan: AttackPlan) -> str:
+    """Say what a plan is, without how many clients follow it.
+
+    Examples
+    --------
+    >>> plan_words(AttackPlan((Tactic(own=-1), Tactic())))
+    'own honest update × -1; honest'
+    """
+    return "; ".join(", ".join(_parts(tactic)) or "honest" for tactic in plan.tactics)
 
 
 def _parts(tactic: Tactic) -> list[str]:
@@ -63,6 +75,85 @@ def _parts(tactic: Tactic) -> list[str]:
         if tactic.spike != 1:
             parts.append(f"entries to the power {tactic.spike:g}")
     return parts
+
+
+def cost_words(cost: float) -> str:
+    """Write what an attack costs the honest clients.
+
+    Parameters
+    ----------
+    cost : float
+        Growth of their error, relative; negative where the attacker helps.
+
+    Examples
+    --------
+    >>> [cost_words(cost) for cost in (0.001, 1.8, -0.09, 41.0)]
+    ['0 %', '180 %', '−9 %', '42 times']
+    """
+    if cost >= 9.995:
+        return f"{cost + 1:,.0f} times"
+    percent = f"{100 * cost:.0f}"
+    return "0 %" if percent in ("0", "-0") else f"{percent} %".replace("-", "−")
+
+
+def strike_sentence(found: Strike, rule: str = "today") -> str:
+    """Say what an attack did, in one sentence.
+
+    Parameters
+    ----------
+    found : Strike
+    rule : {"today", "former"}
+        Whose verdict counts.
+    """
+    fates = {fate: len(clients) for fate, clients in found.fates(rule).items()}
+    held, total = int(found.held.sum()), len(found.held)
+    by = " by the former rule" * (rule == "former")
+    caught = (
+        f"were caught{by} {_times(fates[CAUGHT])}" if fates[CAUGHT] else f"were never caught{by}"
+    )
+    own = found.prices["clair_former" if rule == "former" else "clair"].cost
+    average = found.prices["fedavg"].cost
+    text = (
+        f"You held {held} of {total}, {caught}"
+        + f", suspected {_times(fates[SUSPECTED])}" * bool(fates[SUSPECTED])
+        + f" and {_effect(own)}; against plain averaging the same attack {effect_words(average)}"
+    )
+    wrong = int((found.flagged(rule) & ~found.held).sum())
+    if wrong:
+        all_of = "All" if wrong == total - held else f"{wrong} of the"
+        text += f". {all_of} {total - held} honest ones were flagged"
+    return f"{text}."
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def _effect(cost: float) -> str:
+    words = cost_words(cost)
+    if words.startswith("−"):
+        return f"helped the honest by {words[1:]}"
+    if words == "0 %":
+        return "cost the honest nothing"
+    if words.endswith("times"):
+        return f"made the honest {words} as wrong"
+    return f"cost the honest {words}"
+
+
+def effect_words(cost: float) -> str:
+    """Say what an attack does to the honest clients, as a verb and what follows it.
+
+    Examples
+    --------
+    >>> [effect_words(cost) for cost in (0.001, 1.8, -0.09, 41.0)]
+    ['costs nothing', 'costs 180 %', 'helps them by 9 %', 'makes them 42 times as wrong']
+    """
+    words = cost_words(cost)
+    if words.startswith("−"):
+        return f"helps them by {words[1:]}"
+    if words.endswith("times"):
+        return f"makes them {words} as wrong"
+    return f"costs {'nothing' if words == '0 %' else words}"
 
 
 def summary(result: RedTeamResult) -> str:
@@ -109,6 +200,7 @@ def report(result: RedTeamResult) -> str:
             lines += ["", f"{name}:"]
             held = result.config.spec.n_contaminated
             lines += [f"  {line}" for line in plan_sentences(found.plan, held)]
+            lines.append(f"  as a plan: {found.plan.to_text()}")
     return "\n".join(lines)
 
 

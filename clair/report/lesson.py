@@ -11,7 +11,7 @@ from clair.lessons.quantities import QUANTITIES
 from clair.report.blocks import Plot, tables_of
 from clair.report.document import Fact, Report, Section
 from clair.report.recipe import Recipe, call, differing
-from clair.report.scenario import scenario_recipe
+from clair.report.scenario import IMPORT_PLAN, clair_options, plan_source, scenario_recipe
 from clair.simulation.scenario import Scenario
 
 FORMAT = 1
@@ -64,14 +64,14 @@ def lab_step_recipe(scenario: Scenario, step: Step) -> Recipe:
     """Write Python and shell for a step about a scenario."""
     usual = Scenario()
     problem = differing(scenario.spec, usual.spec)
-    options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
     lines = [
         "from clair.lessons.quantities import QUANTITIES",
+        *[IMPORT_PLAN] * (scenario.plan is not None),
         "from clair.simulation.scenario import Scenario, run_scenario",
         "from clair.simulation.matrix_model import ProblemSpec",
         "",
         call("spec = ProblemSpec", **problem),
-        call("scenario = Scenario", "spec", **options),
+        call("scenario = Scenario", "spec", *plan_source(scenario), **clair_options(scenario)),
         "result = run_scenario(scenario)",
         "",
         *_asked(step),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from clair.methods import METHODS
+from clair.redteam.words import plan_sentences
 from clair.sentences import TIE, amount, count, verdict_caveats
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.scenario import ScenarioResult
@@ -37,7 +38,7 @@ def _problem(result: ScenarioResult) -> str:
     bad = spec.n_contaminated
     poison = "nobody is poisoned."
     if bad:
-        about = ATTACKS[spec.attack].description
+        about = _what_they_do(result)
         poison = f"{count(bad, 'client')} {'is' if bad == 1 else 'are'} poisoned. {about}"
     return (
         f"**The problem.** {spec.n_clients} clients each send a matrix of {spec.d_out} × "
@@ -143,3 +144,11 @@ def limits_of(result: ScenarioResult) -> tuple[str, ...]:
         "settings. They show what follows from it, not how often it holds.",
     ]
     return tuple(notes)
+
+
+def _what_they_do(result: ScenarioResult) -> str:
+    """Describe the attack, or the plan that takes its place."""
+    plan, spec = result.scenario.plan, result.problem.spec
+    if plan is None:
+        return ATTACKS[spec.attack].description
+    return f"They follow a plan. {'; '.join(plan_sentences(plan, spec.n_contaminated))}."

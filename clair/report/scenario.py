@@ -12,7 +12,7 @@ import clair
 from clair.method.kinds import finite, verdict_json
 from clair.method.metrics import client_numbers
 from clair.methods import METHODS
-from clair.report.recipe import Recipe, call, command, differing
+from clair.report.recipe import Recipe, call, command, differing, literal
 from clair.report.tables import Table, table, verdict_columns
 from clair.sentences import scenario_sentence
 from clair.simulation.scenario import Scenario, ScenarioResult
@@ -44,22 +44,26 @@ CLAIR_OPTIONS: dict[str, str] = {
     "side": "--side",
     "polish": "--polish",
 }
+#: Option that replaces the attack by a plan.
+PLAN = "--plan"
 
 
 def scenario_recipe(scenario: Scenario) -> Recipe:
     """Write Python and shell for the numbers of a scenario."""
     usual = Scenario()
     problem = differing(scenario.spec, usual.spec)
-    options = {k: v for k, v in differing(scenario, usual).items() if k != "spec"}
+    options = clair_options(scenario)
     shell = {PROBLEM_OPTIONS[name]: value for name, value in problem.items()}
+    shell |= {PLAN: scenario.plan.to_text()} if scenario.plan else {}
     shell |= {CLAIR_OPTIONS[name]: value for name, value in options.items()}
     halved = scenario.pooling == "halves"
     more = ("halves=halves",) if halved else ()
     lines = [
         "import clair",
+        *[IMPORT_PLAN] * (scenario.plan is not None),
         "",
         call("spec = clair.ProblemSpec", **problem),
-        "problem = clair.sample_problem(spec)",
+        call("problem = clair.sample_problem", "spec", *plan_source(scenario)),
         *["halves = clair.sample_halves(problem)"] * halved,
         call("fit = clair.fit", "problem.updates", *more, **options),
         call("errors = clair.compare", "problem", "result=fit", *more),
@@ -75,6 +79,23 @@ def scenario_recipe(scenario: Scenario) -> Recipe:
         "The same seed and settings give the same numbers; another processor or another version of "
         "numpy may change their last digits. `--json FILE` writes all of them.",
     )
+
+
+#: Line of Python for code with a plan in it.
+IMPORT_PLAN = "from clair.simulation.attack_plan import AttackPlan"
+
+
+def plan_source(scenario: Scenario) -> tuple[str, ...]:
+    """Write the source of the argument that gives a scenario's plan; none where it has none."""
+    if scenario.plan is None:
+        return ()
+    return (f"plan=AttackPlan.from_text({literal(scenario.plan.to_text())})",)
+
+
+def clair_options(scenario: Scenario) -> dict[str, Any]:
+    """Collect what CLAIR does otherwise than by default."""
+    other = ("spec", "plan")
+    return {k: v for k, v in differing(scenario, Scenario()).items() if k not in other}
 
 
 def client_table(result: ScenarioResult) -> Table:
@@ -172,6 +193,7 @@ def scenario_json(result: ScenarioResult) -> dict[str, Any]:
         "version": clair.__version__,
         "sentence": scenario_sentence(result),
         "problem": asdict(result.scenario.spec),
+        "plan": None if result.scenario.plan is None else result.scenario.plan.to_json(),
         "options": result.scenario.fit_options,
         "contaminated": client_numbers(result.problem.contaminated),
         "flagged": client_numbers(fitted.flagged),

@@ -2,8 +2,9 @@
 
 A `Tactic` is a point of one small family that holds the attacks known to trouble robust
 aggregation, and those in between; an `AttackPlan` lets groups of attackers follow different ones
-(a loud decoy in front of quiet colleagues). Plans are written and read as JSON, so an attack that
-was found once can be shown, kept and repeated anywhere.
+(a loud decoy in front of quiet colleagues). Plans are written and read as JSON, and as one short
+word for an address or a command line, so an attack that was found once can be shown, kept and
+repeated anywhere.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ class AttackContext:
     heterogeneity: float
     noise: float
     scale: float
+
+
+#: Longest text that is read as a plan; the longest that is written has less than 800 characters.
+MAX_TEXT = 1000
 
 
 def _number(default: float, low: float, high: float, about: str) -> Any:
@@ -183,6 +188,35 @@ class AttackPlan:
                 )
         return AttackPlan(tuple(Tactic(**value) for value in values))
 
+    def to_text(self) -> str:
+        """Write the plan as one word of letters, digits, ``.``, ``-`` and ``_``.
+
+        Fields and values alternate, and a double underscore parts the tactics.
+
+        Examples
+        --------
+        >>> AttackPlan((Tactic(share=0, size=40), Tactic(own=-1, noise=0.5))).to_text()
+        'share_0_size_40__share_1_own_-1_noise_0.5'
+        """
+        return "__".join(
+            "_".join(f"{name}_{repr(value).removesuffix('.0')}" for name, value in one.items())
+            for one in self.to_json()
+        )
+
+    @staticmethod
+    def from_text(text: str) -> AttackPlan:
+        """Rebuild a plan from what `to_text` wrote.
+
+        Raises
+        ------
+        ValueError
+            If `text` is longer than `MAX_TEXT`, or does not alternate fields of `Tactic` and
+            numbers in their ranges.
+        """
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"plan must have at most {MAX_TEXT} characters, got {len(text)}")
+        return AttackPlan.from_json([_tactic_values(part) for part in text.split("__")])
+
     def groups(self, n_attackers: int) -> list[np.ndarray]:
         """Split ``range(n_attackers)`` into the positions of each tactic's attackers.
 
@@ -197,6 +231,22 @@ class AttackPlan:
         ends = np.rint(np.cumsum(wanted)).astype(int) + np.cumsum(first)
         ends[-1] = n_attackers
         return np.split(np.arange(n_attackers), ends[:-1])
+
+
+def _tactic_values(text: str) -> dict[str, float]:
+    """Read the fields and numbers of one tactic; their names and ranges are checked later."""
+    words = text.split("_")
+    names, numbers = words[::2], words[1::2]
+    if len(names) != len(numbers) or len(set(names)) != len(names):
+        raise ValueError(f"plan must alternate fields, each once, and numbers, got {text!r:.60}")
+    values: dict[str, float] = {}
+    for name, number in zip(names, numbers, strict=True):
+        try:
+            values[name] = int(number) if name == "directions" else float(number)
+        except ValueError:
+            wrong = f"{name!r:.30} of a plan must be a number, got {number!r:.30}"
+            raise ValueError(wrong) from None
+    return values
 
 
 def follow(

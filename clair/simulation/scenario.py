@@ -5,7 +5,7 @@ The settings are a small frozen value, so they can key a cache, a link or a repo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from clair.baselines import MethodError, compare
 from clair.method.fit import ClairFit, fit
 from clair.method.metrics import DetectionScores, detection_scores, principal_angles
+from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.matrix_model import Problem, ProblemSpec, sample_halves, sample_problem
 
 #: Method that each pooling runs.
@@ -31,6 +32,8 @@ class Scenario:
         As in `clair.fit`; with pooling "halves" every client also sends two half-data updates.
     threshold : float or "auto"
         As in `clair.fit`.
+    plan : AttackPlan, optional
+        What the poisoned clients do instead of the attack that `spec` names.
     """
 
     spec: ProblemSpec = field(default_factory=ProblemSpec)
@@ -42,6 +45,7 @@ class Scenario:
     threshold: float | str = "auto"
     polish: bool = True
     screen_coefficients: bool = False
+    plan: AttackPlan | None = None
 
     @property
     def fit_options(self) -> dict[str, Any]:
@@ -73,6 +77,8 @@ class ScenarioResult:
     angles : ndarray of shape (min(fit.rank, spec.rank),) or None
         Principal angles between recovered and true subspace in degrees, ascending; None with
         ``side="input"``, where this model has no true subspace.
+    poisoned_left : int
+        How many poisoned clients of the draw are missing (`without_poisoned`).
     """
 
     scenario: Scenario
@@ -81,6 +87,7 @@ class ScenarioResult:
     errors: tuple[MethodError, ...]
     detection: DetectionScores
     angles: np.ndarray | None
+    poisoned_left: int = 0
 
     def error_of(self, method: str) -> MethodError:
         """Look up the errors of one method.
@@ -110,8 +117,14 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
     >>> result.detection.exact
     True
     """
-    problem = sample_problem(scenario.spec)
+    problem = sample_problem(scenario.spec, scenario.plan)
     halves = sample_halves(problem) if scenario.pooling == "halves" else None
+    return _judged(scenario, problem, halves)
+
+
+def _judged(
+    scenario: Scenario, problem: Problem, halves: tuple[np.ndarray, np.ndarray] | None
+) -> ScenarioResult:
     fitted = fit(problem.updates, halves=halves, **scenario.fit_options)
     same_side = scenario.side == "output"
     return ScenarioResult(
@@ -122,3 +135,28 @@ def run_scenario(scenario: Scenario) -> ScenarioResult:
         detection=detection_scores(fitted.flagged, problem.contaminated, fitted.suspect),
         angles=principal_angles(fitted.subspace, problem.subspace) if same_side else None,
     )
+
+
+def without_poisoned(result: ScenarioResult) -> ScenarioResult:
+    """Judge the same problem anew without its poisoned clients.
+
+    Raises
+    ------
+    ValueError
+        If fewer than three clients would stay.
+    """
+    full, stays = result.problem, ~result.problem.contaminated
+    if stays.sum() < 3:
+        raise ValueError(f"honest clients must be at least 3, got {stays.sum()}")
+    problem = replace(
+        full,
+        updates=full.updates[stays],
+        true_updates=full.true_updates[stays],
+        contaminated=full.contaminated[stays],
+    )
+    halves = None
+    if result.scenario.pooling == "halves":
+        first, second = sample_halves(full)
+        halves = first[stays], second[stays]
+    alone = _judged(result.scenario, problem, halves)
+    return replace(alone, poisoned_left=int((~stays).sum()))

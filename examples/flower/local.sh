@@ -21,14 +21,18 @@ address = "127.0.0.1:$port"
 insecure = true
 TOML
 
-set -m  # every command in the background gets a process group of its own
 started=()
+kill_tree() {  # what a command has started first: some of it runs in a session of its own
+  for child in $(pgrep -P "$1"); do kill_tree "$child"; done
+  kill "$1" 2>/dev/null || true
+}
 stop() {
-  for pid in "${started[@]}"; do kill -- "-$pid" 2>/dev/null || true; done  # whole groups
+  for pid in "${started[@]}"; do kill_tree "$pid"; done
   wait 2>/dev/null || true
   rm -rf "$work"
 }
 trap stop EXIT
+trap 'exit 130' INT TERM
 
 flower-superlink --insecure --disable-runtime-dependency-installation --port "$port" \
   > "$work/superlink.log" 2>&1 &

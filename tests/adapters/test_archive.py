@@ -8,6 +8,7 @@ import zipfile
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from clair.adapters import AdapterError, archive, audit
 from clair.adapters.archive import UPLOAD_LIMITS, read_uploads
@@ -70,6 +71,28 @@ def test_folders_that_tell_clients_apart_stay_in_their_names(site, tmp_path):
     inside = [*entries(site, "c1", "in/a/c1/"), *entries(site, "c2", "in/b/c1/")]
     found = read_uploads([("all.zip", zipped(inside))], tmp_path)
     assert [adapter.name for adapter in found.adapters] == ["a/c1", "b/c1"]
+
+
+def test_nobody_in_a_zip_is_left_out_without_a_word(site, tmp_path):
+    contents = [e for k in range(4) for e in entries(site, f"c{k}", f"in/c{k}/")]
+    tensors = {}
+    for key, value in site.tensors(9).items():
+        name = key.removeprefix("base_model.model.").split(".lora_")[0].replace(".", "_")
+        side = "down" if "lora_A" in key else "up"
+        tensors[f"lora_unet_{name}.lora_{side}.weight"] = value
+    contents += [
+        ("in/kohya/é" + "x" * 200 + ".safetensors", save(tensors)),
+        ("in/nemo/a.nemo", b"x"),
+        ("in/note/README.md", b"upload failed"),
+        ("in/c0/checkpoint-5/adapter_model.bin", b"x"),
+        ("__MACOSX/in/c0/._adapter_model.safetensors", b"x"),
+    ]
+    found = read_uploads([("all.zip", zipped(contents))], tmp_path)
+    assert [adapter.name for adapter in found.adapters] == ["c0", "c1", "c2", "c3", "kohya"]
+    assert all(len(adapter.modules) == 2 for adapter in found.adapters)
+    assert "in/nemo/a.nemo: is a NeMo archive" in problems(found)
+    assert "in/note: holds no adapter" in problems(found)
+    assert len(found.set_aside) == 2
 
 
 def link(name):

@@ -237,6 +237,10 @@ def test_ten_thousand_small_files_and_too_many_adapters_are_bounded(site):
     for i in range(10_000):
         (junk / f"{i}.txt").touch()
     assert len(read_folder(site.root).adapters) == 4
+    (site.root / ".env").mkdir()
+    for i in range(200):
+        (site.root / ".env" / f"{i}").mkdir()
+    assert len(read_folder(site.root, Limits(entries=11_000)).adapters) == 4
     with pytest.raises(AdapterError, match=r"more than 5,000 files"):
         read_folder(site.root, Limits(entries=5_000))
     with pytest.raises(AdapterError, match="more than 2 adapters"):

@@ -128,6 +128,29 @@ def test_nothing_is_overwritten_or_left_half_done(site, tmp_path, capsys):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "site"]
 
 
+def test_nothing_is_written_where_the_next_audit_would_count_it(site, tmp_path, capsys):
+    site.fill(5)
+    assert run(site.root, "--rank", "2", "--write", site.root / "c0" / "refined") == 2
+    assert "outside of it" in capsys.readouterr().err
+    assert sorted(p.name for p in site.root.rglob("*") if p.is_dir()) == [f"c{k}" for k in range(5)]
+
+
+def test_the_numbers_are_written_also_where_nothing_could_be_judged(site, tmp_path, capsys):
+    for k in range(4):
+        site.add(f"c{k}", k, config={"base_model_name_or_path": f"org/model-{k % 2}"})
+    assert run(site.root, "--out", tmp_path / "tie.json") == 2
+    assert "--any-base" in json.loads((tmp_path / "tie.json").read_text())["reason"]
+    assert run(tmp_path / "missing", "--out", tmp_path / "none.json") == 2
+    assert "is not a folder" in json.loads((tmp_path / "none.json").read_text())["reason"]
+
+
+def test_what_could_not_be_judged_may_be_accepted(site, capsys):
+    site.fill(6)
+    (site.root / "notes").mkdir()
+    assert run(site.root, "--rank", "2") == 2
+    assert run(site.root, "--rank", "2", "--allow-unjudged") == 0
+
+
 def test_written_rank_and_energy_are_as_asked(site, tmp_path, capsys):
     site.fill(5)
     for option, value, check in (("--write-rank", 2, {2}), ("--write-energy", 0.5, {1, 2})):

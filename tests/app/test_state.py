@@ -153,6 +153,8 @@ def test_every_possible_extreme_is_either_explained_or_solved() -> None:
     base = {c.key: c.default for c in lab.CONTROLS}
     for one in lab.CONTROLS:
         extremes = one.ids or [v for v in (one.low, one.high) if v is not None] or [True, False]
+        if one.kind == "text":
+            extremes = ["", "size_1000_own_-100_spike_4_ladder_10_copy_10_noise_10__noise_0_own_0"]
         for value in extremes:
             if one.kind in ("int", "number"):
                 value = int(value)

@@ -21,6 +21,7 @@ PAGES = (
     "overview",
     "lab",
     "compare",
+    "redteam",
     "copying",
     "regression",
     "digits",

@@ -243,7 +243,7 @@ def test_a_slide_on_stage_needs_no_scrolling(server: Any, visit: Callable[..., A
         page = visitor.go(f"/board?slide={slide}&draw={draw}&present=1")
         assert page.evaluate(ROOM) == {"tall": 0, "wide": 0, "cut": []}, slide
         assert page.evaluate(OVERLAPS) == [], slide
-        size = page.locator(".words, .facts, .three").first
+        size = page.locator(".words, .sums, .three").first
         assert float(size.evaluate("(e) => parseFloat(getComputedStyle(e).fontSize)")) >= 24
 
 
@@ -273,7 +273,7 @@ def test_presenter_mode_goes_along_to_the_next_page_and_back(
     with visitor.rerun():
         page.get_by_role("button", name="Open in the lab").first.click()
     assert urlsplit(page.url).path == "/lab"
-    assert address(page) == {"present": "1"}
+    assert address(page)["present"] == "1"
     assert not frame.is_visible()
     assert page.get_by_test_id("stSidebar").is_visible() is False
     # The browser's Back leads out of the app at last, though the address is written anew.

@@ -76,11 +76,11 @@ def test_the_map_leads_anywhere_and_the_browser_back_again(
     page.wait_for_url("**/lessons?course=averaging&step=3*")
     visitor.idle()
     assert page.locator(".lesson-answer").count() == 0
-    lessons.get_by_role("button", name="Two honest clients leave").click()
+    lessons.get_by_role("button", name="Two honest clients stay at home").click()
     page.wait_for_url("**/lessons?course=liars&step=2*")
     visitor.idle()
-    assert title(page) == "Two honest clients leave"
-    assert current.get_attribute("aria-label") == "Step 2 of 4: Two honest clients leave"
+    assert title(page) == "Two honest clients stay at home"
+    assert current.get_attribute("aria-label") == "Step 2 of 4: Two honest clients stay at home"
     assert lessons.get_by_role("button", name="(answered)").count() == 1
     page.go_back()
     page.wait_for_url("**/lessons?course=averaging&step=3*")

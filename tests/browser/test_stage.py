@@ -49,6 +49,7 @@ def turn(visitor: Any, key: str) -> None:
     [
         ("/lab", 6),
         ("/compare", 7),
+        ("/redteam", 8),
         ("/theory", 19),
         ("/regression", 6),
         ("/copying", 5),
@@ -76,6 +77,7 @@ def test_a_remote_turns_every_page_and_nothing_has_to_be_scrolled(
         "/lab?view=verdict&attack=sign_flip&screen=true",
         "/lab?view=steps&solver=irls&clients=50",
         "/lab?view=solver&noise=0",
+        "/redteam?rt_rule=former&rt_held=11",
         "/compare?a_attack=alie&b_attack=alie&b_detector=norms&pair_view=verdict",
         "/theory?section=certificate&th_lam=0.6",
         "/theory?section=blind&th_blind=random",

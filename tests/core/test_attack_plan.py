@@ -1,6 +1,7 @@
 """Plans of attackers who know everything: structure of each tactic, and JSON there and back."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -48,6 +49,8 @@ def test_every_plan_touches_held_clients_only_and_survives_json(seed):
     np.testing.assert_array_equal(problem.updates[~BAD], HONEST.updates[~BAD])
     again = AttackPlan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again == plan
+    assert AttackPlan.from_text(plan.to_text()) == plan
+    assert re.fullmatch(r"[a-z0-9_.-]{1,1000}", plan.to_text())
     assert sample_problem(SPEC, again).updates.tobytes() == problem.updates.tobytes()
 
 
@@ -154,3 +157,22 @@ def test_groups_take_their_share_and_at_least_one(shares, n, sizes):
 def test_bad_plans_are_refused_with_rule_and_value(values, message):
     with pytest.raises(ValueError, match=message):
         AttackPlan.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "plan must alternate fields, each once, and numbers, got ''"),
+        ("size_1_own", "plan must alternate fields"),
+        ("size_1_size_2", "plan must alternate fields, each once"),
+        ("size_loud", "'size' of a plan must be a number, got 'loud'"),
+        ("directions_1.5", "'directions' of a plan must be a number, got '1.5'"),
+        ("size_1e999", r"size must be a finite number, got inf"),
+        ("volume_11", "plan must have fields among share, .*got 'volume'"),
+        ("__".join(["size_1"] * 5), "tactics must be one to four, got 5"),
+        ("size_1" * 400, "plan must have at most 1000 characters, got 2400"),
+    ],
+)
+def test_bad_texts_are_refused_with_rule_and_value(text, message):
+    with pytest.raises(ValueError, match=message):
+        AttackPlan.from_text(text)

@@ -6,6 +6,8 @@ import importlib
 import pytest
 
 MODULES = (
+    "adapters.bases",
+    "adapters.naming",
     "aggregation",
     "baselines",
     "method.fit",

@@ -1,5 +1,6 @@
 """The search for attacks: the same every time, within its budget, and it finds what is there."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -7,9 +8,18 @@ import numpy as np
 import pytest
 
 from clair import ProblemSpec, fit, sample_problem
+from clair._files import ASSETS
+from clair.method.detection import detect_updates
 from clair.redteam import DEFENCES, RedTeamConfig, evaluate, search
+from clair.redteam.defences import harm_without
+from clair.redteam.former import former_evidence
+from clair.redteam.gallery import GALLERY
 from clair.redteam.moves import KNOWN
+from clair.redteam.record import RECORD_CONFIG, alone, cell, read_record
+from clair.redteam.strike import ROWS, strike
 from clair.redteam.words import result_json
+from clair.simulation.attack_plan import AttackPlan, Tactic
+from clair.simulation.scenario import Scenario
 
 SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, poisoned_fraction=0.4, seed=2)
 CONFIG = RedTeamConfig(SPEC, rank=3, budget=90)
@@ -105,3 +115,119 @@ def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
     result = search(RedTeamConfig(spec, budget=90))
     assert result.worst.harm < 1.10
     assert result.unattacked.false_alarms == 0
+
+
+def test_every_attempt_is_kept_and_the_worst_unseen_one_is_what_progress_told():
+    reports = []
+    result = search(replace(CONFIG, defence="clair_former"), reports.append)
+    assert result.attempts == tuple(report.attempt for report in reports)
+    assert max(a.harm for a in result.attempts) == reports[-1].worst
+    assert max(a.harm for a in result.attempts if a.unseen) == reports[-1].hidden
+
+
+def test_suspicion_is_the_attacker_s_highest_score_over_the_highest_honest_one():
+    plan = AttackPlan((Tactic(size=5),))
+    problem = sample_problem(SPEC, plan)
+    held = problem.contaminated
+    kinds = detect_updates(problem.updates, SPEC.rank).evidence
+    expected = max(kind.scores[held].max() / kind.scores[~held].max() for kind in kinds)
+    assert evaluate(plan, SPEC, "fedavg").suspicion == pytest.approx(expected)
+    assert evaluate(plan, SPEC, "clair", 3).suspicion == pytest.approx(expected)
+    assert expected > 5
+    assert evaluate(AttackPlan((Tactic(noise=0),)), SPEC, "median").suspicion < 1
+
+
+# -- the rule of before, and what each part of the present one is for ----------------------------
+
+
+def struck(plan, seed, held=8):
+    return strike(Scenario(ProblemSpec(poisoned_fraction=held / 20, seed=seed), plan=plan))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(
+    ("key", "today", "former"), [("masking", 8, 1), ("captured", 8, 0), ("noiseless", 8, 0)]
+)
+def test_the_former_rule_is_deceived_where_the_present_one_is_not(key, today, former, seed):
+    found = struck(GALLERY[key].plan, seed)
+    assert len(found.fates()["caught"]) == today
+    assert len(found.fates("former")["caught"]) == former
+    assert abs(found.prices["clair"].cost) < 0.05
+    assert found.prices["clair_former"].cost > 0.2
+    assert found.score == 0
+
+
+def test_noise_gives_the_noiseless_away_to_the_former_rule_too():
+    (tactic,) = GALLERY["noiseless"].plan.tactics
+    found = struck(AttackPlan((replace(tactic, noise=1),)), 1)
+    assert len(found.fates("former")["caught"]) == 8
+
+
+def test_inside_nobody_is_caught_and_only_averages_pay():
+    found = struck(GALLERY["flip"].plan, 1)
+    assert not found.flagged().any()
+    assert not found.flagged("former").any()
+    assert found.prices["clair"].cost < 0.02
+    assert found.prices["fedavg"].cost > 0.2
+
+
+def test_a_majority_has_the_honest_flagged():
+    plan = AttackPlan((Tactic(own=0, size=1, directions=3, alike=0.7),))
+    found = struck(plan, 1, held=11)
+    assert len(found.held) == 20
+    np.testing.assert_array_equal(found.flagged(), ~found.held)
+    assert found.prices["clair"].cost > 0.5
+
+
+def test_without_attackers_the_former_rule_accuses_nobody():
+    for seed in range(5):
+        problem = sample_problem(replace(SPEC, seed=seed, poisoned_fraction=0))
+        assert not former_evidence(problem.updates, 3).flagged.any()
+
+
+def test_a_strike_has_the_prices_that_the_search_would_measure():
+    plan = GALLERY["one_direction"].plan
+    found = strike(Scenario(SPEC, rank=3, plan=plan))
+    for key in set(ROWS) & set(DEFENCES):
+        assert found.prices[key].attacked == pytest.approx(evaluate(plan, SPEC, key, 3).harm), key
+        assert found.prices[key].alone == pytest.approx(harm_without(SPEC, key, 3)), key
+    assert found.prices["local"].cost == pytest.approx(0)
+
+
+# -- the record that ships -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def record():
+    return read_record(json.loads((ASSETS / "redteam" / "record.json").read_text("utf-8")))
+
+
+def test_the_record_is_of_this_gallery_and_these_defences(record):
+    assert record.config == RECORD_CONFIG
+    assert set(record.cells) == {(a, d) for a in GALLERY for d in DEFENCES}
+    assert set(record.alone) == set(record.found) == set(record.attempts) == set(DEFENCES)
+
+
+@pytest.mark.parametrize(
+    ("attack", "defence"),
+    [("masking", "clair_former"), ("copies", "clair"), ("shift", "krum"), ("flip", "fedavg")],
+)
+def test_a_sample_of_the_record_computed_again_is_the_same(record, attack, defence):
+    again, kept = cell(record.config, attack, defence), record.cells[attack, defence]
+    assert (again.harm, again.caught) == pytest.approx((kept.harm, kept.caught), rel=1e-4)
+    assert alone(record.config, defence) == pytest.approx(record.alone[defence], rel=1e-4)
+    found = record.found[defence]
+    spec = replace(record.config.search.spec, seed=found.seed)
+    trial = evaluate(found.plan, spec, defence)
+    assert not (trial.flagged & trial.held).any()
+    assert trial.harm > 0.99 * found.harm
+
+
+def test_a_search_of_the_record_begins_the_same_way_again(record):
+    begun = []
+    search(record.config.config_of("median"), begun.append, lambda: len(begun) >= 40)
+    for now, kept in zip(begun, record.attempts["median"], strict=False):
+        assert now.attempt.plan == kept.plan
+        assert now.attempt.unseen == kept.unseen
+        assert now.attempt.harm == pytest.approx(kept.harm, rel=1e-3)
+        assert now.attempt.suspicion == pytest.approx(kept.suspicion, rel=1e-3)

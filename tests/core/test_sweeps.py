@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from clair import ProblemSpec
 from clair.figures.phase import agreement
 from clair.method.metrics import detection_scores, subspace_error
 from clair.simulation.sweeps import store
+from clair.simulation.sweeps.executors import WorkerFailed, Workers
 from clair.simulation.sweeps.grid import (
     SEEDS,
     Axis,
@@ -25,7 +27,7 @@ from clair.simulation.sweeps.grid import (
     run_trial,
     trial_seed,
 )
-from clair.simulation.sweeps.run import WorkerFailed, run_sweep
+from clair.simulation.sweeps.run import run_sweep
 from clair.simulation.sweeps.store import KEPT, cache_dir, load, read_result, write_result
 from clair.theory.sets import exact_set_probability
 
@@ -134,6 +136,36 @@ def test_workers_compute_what_one_cell_alone_gives_in_any_order(tmp_path):
     assert result.success("exact", 0).tolist() == result.success("f1", 1.0).tolist()
     assert (result.success("error", 1.0) == 1).all()
     assert (result.success("error", 0.0) == 0).all()
+
+
+def test_any_executor_computes_the_same_and_stays_open(tmp_path):
+    seen = []
+    with ThreadPoolExecutor(2) as pool:
+        workers = Workers(pool, 2, cells=4)
+        result = run_sweep(SMALL, workers=workers, folder=tmp_path, progress=seen.append)
+        assert pool.submit(int).result() == 0
+    assert [p.step for p in seen] == list(range(7))  # every cell once
+    assert result.complete
+    alone = run_sweep(SMALL, workers=1, folder=tmp_path / "other")
+    assert result.error.tobytes() == alone.error.tobytes()
+
+
+def test_a_bounded_number_of_tasks_is_under_way(tmp_path):
+    class Counting(ThreadPoolExecutor):
+        most = under_way = 0
+
+        def submit(self, *call):
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            return super().submit(*call)
+
+    with Counting(1) as pool:
+
+        def seen(progress):
+            pool.under_way -= progress.step > 0
+
+        run_sweep(SMALL, workers=Workers(pool, 3), folder=tmp_path, progress=seen)
+    assert pool.most == 3
 
 
 def test_stopped_sweep_goes_on_where_it_was(tmp_path):

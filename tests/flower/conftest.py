@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-pytest.importorskip("flwr", reason="needs Flower: tests/requirements-flower.txt")
+pytest.importorskip("flwr", reason="needs Flower: tests/requirements-extras.txt")
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("flwr", reason="needs Flower: tests/requirements-flower.txt")
-pytest.importorskip("peft", reason="needs PEFT: tests/requirements-flower.txt")
+pytest.importorskip("flwr", reason="needs Flower: tests/requirements-extras.txt")
+pytest.importorskip("peft", reason="needs PEFT: tests/requirements-extras.txt")
 
 from flwr.app import Context, RecordDict
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("flwr", reason="needs Flower: tests/requirements-flower.txt")
+pytest.importorskip("flwr", reason="needs Flower: tests/requirements-extras.txt")
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 

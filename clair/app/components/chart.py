@@ -77,7 +77,7 @@ def _drawn(made: Any) -> Any:
 def _identity(value: Any) -> Hashable:
     """Choose a cache key: the settings a result was computed from, else the value itself."""
     if isinstance(value, ScenarioResult):
-        return value.scenario
+        return value.scenario, value.poisoned_left
     if isinstance(value, RegressionResult):
         return value.config
     if isinstance(value, Pair):

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from clair.app.kit.plain import plain
 from clair.app.kit.state import Control, accept_ids_from_url, read, remember_value
 
 
@@ -18,6 +19,12 @@ def show(control: Control, *, disabled: bool = False, label: bool = True) -> Any
     value = _draw(control, disabled, label)
     remember_value(control, value)
     return value
+
+
+def _brought(control: Control) -> bool:
+    if control.key in st.session_state:
+        return bool(st.session_state[control.key])
+    return bool(st.query_params.get(control.key))
 
 
 def _draw(control: Control, disabled: bool, label: bool) -> Any:
@@ -34,7 +41,7 @@ def _draw(control: Control, disabled: bool, label: bool) -> Any:
     }
     if control.kind in ("choice", "segment", "scale"):
         common |= {"options": control.ids, "format_func": control.label_of}
-    elif control.kind != "flag":
+    elif control.kind not in ("flag", "text"):
         limits = {"min_value": control.low, "max_value": control.high, "step": control.step}
         common |= {name: cast(v) for name, v in limits.items() if v is not None}
     match control.kind:
@@ -50,12 +57,24 @@ def _draw(control: Control, disabled: bool, label: bool) -> Any:
             return st.segmented_control(control.label, default=default, required=True, **common)
         case "scale":
             return st.select_slider(control.label, value=default, **common)
+        case "text":
+            text = st.text_input(control.label, value=default, placeholder="none", **common)
+            if objection := control.objection(text):
+                st.caption(f":material/error: {plain(objection)}. It is ignored.")
+            return text
     return st.toggle(control.label, value=default, **common)
 
 
 def show_all(controls: Sequence[Control], *, disabled: bool = False) -> dict[str, Any]:
-    """Draw `controls` in order and return their values by key."""
+    """Draw `controls` in order and return their values by key.
+
+    A line of text is drawn only where there is text: a link or a button brings it, and it can be
+    changed or emptied.
+    """
     accept_ids_from_url(controls)
     for control in controls:
-        show(control, disabled=disabled)
+        if control.kind == "text" and not _brought(control):
+            remember_value(control, control.default)
+        else:
+            show(control, disabled=disabled)
     return read(controls)

@@ -45,6 +45,7 @@ STAGE_NAMES: dict[str, str] = {
     "clair": "CLAIR",
     "evaluate": "evaluate",
     "sweep": "draw and solve, cell by cell",
+    "search": "try, keep the worst, change it",
     "read": "read",
     "detect": "compare",
     "split": "split",
@@ -136,6 +137,7 @@ JOB_KINDS: dict[str, JobKind] = {
         JobKind("digits", "Digits"),
         JobKind("llm", "Language model"),
         JobKind("theory", "Theory", ("sweep",)),
+        JobKind("redteam", "Red team", ("search",)),
         JobKind("adapters", "Your adapters", ("read", "detect", "split", "report")),
         JobKind(
             "refined",

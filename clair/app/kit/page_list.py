@@ -27,7 +27,8 @@ PAGES: tuple[PageInfo, ...] = (
     PageInfo(
         "lessons",
         "Lessons",
-        "Four short courses that ask first and then compute: averaging, the split, liars, text.",
+        "Five short courses that ask first, then compute: averaging, the split, liars, attackers, "
+        "text.",
     ),
     PageInfo(
         "lab",
@@ -38,6 +39,11 @@ PAGES: tuple[PageInfo, ...] = (
         "compare",
         "Compare",
         "Two scenarios of the matrix model side by side, live, on the same axes.",
+    ),
+    PageInfo(
+        "redteam",
+        "Red team",
+        "You are the attacker: who is caught, what it costs, and what defeats which defence.",
     ),
     PageInfo(
         "copying",

@@ -7,7 +7,7 @@ all come from that declaration; pages read plain validated values back.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,9 @@ import streamlit as st
 
 from clair.app.kit.plain import plain
 
-Kind = Literal["int", "float", "number", "optional_float", "choice", "segment", "scale", "flag"]
+Kind = Literal[
+    "int", "float", "number", "optional_float", "choice", "segment", "scale", "flag", "text"
+]
 
 # Names in the session state: where a button wants to go; the page of the latest run; by page, the
 # address of every value that is not a default; what was left out of a link.
@@ -38,7 +40,7 @@ class Control:
     kind : str
         "int" and "float" are sliders, "number" is a typed integer, "optional_float" a typed number
         that may be empty, "choice" a drop-down, "segment" a row of buttons, "scale" a slider over
-        named options, "flag" a switch.
+        named options, "flag" a switch, "text" a line of text that may be empty.
     default : object
         Value without a parameter in the URL.
     low, high, step : float or None
@@ -49,6 +51,10 @@ class Control:
         Where the control is shown on its page.
     format : str or None
         printf-style format of a slider's value.
+    parse : callable or None
+        Of the kind "text": raises ValueError for text that is not valid; empty text always is.
+    tell : callable or None
+        Of the kind "text": writes valid text for people.
     """
 
     key: str
@@ -62,6 +68,8 @@ class Control:
     options: tuple[tuple[Any, str], ...] = ()
     group: str = ""
     format: str | None = None
+    parse: Callable[[str], object] | None = None
+    tell: Callable[[str], str] | None = None
 
     def __post_init__(self) -> None:
         if not self.valid(self.default):
@@ -80,6 +88,8 @@ class Control:
         """Tell whether `value` has the type and range of this control."""
         if self.kind == "flag":
             return isinstance(value, bool)
+        if self.kind == "text":
+            return isinstance(value, str) and self.objection(value) is None
         if self.kind in ("choice", "segment", "scale"):
             return value in self.ids
         if value is None:
@@ -93,8 +103,19 @@ class Control:
         above = self.low is None or value >= self.low - 1e-9
         return above and (self.high is None or value <= self.high + 1e-9)
 
+    def objection(self, text: str) -> str | None:
+        """Say what is wrong with text for this control; None if nothing is."""
+        try:
+            if text and self.parse is not None:
+                self.parse(text)
+        except ValueError as error:
+            return str(error)
+        return None
+
     def words(self, value: Any) -> str:
         """Write `value` for people."""
+        if self.kind == "text":
+            return (self.tell(value) if self.tell else value) if value else "none"
         if self.kind == "flag":
             return "on" if value else "off"
         if self.options:
@@ -116,6 +137,8 @@ class Control:
             return "one of " + ", ".join(label for _, label in self.options)
         if self.kind == "flag":
             return "true or false"
+        if self.kind == "text":
+            return "in the form that this app writes"
         kind = "a whole number" if self.kind in ("int", "number") else "a number"
         if self.low is not None and self.high is not None:
             return f"{kind} from {self.low:g} to {self.high:g}"
@@ -137,6 +160,8 @@ class Control:
             return None
         if self.kind == "flag":
             return raw if raw.strip().lower() in ("true", "false") else None
+        if self.kind == "text":
+            return raw if self.valid(raw) else None
         try:
             return raw if self.valid(float(raw)) else None
         except ValueError:

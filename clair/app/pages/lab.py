@@ -8,6 +8,8 @@ from typing import Any
 from clair.app.kit.content import presets
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control
+from clair.redteam.words import plan_words
+from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
@@ -23,6 +25,17 @@ GROUPS: dict[str, str] = {
 
 #: The same with what CLAIR does, for the settings in a report.
 ALL_GROUPS = GROUPS | {"clair": "CLAIR's settings"}
+PLAN = Control(
+    "plan",
+    "Attack plan",
+    "text",
+    "",
+    "What the poisoned clients do, as the Red team page writes it. It takes the place of the "
+    "attack above; the strength still applies. Empty it to have the attack back.",
+    group="people",
+    parse=AttackPlan.from_text,
+    tell=lambda text: plan_words(AttackPlan.from_text(text)),
+)
 
 SCENARIO: tuple[Control, ...] = (
     Control(
@@ -75,6 +88,7 @@ SCENARIO: tuple[Control, ...] = (
         group="people",
         format="%.1f×",
     ),
+    PLAN,
     Control(
         "heterogeneity",
         "Heterogeneity",
@@ -276,6 +290,11 @@ CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW)
 PRESETS = presets("lab")
 
 
+def holds(values: Mapping[str, Any]) -> bool:
+    """Tell whether the lab's controls can take these values."""
+    return all(control.valid(values[control.key]) for control in CONTROLS if control.key in values)
+
+
 def obstacle(values: Mapping[str, Any]) -> str | None:
     """Explain why these values have no result; None if they have one."""
     rows, columns, rank = values["d_out"], values["d_in"], values["rank"]
@@ -320,7 +339,7 @@ def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
 
 def scenario_of(values: Mapping[str, Any]) -> Scenario:
     """Build the scenario that the controls describe: problem and options."""
-    threshold = values["threshold"]
+    threshold, plan = values["threshold"], values["plan"]
     return Scenario(
         spec=spec_of(values),
         rank=values["use_rank"],
@@ -331,6 +350,7 @@ def scenario_of(values: Mapping[str, Any]) -> Scenario:
         threshold="auto" if threshold is None else threshold,
         polish=values["polish"],
         screen_coefficients=values["screen"],
+        plan=AttackPlan.from_text(plan) if plan else None,
     )
 
 

@@ -1,27 +1,21 @@
-"""Computing a sweep: worker processes, progress and cancelling."""
+"""Computing a sweep: feeding an executor, progress and cancelling."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from clair._files import IMPORT_ROOT
-from clair.simulation.sweeps.grid import SweepConfig, SweepResult
-from clair.simulation.sweeps.store import Cells, Keeper, cell_of
+from clair.simulation.sweeps.executors import WorkerFailed, Workers, open_workers
+from clair.simulation.sweeps.grid import SweepConfig, SweepResult, Trial, run_cell
+from clair.simulation.sweeps.store import Cells, Keeper
 
-
-class WorkerFailed(RuntimeError):  # noqa: N818
-    """A worker process ended before its cells were done; the message holds its last words."""
+#: Finished cells and their trials.
+Done = list[tuple[int, tuple[Trial, ...]]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,8 @@ def _order(config: SweepConfig, done: Cells) -> list[int]:
 def run_sweep(
     config: SweepConfig,
     *,
-    workers: int | None = None,
+    workers: int | Workers | None = None,
+    scheduler: str | None = None,
     folder: Path | None = None,
     progress: Callable[[SweepProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
@@ -71,15 +66,18 @@ def run_sweep(
     Parameters
     ----------
     config : SweepConfig
-    workers : int, optional
-        Processes, by default one for each core this process may use.
+    workers : int or Workers, optional
+        Processes on this machine, by default one for each core this process may use; or an
+        executor of the caller's, which stays open.
+    scheduler : str, optional
+        Address of a dask scheduler to compute on instead; see `open_workers`.
     folder : Path, optional
         Where cells are kept, by default `cache_dir`. If it cannot be written, cells are kept
         in the memory of this process, where `clair.simulation.sweeps.store.load` finds them.
     progress : callable, optional
         Receives a `SweepProgress` at the start and after every cell.
     cancelled : callable, optional
-        Asked after every cell; once it returns True, only the cells under way are finished.
+        Asked after every task; once it returns True, only the cells under way are finished.
 
     Returns
     -------
@@ -89,23 +87,26 @@ def run_sweep(
     Raises
     ------
     WorkerFailed
-        If a worker process breaks down. What was finished is kept.
+        If a worker process breaks down, or no scheduler answers. What was finished is kept.
     """
     with Keeper(config, folder) as keeper:
         run = _Run(config, keeper, progress or (lambda _: None), cancelled or (lambda: False))
-        run.work(min(workers or _cores(), max(1, len(run.todo))))
+        if run.todo:
+            if isinstance(workers, Workers):
+                run.work(workers)
+            else:
+                with open_workers(workers, scheduler) as found:
+                    run.work(found)
     return SweepResult.of(config, keeper.cells, run.elapsed)
 
 
-def _cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def run_cells(config: SweepConfig, cells: tuple[int, ...]) -> Done:
+    """Compute some cells; this is what workers are sent."""
+    return [(cell, run_cell(config, cell)) for cell in cells]
 
 
 class _Run:
-    """One call of `run_sweep`: the cells still to do, shared by a thread for each process."""
+    """One call of `run_sweep`: the cells still to do, a bounded number of them under way."""
 
     def __init__(
         self,
@@ -116,56 +117,34 @@ class _Run:
     ) -> None:
         self.config, self.keeper, self.todo = config, keeper, _order(config, keeper.cells)
         self.progress, self.cancelled = progress, cancelled
-        self.lock = threading.Lock()
-        self.failure: BaseException | None = None
         self.already = len(keeper.cells)
         self.started = time.monotonic()
         self.elapsed = 0.0
-
-    def work(self, workers: int) -> None:
         self.progress(self._state())
-        if not self.todo:
-            return
-        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self.elapsed = time.monotonic() - self.started
-        if self.failure is not None:
-            raise self.failure
 
-    def _serve(self) -> None:
-        """Feed one process until nothing is left, somebody cancels or something breaks."""
+    def work(self, workers: Workers) -> None:
+        """Compute until nothing is left, somebody cancels or something breaks."""
+        under_way: set[Future[Done]] = set()
         try:
-            with _process() as process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                print(json.dumps(self.config.to_json()), file=process.stdin, flush=True)
-                while (cell := self._next()) is not None:
-                    print(cell, file=process.stdin, flush=True)
-                    line = process.stdout.readline()
-                    if not line:
-                        raise WorkerFailed("a worker process of the sweep broke down")
-                    self._keep(cell, line)
-        except BrokenPipeError:
-            self._fail(WorkerFailed("a worker process of the sweep broke down"))
-        except BaseException as error:
-            self._fail(error)
+            while True:
+                while self.todo and len(under_way) < workers.tasks and not self.cancelled():
+                    cells = tuple(self.todo[: workers.cells])
+                    del self.todo[: workers.cells]
+                    under_way.add(workers.executor.submit(run_cells, self.config, cells))
+                if not under_way:
+                    break
+                finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for task in finished:
+                    self._keep(task.result())
+        except BrokenExecutor as error:
+            raise WorkerFailed("a worker process of the sweep broke down") from error
+        finally:
+            for task in under_way:
+                task.cancel()
+            self.elapsed = time.monotonic() - self.started
 
-    def _fail(self, error: BaseException) -> None:
-        with self.lock:
-            self.failure = self.failure or error
-
-    def _next(self) -> int | None:
-        with self.lock:
-            if not self.todo or self.failure is not None or self.cancelled():
-                return None
-            return self.todo.pop(0)
-
-    def _keep(self, cell: int, line: str) -> None:
-        _, trials = cell_of(line.encode(), self.config)
-        with self.lock:
+    def _keep(self, done: Done) -> None:
+        for cell, trials in done:
             self.keeper.add(cell, trials)
             self.progress(self._state())
 
@@ -176,30 +155,3 @@ class _Run:
             return SweepProgress(done, total, None)
         left = spent / here * (total - done)
         return SweepProgress(done, total, left, here * self.config.trials / spent)
-
-
-@contextlib.contextmanager
-def _process() -> Iterator[subprocess.Popen[str]]:
-    """Start a worker on one core and end it with the block, also when an error leaves the block."""
-    paths = [str(IMPORT_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "clair.simulation.sweeps.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **threads, "PYTHONPATH": os.pathsep.join(paths)},
-    )
-    try:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()  # no more cells: the worker ends by itself
-        process.wait(10)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
