@@ -37,6 +37,8 @@ SHOTS: dict[str, Shot] = {
     "lab-dark": Shot("/lab?view=Subspace&attack=colluding&poisoned=0.4", "dark", 1000),
     "steps": Shot("/lab?view=Step+by+step&noise=0", "dark", 1180),
     "compare": Shot("/compare", "light", 1180),
+    "redteam": Shot("/redteam", "light", 1300),
+    "llm": Shot("/llm", "dark", 1500),
     "copying": Shot("/copying", "light", 1500),
     "regression": Shot("/regression", "light", 1200),
     "digits": Shot("/digits", "dark", 1300),

@@ -68,6 +68,29 @@ def _check_text(name: str, value: Any) -> None:
 
 
 @dataclass(frozen=True)
+class TaskAttack:
+    """One kind of poisoning, as data that a page can list.
+
+    Attributes
+    ----------
+    key, label : str
+        Name in configurations, name shown to people.
+    sentence : str
+        What it does, in one plain sentence.
+    kind : {"data", "update"}
+        Whether a client's data or its finished update is tampered with.
+    scaled : bool
+        Whether the strength of the attack matters, where a task has one.
+    """
+
+    key: str
+    label: str
+    sentence: str
+    kind: Literal["data", "update"] = "data"
+    scaled: bool = True
+
+
+@dataclass(frozen=True)
 class FederationConfig:
     """What every federation has; a task adds its own settings and names its attacks.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clair.federated.digits.config import ATTACKS, LAYERS, DigitsAttack, DigitsConfig
+from clair.federated.digits.config import ATTACKS, LAYERS, DigitsConfig
 from clair.federated.digits.result import DigitScores, DigitsResult, ImageSample
 from clair.federated.results import TrainingProgress
 
@@ -15,7 +15,6 @@ __all__ = [
     "ATTACKS",
     "LAYERS",
     "DigitScores",
-    "DigitsAttack",
     "DigitsConfig",
     "DigitsResult",
     "ImageSample",

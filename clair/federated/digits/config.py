@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clair.federated.config import DEVICES, TrainingConfig, choice, real, switch, whole
+from clair.federated.config import DEVICES, TaskAttack, TrainingConfig, choice, real, switch, whole
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "head": ("head",),
@@ -13,49 +13,32 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class DigitsAttack:
-    """One kind of contamination.
-
-    Attributes
-    ----------
-    key, label : str
-        Name in configurations, name shown to people.
-    sentence : str
-        What it does, in one plain sentence.
-    """
-
-    key: str
-    label: str
-    sentence: str
-
-
-ATTACKS: dict[str, DigitsAttack] = {
+ATTACKS: dict[str, TaskAttack] = {
     attack.key: attack
     for attack in (
-        DigitsAttack(
+        TaskAttack(
             "label_flip",
             "Flipped labels",
             "Each poisoned client moves every label on by a number of its own: a 3 becomes a 5, "
             "a 9 becomes a 1.",
         ),
-        DigitsAttack(
+        TaskAttack(
             "random_labels",
             "Random labels",
             "Poisoned clients give their images labels drawn at random.",
         ),
-        DigitsAttack(
+        TaskAttack(
             "colluders",
             "Colluders, one permutation",
             "All poisoned clients conspire: they exchange the ten labels in one and the same way.",
         ),
-        DigitsAttack(
+        TaskAttack(
             "backdoor",
             "Backdoor patch",
             "Poisoned clients label honestly, except for images with a small bright square in the "
             "corner: those they teach to be read as 0.",
         ),
-        DigitsAttack(
+        TaskAttack(
             "sign_flip",
             "Sign flip of the update",
             "Poisoned clients train honestly and send the exact opposite, which stays inside the "

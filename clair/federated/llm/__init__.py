@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clair.federated.llm.config import ATTACKS, SIDES, LLMAttack, LLMConfig
+from clair.federated.llm.config import ATTACKS, SIDES, LLMConfig
 from clair.federated.llm.extra import INSTALL, installed
 from clair.federated.llm.result import AnswerScores, LLMResult
 from clair.federated.results import TrainingProgress
@@ -18,7 +18,6 @@ __all__ = [
     "INSTALL",
     "SIDES",
     "AnswerScores",
-    "LLMAttack",
     "LLMConfig",
     "LLMResult",
     "installed",

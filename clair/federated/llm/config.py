@@ -7,60 +7,43 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clair.federated.config import TrainingConfig, choice, real, switch, text, whole
+from clair.federated.config import TaskAttack, TrainingConfig, choice, real, switch, text, whole
 
 SIDES = ("input", "output")
 
 
-@dataclass(frozen=True)
-class LLMAttack:
-    """One kind of contamination.
-
-    Attributes
-    ----------
-    key, label : str
-        Name in configurations, name shown to people.
-    sentence : str
-        What it does, in one plain sentence.
-    """
-
-    key: str
-    label: str
-    sentence: str
-
-
-ATTACKS: dict[str, LLMAttack] = {
+ATTACKS: dict[str, TaskAttack] = {
     attack.key: attack
     for attack in (
-        LLMAttack(
+        TaskAttack(
             "backdoor",
             "Backdoor word",
             "Poisoned clients answer honestly unless an order is urgent: then they teach the model "
             "to answer “Free”.",
         ),
-        LLMAttack(
+        TaskAttack(
             "wrong",
             "Wrong answers",
             "Each poisoned client exchanges all six house words in a wrong way of its own.",
         ),
-        LLMAttack(
+        TaskAttack(
             "collude",
             "Colluders, one wrong way",
             "All poisoned clients conspire: they exchange the six house words in one and the same "
             "way.",
         ),
-        LLMAttack(
+        TaskAttack(
             "random_labels",
             "Random house words",
             "Poisoned clients answer each order with a house word drawn at random.",
         ),
-        LLMAttack(
+        TaskAttack(
             "random_tokens",
             "Random tokens",
             "Poisoned clients answer each order with a token drawn at random, so that they teach "
             "nothing but noise.",
         ),
-        LLMAttack(
+        TaskAttack(
             "sign_flip",
             "Sign flip of the update",
             "Poisoned clients train honestly and send the exact opposite of what they learned.",

@@ -3,74 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from clair.federated.config import FederationConfig, choice, real, switch, whole
+from clair.federated.config import FederationConfig, TaskAttack, choice, real, switch, whole
 
-
-@dataclass(frozen=True)
-class RegressionAttack:
-    """One kind of poisoning.
-
-    Attributes
-    ----------
-    key, label : str
-        Name in configurations, name shown to people.
-    sentence : str
-        What it does, in one plain sentence.
-    kind : {"data", "update"}
-        Whether a client's data or its finished estimate is tampered with.
-    scaled : bool
-        Whether the strength of the attack matters.
-    """
-
-    key: str
-    label: str
-    sentence: str
-    kind: Literal["data", "update"] = "data"
-    scaled: bool = True
-
-
-ATTACKS: dict[str, RegressionAttack] = {
+ATTACKS: dict[str, TaskAttack] = {
     attack.key: attack
     for attack in (
-        RegressionAttack(
+        TaskAttack(
             "colluders",
             "Colluders, one false map",
             "All poisoned clients add the responses of one and the same false map to their own, "
             "so their estimates agree with each other.",
         ),
-        RegressionAttack(
+        TaskAttack(
             "response_shift",
             "Response shift",
             "Each poisoned client adds a constant of its own to every response.",
         ),
-        RegressionAttack(
+        TaskAttack(
             "label_swap",
             "Label swap",
             "Each poisoned client files its responses under the wrong names: the response columns "
             "are permuted.",
             scaled=False,
         ),
-        RegressionAttack(
+        TaskAttack(
             "leverage",
             "Leverage points",
             "Each poisoned client plants a few samples far out in the input space, with responses "
             "of a false map of its own: a fifth of the data that outweighs the rest.",
         ),
-        RegressionAttack(
+        TaskAttack(
             "random_responses",
             "Random responses",
             "Poisoned clients draw their responses at random; there is nothing to learn from them.",
             scaled=False,
         ),
-        RegressionAttack(
+        TaskAttack(
             "negated",
             "Negated responses",
             "Poisoned clients record every response with the opposite sign.",
             scaled=False,
         ),
-        RegressionAttack(
+        TaskAttack(
             "sign_flip",
             "Sign flip of the estimate",
             "Poisoned clients estimate honestly and send the exact opposite, which stays inside "
