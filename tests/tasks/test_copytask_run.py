@@ -20,7 +20,7 @@ from clair.federated.copytask.run import plan_of, stage_costs
 from clair.federated.device import limited_threads, resolve_device
 from clair.federated.progress import JobClock
 from clair.federated.results import STAGE_LABELS, TrainingProgress
-from clair.federated.round import tampered, train_adapters
+from clair.federated.round import MORE_TUNED, tampered, train_adapters
 from clair.federated.shares import whole
 from clair.methods import METHODS
 from clair.sentences import detection_sentence
@@ -30,7 +30,7 @@ SMALL = CopyTaskConfig(n_clients=8, steps=40, n_test=8, n_samples=2, device="cpu
 
 # Need a client's own data in matrix form, or on halves of it.
 ELSEWHERE = {"clair_halves", "clair_own", "pooled_benign"}
-METHODS_HERE = [key for key in METHODS if key not in ELSEWHERE]
+METHODS_HERE = [key for key in METHODS if key not in {*ELSEWHERE, *MORE_TUNED.values()}]
 
 
 @dataclass
