@@ -150,13 +150,6 @@ def keep_best(plan: AttackPlan) -> None:
         st.query_params[BEST] = text
 
 
-def forget_best() -> None:
-    """Forget the visitor's best attack; a callback."""
-    st.session_state.pop(BEST, None)
-    if BEST in st.query_params:
-        del st.query_params[BEST]
-
-
 def best_of(values: Mapping[str, Any], now: Strike) -> tuple[AttackPlan | None, float]:
     """Measure the visitor's best attack in this federation; the present one if that is better."""
     kept = best_plan()
