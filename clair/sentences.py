@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -122,13 +122,16 @@ def _all_of(n: int) -> str:
     return f"all {n} poisoned clients"
 
 
-def gain_sentence(clair: float, local: float, fedavg: float) -> str:
+def gain_sentence(clair: float, local: float, fedavg: float, honest: float | None = None) -> str:
     """Compare the honest clients' error with that of training alone and of averaging.
 
     Parameters
     ----------
     clair, local, fedavg : float
         Mean error over honest clients, >= 0.
+    honest : float, optional
+        That of averaging the honest only; told beside `fedavg`, to part what poison costs an
+        average from what clients cost it that truly differ.
     """
     if max(clair, local) < ROUNDING:
         text = "without noise the honest clients keep their exact updates, as they would alone"
@@ -148,25 +151,60 @@ def gain_sentence(clair: float, local: float, fedavg: float) -> str:
             f"joining in cost the honest clients: their error is {times(clair / local)} that of "
             f"training alone ({amount(local)} → {amount(clair)})"
         )
+    only = "" if honest is None else f", averaging the honest only {amount(honest)}"
     if max(clair, fedavg) < ROUNDING:
         return f"{text}, and as averaging everybody does"
     if fedavg < clair * (1 - TIE):
-        return f"{text}; averaging everybody would have been better here ({amount(fedavg)})"
+        return f"{text}; averaging everybody would have been better here ({amount(fedavg)}{only})"
     if fedavg <= clair * (1 + TIE):
-        return f"{text}; averaging everybody does as well ({amount(fedavg)})"
-    return f"{text}; averaging everybody leaves an error of {amount(fedavg)}"
+        return f"{text}; averaging everybody does as well ({amount(fedavg)}{only})"
+    return f"{text}; averaging everybody leaves an error of {amount(fedavg)}{only}"
 
 
 def scenario_sentence(result: ScenarioResult) -> str:
     """Write the sentence under the title of a page about the matrix model."""
     n_clients = result.problem.contaminated.size
     who = detection_sentence(result.detection, n_clients)
+    poisoned = result.detection.n_contaminated
     what = gain_sentence(
         result.error_of(result.chosen).mean,
         result.error_of("local").mean,
         result.error_of("fedavg").mean,
+        result.error_of("fedavg_benign").mean if poisoned else None,
     )
-    return f"{who}; {what}.{majority_sentence(result.detection.n_contaminated, n_clients)}"
+    cost = cost_sentence(result.error_of(result.chosen).mean, result.error_of("pca").mean)
+    cost *= bool(result.detection.n_flagged)
+    return f"{who}; {what}.{cost}{majority_sentence(poisoned, n_clients)}"
+
+
+def average_words(shares: Mapping[str, float], n_poisoned: int) -> str:
+    """Say what FedAvg gets, and what it would get without the poisoned, if there are any.
+
+    Examples
+    --------
+    >>> average_words({"fedavg": 0.0, "fedavg_benign": 0.21}, 5)
+    '0% with FedAvg (21% if it averaged the honest only)'
+    """
+    text = f"{shares['fedavg']:.0%} with FedAvg"
+    honest = f" ({shares['fedavg_benign']:.0%} if it averaged the honest only)"
+    return text + honest * bool(n_poisoned)
+
+
+def cost_sentence(clair: float, pca: float) -> str:
+    """Say what flagging cost the others and why, to follow; "" if it cost nothing.
+
+    Parameters
+    ----------
+    clair, pca : float
+        Honest clients' error with and without a verdict, >= 0.
+    """
+    if pca >= clair * (1 - TIE) or clair < ROUNDING:
+        return ""
+    return (
+        f" Flagging cost the others something here: with nobody flagged (PCA) it would be "
+        f"{amount(pca)}, because what a flagged client sends along the shared directions still "
+        "helps to find them and to average chance away."
+    )
 
 
 def poison_sentence(result: ScenarioResult) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from clair.app.kit.controls import show, show_all
+from clair.app.kit.explained import blind_spot_link
 from clair.app.kit.exports import screen_of
 from clair.app.kit.layout import (
     ensure_router,
@@ -14,10 +15,11 @@ from clair.app.kit.layout import (
     settings,
     toolbar,
 )
+from clair.app.kit.opening import opening_words
 from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
-from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.kit.state import accept_ids_from_url, active_preset, read
 from clair.app.pages import lab
 from clair.report.blocks import Facts
 from clair.report.lab import VIEWS, headline, lab_export
@@ -29,7 +31,7 @@ register_views(lab.VIEW)
 with settings(header("Subspace lab")):
     for group, title in lab.GROUPS.items():
         st.markdown(f"**{title}**")
-        show_all([control for control in lab.SCENARIO if control.group == group])
+        show_all([control for control in lab.OPENED if control.group == group])
     with st.expander("CLAIR's settings"):
         show_all(lab.OPTIONS)
 
@@ -51,8 +53,12 @@ with above:
     sentence(scenario_sentence(result))
     take = lab_export(result, screen_of("lab", lab.CONTROLS, values, lab.ALL_GROUPS))
     toolbar("lab", lab.CONTROLS, lab.PRESETS, values, take=take)
+    if not values["plan"]:
+        blind_spot_link(values["attack"])
     if not presenting():
         draw_blocks((Facts(headline(result)),), theme)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")
 draw_blocks(VIEWS[view].blocks(result, stage=presenting()), theme)
+if not presenting() and active_preset(lab.PRESETS[:1], lab.CONTROLS, values | {"view": "split"}):
+    st.caption(opening_words("lab"))

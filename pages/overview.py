@@ -11,6 +11,7 @@ from clair.app.kit.content import content
 from clair.app.kit.controls import show
 from clair.app.kit.glossary import TERMS
 from clair.app.kit.layout import column, ensure_router, explain_and_stop, header, sentence, toolbar
+from clair.app.kit.opening import opening_words
 from clair.app.kit.presenter import presenting
 from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
@@ -73,6 +74,8 @@ with column():
     views, take = (), None
     if result is not None:
         words = f"{TEXTS['errors'].strip()} {poison_sentence(result)}"
+        if all(chosen[control.key] == control.default for control in overview.CONTROLS):
+            words += f"\n\n{opening_words('lab')}"
         views = pictures(result, overview.METHODS, words)
         take = overview_export(result, views, overview.screen(chosen))
     toolbar("overview", overview.CONTROLS, (), chosen, take=take)

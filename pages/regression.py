@@ -8,6 +8,7 @@ import streamlit as st
 
 from clair.app.kit.content import content
 from clair.app.kit.controls import show, show_all
+from clair.app.kit.explained import blind_spot_link
 from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
 from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.results import draw_blocks
@@ -37,6 +38,7 @@ if not presenting():
     st.markdown(regression.setting_words(config))
     with st.expander("The words used on this page"):
         st.markdown(content("tasks")[regression.KIND]["glossary"])
+blind_spot_link(config.attack)
 take = export_of(result, values)
 toolbar(regression.KIND, regression.SCREEN, regression.PRESETS, values, take=take)
 stage, theme = presenting(), current_theme()

@@ -76,7 +76,7 @@ def test_what_the_texts_claim_holds(place: Place) -> None:
 
 @every_step
 def test_settings_are_valid_controls_with_a_result(place: Place) -> None:
-    controls = {control.key: control for control in lab.CONTROLS}
+    controls = {control.key: control for control in (*lab.SCENARIO, *lab.OPTIONS)}
     for key, value in place.step.values.items():
         assert key in controls
         assert controls[key].valid(value), (key, value)
@@ -117,7 +117,7 @@ def test_surprises_and_losses_are_told() -> None:
         "liars.4": ("found", 0, 0),
         "attacker.2": ("found", 1, 1),
         "attacker.4": ("found", 0, 0),
-        "language.4": ("clair_over_pca", -3, 3),
+        "language.2": ("healed", 10, 50),
     }
     words = {place.word: place for place in PLACES}
     for word, (name, low, high) in losses.items():

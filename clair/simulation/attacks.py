@@ -135,7 +135,7 @@ ATTACKS: dict[str, AttackInfo] = {
     "colluding": AttackInfo(
         colluding,
         "Colluding",
-        "The attackers agree on one false subspace and look like a second benign group.",
+        "The attackers agree on one false subspace and look like a second honest group.",
     ),
     "identical": AttackInfo(
         identical, "Identical", "All attackers add exactly the same low-rank matrix."
@@ -146,17 +146,20 @@ ATTACKS: dict[str, AttackInfo] = {
     "sign_flip": AttackInfo(
         sign_flip,
         "Sign flip",
-        "Attackers send their honest update reversed; it stays inside the shared subspace.",
+        "Attackers send their honest update reversed; it stays inside the shared subspace, where "
+        "only the coefficient screen looks.",
     ),
     "scaled": AttackInfo(
         scaled,
         "Scaled",
-        "Attackers send their honest update ten times too large; it stays inside the subspace.",
+        "Attackers send their honest update ten times too large: in the right directions, but with "
+        "ten times the noise, which shows.",
     ),
     "alie": AttackInfo(
         alie,
         "A little is enough",
-        "Attackers all send the benign average, shifted by just less than honest clients differ.",
+        "Attackers all send the honest average, shifted by just less than honest clients differ: "
+        "harmless and unseen while they are few.",
     ),
     "one_direction": AttackInfo(
         partial(follow, PLANS["one_direction"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from clair.app.pages import copying
 from clair.app.pages import copying_vocabulary as copying_words
 from clair.app.pages.copying_samples import mark_wrong
 from clair.federated import Cancelled, MethodAccuracy, Sample, TrainingProgress
-from clair.federated.copytask import CopyTaskConfig, CopyTaskResult
+from clair.federated.copytask import OPENING, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
 from clair.jobs import JobPool, JobState
 from clair.method.evidence import gap_rule
@@ -146,8 +147,8 @@ def test_first_paint_shows_the_precomputed_run(trainer):
 def test_run_to_the_result_and_back_by_link(pool, trainer):
     at = open_page()
     job_id = run(at, trainer)
-    assert trainer.configs == [CopyTaskConfig()]
-    assert "3 of them poisoned: can you tell which?" in prose(at)
+    assert trainer.configs == [OPENING]
+    assert "5 of them poisoned: can you tell which?" in prose(at)
     assert "step 3 of 80 · about 7 s left" in prose(at)
     assert at.progress[0].value == 25
     assert len(charts(at)) == 1  # the live curves, and no older result beside them
@@ -160,7 +161,7 @@ def test_run_to_the_result_and_back_by_link(pool, trainer):
     trainer.go_on.set()
     pool.wait(job_id, timeout=PATIENCE)
     at.run()
-    assert "CLAIR flagged all 3 poisoned clients and no honest one" in prose(at)
+    assert "CLAIR flagged all 5 poisoned clients and no honest one" in prose(at)
     assert "Below: your run" in prose(at)
     assert len(charts(at)) == 5
     assert not at.button(key="copying_run").disabled
@@ -204,7 +205,7 @@ def test_a_second_visitor_sees_the_position_and_is_served(pool, trainer):
     second = open_page(copy_seed="5")
     second.button(key="copying_run").click().run()
     assert "number 1 in the queue, 1 run before yours; starts in about 7 s" in prose(second)
-    assert "3 of them poisoned, wait for their turn" in prose(second)
+    assert "5 of them poisoned, wait for their turn" in prose(second)
     assert "While you wait: a run made beforehand" in prose(second)
     third = open_page(copy_seed="6")
     third.button(key="copying_run").click().run()
@@ -316,12 +317,12 @@ def test_changed_settings_are_pointed_out_and_reset(trainer):
     at.slider(key="copy_clients").set_value(24)
     at.toggle(key="copy_screen").set_value(True).run()
     assert "clients 24 instead of 12; coefficient screen on instead of off" in prose(at)
-    assert "6 of the 24 are poisoned" in prose(at)
+    assert "10 of the 24 are poisoned" in prose(at)
     assert "The run below had other settings. CLAIR flagged" in prose(at)
     at.button(key="copying_reset").click().run()
     assert "instead of" not in prose(at)
     assert "other settings" not in prose(at)
-    assert "3 of the 12 are poisoned" in prose(at)
+    assert "5 of the 12 are poisoned" in prose(at)
 
 
 def test_the_truth_can_stay_hidden(trainer):
@@ -356,15 +357,15 @@ def test_every_setting_of_the_controls_is_a_valid_configuration():
             assert getattr(config, copying.PAGE.fields[control.key]) == cast(value), control.key
 
 
-def test_settings_of_the_defaults_are_those_of_the_package():
+def test_the_first_settings_are_those_of_the_stored_run():
     values = {control.key: control.default for control in copying.CONTROLS}
-    assert copying.PAGE.config_of(values) == CopyTaskConfig()
+    assert copying.PAGE.config_of(values) == copying.PAGE.default_outcome().config == OPENING
 
 
 def test_expected_duration_grows_with_the_work():
-    short = copying.PAGE.expected_seconds(CopyTaskConfig(steps=20))
-    usual = copying.PAGE.expected_seconds(CopyTaskConfig())
-    many = copying.PAGE.expected_seconds(CopyTaskConfig(n_clients=48))
+    short = copying.PAGE.expected_seconds(replace(OPENING, steps=20))
+    usual = copying.PAGE.expected_seconds(OPENING)
+    many = copying.PAGE.expected_seconds(replace(OPENING, n_clients=48))
     assert short < usual < many
     assert usual == pytest.approx(sum(copying.PAGE.default_outcome().seconds.values()))
 

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 import clair.federated.digits as digits
 from clair.app.pages.digits import CONTROLS, PAGE, PRESETS
-from clair.federated.digits import DigitsConfig
+from clair.federated.digits import OPENING, DigitsConfig
 from clair.federated.sharing import CANDIDATES
 from clair.jobs import JobPool, JobState
 from tests.app.elements import charts, prose, visit
@@ -89,7 +89,7 @@ def test_run_to_the_result_and_back_by_link(pool: JobPool, trainer: Trainer) -> 
     app = open_page(dig_clients="8", dig_attack="backdoor")
     assert "clients 8 instead of 16" in prose(app)
     job_id = press_run(app, trainer)
-    assert trainer.configs == [DigitsConfig(n_clients=8, attack="backdoor")]
+    assert trainer.configs == [replace(OPENING, n_clients=8, attack="backdoor")]
     assert "2 of them poisoned: can you tell which?" in prose(app)
     assert len(charts(app)) == 1
     assert app.button(key="digits_run").disabled
@@ -147,8 +147,8 @@ def test_changed_settings_are_told_and_reset_takes_them_back(trainer: Trainer) -
 
 
 def test_longer_runs_are_announced_as_longer() -> None:
-    base = PAGE.expected_seconds(DigitsConfig())
-    assert PAGE.expected_seconds(DigitsConfig(n_clients=32)) > 1.5 * base
+    base = PAGE.expected_seconds(OPENING)
+    assert PAGE.expected_seconds(replace(OPENING, n_clients=32)) > 1.5 * base
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.key)

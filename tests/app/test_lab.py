@@ -28,8 +28,8 @@ def numbers(app: AppTest) -> list[str]:
 def test_first_paint_is_a_real_result() -> None:
     app = lab()
     assert app.title[0].value == "Subspace lab"
-    assert numbers(app)[FOUND] == "5 of 5"
-    assert "flagged all 5 poisoned clients" in sentence(app)
+    assert numbers(app)[FOUND] == "6 of 6"
+    assert "flagged all 6 poisoned clients" in sentence(app)
     assert app.segmented_control(key="view").value == "split"
     assert not app.warning
 
@@ -42,7 +42,7 @@ def test_slider_changes_the_numbers_and_reset_brings_them_back() -> None:
     assert noisier[ERROR] != before[ERROR]
     assert float(noisier[ERROR]) > float(before[ERROR])
     app.slider(key="clients").set_value(12).run()
-    assert numbers(app)[FOUND] == "3 of 3"
+    assert numbers(app)[FOUND] == "4 of 4"
     app.button(key="lab_reset").click().run()
     assert numbers(app) == before
     assert app.slider(key="noise").value == 0.03
@@ -106,7 +106,7 @@ def test_every_attack_can_be_shown_at_ten_times_an_honest_update() -> None:
 def test_a_threshold_that_keeps_nobody_leaves_a_page_that_says_so() -> None:
     app = lab(threshold="0.05", screen="true")
     assert not app.exception
-    assert numbers(app)[FOUND].startswith("5 of 5")
+    assert numbers(app)[FOUND].startswith("6 of 6")
 
 
 def test_presets_set_the_screen_and_say_what_to_look_for() -> None:
@@ -117,7 +117,7 @@ def test_presets_set_the_screen_and_say_what_to_look_for() -> None:
     assert app.slider(key="clients").value == 20
     assert app.selectbox(key="attack").value == "sign_flip"
     assert app.segmented_control(key="view").value == "subspace"
-    assert dict(app.query_params) == {"attack": "Sign flip", "view": "Subspace"}
+    assert app.slider(key="heterogeneity").value == 1.0
     assert numbers(app)[FOUND] == "0 of 5"
     assert any("Look for: attackers on the line" in caption.value for caption in app.caption)
     app.button(key="lab_preset_screened").click().run()
@@ -125,7 +125,8 @@ def test_presets_set_the_screen_and_say_what_to_look_for() -> None:
 
 
 def test_a_link_knows_its_preset_and_view_at_once() -> None:
-    app = lab(noise="0.0", view="solver")
+    plain = {"poisoned": "0.25", "attack": "low_rank", "scale": "1", "heterogeneity": "1"}
+    app = lab(noise="0.0", view="solver", **plain)
     assert any("No noise: exact, and proven" in caption.value for caption in app.caption)
     app = lab(view="errors")
     assert not any("Look for" in caption.value for caption in app.caption)
@@ -164,7 +165,7 @@ def test_seed_and_options_matter() -> None:
     app.segmented_control(key="pooling").set_value("eb").run()
     assert float(numbers(app)[ERROR]) < float(before[ERROR])
     app.number_input(key="threshold").set_value(0.1).run()
-    assert "15 false alarms" in app.metric[FOUND].delta
+    assert "14 false alarms" in app.metric[FOUND].delta
 
 
 @pytest.mark.parametrize("view", ["split", "verdict", "errors", "subspace", "solver"])
@@ -195,4 +196,4 @@ def test_impossible_settings_are_explained_in_place(params: dict[str, str], word
     assert not app.metric
     app.button(key="lab_reset").click().run()
     assert not app.warning
-    assert numbers(app)[FOUND] == "5 of 5"
+    assert numbers(app)[FOUND] == "6 of 6"

@@ -161,9 +161,8 @@ def test_a_search_runs_as_a_job_and_its_worst_attack_opens_elsewhere(pool: JobPo
     assert sentence(app).startswith("With 3 of 9 clients against CLAIR, contamination norms")
     app.button(key="redteam_worst_lab").click().run()
     assert app.title[0].value == "Subspace lab"
-    values = {c.key: c.default for c in lab.CONTROLS} | {
-        key: app.session_state[key] for key in ("clients", "poisoned", "plan", "seed", "use_rank")
-    }
+    held = ("clients", "poisoned", "plan", "scale", "heterogeneity", "seed", "use_rank")
+    values = {c.key: c.default for c in lab.CONTROLS} | {k: app.session_state[k] for k in held}
     assert app.session_state["detector"] == "norms"
     assert app.session_state["use_rank"] == 3
     spec = lab.spec_of(values | {"d_out": 12, "d_in": 12})

@@ -57,12 +57,14 @@ def test_every_page_with_a_result_hands_it_out_in_the_same_way(page: str) -> Non
 
 def test_the_code_follows_the_controls() -> None:
     app = open_page("lab", clients="12")
-    assert "ProblemSpec(n_clients=12)" in codes(app)[0]
-    assert codes(app)[1] == "python -m clair simulate --clients 12"
+    first = codes(app)[1]
+    assert "n_clients=12," in codes(app)[0]
+    assert first.startswith("python -m clair simulate --clients 12 --poisoned 0.3 --heterog")
+    assert "--noise" not in first
     app.slider(key="noise").set_value(0.1).run()
-    assert codes(app)[1] == "python -m clair simulate --clients 12 --noise 0.1"
+    assert "--clients 12 --poisoned 0.3 --noise 0.1 --heterog" in codes(app)[1]
     app.button(key="lab_reset").click().run()
-    assert codes(app)[1] == "python -m clair simulate"
+    assert codes(app)[1] == first.replace(" --clients 12", "")
 
 
 def test_nothing_is_handed_out_where_there_is_no_result() -> None:
@@ -74,7 +76,9 @@ def test_nothing_is_handed_out_where_there_is_no_result() -> None:
 
 def test_a_run_is_handed_out_as_it_was_whatever_the_controls_say() -> None:
     app = open_page("copying", copy_seed="3")
-    assert codes(app)[1] == "python -m clair copytask"  # the run made beforehand, seed 0
+    command = codes(app)[1]  # of the run made beforehand, seed 0
+    assert "--attack scaled" in command
+    assert "--seed" not in command
     outcome = copying.PAGE.default_outcome()
     report = export_of(copying.PAGE, outcome).report()
     assert report.sentence == outcome.summary()
@@ -85,14 +89,14 @@ def test_a_run_is_handed_out_as_it_was_whatever_the_controls_say() -> None:
 
 def test_files_of_the_lab_hold_the_numbers_of_the_page() -> None:
     values = {control.key: control.default for control in lab.CONTROLS}
-    values |= {"attack": "colluding", "pooling": "eb", "d_in": 20, "seed": 5}
+    values |= {"attack": "low_rank", "pooling": "eb", "d_in": 20, "seed": 5}
     result = run_scenario(lab.scenario_of(values))
     parcel = lab_export(result, screen_of("lab", lab.CONTROLS, values, lab.ALL_GROUPS))
     assert json.loads(parcel.json()) == json.loads(json.dumps(scenario_json(result)))
     for title in parcel.tables:
         assert len(parcel.csv(title).splitlines()) > 10
     page = parcel.html()
-    assert "/lab?attack=Colluding&amp;d_in=20&amp;seed=5&amp;pooling=On" in page
+    assert "/lab?attack=Low+rank&amp;d_in=20&amp;seed=5&amp;pooling=On" in page
     assert page.count("<div class='plot'") == 11
 
 

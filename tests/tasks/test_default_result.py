@@ -1,4 +1,4 @@
-"""The run that ships with the page is the default one and agrees with itself.
+"""The run that ships with the page is the one it opens with and agrees with itself.
 
 The browser test of the page computes it again and compares the numbers.
 """
@@ -10,7 +10,7 @@ import json
 import numpy as np
 import pytest
 
-from clair.federated.copytask import CopyTaskConfig
+from clair.federated.copytask import OPENING
 from clair.federated.copytask.data import make_federation
 from clair.federated.copytask.precompute import RESULT
 from clair.federated.copytask.result import CopyTaskResult
@@ -23,8 +23,8 @@ def outcome() -> CopyTaskResult:
     return CopyTaskResult.from_json(json.loads(RESULT.read_text(encoding="utf-8")))
 
 
-def test_its_settings_are_the_defaults(outcome):
-    assert outcome.config == CopyTaskConfig()
+def test_its_settings_are_those_the_page_opens_with(outcome):
+    assert outcome.config == OPENING
 
 
 def test_its_clients_and_samples_are_those_of_the_settings(outcome):

@@ -11,7 +11,7 @@ import torch
 
 from clair.__main__ import main
 from clair.federated import Cancelled
-from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, run_digits
+from clair.federated.digits import ATTACKS, OPENING, DigitsConfig, DigitsResult, run_digits
 from clair.federated.digits.data import (
     N_CLASSES,
     TARGET,
@@ -39,7 +39,7 @@ SHORT = DigitsConfig(n_clients=6, steps=4, seed=2)
 
 @pytest.fixture(scope="module")
 def default() -> DigitsResult:
-    return run_digits(DigitsConfig())
+    return run_digits(OPENING)
 
 
 # -- images and base model ---------------------------------------------------------------------
@@ -143,9 +143,9 @@ def test_the_default_run_finds_the_poisoned_and_serves_the_honest(default):
     assert default.loss_history[-1].max() < default.loss_history[0].min() * 5
 
 
-def test_the_page_opens_with_exactly_the_default_run(default):
+def test_the_page_opens_with_exactly_this_run(default):
     payload = json.loads(RESULT.read_text())
-    assert DigitsConfig(**payload["config"]) == DigitsConfig()
+    assert DigitsConfig(**payload["config"]) == OPENING
     assert payload["flagged"] == (np.flatnonzero(default.flagged) + 1).tolist()
     assert tuple(payload["degrees"]) == default.degrees
     for method, numbers in payload["accuracy"].items():

@@ -20,8 +20,10 @@ import streamlit as st
 from clair.app.kit import jobs, results
 from clair.app.kit.content import content
 from clair.app.kit.controls import show, show_all
+from clair.app.kit.explained import blind_spot_link
 from clair.app.kit.exports import Export, screen_of
 from clair.app.kit.layout import header, sentence, settings, toolbar
+from clair.app.kit.opening import opening_words
 from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.shared import shared
@@ -187,6 +189,7 @@ def show_page(page: TrainedPage) -> None:
         st.markdown(page.setting_words(config))
         with st.expander("The words used on this page"):
             st.markdown(page.texts["glossary"])
+    blind_spot_link(config.attack)
     toolbar(page.kind, page.controls, page.presets, values, take=export_of(page, outcome))
     changed = page.differences(config, outcome.config)
     from_where = shown_words(kept, changed, waiting=live)
@@ -204,7 +207,8 @@ def show_page(page: TrainedPage) -> None:
         words = job.message or "Cancelled; nothing of that run is kept."
         st.info(words, icon=":material/info:")
     if not presenting():
-        st.caption(from_where)
+        first = kept is None and not changed
+        st.caption(f"{from_where} {opening_words(page.kind)}" if first else from_where)
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 

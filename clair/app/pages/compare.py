@@ -55,7 +55,7 @@ def _pair(
     both: Mapping[str, Any] | None = None,
     view: str = "errors",
 ) -> Preset:
-    """Build a preset: side A as the lab opens, side B with `b`, both with `both`."""
+    """Build a preset: both sides with `both`, side B also with `b`."""
     shared = dict(both or {})
     opening = {control.key: control.default for control in PAIRED}
     values = {f"a_{k}": v for k, v in shared.items()}
@@ -136,7 +136,7 @@ class Setting:
     texts : mapping of side to str
     differs : bool
     usual : bool
-        Whether both have the value the lab opens with.
+        Whether both have the value that side A opens with.
     """
 
     control: Control
@@ -193,8 +193,7 @@ def copy(source: Side) -> None:
 
 def lab_values(values: Mapping[str, Any], side: Side) -> dict[str, Any]:
     """Pick the values that the lab needs to open one side: those that are not its defaults."""
-    own = values_of(values, side)
-    return {c.key: own[c.key] for c in PAIRED if not same(own[c.key], c.default)}
+    return lab.varied(values_of(values, side))
 
 
 def _move(sources: Mapping[Side, Side]) -> None:

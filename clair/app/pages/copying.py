@@ -13,7 +13,7 @@ from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import caveats, setting_words
-from clair.federated.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult
+from clair.federated.copytask import ATTACKS, OPENING, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
 from clair.federated.task_result import TaskResult
 from clair.figures.comparison import Measure
@@ -22,14 +22,13 @@ from clair.report.tasks import sample_table
 
 KIND = "copying"
 DEFAULT_RESULT = ASSETS / "copytask" / "default_result.json"
-DEFAULTS = CopyTaskConfig()
 
 CONTROLS: tuple[Control, ...] = (
     Control(
         "copy_clients",
         "Clients",
         "int",
-        DEFAULTS.n_clients,
+        OPENING.n_clients,
         "How many take part, each with its own texts and its own adapter. All are trained at once.",
         low=4,
         high=64,
@@ -40,7 +39,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_poisoned",
         "Poisoned share",
         "float",
-        DEFAULTS.poisoned_fraction,
+        OPENING.poisoned_fraction,
         "Share of clients that are poisoned, rounded to whole clients and always below half.",
         low=0.0,
         high=0.45,
@@ -52,7 +51,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_heterogeneity",
         "Heterogeneity of the honest",
         "scale",
-        DEFAULTS.heterogeneity,
+        OPENING.heterogeneity,
         "How far honest clients differ: this share of the vowels a, e, o gets symbols of each "
         "client's own choice, and the topics move from common to two favourites.",
         options=((0.0, "0"), (1 / 3, "1/3"), (2 / 3, "2/3"), (1.0, "1")),
@@ -62,7 +61,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_attack",
         "Attack",
         "choice",
-        DEFAULTS.attack,
+        OPENING.attack,
         "What the poisoned clients do. The last two tamper with the finished adapter instead of "
         "the training texts.",
         options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
@@ -72,7 +71,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_rank",
         "Rank CLAIR looks for",
         "choice",
-        DEFAULTS.rank,
+        OPENING.rank,
         "Number of shared directions. Automatic takes it from the updates.",
         options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
         group="method",
@@ -81,7 +80,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_screen",
         "Coefficient screen",
         "flag",
-        DEFAULTS.screen_coefficients,
+        OPENING.screen_coefficients,
         "Also look at how a client uses the shared directions, which finds sign flips. Honest "
         "clients that differ much may be flagged by it.",
         group="method",
@@ -90,7 +89,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_steps",
         "Training steps",
         "int",
-        DEFAULTS.steps,
+        OPENING.steps,
         "Steps of every client, each over all of its texts.",
         low=10,
         high=200,
@@ -101,7 +100,7 @@ CONTROLS: tuple[Control, ...] = (
         "copy_seed",
         "Seed",
         "number",
-        DEFAULTS.seed,
+        OPENING.seed,
         "Fixes everything that is drawn: texts, styles, who is poisoned. The same seed gives the "
         "same result.",
         low=0,

@@ -10,7 +10,7 @@ from clair._files import ASSETS
 from clair.app.kit.content import presets
 from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
-from clair.federated.digits import ATTACKS, DigitsConfig, DigitsResult, ImageSample
+from clair.federated.digits import ATTACKS, OPENING, DigitsConfig, DigitsResult, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.federated.task_result import TaskResult, means_of
 from clair.figures.comparison import Measure
@@ -22,7 +22,6 @@ from clair.report.blocks import Block, Markup, View, Words, plot
 from clair.sentences import verdict_caveats
 
 KIND = "digits"
-DEFAULTS = DigitsConfig()
 NO_SKEW = "none"
 SHORT_LABELS = {"fedavg_finetuned": "FedAvg, tuned", "local": "Local", "clair_eb": "CLAIR, pooled"}
 ASSET = ASSETS / "digits" / "default_result.json"
@@ -32,7 +31,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_clients",
         "Clients",
         "int",
-        DEFAULTS.n_clients,
+        OPENING.n_clients,
         "How many take part, each with images of its own. All are trained at once.",
         low=6,
         high=40,
@@ -42,7 +41,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_poisoned",
         "Poisoned share",
         "float",
-        DEFAULTS.poisoned_fraction,
+        OPENING.poisoned_fraction,
         "Share of clients that are poisoned, rounded to whole clients and always below half.",
         low=0.0,
         high=0.45,
@@ -53,7 +52,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_attack",
         "Poisoning",
         "choice",
-        DEFAULTS.attack,
+        OPENING.attack,
         "What the poisoned clients do:\n"
         + "\n".join(f"- **{attack.label}**: {attack.sentence}" for attack in ATTACKS.values()),
         options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
@@ -62,7 +61,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_boost",
         "Boost of the poison",
         "float",
-        DEFAULTS.boost,
+        OPENING.boost,
         "Poisoned clients multiply their finished update by this factor, to take over the average "
         "(model replacement). Without it poison barely hurts anybody here, and is harder to see.",
         low=1.0,
@@ -74,7 +73,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_disputed",
         "Digits in dispute",
         "int",
-        DEFAULTS.disputed,
+        OPENING.disputed,
         "How many of the ten digits honest clients name differently, each in a way of its own. "
         "This is the heterogeneity: 0 means that all want the same.",
         low=0,
@@ -94,7 +93,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_local",
         "Images per client",
         "scale",
-        DEFAULTS.n_local,
+        OPENING.n_local,
         "Training images of a client.",
         options=tuple((n, str(n)) for n in (8, 16, 24, 40, 64, 100)),
     ),
@@ -102,7 +101,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_layers",
         "Adapted layers",
         "choice",
-        DEFAULTS.layers,
+        OPENING.layers,
         "Which layers of the network carry an adapter.",
         options=(("head", "the last"), ("upper", "the last two"), ("all", "all three")),
     ),
@@ -110,7 +109,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_rank",
         "Rank CLAIR looks for",
         "choice",
-        DEFAULTS.rank,
+        OPENING.rank,
         "Number of shared directions; as many as digits are in dispute fits best. Automatic takes "
         "it from the updates.",
         options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
@@ -119,14 +118,14 @@ CONTROLS: tuple[Control, ...] = (
         "dig_screen",
         "Coefficient screen (ours)",
         "flag",
-        DEFAULTS.screen_coefficients,
+        OPENING.screen_coefficients,
         "Also look at how a client uses the shared directions, which finds sign flips.",
     ),
     Control(
         "dig_shape",
         "Compare the shape (ours)",
         "flag",
-        DEFAULTS.compare_shape,
+        OPENING.compare_shape,
         "Also compare how heavy-tailed the entries of the updates are. It needs three modules, so "
         "it has an effect only where all three layers are adapted.",
     ),
@@ -134,7 +133,7 @@ CONTROLS: tuple[Control, ...] = (
         "dig_seed",
         "Seed",
         "number",
-        DEFAULTS.seed,
+        OPENING.seed,
         "Fixes everything that is drawn. The same seed gives the same result.",
         low=0,
         high=9999,

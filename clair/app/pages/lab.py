@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from clair.app.kit.content import presets
 from clair.app.kit.shared import shared
-from clair.app.kit.state import Control
+from clair.app.kit.state import Control, Preset
 from clair.redteam.words import plan_words
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
@@ -16,6 +17,14 @@ from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
 
 MIN_HONEST = 3
 
+#: Where the lab and the Overview open: the poison visibly harms an average and a subspace fitted to
+#: everybody, so that the first picture shows what a verdict is worth (`benchmarks/opening.py`).
+OPENING: dict[str, Any] = {
+    "poisoned": 0.3,
+    "attack": "colluding",
+    "scale": 2.0,
+    "heterogeneity": 0.3,
+}
 #: Groups of the scenario's controls in order, and their titles.
 GROUPS: dict[str, str] = {
     "people": "Clients and attackers",
@@ -37,6 +46,7 @@ PLAN = Control(
     tell=lambda text: plan_words(AttackPlan.from_text(text)),
 )
 
+#: As other pages take them, with the values of the package's own first problem.
 SCENARIO: tuple[Control, ...] = (
     Control(
         "clients",
@@ -285,9 +295,26 @@ VIEW = Control(
     group="view",
 )
 
-CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW)
+#: The scenario's controls as the lab opens.
+OPENED: tuple[Control, ...] = tuple(
+    replace(control, default=OPENING.get(control.key, control.default)) for control in SCENARIO
+)
+CONTROLS: tuple[Control, ...] = (*OPENED, *OPTIONS, VIEW)
 
-PRESETS = presets("lab")
+
+def varied(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Vary the package's own first problem: all values that then differ from the lab's first."""
+    usual = {control.key: control.default for control in CONTROLS}
+    plain = {control.key: control.default for control in SCENARIO}
+    return {key: value for key, value in (plain | dict(values)).items() if value != usual[key]}
+
+
+def _presets() -> tuple[Preset, ...]:
+    opening, *others = presets("lab")
+    return (opening, *(replace(preset, values=varied(preset.values)) for preset in others))
+
+
+PRESETS = _presets()
 
 
 def holds(values: Mapping[str, Any]) -> bool:

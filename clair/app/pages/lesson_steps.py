@@ -31,7 +31,8 @@ _FORMATS: dict[Unit, str] = {
 
 def settings(step: Step) -> dict[str, Any]:
     """Collect the values of all controls of the lab in a step."""
-    return {control.key: control.default for control in lab.CONTROLS} | dict(step.values)
+    usual = {control.key: control.default for control in lab.CONTROLS}
+    return usual | lab.varied(step.values)
 
 
 def evidence(place: Place) -> Any:
@@ -136,7 +137,7 @@ def explore(place: Place) -> None:
     page, controls, name = TARGETS[place.course.source]
     values: Mapping[str, Any] = {}
     if place.course.source == "lab":
-        values = {**place.step.values, "view": place.step.view}
+        values = lab.varied(place.step.values) | {"view": place.step.view}
     hint = f"Opens {name} with the settings of this step, and a link back."
     st.button(
         "Explore freely",

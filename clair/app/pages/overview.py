@@ -16,21 +16,12 @@ from clair.report.document import Screen
 
 _PREFIX = "demo_"
 
-#: Where the picture opens: the poison visibly harms an average and a subspace fitted to everybody
-#: (`benchmarks/opening.py`), so that it shows what a verdict is worth.
-OPENING: dict[str, Any] = {
-    "clients": 20,
-    "poisoned": 0.3,
-    "attack": "colluding",
-    "scale": 2.0,
-    "heterogeneity": 0.3,
-}
 #: Controls of the opening picture: some of the lab's, under keys of their own, because a preset
 #: opened from here sets the lab's.
 CONTROLS: tuple[Control, ...] = tuple(
-    replace(control, key=_PREFIX + control.key, default=OPENING[control.key])
-    for control in lab.SCENARIO
-    if control.key in OPENING
+    replace(control, key=_PREFIX + control.key)
+    for control in lab.OPENED
+    if control.key == "clients" or control.key in lab.OPENING
 )
 
 

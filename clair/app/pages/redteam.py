@@ -91,7 +91,8 @@ def lab_values(
     problem = {
         names.get(key, key): getattr(spec, key) for key in (*names, *SHARED) if key != "use_rank"
     }
-    return problem | {"use_rank": rank, "plan": plan.to_text()} | options
+    shown = {"scale": spec.attack_scale, "use_rank": rank, "plan": plan.to_text()}
+    return problem | shown | options
 
 
 # -- what the computer found beforehand ---------------------------------------------------------

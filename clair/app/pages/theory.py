@@ -186,8 +186,9 @@ BLIND = Control(
     "Each sets the attack, and where needed the strength, fraction or noise, that shows it.",
     options=(
         ("sign_flip", "Sign flip"),
-        ("scaled", "Scaled copies"),
-        ("random", "Dense noise"),
+        ("scaled", "Scaled"),
+        ("alie", "A little is enough"),
+        ("random", "Random"),
         ("noise", "Noise above signal"),
     ),
 )

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clair.federated.copytask.attacks import ATTACKS
-from clair.federated.copytask.config import CopyTaskConfig
+from clair.federated.copytask.config import OPENING, CopyTaskConfig
 from clair.federated.copytask.result import CopyTaskResult
 from clair.federated.results import TrainingProgress
 
-__all__ = ["ATTACKS", "CopyTaskConfig", "CopyTaskResult", "run_copytask"]
+__all__ = ["ATTACKS", "OPENING", "CopyTaskConfig", "CopyTaskResult", "run_copytask"]
 
 
 def run_copytask(

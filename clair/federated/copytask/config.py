@@ -50,3 +50,8 @@ class CopyTaskConfig(TrainingConfig):
     def further_steps(self) -> int:
         """Further local steps of the fine-tuned rows."""
         return -(-self.steps // 4) if self.finetune_steps is None else self.finetune_steps
+
+
+#: Where the page opens: the poison visibly harms an average and a subspace fitted to everybody, so
+#: that the first result shows what a verdict is worth (``benchmarks/opening.py``).
+OPENING = CopyTaskConfig(attack="scaled", poisoned_fraction=0.4)

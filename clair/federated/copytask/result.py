@@ -8,7 +8,7 @@ from typing import Any
 from clair.federated.copytask.config import CopyTaskConfig
 from clair.federated.results import MethodAccuracy, Sample
 from clair.federated.task_result import TaskResult, means_of, samples_json
-from clair.sentences import detection_sentence
+from clair.sentences import average_words, detection_sentence
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,5 @@ class CopyTaskResult(TaskResult):
         return (
             f"{verdict}; the honest clients copy {shares['clair']:.0%} of unseen texts without a "
             f"mistake ({shares['clair_eb']:.0%} with pooling), against {shares['local']:.0%} when "
-            f"each trains alone and {shares['fedavg']:.0%} with FedAvg."
+            f"each trains alone and {average_words(shares, self.config.n_poisoned)}."
         )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clair.federated.digits.config import ATTACKS, LAYERS, DigitsConfig
+from clair.federated.digits.config import ATTACKS, LAYERS, OPENING, DigitsConfig
 from clair.federated.digits.result import DigitScores, DigitsResult, ImageSample
 from clair.federated.results import TrainingProgress
 
 __all__ = [
     "ATTACKS",
     "LAYERS",
+    "OPENING",
     "DigitScores",
     "DigitsConfig",
     "DigitsResult",

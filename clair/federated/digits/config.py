@@ -89,3 +89,8 @@ class DigitsConfig(TrainingConfig):
     n_local: int = whole(16, 4, 200)
     layers: str = choice("head", LAYERS)
     compare_shape: bool = switch(True)
+
+
+#: Where the page opens: the poison visibly harms an average and a subspace fitted to everybody, so
+#: that the first result shows what a verdict is worth (``benchmarks/opening.py``).
+OPENING = DigitsConfig(attack="colluders", boost=5.0)

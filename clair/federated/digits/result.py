@@ -10,7 +10,7 @@ import numpy as np
 
 from clair.federated.digits.config import DigitsConfig
 from clair.federated.task_result import MethodScores, TaskResult, means_of, samples_json
-from clair.sentences import detection_sentence
+from clair.sentences import average_words, detection_sentence
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ class DigitsResult(TaskResult):
         who = detection_sentence(self.detection, len(self.contaminated))
         text = (
             f"{who}; the honest clients read {means['clair']:.0%} of unseen digits as they name "
-            f"them, against {means['local']:.0%} when each trains alone and {means['fedavg']:.0%} "
-            "with FedAvg"
+            f"them, against {means['local']:.0%} when each trains alone and "
+            f"{average_words(means, self.config.n_poisoned)}"
         )
         if self.config.attack == "backdoor" and self.config.n_poisoned:
             hit = means_of(self.accuracy, "backdoor")
