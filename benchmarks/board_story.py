@@ -28,6 +28,8 @@ def main() -> None:
         "error below the plain and every robust average": n - len(record.behind_average),
         "two of five poisoned: exactly these two flagged": n - len(record.two_missed),
         "nobody poisoned: somebody flagged all the same": len(record.accused_clean),
+        "PCA, with nobody flagged, as good as CLAIR": len(record.level_pca),
+        "nobody poisoned: PCA, with nobody flagged, as good as CLAIR": len(record.level_pca_clean),
         "the opposite of the honest change sent: flagged": n - len(record.reversed_missed),
         "the opposite sent: exactly that hospital flagged": record.reversed_exact,
         "the opposite sent: an honest hospital flagged": len(record.reversed_accused),

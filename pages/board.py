@@ -26,5 +26,5 @@ theme = current_theme()
 key = "slide", at["draw"], at["slide"], theme, stage
 st.html(kept(key, lambda: slide_html(story, slide, theme, stage=stage)))
 screen = screen_of("board", (board.DRAW,), {board.DRAW.key: story.seed})
-with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+with st.container(horizontal=True, vertical_alignment="center", gap="small", key="board_bar"):
     board.bar(at["slide"], at["draw"], board_export(story, screen))

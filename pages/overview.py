@@ -102,7 +102,7 @@ with column():
         icon=":material/school:",
     )
     st.button(
-        "Present it to a board: nine slides, no formulas",
+        "Present it to a board: eleven slides, no formulas",
         key="overview_board",
         type="tertiary",
         icon=":material/slideshow:",

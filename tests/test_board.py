@@ -14,6 +14,7 @@ import pytest
 from clair.__main__ import main
 from clair.board import SLIDES, load_record, slides_of, summary, tell
 from clair.board.limits import limit_texts, remember
+from clair.board.next_steps import ADAPTER_MB, ADAPTERS, SECONDS, takes
 from clair.board.record import FAILURES, SEEDS, failures
 from clair.board.slides import average, gain, robust, verdict
 from clair.board.story import ROBUST, Story
@@ -116,14 +117,19 @@ def test_robust_averages_are_told_as_they_are(story: Story, best: float, words: 
 @pytest.mark.parametrize(
     ("clair", "words"),
     [
-        (70, "less than with any average"),
-        (85, "no better than an average"),
+        (70, "less than in any simpler way"),
+        (85, "no better than a simpler way"),
         (99, "gains nothing"),
         (130, "does harm"),
     ],
 )
 def test_the_gain_is_told_also_where_there_is_none(story: Story, clair: float, words: str) -> None:
-    errors = dict.fromkeys(ROBUST, 150.0) | {"krum": 85.0, "fedavg": 160.0, "clair": clair}
+    errors = dict.fromkeys(ROBUST, 150.0) | {
+        "krum": 85.0,
+        "fedavg": 160.0,
+        "pca": 85.0,
+        "clair": clair,
+    }
     slide = gain(with_errors(story, **errors))
     assert words in slide.headline
     expected = "All four" if clair < 100 else "None of the four"
@@ -182,17 +188,19 @@ def test_the_last_slide_counts_what_the_record_holds(story: Story) -> None:
         missed=(5001, 5002),
         behind_alone=(5002,),
         behind_average=(),
-        accused_clean=(),
+        accused=(5003,),
+        accused_clean=(5003,),
         reversed_missed=tuple(SEEDS[10:]),
         reversed_accused=(5000, 5001, 5049),
         screened_missed=(5001,),
         screened_accused=(5001, 5002, 5003),
     )
     words = remember(story, record).text
-    assert words[0].startswith("**48 of 50**")
-    assert words[1].startswith("**0 of 50**")
+    assert words[0].startswith("**47 of 50**")
+    assert words[1].startswith("**1 of 50**")
     assert words[2].startswith("**8 of 50**")
     assert words[2].endswith("nobody else; with the extra check, 47.")
+    assert "In 1 of 50 draws it accused" in remember(story, record).headline
     fewer = replace(record, seeds=tuple(SEEDS[:40]), version="7.8.9")
     assert "seeds 5000 to 5039, clair 7.8.9" in remember(story, fewer).note
 
@@ -247,6 +255,23 @@ def test_every_number_said_about_errors_is_drawn_on_its_slide(draw: int) -> None
         # How much each honest hospital gains is listed in brackets and drawn nowhere.
         wanted = set(re.findall(r"\d+(?=\u00a0%)", re.sub(r"\([^)]*\)", "", said)))
         assert wanted <= shown, slide.key
+
+
+def test_where_no_verdict_is_needed_it_is_said(story: Story) -> None:
+    errors = dict.fromkeys(ROBUST, 150.0) | {"fedavg": 160.0, "clair": 70.0}
+    assert "does as well without" in " ".join(gain(with_errors(story, **errors, pca=72.0)).text)
+    assert "what the verdict is worth" in " ".join(gain(with_errors(story, **errors, pca=90)).text)
+
+
+def test_what_it_takes_is_what_was_measured(story: Story) -> None:
+    found = (ROOT / "benchmarks" / "results" / "adapters_scale.md").read_text(encoding="utf-8")
+    modules, width, rank = 128, 4096, 8
+    assert f"{ADAPTERS} adapters x {modules} modules of {width} x {width}" in found
+    assert 2 * 2 * modules * width * rank / 1e6 == pytest.approx(ADAPTER_MB, abs=0.5)
+    times = [float(t) for t in re.findall(r"\| [\d.]+ s \| ([\d.]+) s \|", found)]
+    assert max(times) <= SECONDS < max(times) + 1
+    updates = story.main.fit.low_rank
+    assert f"here {updates[0].size} numbers" in takes(story).text[0]
 
 
 def test_how_many_gain_is_counted_of_the_changes_listed(story: Story) -> None:

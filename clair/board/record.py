@@ -14,6 +14,7 @@ from clair import __version__
 from clair._files import ASSETS
 from clair.board.story import ROBUST, setting
 from clair.federated.regression import RegressionResult, run_regression
+from clair.sentences import TIE
 
 SEEDS = range(5000, 5050)
 ASSET = ASSETS / "board" / "record.json"
@@ -45,6 +46,9 @@ class Record:
         An honest hospital was flagged there, without and with the extra check.
     two_missed : tuple of int
         Two of the five were poisoned and not exactly these two were flagged.
+    level_pca, level_pca_clean : tuple of int
+        The shared directions alone, with nobody flagged, did as well as CLAIR, with one poisoned
+        and with none.
     """
 
     version: str
@@ -59,6 +63,8 @@ class Record:
     screened_missed: tuple[int, ...]
     screened_accused: tuple[int, ...]
     two_missed: tuple[int, ...]
+    level_pca: tuple[int, ...]
+    level_pca_clean: tuple[int, ...]
 
     @property
     def n_draws(self) -> int:
@@ -90,9 +96,10 @@ FAILURES = tuple(f.name for f in fields(Record) if f.name not in ("version", "se
 
 def failures(seed: int) -> set[str]:
     """Run a draw and name the fields of a `Record` that it belongs to."""
-    main = run_regression(setting(seed), methods=("local", "fedavg", *ROBUST, "clair"))
+    main = run_regression(setting(seed), methods=("local", "fedavg", *ROBUST, "pca", "clair"))
     clair = main.mean("clair", "excess")
     averages = [main.mean(key, "excess") for key in ("fedavg", *ROBUST)]
+    clean = run_regression(setting(seed, poisoned_fraction=0.0), methods=("local", "pca", "clair"))
     opposite = _verdict(seed, attack="sign_flip").detection
     screened = _verdict(seed, attack="sign_flip", screen_coefficients=True).detection
     found = {
@@ -100,14 +107,21 @@ def failures(seed: int) -> set[str]:
         "accused": main.detection.false_alarms > 0,
         "behind_alone": clair >= main.mean("local", "excess"),
         "behind_average": clair >= min(averages),
-        "accused_clean": _verdict(seed, poisoned_fraction=0.0).detection.false_alarms > 0,
+        "accused_clean": clean.detection.false_alarms > 0,
         "reversed_missed": opposite.missed > 0,
         "reversed_accused": opposite.false_alarms > 0,
         "screened_missed": screened.missed > 0,
         "screened_accused": screened.false_alarms > 0,
+        "level_pca": _level(main),
+        "level_pca_clean": _level(clean),
         "two_missed": not _verdict(seed, poisoned_fraction=0.4).detection.exact,
     }
     return {name for name, happened in found.items() if happened}
+
+
+def _level(run: RegressionResult) -> bool:
+    """Tell whether PCA, with nobody flagged, did as well as CLAIR."""
+    return run.mean("pca", "excess") <= run.mean("clair", "excess") * (1 + TIE)
 
 
 def _verdict(seed: int, **changes: object) -> RegressionResult:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from clair.board.limits import limits, remember
+from clair.board.next_steps import takes, yours
 from clair.board.story import Story
 from clair.board.words import LEVEL, Slide, hospital, names, pct
 from clair.methods import METHODS
@@ -18,15 +19,17 @@ def team(story: Story) -> Slide:
     return Slide(
         "team",
         "Who they are",
-        f"Five hospitals train one model together. {hospital(story.poisoned)} sends poison.",
+        f"Five simulated hospitals train one model together. {hospital(story.poisoned)} sends "
+        "poison.",
         (
             f"Each has {config.samples} patients and wants to predict {config.d_out} laboratory "
             f"values from {config.d_in - 1} measurements. All start from one common model, adapt "
-            "it to their own patients, and send only the change. No record leaves a house.",
+            "it to their own patients, and send only the change. No patient's record leaves a "
+            "hospital.",
             f"{hospital(story.poisoned)} files its results under the wrong names, by mistake or on "
             "purpose. Nobody in the group knows.",
         ),
-        f"The hospitals are simulated (draw {story.seed}), so that the right answers are known and "
+        f"They are simulated (draw {story.seed}), so that the right answers are known and "
         "every error can be measured. All numbers about these five were computed just now.",
     )
 
@@ -153,15 +156,16 @@ def verdict(story: Story) -> Slide:
 
 def gain(story: Story) -> Slide:
     clair, own = story.percent("clair"), story.percent("clair_own")
-    best = min(story.percent("fedavg"), story.best_robust)
+    pca = story.percent("pca")
+    best = min(story.percent("fedavg"), story.best_robust, pca)
     if clair > 100 + LEVEL:
         headline = f"In this draw CLAIR does harm: the error rises to {pct(clair)}"
     elif clair >= 100 - LEVEL:
         headline = f"In this draw CLAIR gains nothing: the error stays at {pct(clair)}"
     elif clair >= best - LEVEL:
-        headline = f"With CLAIR {pct(clair)} of the error remain, no better than an average"
+        headline = f"With CLAIR {pct(clair)} of the error remains, no better than a simpler way"
     else:
-        headline = f"With CLAIR {pct(clair)} of the error remain, less than with any average"
+        headline = f"With CLAIR {pct(clair)} of the error remains, less than in any simpler way"
     return Slide(
         "gain",
         "What it gained",
@@ -169,11 +173,20 @@ def gain(story: Story) -> Slide:
         (
             "Every kept hospital keeps its own way of using the shared directions; the rest, "
             f"mostly chance, is averaged away. {_better_off(story)}",
+            _unjudged(clair, pca),
             f"If all then train on their own patients once more: {pct(own)} after CLAIR, "
             f"{pct(story.percent('fedavg_finetuned'))} after the plain average.",
         ),
         "Training once more after CLAIR is an addition of ours to the published method.",
     )
+
+
+def _unjudged(clair: float, pca: float) -> str:
+    """Say what the verdict adds to looking for shared directions."""
+    text = f"The same while believing everybody (PCA) leaves {pct(pca)}: "
+    if pca <= clair + LEVEL:
+        return f"{text}here it does as well without a verdict."
+    return f"{text}the difference is what the verdict is worth."
 
 
 def _better_off(story: Story) -> str:
@@ -196,8 +209,9 @@ def _signed(value: float) -> str:
 
 
 def summary(story: Story) -> str:
-    """Tell the story in three sentences: what averaging did, whom CLAIR flagged, the gain."""
-    return " ".join(f"{make(story).headline}." for make in (average, verdict, gain))
+    """Tell the story: what averaging did, whom CLAIR flagged, the gain."""
+    told = " ".join(f"{make(story).headline}." for make in (average, verdict, gain))
+    return f"Five simulated hospitals, one of them poisoned. {told}"
 
 
 #: The slides in order.
@@ -211,7 +225,13 @@ SLIDES: tuple[Callable[[Story], Slide], ...] = (
     gain,
     limits,
     remember,
+    takes,
+    yours,
 )
+
+
+#: How many of them are about one draw; the others are the same for all.
+OF_A_DRAW = SLIDES.index(remember)
 
 
 def slides_of(story: Story) -> tuple[Slide, ...]:

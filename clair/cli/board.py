@@ -14,7 +14,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the ``board`` subcommand; its ``run`` default takes the parsed arguments."""
     parser = commands.add_parser(
         "board",
-        description="Draw five simulated hospitals, one of them poisoned, and print what the nine "
+        description="Draw five simulated hospitals, one of them poisoned, and print what the "
         "slides of the Board story say about them, with every method's error.",
     )
     parser.add_argument(

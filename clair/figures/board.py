@@ -152,7 +152,7 @@ def _limits(story: Story, slide: Slide, theme: ThemeName) -> str:
     return f'<div class="three">{tiles}</div>'
 
 
-def _remember(story: Story, slide: Slide, theme: ThemeName) -> str:
+def _sums(story: Story, slide: Slide, theme: ThemeName) -> str:
     rows = []
     for text in slide.text:
         number, rest = re.fullmatch(r"\*\*(.+?)\*\* (.+)", text).groups()  # type: ignore[union-attr]
@@ -169,5 +169,7 @@ PICTURES: dict[str, Callable[[Story, Slide, ThemeName], str]] = {
     "verdict": _verdict,
     "gain": _gain,
     "limits": _limits,
-    "remember": _remember,
+    "remember": _sums,
+    "takes": _sums,
+    "yours": _sums,
 }

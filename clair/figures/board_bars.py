@@ -62,6 +62,7 @@ def gain(story: Story) -> tuple[Group, ...]:
                 Bar("Alone", 100, "local"),
                 Bar("Plain average", story.percent("fedavg"), "fedavg"),
                 Bar("Best cautious average", story.best_robust, "robust"),
+                Bar("PCA", story.percent("pca"), "pca", "CLAIR without a verdict"),
                 Bar("CLAIR", story.percent("clair"), "clair"),
             ),
         ),

@@ -34,8 +34,15 @@ class Fill(NamedTuple):
     fill: str
 
 
+_MARKS = ((r"\*\*(.+?)\*\*", "b"), (r"\*(.+?)\*", "i"), (r"`(.+?)`", "code"))
+
+
 def to_html(text: str) -> str:
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(text, quote=False))
+    """Write a paragraph with its bold, slanted and typed words as HTML."""
+    told = html.escape(text, quote=False)
+    for pattern, tag in _MARKS:
+        told = re.sub(pattern, rf"<{tag}>\1</{tag}>", told)
+    return told
 
 
 def image(name: str, box: str, markup: str, theme: ThemeName, extra: str = "") -> str:

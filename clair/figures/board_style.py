@@ -26,6 +26,7 @@ def colors(theme: ThemeName) -> dict[str, str]:
         "local": method_style("local", theme).color,
         "fedavg": method_style("fedavg", theme).color,
         "robust": method_style("median", theme).color,
+        "pca": method_style("pca", theme).color,
         "clair": method_style("clair_eb", theme).color,
     }
 

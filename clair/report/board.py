@@ -179,7 +179,7 @@ def _run(result: RegressionResult) -> dict[str, Any]:
 
 
 def board_report(story: Story, screen: Screen | None = None) -> Report:
-    """Report the nine slides and the numbers they rest on.
+    """Report the slides and the numbers they rest on.
 
     Parameters
     ----------
@@ -194,7 +194,7 @@ def board_report(story: Story, screen: Screen | None = None) -> Report:
     }
     return Report(
         page="Board story",
-        title="Five hospitals, one of them poisoned",
+        title="Five simulated hospitals, one of them poisoned",
         sentence=summary(story),
         recipe=board_recipe(story),
         screen=screen or Screen(),
@@ -216,6 +216,26 @@ def board_report(story: Story, screen: Screen | None = None) -> Report:
     )
 
 
+def board_brief(story: Story, screen: Screen | None = None) -> Report:
+    """Report the story on one sheet: the numbers, what it takes, what to do next, the limits."""
+    asked = {slide.key: slide for slide in slides_of(story)}
+    link = (screen or Screen()).link
+    return Report(
+        page=f"Board story, {link}" if link else "Board story",
+        title="Learning together when one of five is poisoned",
+        sentence=summary(story),
+        recipe=Recipe(""),
+        facts=_facts(story),
+        sections=(
+            Section("How often that holds", asked["remember"].text),
+            *(Section(asked[key].topic, asked[key].text) for key in ("takes", "yours")),
+        ),
+        limits=tuple(f"**{title}.** {text}" for title, text in limit_texts(story)),
+        made_with=made_with(),
+        sheet=True,
+    )
+
+
 def board_export(story: Story, screen: Screen | None = None) -> Export:
     """Build the downloads of a draw of the board story."""
     return Export(
@@ -228,6 +248,7 @@ def board_export(story: Story, screen: Screen | None = None) -> Export:
             "Runs": partial(run_table, story),
         },
         numbers=partial(board_json, story),
+        brief=partial(board_brief, story, screen),
     )
 
 
@@ -243,6 +264,7 @@ def _facts(story: Story) -> tuple[Fact, ...]:
         Fact(pct(story.percent("clair")), "error with CLAIR", alone),
         Fact(pct(story.percent("fedavg")), "error with the plain average", alone),
         Fact(pct(story.best_robust), "error with the best cautious average", alone),
+        Fact(pct(story.percent("pca")), "error with PCA, nobody flagged", alone),
     )
 
 
@@ -261,7 +283,7 @@ def _method(story: Story) -> tuple[str, ...]:
         "directions that the *other* hospitals share leave unexplained of it (ours), and flags "
         "those above a gap between scores that is wide enough; among five clients it must be wider "
         "than among many. Who stands out too little for that is suspect at most.",
-        "**The record.** The counts on the last slide are of other draws, run beforehand; "
+        "**The record.** The counts under “What to remember” are of other draws, run beforehand; "
         "everything else was computed for this draw.",
     )
 

@@ -89,6 +89,8 @@ class Report:
     recipe : Recipe
     made_with : tuple of (name, version)
         Application, interpreter, libraries, device.
+    sheet : bool
+        Whether it is set to fit on one sheet of paper.
     """
 
     page: str
@@ -101,3 +103,4 @@ class Report:
     method: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     made_with: tuple[tuple[str, str], ...] = ()
+    sheet: bool = False

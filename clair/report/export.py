@@ -29,6 +29,8 @@ class Export:
         Make the tables.
     numbers : callable
         Makes the whole result as JSON values.
+    brief : callable, optional
+        Makes a report that fits on one sheet of paper.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Export:
     report: Callable[[], Report]
     tables: Mapping[str, Callable[[], Table]]
     numbers: Callable[[], dict[str, Any]]
+    brief: Callable[[], Report] | None = None
 
     def html(self) -> str:
         """Write the report as one HTML file."""

@@ -102,7 +102,7 @@ def to_html(report: Report) -> str:
 {_style()}
 </style>
 </head>
-<body>
+<body{" class=sheet" if report.sheet else ""}>
 {body}
 {data if charts else ""}{code}</body>
 </html>
@@ -303,6 +303,8 @@ def _is_address(link: str) -> bool:
 
 
 def _recipe(recipe: Recipe) -> Iterator[str]:
+    if not recipe.python:
+        return
     yield "<section><h2>Reproduce this</h2>"
     yield "<p>Only settings that differ from the defaults are written out.</p>"
     yield f"<h3>In Python</h3><pre><code>{html.escape(recipe.python)}</code></pre>"

@@ -43,7 +43,8 @@ def test_it_opens_on_the_first_slide_with_a_real_result() -> None:
     app = opened()
     assert app.title[0].value == "Board story"
     assert re.fullmatch(
-        r"Five hospitals train one model together\. Hospital [1-5] sends poison\.", headline(app)
+        r"Five simulated hospitals train one model together\. Hospital [1-5] sends poison\.",
+        headline(app),
     )
     assert app.button(key="board_back").disabled
     assert address(app) == {}
@@ -81,7 +82,7 @@ def test_other_hospitals_are_drawn_on_the_slide_and_at_the_end_the_story_starts_
     app.button(key="board_draw").click().run()
     assert address(app) == {"draw": "1", "slide": "7"}
     assert drawn(app) != before
-    assert "7 / 9, draw 1" in [element.value for element in app.markdown]
+    assert "7 / 11, draw 1" in [element.value for element in app.markdown]
     app = opened(slide=str(len(SLIDES)))
     assert app.button(key="board_draw").label == "Start anew with other hospitals"
     app.button(key="board_draw").click().run()
@@ -116,12 +117,13 @@ def test_an_address_without_a_press_is_where_to_go() -> None:
 def test_the_last_slide_is_the_end() -> None:
     app = opened(slide=str(len(SLIDES)))
     assert app.button(key="board_next").disabled
-    assert "of 50" in drawn(app)
+    assert "clair audit" in drawn(app)
+    assert "of 50" in drawn(opened(slide="9"))
 
 
-@pytest.mark.parametrize("slide", ["0", "10", "abc", "-1", "2.5", "nan", "1e9", ""])
+@pytest.mark.parametrize("slide", ["0", "12", "abc", "-1", "2.5", "nan", "1e9", ""])
 def test_a_mangled_slide_is_the_first(slide: str) -> None:
-    app = opened(slide=slide, draw=slide if slide not in ("0", "10") else "x")
+    app = opened(slide=slide, draw=slide if slide not in ("0", "12") else "x")
     assert headline(app) == headline(opened())
     assert address(app) == {}
 

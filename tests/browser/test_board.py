@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from clair.board import SLIDES
+from clair.board import SLIDES, tell
+from clair.report.board import board_brief
+from clair.report.page import to_html
 from tests.browser.conftest import WIRE
 
 FULL_HD = {"width": 1920, "height": 1080}
@@ -170,12 +173,12 @@ def test_other_presses_on_a_slow_line_leave_the_slide_as_it_is(
     assert page.locator(".slide").get_attribute("data-slide") == "verdict"
     assert address(page) == {"slide": "6", "draw": "1", "present": "1"}
     line.quick(key("End"), key("ArrowRight"))
-    assert page.locator(".slide").get_attribute("data-slide") == "remember"
-    assert address(page) == {"slide": "9", "draw": "1", "present": "1"}
+    assert page.locator(".slide").get_attribute("data-slide") == "yours"
+    assert address(page) == {"slide": str(len(SLIDES)), "draw": "1", "present": "1"}
     # A reload shows the slide that the address names.
     page.reload()
     visitor.idle()
-    assert page.locator(".slide").get_attribute("data-slide") == "remember"
+    assert page.locator(".slide").get_attribute("data-slide") == "yours"
 
 
 def reach(page: Any, label: str) -> None:
@@ -213,6 +216,7 @@ def test_the_story_is_told_by_keyboard_alone(
     reach(page, "Take it away")
     page.keyboard.press("Enter")
     page.get_by_text("To send or print").wait_for()
+    page.get_by_role("button", name="One page").wait_for()
     reach(page, "Report")
     with page.expect_download() as caught:
         page.keyboard.press("Enter")
@@ -221,6 +225,14 @@ def test_the_story_is_told_by_keyboard_alone(
     text = (tmp_path / "story.html").read_text(encoding="utf-8")
     assert f"{server.url}/board?draw=1" in text
     assert f"2. {headline(page)}" in html.unescape(text)
+
+
+def test_the_one_page_is_one_page(server: Any, visit: Callable[..., Any], tmp_path: Path) -> None:
+    page = visit(server).page
+    (tmp_path / "one.html").write_text(to_html(board_brief(tell(20))), encoding="utf-8")
+    page.goto((tmp_path / "one.html").as_uri())
+    printed = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
 
 
 def test_a_link_survives_reload_and_mangling(server: Any, visit: Callable[..., Any]) -> None:

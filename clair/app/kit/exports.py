@@ -12,6 +12,7 @@ import streamlit as st
 from clair.app.kit.state import Control
 from clair.report.document import Screen, Setting
 from clair.report.export import Export
+from clair.report.page import to_html
 
 __all__ = ["Export", "export_panel", "link_to", "screen_of"]
 
@@ -21,6 +22,10 @@ def export_panel(page: str, export: Export) -> None:
     with st.popover("Take it away", icon=":material/download:", key=f"{page}_take"):
         st.markdown("**To send or print**")
         _download(f"{page}_report", "Report", export.html, f"{export.name}.html", "text/html")
+        if export.brief is not None:
+            brief = export.brief
+            name = f"{export.name}-one-page.html"
+            _download(f"{page}_brief", "One page", lambda: to_html(brief()), name, "text/html")
         st.caption(
             "One file with charts, tables and the settings. It opens without a network and prints."
         )

@@ -78,6 +78,7 @@ PAGES: tuple[PageInfo, ...] = (
     PageInfo(
         "board",
         "Board story",
-        "Five hospitals, one of them poisoned: the whole story in nine slides, in plain words.",
+        "Five simulated hospitals, one of them poisoned: the story and what to do next, in plain "
+        "words.",
     ),
 )

@@ -18,7 +18,7 @@ from clair.app.kit.exports import Export, export_panel
 from clair.app.kit.presenter import present_button, presenting, set_presenting
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, open_screen, remember_value
-from clair.board import SLIDES, Story, tell
+from clair.board import OF_A_DRAW, SLIDES, Story, tell
 
 SLIDE = Control(
     "slide",
@@ -52,6 +52,7 @@ _TRIGGERS = (
     ("board_present_keys", "pressed"),
     ("board_copy_link", "theme"),
 )
+_COUNTER = 130  # pixels: the button after it stays where it is
 _KEYS = {
     "ArrowRight": "next",
     "PageDown": "next",
@@ -135,10 +136,10 @@ def turn(name: str) -> None:
 def draw_others() -> None:
     """Go to the next draw, after the last one to the first; a callback.
 
-    The slide stays the same, except that the last slide leads to the first.
+    The slide stays the same, except that those about all draws lead to the first.
     """
     at = _latest()
-    slide = 1 if at["slide"] == len(SLIDES) else at["slide"]
+    slide = 1 if at["slide"] > OF_A_DRAW else at["slide"]
     go({"slide": slide, "draw": (at["draw"] + 1) % (int(DRAW.high or 0) + 1)})
 
 
@@ -169,7 +170,7 @@ def bar(slide: int, draw: int, take: Export) -> None:
         help="Keys: left arrow, Page Up.",
     )
     drawn = f", draw {draw}" if draw else ""
-    st.markdown(f"{slide} / {len(SLIDES)}{drawn}", width="content")
+    st.markdown(f"{slide} / {len(SLIDES)}{drawn}", width=_COUNTER, text_alignment="center")
     st.button(
         "Next",
         key="board_next",
@@ -183,8 +184,8 @@ def bar(slide: int, draw: int, take: Export) -> None:
     )
     hotkeys("board_keys", _KEYS, on_press=turn)
     st.space("stretch")
-    # The last slide is about all draws, so another one would change nothing on it.
-    last = slide == len(SLIDES)
+    # The last slides are about all draws, so another one would change nothing on them.
+    last = slide > OF_A_DRAW
     st.button(
         "Start anew with other hospitals" if last else "Draw other hospitals",
         key="board_draw",
