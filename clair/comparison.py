@@ -138,9 +138,9 @@ def _who_does_better(rows: Sequence[Comparison]) -> str:
         ]
         if names:
             parts.append(f"**{side} is ahead** in {listing(names)}")
-    level = [row.name for row in rows if not row.ahead]
-    if level:
-        parts.append(f"level in {listing(level)}" if parts else f"Level in {listing(level)}")
+    alike = [row.name for row in rows if not row.ahead]
+    if alike:
+        parts.append(f"{'no' if parts else 'No'} difference beyond {TIE:.0%} in {listing(alike)}")
     return f"The same updates, treated differently. {'; '.join(parts)}."
 
 

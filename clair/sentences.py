@@ -212,10 +212,10 @@ def poison_sentence(result: ScenarioResult) -> str:
     everybody, honest = (result.error_of(key).mean for key in ("fedavg", "fedavg_benign"))
     text = f"Averaging everybody leaves an error of {amount(everybody)}"
     if not result.detection.n_contaminated:
-        return f"{text}, all of it due to clients that truly differ."
+        return f"{text}: nobody is poisoned, so that is what differences and noise cost it."
     text += f", averaging the honest alone would leave {amount(honest)}: "
     if everybody <= honest * (1 + TIE):
-        return text + "the poison hardly matters to an average here, clients that differ do."
+        return text + "the poison hardly matters to an average here."
     return text + f"the poison makes it {times(everybody / honest)} as large."
 
 

@@ -54,7 +54,9 @@ def test_sentences_hold_the_numbers(plain, noisy):
     assert "differs from A in 3 settings" in pair_sentence(plain, noisy, ["x", "y", "z"])
     assert "every number is the same" in pair_sentence(plain, plain, [])
     level = ahead_sentence(plain, plain)
-    assert "Level in finding the poisoned, CLAIR's error and CLAIR's gain" in level
+    assert (
+        "No difference beyond 5% in finding the poisoned, CLAIR's error and CLAIR's gain" in level
+    )
 
 
 def test_unlike_problems_have_no_winner_and_the_same_problem_one_for_what_clair_does(plain, noisy):

@@ -78,7 +78,7 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
             marker=marker(Style(style.color, style.symbol), theme, 10),
             hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
         )
-    figure.update_xaxes(title_text="suspicion score", rangemode="tozero")
+    figure.update_xaxes(title_text="residual score", rangemode="tozero")
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=labels, showgrid=False, ticks=""
     )

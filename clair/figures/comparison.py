@@ -24,6 +24,12 @@ CAPTION = (
     "dashed line stand oracles: they are told who is poisoned, which nobody is in practice."
 )
 
+#: What "level" means, said where the word is used.
+LEVEL_WORDS = (
+    " Two methods are level if their mean difference is at most twice its standard error over "
+    "these clients."
+)
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -121,7 +127,9 @@ def method_comparison(
     )
     means = {key: float(np.mean(values[key])) for key in rows}
     words = ", ".join(f"{METHODS[key].label} {measure.text(mean)}" for key, mean in means.items())
-    return Chart(figure, _title(values, measure), CAPTION, f"{measure.title}, means: {words}")
+    title = _title(values, measure)
+    caption = CAPTION + LEVEL_WORDS * ("level here" in title)
+    return Chart(figure, title, caption, f"{measure.title}, means: {words}")
 
 
 def _add_row(

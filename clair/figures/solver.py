@@ -78,16 +78,17 @@ def block_paths(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
     figure.update_yaxes(title_text="contamination norm")
     figure.update_xaxes(showgrid=False)
     figure.update_yaxes(rangemode="tozero")
+    noisy = result.problem.spec.noise > 0
     quiet = int(np.sum(norms[-1] <= 1e-6 * max(float(norms.max()), 1e-300)))
     title = (
         f"{count(quiet, 'client').capitalize()} ended with a contamination of exactly zero"
         if quiet
-        else "No client's contamination became exactly zero: noise needs room somewhere"
+        else "No client's contamination became exactly zero"
+        + ": noise needs room somewhere" * noisy
     )
-    caption = (
-        "The contamination norm is the size of a client's tile in S. Lines of poisoned clients "
-        "should end above those of honest ones."
-    )
+    caption = "The contamination norm is the size of a client's tile in S."
+    if truth.any():
+        caption += " Lines of poisoned clients should end above those of honest ones."
     return Chart(figure, title, caption, f"{title}.")
 
 
@@ -133,10 +134,14 @@ def certificate(result: ScenarioResult, theme: ThemeName, height: int = 300) -> 
             f"No proof of exact recovery: {_failure(proof.dual_feasibility, proof.spectral_norm)}"
         )
     caption = (
-        "At the optimum every client presses against the limit λ (the dashed line). Honest clients "
-        "strictly below it, and a second number below one "
+        "At the optimum every client presses against the limit λ (the dashed line). All that are "
+        "not in S strictly below it, and a second number below one "
         f"(here {proof.spectral_norm:.2f}), prove that no other split is as good. "
-        f"Highest unflagged client: {min(proof.dual_feasibility, 9.99):.2f}."
+        + (
+            "Nobody is left unflagged."
+            if result.fit.flagged.all()
+            else f"Highest unflagged client: {min(proof.dual_feasibility, 9.99):.2f}."
+        )
     )
     return Chart(figure, title, caption, f"{title}.")
 
@@ -155,4 +160,7 @@ def _who(in_s: np.ndarray, truth: np.ndarray) -> str:
         return "nobody" if not truth.any() else "nobody, although some are poisoned"
     if np.array_equal(in_s, truth):
         return "exactly the poisoned clients"
-    return f"{count(int(in_s.sum()), 'client')}, which are not exactly the poisoned ones"
+    many = count(int(in_s.sum()), "client")
+    if not truth.any():
+        return f"{many}, though all are honest"
+    return f"{many}, which are not exactly the poisoned ones"

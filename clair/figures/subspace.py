@@ -46,9 +46,9 @@ def scree(result: ScenarioResult, theme: ThemeName, height: int = 300) -> Chart:
         first = f"first {rank} directions of L hold" if rank > 1 else "first direction of L holds"
         title = f"The {first} {_percent(1 - left)} of its energy"
     caption = (
-        "A singular value says how much the clients' updates reach into one direction. "
-        f"M reaches everywhere, because noise and attacks do; L should end after the "
-        f"rank CLAIR uses ({rank}, shaded)."
+        "A singular value says how much the clients' updates reach into one direction. Noise "
+        "reaches into all, and attacks into some of their own, so M may go on where L should end: "
+        f"after the rank CLAIR uses ({rank}, shaded)."
     )
     return Chart(figure, title, caption, f"{title}. M's values fall from {amount(stacked[0])}.")
 
@@ -151,10 +151,12 @@ def plane(result: ScenarioResult, theme: ThemeName, height: int = 380) -> Chart:
     figure.update_yaxes(range=[-0.05 * _top(recovered), 1.12 * _top(recovered)])
     title = _plane_title(recovered, result)
     caption = (
-        "The green line is the recovered subspace seen from its edge. Honest updates lie on it but "
-        "for noise; their place along it is their own. An attack that stays on the line cannot be "
-        "seen by its height, whatever the method."
+        "The green line is the recovered subspace seen from its edge. Noise, and what a client "
+        "has of its own, lifts an update off it; the place along it is each client's own affair. "
+        "An attack that stays on the line cannot be seen by its height, whatever the method."
     )
+    if result.scenario.side == "input":
+        caption += " CLAIR was told to look at the input side, where these clients share nothing."
     return Chart(figure, title, caption, f"{title}.")
 
 

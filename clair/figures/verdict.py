@@ -14,6 +14,7 @@ from clair.sentences import listing
 
 #: A threshold this many times the highest value is not drawn.
 OUT_OF_SIGHT = 3.0
+_NOTHING = 1e-5  # a score below is the solver's tolerance
 
 
 def client_verdict(
@@ -189,6 +190,8 @@ def _title(
         told = f"Flagged: {flagged}" if flagged else "Nobody was flagged"
         return f"{told}; suspect: {suspect}" if suspect else told
     if not contaminated.any():
+        if values.max() < _NOTHING:
+            return "Nobody is poisoned, and nothing is left over"
         return "Nobody is poisoned: what is left over is ordinary difference"
     if values[contaminated].min() > values[~contaminated].max():
         return "Every poisoned client stands above every honest one"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from clair.federated.task_result import TaskResult
@@ -9,7 +11,9 @@ from clair.figures.base import Chart
 from clair.figures.kinds import evidence_kinds
 from clair.figures.palette import ThemeName
 from clair.figures.verdict import client_verdict
-from clair.method.kinds import all_evidence
+from clair.method.evidence import Evidence
+from clair.method.kinds import KINDS, all_evidence, deciding
+from clair.sentences import clients_list, listing
 from clair.simulation.scenario import ScenarioResult
 
 _RESIDUAL_SCORE = (
@@ -19,10 +23,6 @@ _RESIDUAL_SCORE = (
 _RESIDUAL_SIZE = (
     "Residual: how much of a client's update lies outside the recovered subspace, in the units of "
     "the update. Here it is only for comparison."
-)
-_SUSPICION = (
-    "Suspicion score: how much of a client's update lies outside the directions that the *other* "
-    "clients share, measured against a typical update. This score decides first"
 )
 _NORM = (
     "Contamination norm: all updates stacked side by side are split into a low-rank part and a "
@@ -37,17 +37,13 @@ def task_verdict(run: TaskResult, score: str, theme: ThemeName, *, reveal: bool 
     Parameters
     ----------
     run : TaskResult
-    score : {"suspicion", "norms"}
+    score : {"residual", "norms"}
     theme : {"light", "dark"}
     reveal : bool
         Whether the truth is shown.
     """
-    line = (
-        ", and no gap between the scores is wide enough to draw a line."
-        if run.threshold is None
-        else "; the line lies in a gap that is wide for how far the scores below it spread."
-    )
-    decides = score == "suspicion"
+    decides = score == "residual"
+    line = _decided(run.threshold is not None, run.evidence, run.flagged)
     return client_verdict(
         run.scores if decides else run.norms,
         theme,
@@ -55,8 +51,8 @@ def task_verdict(run: TaskResult, score: str, theme: ThemeName, *, reveal: bool 
         reasons=run.reasons,
         threshold=run.threshold if decides else None,
         contaminated=run.contaminated if reveal else None,
-        axis_title="suspicion score" if decides else _NORM_AXIS,
-        caption=_SUSPICION + line if decides else _NORM,
+        axis_title="residual score" if decides else _NORM_AXIS,
+        caption=f"{_RESIDUAL_SCORE} {line}" if decides else _NORM,
     )
 
 
@@ -118,11 +114,29 @@ def _line(result: ScenarioResult) -> str:
     """Say where the line between kept and flagged comes from."""
     if result.scenario.threshold != "auto":
         return "This decides; the threshold is the one you set."
-    if np.isfinite(result.fit.threshold):
-        if result.scenario.detector == "norms":
-            return "This decides; the line lies in the widest gap, as published."
-        return (
-            "This decides first; the line lies in a gap that is wide for how far the scores below "
-            "it spread."
-        )
-    return "This decides first, and no gap between the scores is wide enough to draw a line."
+    drawn = bool(np.isfinite(result.fit.threshold))
+    if result.scenario.detector == "norms":
+        gap = "the line lies in the widest gap" if drawn else "there is no gap to draw a line in"
+        told = f"This decides; {gap}, as published."
+        if not result.fit.screened.any():
+            return told
+        return f"{told} The coefficient screen flags {clients_list(result.fit.screened)} besides."
+    return _decided(drawn, result.fit.evidence, result.fit.flagged)
+
+
+def _decided(drawn: bool, evidence: Sequence[Evidence], flagged: np.ndarray) -> str:
+    """Say where this score's line comes from, and what flagged those who are not above it."""
+    gap = (
+        "This decides first; the line lies in a gap that is wide for how far the scores below it "
+        "spread."
+        if drawn
+        else "This decides first, but no gap between the scores is wide enough to draw a line."
+    )
+    rest = flagged & ~evidence[0].flagged
+    if not rest.any():
+        return gap
+    names = [
+        KINDS[kind.kind].name for kind in deciding(evidence)[1:] if (kind.flagged & rest).any()
+    ]
+    why = f" by other evidence ({listing(names)}, drawn below)" if names else " by other evidence"
+    return f"{gap} Flagged{why}: {clients_list(rest)}."

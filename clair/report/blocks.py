@@ -15,8 +15,11 @@ from clair.figures.compare import linked, unlinked
 from clair.figures.palette import ThemeName
 from clair.report.tables import Table
 
-#: "terms" also explains the words of the field; the last four are set apart from the text.
-Look = Literal["text", "terms", "caption", "heading", "latex", "note", "good", "warning", "frame"]
+#: "terms" also explains the words of the field, "fold" hides all but the first line until asked;
+#: the last four are set apart from the text.
+Look = Literal[
+    "text", "terms", "fold", "caption", "heading", "latex", "note", "good", "warning", "frame"
+]
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from clair.report.scenario import (
     scenario_recipe,
 )
 from clair.report.tables import evidence_table
-from clair.report.verdict import found_fact, reasons_words
+from clair.report.verdict import found_fact, method_words, reasons_words
 from clair.sentences import (
     amount,
     clients_list,
@@ -83,7 +83,10 @@ def errors(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:
     if result.fit.direction_weights is not None:
         weights = plot("lab_directions", direction_weights, result)
         drawn = columns([drawn], [weights], widths=(3, 2))
-    return (drawn, Printed((method_table(result),)))
+    if stage:
+        return (drawn,)
+    rows = method_words([row.method for row in result.errors])
+    return (drawn, rows, Printed((method_table(result),)))
 
 
 def subspace(result: ScenarioResult, stage: bool = False) -> tuple[Block, ...]:

@@ -33,7 +33,8 @@ def beyond(result: ScenarioResult, methods: Sequence[str]) -> str:
     drawn = f"Drawn are {len(methods)} of the {len(result.errors)} methods that the lab compares."
     if best.method in methods:
         return f"{drawn} None of the others that could be used in practice has less error here."
-    ours = " (ours)" if METHODS[best.method].family == "clair" else ""
+    own = METHODS[best.method].family == "clair" and best.method not in ("clair", "clair_published")
+    ours = " (ours)" if own else ""
     return (
         f"{drawn} Of all that could be used in practice, {best.label}{ours} has the least error "
         f"here: {amount(best.mean)}."

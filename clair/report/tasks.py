@@ -36,7 +36,7 @@ from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing
 from clair.report.tables import Table, evidence_table, table, verdict_columns
-from clair.report.verdict import found_fact, reasons_words
+from clair.report.verdict import found_fact, method_words, reasons_words
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,10 @@ def task_export(
 
 
 def verdict_view(kind: str, run: TaskResult, *, reveal: bool = True) -> View:
-    """Show suspicion and contamination norm by client, all kinds of evidence and the reasons."""
+    """Show both scores by client, all kinds of evidence and the reasons."""
 
     def blocks(stage: bool = False) -> tuple[Block, ...]:
-        scored = plot(f"{kind}_scores", task_verdict, run, "suspicion", reveal=reveal)
+        scored = plot(f"{kind}_scores", task_verdict, run, "residual", reveal=reveal)
         normed = plot(f"{kind}_norms", task_verdict, run, "norms", reveal=reveal)
         notes = (Words(f"Note of the solver: {note}", "caption") for note in run.notes)
         top = columns([scored], [normed, OnScreen(tuple(notes))])
@@ -165,9 +165,11 @@ def worth_blocks(
         options[name] = (drawn,) if stage else (drawn, OnScreen((said,)) if options else said)
     names = {name: measure.title for name, measure in measures.items()}
     choice = Choice(f"{kind}_measure", "Measured by", options, names)
+    shown = (choice,) if len(options) > 1 else next(iter(options.values()))
     if stage:
-        return (choice,)
-    return (choice, Printed((methods(run, measures),)), *own_tests(run.sharing))
+        return shown
+    rows = method_words(run.accuracy)
+    return (*shown, rows, Printed((methods(run, measures),)), *own_tests(run.sharing))
 
 
 def worth_view(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from clair.figures.palette import METHOD_ORDER
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.method.evidence import Evidence
 from clair.method.kinds import client_margins, deciding, ranked
 from clair.method.metrics import DetectionScores
-from clair.report.blocks import Fact, Words
+from clair.methods import METHODS
+from clair.report.blocks import Fact, OnScreen, Words
 from clair.sentences import count
 
 _LISTED = 8  # clients of one degree are listed, and the others only counted
@@ -34,6 +36,18 @@ def found_fact(scores: DetectionScores) -> Fact:
         "little or no weight in what the others learn. Clients that send nothing but noise are "
         "suspects, up to ten times a typical residual, and do not count as found.",
     )
+
+
+def method_words(keys: Iterable[str]) -> OnScreen:
+    """Explain each method of a comparison in a sentence, in the order it is drawn."""
+    drawn = [key for key in METHOD_ORDER if key in set(keys)]
+    lines = [f"* **{METHODS[key].label}**: {METHODS[key].description}" for key in drawn]
+    alike = (
+        "\n\nMean, median, trimmed mean and Krum's rules give everybody one and the same update. "
+        "Where honest clients differ much, any one update is far from most of them, so these rows "
+        "look alike."
+    )
+    return OnScreen((Words("What each row is\n" + "\n".join(lines) + alike, "fold"),))
 
 
 def reasons_words(

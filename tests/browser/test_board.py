@@ -227,10 +227,9 @@ def test_the_story_is_told_by_keyboard_alone(
     assert f"2. {headline(page)}" in html.unescape(text)
 
 
-def test_the_one_page_is_one_page(server: Any, visit: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_one_page_is_one_page(server: Any, visit: Callable[..., Any]) -> None:
     page = visit(server).page
-    (tmp_path / "one.html").write_text(to_html(board_brief(tell(20))), encoding="utf-8")
-    page.goto((tmp_path / "one.html").as_uri())
+    page.set_content(to_html(board_brief(tell(20))))
     printed = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
 

@@ -104,6 +104,10 @@ def _words(words: Words) -> None:
             st.caption(marked(words.text), unsafe_allow_html=True)
         case "latex":
             st.latex(words.text)
+        case "fold":
+            title, _, text = words.text.partition("\n")
+            with st.expander(title):
+                st.markdown(marked(text), unsafe_allow_html=True)
         case "terms":
             st.markdown(marked(words.text), unsafe_allow_html=True)
         case _:

@@ -17,10 +17,24 @@ from clair.federated.task_result import TaskResult
 from clair.figures.palette import ThemeName
 from clair.lessons.course import Number
 from clair.lessons.quantities import QUANTITIES
-from clair.report.blocks import Block, Plot, plots_of
+from clair.report.blocks import Block, Plot, plot, plots_of
 from clair.report.lab import VIEWS
 from clair.report.lab import main_plot as lab_plot
+from clair.report.overview import worth
 from clair.report.tasks import verdict_view, worth_view
+from clair.report.verdict import method_words
+
+#: Methods that the lessons explain; the lab draws all.
+METHODS = (
+    "local",
+    "fedavg",
+    "median",
+    "pca",
+    "clair",
+    "clair_eb",
+    "fedavg_benign",
+    "clair_oracle",
+)
 
 
 def show_answer(place: Place, theme: ThemeName) -> None:
@@ -63,6 +77,8 @@ def main_plot(place: Place) -> Plot:
     """Choose the one chart that a step is about."""
     found, view = evidence(place), place.step.view
     if place.course.source == "lab":
+        if view == "errors":
+            return plot("lab_errors", worth, found, METHODS)
         return lab_plot(view, found)
     return next(plots_of(_run_blocks(view, found)))
 
@@ -163,5 +179,10 @@ def _at(number: Number, value: float) -> float:
 
 def _chart(place: Place, theme: ThemeName) -> None:
     found, view = evidence(place), place.step.view
-    lab = place.course.source == "lab"
-    draw_blocks(VIEWS[view].blocks(found) if lab else _run_blocks(view, found), theme)
+    if place.course.source != "lab":
+        blocks = _run_blocks(view, found)
+    elif view == "errors":
+        blocks = (main_plot(place), method_words(METHODS))
+    else:
+        blocks = VIEWS[view].blocks(found)
+    draw_blocks(blocks, theme)
