@@ -98,7 +98,7 @@ with column():
     st.header("Ways in", anchor=False)
     st.page_link(
         "pages/lessons.py",
-        label="Four short lessons: guess first, then see",
+        label="Short lessons: guess first, then see",
         icon=":material/school:",
     )
     st.button(
@@ -114,7 +114,7 @@ with column():
             entry(key)
         with st.container(border=True, height="stretch", gap="small"):
             st.markdown("**The same with a real language model**")
-            st.caption("Twelve clients fine-tune a Transformer, three of them on poisoned text.")
+            st.caption("Twelve clients fine-tune a Transformer; five of them send ten times too much.")
             st.space("stretch")
             st.page_link(
                 "pages/copying.py",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import streamlit as st
 
 from clair.app.components.hotkeys import hotkeys
+from clair.app.components.menu import tidy_menu
 from clair.app.kit.controls import show
 from clair.app.kit.scheme import follow_scheme
 from clair.app.kit.state import Control, assign
@@ -84,6 +85,7 @@ def _button(page: str, on: bool) -> None:
     hotkeys(f"{page}_present_keys", bindings, on_press=_pressed)
     # here, because every page has this button
     follow_scheme(f"{page}_scheme")
+    tidy_menu(f"{page}_menu")
 
 
 def register_views(view: Control | None = None) -> None:
