@@ -15,8 +15,8 @@ from clair.figures.compare import linked, unlinked
 from clair.figures.palette import ThemeName
 from clair.report.tables import Table
 
-#: "terms" also explains the words of the field; the last four are set apart from the text.
-Look = Literal["text", "terms", "caption", "heading", "latex", "note", "good", "warning", "frame"]
+#: "terms" also explains the words of the field; the last three are set apart from the text.
+Look = Literal["text", "terms", "caption", "heading", "latex", "note", "good", "warning"]
 
 
 @dataclass(frozen=True)
@@ -113,17 +113,26 @@ class Choice:
     Attributes
     ----------
     key, label : str
-        Of the switch.
+        Of the switch, which is a menu where there are many options.
     options : mapping of str to tuple of blocks
-        The first is shown first.
     names : mapping of str to str
         What the switch calls them.
+    first : str
+        The option that is shown first; by default the first.
     """
 
     key: str
     label: str
     options: Mapping[str, tuple[Block, ...]]
     names: Mapping[str, str]
+    first: str = ""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Words set apart from the rest, larger on stage, where one frame is shown at a time."""
+
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,7 @@ Block = (
     | Columns
     | Choice
     | Parts
+    | Frame
     | Markup
     | Live
     | OnScreen
@@ -233,7 +243,7 @@ def leaves(blocks: Sequence[Block]) -> Iterator[Block]:
                 groups = block.options.values()
             case Parts():
                 groups = block.parts.values()
-            case OnScreen() | Printed():
+            case Frame() | OnScreen() | Printed():
                 groups = (block.blocks,)
             case _:
                 yield block

@@ -20,6 +20,7 @@ from clair.report.blocks import (
     Choice,
     Columns,
     Facts,
+    Frame,
     Live,
     Markup,
     OnScreen,
@@ -185,7 +186,7 @@ def _block(block: Block, charts: list[Chart]) -> Iterator[str]:
             yield from _blocks(block.options.values(), charts)
         case Parts():
             yield from _blocks(block.parts.values(), charts)
-        case Printed():
+        case Frame() | Printed():
             yield from _blocks([block.blocks], charts)
         case Live() | OnScreen() | Player():
             return

@@ -1,4 +1,4 @@
-"""Controls and presets of the Red team page, and the plan that they describe."""
+"""Controls of the Red team page, and the plan that they describe."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from clair.app.kit.state import Control, Kind, Preset
+from clair.app.kit.content import presets
+from clair.app.kit.state import Control, Kind
 from clair.app.pages import lab
 from clair.redteam import DEFENCES
-from clair.redteam.gallery import GALLERY
 from clair.simulation.attack_plan import AttackPlan, Tactic
 
 #: Groups of the controls in order, and their titles.
@@ -228,71 +228,7 @@ CONTROLS: tuple[Control, ...] = (
 )
 
 
-def values_of_plan(plan: AttackPlan, held: int = HELD.default) -> dict[str, Any]:
-    """Collect the controls that make a plan of one or two groups.
-
-    Examples
-    --------
-    >>> values_of_plan(AttackPlan((Tactic(own=-1),)))
-    {'rt1_own': -1.0, 'rt1_size': 0.0, 'rt_second': 0}
-    """
-    values: dict[str, Any] = {}
-    for prefix, tactic in zip(("rt1", "rt2"), reversed(plan.tactics), strict=False):
-        controls = FIRST_GROUP if prefix == "rt1" else SECOND_GROUP
-        for control in controls:
-            value = getattr(tactic, control.key.removeprefix(f"{prefix}_"))
-            if value != control.default:
-                values[control.key] = value
-    return values | {"rt_second": len(plan.groups(held)[0]) if plan.tactics[1:] else 0}
-
-
-def _preset(key: str, name: str, look_for: str, **values: Any) -> Preset:
-    shown = values_of_plan(GALLERY[key].plan) if key in GALLERY else {}
-    return Preset(key, name, look_for, shown | values)
-
-
-#: One for each lesson, see `clair.app.pages.redteam_views.LESSONS`.
-LESSON_PRESETS: tuple[Preset, ...] = (
-    _preset(
-        "masking",
-        "Masking: a loud decoy",
-        "all of yours caught today; the former rule catches the decoy alone.",
-    ),
-    _preset(
-        "captured",
-        "Captured pilots: agree, loudly",
-        "all of yours caught today; to the former rule yours are the shared directions.",
-    ),
-    _preset(
-        "noiseless",
-        "Updates without noise",
-        "all of yours caught today; the former rule sees updates cleaner than the honest ones.",
-    ),
-    _preset(
-        "flip",
-        "The blind spot inside",
-        "nobody caught, by either rule; who averages pays, and CLAIR's clients do not.",
-    ),
-    _preset(
-        "half",
-        "One more than half",
-        "the honest flagged, because they are the minority; no rule can help that.",
-        rt_held=11,
-        rt1_own=0.0,
-        rt1_size=1.0,
-        rt1_directions=3,
-        rt1_alike=0.7,
-    ),
-)
-PRESETS: tuple[Preset, ...] = (
-    Preset("opening", "A false direction", "all of yours caught, and what averaging pays."),
-    *LESSON_PRESETS,
-    _preset("copies", "Copies of a victim", "copies that share one vote: suspect, and harmless."),
-    _preset("ladder", "A ladder", "a ladder without a gap in it: some missed, and no harm done."),
-    _preset("ordinary", "An ordinary shape", "entries spread like honest ones, and caught."),
-    _preset("dense", "Hidden in noise", "clients that look like few data: suspect, not flagged."),
-    _preset("tenfold", "Ten times too large", "honest directions, and a size that leaks."),
-)
+PRESETS = presets("redteam")
 
 
 def plan_of(values: Mapping[str, Any]) -> AttackPlan:
