@@ -91,12 +91,16 @@ def prices_chart(found: Strike, theme: ThemeName, rule: str = "today") -> Chart:
     )
     worst = max(rows, key=lambda key: found.prices[key].cost)
     title = (
-        f"{row_label(worst).split(',')[0]} pays most: {cost_words(found.prices[worst].cost)}"
+        f"{_payer(worst)} pays most: {cost_words(found.prices[worst].cost)}"
         if found.prices[worst].cost >= 0.005
         else "No defence pays for this attack"
     )
     words = ", ".join(f"{row_label(key)} {cost_words(found.prices[key].cost)}" for key in rows)
     return Chart(figure, title, _PRICES, f"What the attack costs, by defence: {words}")
+
+
+def _payer(key: str) -> str:
+    return "The former rule" if key == "clair_former" else row_label(key).split(",")[0]
 
 
 _PRICES = (

@@ -108,21 +108,24 @@ def search_view(
     """
     known = tuple(pair for pair in attempts if pair[1])
     tried, key = dict(known).get(config.defence), config.defence
-    drawn = [plot(ATTEMPTS, attempts_chart, tried, key, stage=stage)] * bool(tried)
+    drawn: list[list[Block]] = []
+    if tried:
+        drawn.append([plot(ATTEMPTS, attempts_chart, tried, key, stage=stage)])
+        if found is not None and not stage:
+            click = Words("Click a mark to open it as your attack.", "caption")
+            drawn[0].append(OnScreen((click,)))
     if len(known) > len(drawn):
-        drawn.append(plot("redteam_frontiers", frontiers_chart, known, key, stage=stage))
-    charts = [columns(*([one] for one in drawn))] * bool(drawn)
+        drawn.append([plot("redteam_frontiers", frontiers_chart, known, key, stage=stage)])
+    charts = [columns(*drawn)] * bool(drawn)
     if found is None or stage:
         return tuple(charts)
     worst = (
         f"**The worst undetected attack** gives {times_words(found.harm)} the oracle's error, as a "
         f"mean over fresh draws; the worst of them has seed {found.seed}."
     )
-    click = Words("Click a mark to open it as your attack.", "caption")
     plan = Words(f"As a plan: `{found.plan.to_text()}`")
     return (
         *charts,
-        *[OnScreen((click,))] * bool(tried),
         _sent(worst, config, found),
         opener("redteam_worst", config, found),
         Printed((plan, attempt_table(tried or ()))),

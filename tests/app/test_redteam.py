@@ -58,7 +58,7 @@ def test_every_view_opens_by_link_and_says_something(view: str) -> None:
 
 def test_the_rule_of_before_is_one_press_away() -> None:
     app = red_team(rt_view="lessons")
-    for key in content("redteam"):
+    for key in content("redteam")["lessons"]:
         assert app.button(key=f"redteam_{key}_today")
     app.button(key="redteam_masking_former").click().run()
     assert metrics(app)["Caught"] == "1 of 8"
@@ -76,7 +76,7 @@ def test_presets_are_valid_and_those_of_the_gallery_are_its_plans() -> None:
         assert redteam.obstacle(values) is None
         if preset.key in GALLERY:
             assert plan_of(values) == GALLERY[preset.key].plan
-    assert set(content("redteam")) <= {preset.key for preset in PRESETS}
+    assert set(content("redteam")["lessons"]) <= {preset.key for preset in PRESETS}
 
 
 def test_a_second_group_can_be_all_of_yours() -> None:

@@ -128,7 +128,7 @@ def lessons() -> dict[str, Lesson]:
     values = {preset.key: opening | dict(preset.values) for preset in PRESETS}
     return {
         key: Lesson(**texts, strike=redteam.struck(values[key]))
-        for key, texts in content("redteam").items()
+        for key, texts in content("redteam")["lessons"].items()
     }
 
 
