@@ -28,6 +28,22 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """Lines with a name each, in which no sign means anything: they may come from outside.
+
+    Attributes
+    ----------
+    lines : tuple of (name, text)
+        A name may be empty.
+    title : str
+        With one, they are set apart from the rest.
+    """
+
+    lines: tuple[tuple[str, str], ...]
+    title: str = ""
+
+
+@dataclass(frozen=True)
 class Fact:
     """A number that stands out, and what it is."""
 
@@ -113,12 +129,14 @@ class Choice:
     Attributes
     ----------
     key, label : str
-        Of the switch, which is a menu where there are many options.
+        Of the switch.
     options : mapping of str to tuple of blocks
     names : mapping of str to str
         What the switch calls them.
     first : str
         The option that is shown first; by default the first.
+    menu : bool
+        Whether the switch is a menu, for many options or names from outside.
     """
 
     key: str
@@ -126,6 +144,7 @@ class Choice:
     options: Mapping[str, tuple[Block, ...]]
     names: Mapping[str, str]
     first: str = ""
+    menu: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,6 +194,7 @@ class Printed:
 
 Block = (
     Words
+    | Listing
     | Facts
     | Plot
     | Player

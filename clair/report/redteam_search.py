@@ -268,7 +268,7 @@ def record_view(
         caption,
         Words(made, "caption"),
         caught_table(record),
-        Choice("redteam_against", "The worst attack found against", worst, names),
+        Choice("redteam_against", "The worst attack found against", worst, names, menu=True),
     )
 
 

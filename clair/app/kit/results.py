@@ -24,6 +24,7 @@ from clair.report.blocks import (
     Fact,
     Facts,
     Frame,
+    Listing,
     Live,
     Markup,
     OnScreen,
@@ -35,7 +36,7 @@ from clair.report.blocks import (
 )
 from clair.report.tables import Table
 
-_MANY = 8  # options; more are drawn as a menu
+_MANY = 9  # lines in a frame that scrolls
 
 
 def show_chart(
@@ -87,8 +88,11 @@ def _draw(block: Block, way: _Way) -> None:
     match block:
         case Words():
             _words(block)
+        case Listing():
+            _listing(block)
         case Facts():
-            grid = st.grid(len(block.facts), min_column_width=150)
+            # six numbers have one row, too, where the page has its usual width
+            grid = st.grid(len(block.facts), min_column_width=150 if len(block.facts) < 6 else 120)
             for fact in block.facts:
                 metric(grid, fact)
         case Plot():
@@ -147,6 +151,15 @@ def _words(words: Words) -> None:
             st.markdown(words.text)
 
 
+def _listing(listing: Listing) -> None:
+    lines = [f"* {f'**{plain(name)}**' * bool(name)}{plain(text)}" for name, text in listing.lines]
+    if not listing.title:
+        st.markdown("\n".join(lines))
+        return
+    with st.container(border=True, height="content" if len(lines) < _MANY else 300):
+        st.markdown("\n".join([f"{listing.title}:", "", *lines]))
+
+
 def metric(place: DeltaGenerator, fact: Fact) -> None:
     """Draw one number that stands out."""
     place.metric(
@@ -175,11 +188,11 @@ def _pair(pair: Pair, way: _Way) -> None:
 
 
 def _chosen(choice: Choice) -> str:
-    """Draw the switch of a choice, or a menu of many options, and return what is chosen."""
+    """Draw the switch of a choice, and return what is chosen."""
     options = list(choice.options)
     first = choice.first or options[0]
     visible: Literal["collapsed", "visible"] = "collapsed" if presenting() else "visible"
-    if len(options) > _MANY:
+    if choice.menu:
         with st.container(width=360):
             return st.selectbox(
                 choice.label,
@@ -201,8 +214,8 @@ def _chosen(choice: Choice) -> str:
 
 
 def _table(table: Table) -> None:
-    """Draw a table folded away, with its columns of numbers lined up."""
-    with st.expander(table.title):
+    """Draw a table with its columns of numbers lined up."""
+    with st.expander(table.title) if table.folded else st.container():
         st.dataframe(
             [dict(zip(table.heads, row, strict=True)) for row in table.rows],
             hide_index=True,
