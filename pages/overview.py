@@ -114,7 +114,7 @@ with column():
             entry(key)
         with st.container(border=True, height="stretch", gap="small"):
             st.markdown("**The same with a real language model**")
-            st.caption("Twelve clients fine-tune a Transformer; five of them send ten times too much.")
+            st.caption("Twelve clients fine-tune a Transformer; five send ten times too much.")
             st.space("stretch")
             st.page_link(
                 "pages/copying.py",
