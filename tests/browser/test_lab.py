@@ -41,16 +41,16 @@ def press(page: Any, slider: str, key: str = "ArrowRight") -> None:
 
 def test_deep_link_to_a_cold_server(cold_server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(cold_server)
-    page = visitor.go("/lab?clients=12&attack=colluding&seed=5&view=verdict")
+    page = visitor.go("/lab?clients=12&attack=identical&seed=5&view=verdict")
     assert page.locator("h1").inner_text() == "Subspace lab"
-    assert "all 3 poisoned clients" in sentence(page)
+    assert "all 4 poisoned clients" in sentence(page)
     # The router ran: its navigation is there, and Streamlit's own list of file names is not.
     for title in ("Overview", "Subspace lab", "Text copying"):
         assert page.get_by_role("link", name=title, exact=True).count() == 1
     assert page.get_by_role("link", name="lab", exact=True).count() == 0
     assert page.get_by_role("dialog").count() == 0
     charts(page, 2)
-    expected = {"clients": "12", "attack": "Colluding", "seed": "5", "view": "Verdict"}
+    expected = {"clients": "12", "attack": "Identical", "seed": "5", "view": "Verdict"}
     assert address(page) == expected
 
 

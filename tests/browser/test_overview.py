@@ -54,12 +54,14 @@ def test_presets_open_the_lab_whatever_was_set_there(
     page.wait_for_url("**/lab?*")
     visitor.idle()
     assert "missed all 5 poisoned clients" in sentence(page)
-    assert sorted(page.url.split("?")[1].split("&")) == ["attack=Sign+flip", "view=Subspace"]
+    opened = set(page.url.split("?")[1].split("&"))
+    assert {"attack=Sign+flip", "view=Subspace", "heterogeneity=1.0"} <= opened
+    assert not any(one.startswith(("clients", "noise", "screen")) for one in opened)
     page.get_by_role("link", name="Overview", exact=True).click()
     page.get_by_role("button", name="Open in the lab").first.click()
     page.wait_for_url("**/lab*")
     visitor.idle()
-    assert "flagged all 5 poisoned clients" in sentence(page)
+    assert "flagged all 6 poisoned clients" in sentence(page)
     assert "?" not in page.url
 
 

@@ -58,10 +58,10 @@ def also_computed(place: Place) -> tuple[str, ...]:
 
 
 def settings_words(step: Step) -> str:
-    """Write the controls that a step sets in words, as on the lab's page."""
+    """Write in words what a step sets otherwise than the lab opens, as on the lab's page."""
     controls = {control.key: control for control in lab.CONTROLS}
     words = []
-    for key, value in step.values.items():
+    for key, value in lab.varied(step.values).items():
         control, said = controls[key], controls[key].words(value)
         words.append(f"{control.label} “{said}”" if control.options else f"{control.label} {said}")
     return " · ".join(words)
