@@ -22,8 +22,8 @@ ALLOWED = {
     "transformers": {"clair.federated"},
     "peft": set(),
     "flwr": {"clair.flower"},
-    "loky": {"clair.simulation.sweeps"},
-    "distributed": {"clair.simulation.sweeps"},
+    "loky": {"clair.executors"},
+    "distributed": {"clair.executors"},
 }
 
 
