@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from loky import ProcessPoolExecutor
+from loky import ProcessPoolExecutor, cpu_count  # the latter knows the limits of a container
 
 from clair._threads import single_blas_thread
 from clair._validation import check_integer
@@ -134,7 +134,7 @@ def open_workers(
     elif workers == 1:
         yield Workers(Here(), 1)
     else:
-        with _processes(max(1, (workers or _cores()) - besides)) as found:
+        with _processes(max(1, (workers or cpu_count()) - besides)) as found:
             yield found
 
 
@@ -176,10 +176,3 @@ def _cluster(address: str) -> Iterator[Workers]:
             files=False,
             failures=(BrokenExecutor, CancelledError, KilledWorker),
         )
-
-
-def _cores() -> int:
-    """Count the cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -28,7 +28,7 @@ from clair.adapters.report import client_notes, evidence_lines, side_lines, some
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 from clair.cli.terminal import WORKER_OPTIONS, ProgressBar
-from clair.executors import WorkerFailed
+from clair.executors import WorkerFailed, cpu_count
 from clair.method.split import SOLVERS
 
 EXIT_INTERRUPTED = 130
@@ -198,7 +198,7 @@ def _audit(
     halves = None
     if args.halves is not None:
         halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
-    workers = min(2, os.cpu_count() or 1) if args.workers is None else args.workers
+    workers = min(2, cpu_count()) if args.workers is None else args.workers
     return audit(
         found,
         options,
