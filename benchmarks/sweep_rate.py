@@ -114,7 +114,8 @@ def compare(other: Path, cells: int, rounds: int) -> None:
             f"({min(ratios):.2f} to {max(ratios):.2f} in {len(ratios)} rounds)."
         )
         print(lines[-1])
-    write("sweep_rate", lines, started, remark="Run with `--against`.")
+    options = f"Options: `--against TREE --cells {cells} --rounds {rounds}`."
+    write("sweep_rate", lines, started, remark=options)
 
 
 def main() -> None:
