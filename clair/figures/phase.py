@@ -6,7 +6,7 @@ import numpy as np
 
 from clair.figures.base import Chart, new_figure
 from clair.figures.drawing import Figure
-from clair.figures.palette import PAPERS, ThemeName, rgb, role_style
+from clair.figures.palette import PAPERS, ThemeName, mixed, role_style
 from clair.simulation.sweeps.grid import AXIS_TITLES, Axis, SweepResult
 
 MEASURES: dict[str, str] = {
@@ -74,8 +74,7 @@ def phase_diagram(
 
 def _axis(axis: Axis) -> tuple[str, list[str]]:
     """Name an axis and write its values."""
-    title, how = AXIS_TITLES[axis.name]
-    return title, [format(value, how) for value in axis.values]
+    return AXIS_TITLES[axis.name][0], axis.texts
 
 
 def _add_shares(figure: Figure, share: np.ndarray, theme: ThemeName) -> None:
@@ -86,7 +85,7 @@ def _add_shares(figure: Figure, share: np.ndarray, theme: ThemeName) -> None:
         zmax=1,
         xgap=1,
         ygap=1,
-        colorscale=[[0, paper.surface], [0.5, _mix(paper.surface, found, 0.45)], [1, found]],
+        colorscale=[[0, paper.surface], [0.5, mixed(paper.surface, found, 0.45)], [1, found]],
         colorbar={
             "title": {"text": "trials", "font": {"size": 12.5, "color": paper.ink}},
             "tickformat": ".0%",
@@ -195,10 +194,3 @@ def _cell_words(result: SweepResult, share: np.ndarray, cell: int) -> str:
         f"exact set in {exact}, mean F1 {result.f1[row, column].mean():.2f}, "
         f"mean subspace error {result.error[row, column].mean():.3f}<br>click to open in the lab"
     )
-
-
-def _mix(first: str, second: str, share: float) -> str:
-    parts = (
-        round((1 - share) * a + share * b) for a, b in zip(rgb(first), rgb(second), strict=True)
-    )
-    return "#" + "".join(f"{part:02x}" for part in parts)

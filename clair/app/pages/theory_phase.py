@@ -33,6 +33,7 @@ from clair.report.studies import phase_study
 from clair.report.theory import Told
 from clair.simulation.sweeps.grid import (
     AXIS_TITLES,
+    METHODS,
     Axis,
     SweepConfig,
     SweepResult,
@@ -41,8 +42,7 @@ from clair.simulation.sweeps.grid import (
 )
 from clair.simulation.sweeps.run import SweepProgress, run_sweep
 from clair.simulation.sweeps.store import KEPT_IN_MEMORY, Kept, load, read_result
-from clair.theory.predictions import predicted_subspace_error
-from clair.theory.sets import exact_set_probability
+from clair.theory.boundary import predicted
 
 KIND = "theory"
 CHART = "theory_phase"
@@ -74,7 +74,7 @@ def config_of(values: Mapping[str, Any]) -> SweepConfig | None:
 
     base = spec_of(values)
     trials = 5 if coarse else 10
-    return SweepConfig(base, axis(x), axis(y), trials, values["th_method"])
+    return SweepConfig(base, (axis(x), axis(y)), trials, METHODS[values["th_method"]])
 
 
 @cache
@@ -101,18 +101,13 @@ def expected_seconds(config: SweepConfig, missing: int) -> float:
         axis = config.x if config.x.name == "n_clients" else config.y
         clients = float(np.mean(axis.values))
     size = clients / 20 * (config.base.d_out / 32) ** 2
-    return missing * config.trials * size / _rates()[config.method]
+    return missing * config.trials * size / _rates()[config.method or "norms"]
 
 
 @shared(most=32)
-def boundary(config: SweepConfig, quantity: str) -> np.ndarray:
+def boundary(config: SweepConfig, quantity: str) -> np.ndarray | None:
     """Predict the probability of the exact set, or the subspace error, of every cell."""
-    predict = predicted_subspace_error if quantity == "error" else exact_set_probability
-    values = np.full(config.n_cells, np.nan)
-    for cell in range(config.n_cells):
-        if obstacle(config, cell) is None:
-            values[cell] = predict(cell_spec(config, cell))
-    return values.reshape(config.shape)
+    return predicted(config, "subspace_error" if quantity == "error" else quantity)
 
 
 def work(config: SweepConfig) -> Callable[[Report, Callable[[], bool]], SweepResult]:
@@ -163,10 +158,8 @@ def _chart(result: SweepResult, values: Mapping[str, Any], theme: ThemeName) -> 
     config, measure, level = result.config, values["th_measure"], values["th_level"]
     lines: np.ndarray | None = None
     at = 0.5
-    if measure == "error" and config.method == "residual":
-        lines, at = boundary(config, "error"), level
-    elif measure == "exact" and config.method == "residual":
-        lines = boundary(config, "exact")
+    if measure != "f1":
+        lines, at = boundary(config, measure), level if measure == "error" else 0.5
     chart = phase_diagram(
         result, theme, measure=measure, level=level, boundary=lines, boundary_level=at
     )
@@ -333,13 +326,13 @@ def _by_hand(config: SweepConfig) -> None:
         columns = st.columns([2, 2, 1], vertical_alignment="bottom")
         chosen: list[int] = []
         for place, axis in zip(columns, (config.x, config.y), strict=False):
-            title, text = AXIS_TITLES[axis.name]
+            title = AXIS_TITLES[axis.name][0]
             with place:
                 chosen.append(
                     st.selectbox(
                         title,
                         range(len(axis.values)),
-                        format_func=[format(v, text) for v in axis.values].__getitem__,
+                        format_func=axis.texts.__getitem__,
                         key=f"theory_cell_{axis.name}",
                     )
                 )
