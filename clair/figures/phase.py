@@ -49,11 +49,11 @@ def phase_diagram(
         _add_boundary(figure, boundary, boundary_level, PAPERS[theme].ink)
     x, y = (_axis(axis) for axis in (result.config.x, result.config.y))
     _add_marks(figure, result, share, (x, y), PAPERS[theme].ink)
-    for update, (axis_title, text), n in (
-        (figure.update_xaxes, x, columns),
-        (figure.update_yaxes, y, rows),
+    for update, (axis_title, text), n, axis in (
+        (figure.update_xaxes, x, columns, result.config.x),
+        (figure.update_yaxes, y, rows, result.config.y),
     ):
-        step = max(1, -(-n // 10))
+        step = max(1, -(-n // 10)) if axis.numeric else 1
         update(
             title_text=axis_title,
             tickvals=list(range(0, n, step)),

@@ -76,12 +76,14 @@ def sweep_json(result: SweepResult) -> dict[str, Any]:
     """
     config = result.config
     flat = result.values.reshape(config.n_cells, config.trials, len(config.columns))
+    means = sweep_table(result)
     return {
         "format": FORMAT,
         "kind": "sweep",
         "version": clair.__version__,
         "config": config.to_json(),
         "columns": list(config.columns),
+        "rows": [dict(zip(means.columns, row, strict=True)) for row in means.rows],
         "cells": [_cell_json(config, cell, flat[cell]) for cell in range(config.n_cells)],
     }
 

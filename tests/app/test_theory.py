@@ -197,9 +197,12 @@ def test_strengths_reach_ten_times_an_honest_update():
 
 def test_axes_keep_to_the_steps_of_the_lab():
     controls = {c.key: c for c in lab.SCENARIO}
+    controls |= {c.key: c for c in lab.OPTIONS}
     for name, values in theory_phase.FINE.items():
-        control = controls[theory.SWEPT[name]]
+        control = controls[(theory.SWEPT | theory.SWEPT_OPTIONS)[name]]
         assert all(control.valid(value) for value in values)
+        if control.step is None:
+            continue
         steps = (np.array(values) - control.low) / control.step
         assert steps == pytest.approx(np.round(steps), abs=1e-6)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clair.app.kit.content import presets
+from clair.app.kit.repeats import DRAWS
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control
 from clair.redteam.words import plan_words
@@ -23,8 +24,11 @@ GROUPS: dict[str, str] = {
     "shape": "Size and draw",
 }
 
+#: Settings that are folded away: what else may differ between clients.
+FURTHER = "Unequal clients, two attacks"
+
 #: The same with what CLAIR does, for the settings in a report.
-ALL_GROUPS = GROUPS | {"clair": "CLAIR's settings"}
+ALL_GROUPS = GROUPS | {"further": FURTHER, "clair": "CLAIR's settings"}
 PLAN = Control(
     "plan",
     "Attack plan",
@@ -172,6 +176,54 @@ SCENARIO: tuple[Control, ...] = (
         step=1,
         group="shape",
     ),
+    Control(
+        "uneven",
+        "Unevenness of the clients",
+        "float",
+        0.0,
+        "Spread of the sizes of honest updates (standard deviation of their logarithm): some "
+        "clients learn much, others little.",
+        low=0.0,
+        high=2.0,
+        step=0.1,
+        group="further",
+        format="%.1f",
+    ),
+    Control(
+        "data_spread",
+        "Spread of the clients' data",
+        "float",
+        0.0,
+        "Spread of the clients' numbers of examples (standard deviation of their logarithm). Who "
+        "has few examples sends a noisier update; the noise above is that of the client in the "
+        "middle.",
+        low=0.0,
+        high=2.0,
+        step=0.1,
+        group="further",
+        format="%.1f",
+    ),
+    Control(
+        "second_share",
+        "Share of the second attack",
+        "float",
+        0.0,
+        "Share of the poisoned clients that follow the second attack instead of the first.",
+        low=0.0,
+        high=1.0,
+        step=0.1,
+        group="further",
+        format="%.1f",
+    ),
+    Control(
+        "second_attack",
+        "Second attack",
+        "choice",
+        "sign_flip",
+        "What that share of the poisoned clients does.",
+        options=tuple((key, info.label) for key, info in ATTACKS.items()),
+        group="further",
+    ),
 )
 
 OPTIONS: tuple[Control, ...] = (
@@ -285,7 +337,7 @@ VIEW = Control(
     group="view",
 )
 
-CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW)
+CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW, DRAWS)
 
 PRESETS = presets("lab")
 
@@ -334,6 +386,10 @@ def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
         attack=values["attack"],
         attack_scale=values["scale"],
         seed=int(values["seed"]),
+        unevenness=values["uneven"],
+        data_spread=values["data_spread"],
+        second_attack=values["second_attack"],
+        second_share=values["second_share"],
     )
 
 

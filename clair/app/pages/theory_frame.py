@@ -38,7 +38,7 @@ def sidebar(section: str, place: DeltaGenerator) -> None:
     used = theory.USED[section]
     if section == "phase":
         chosen = read(theory.PHASE)
-        axes = {theory.SWEPT[chosen["th_x"]], theory.SWEPT[chosen["th_y"]]}
+        axes = {theory.SWEPT.get(chosen["th_x"]), theory.SWEPT.get(chosen["th_y"])}
         used = tuple(key for key in used if key not in axes)
     shown = [c for c in theory.SCENARIO if c.key.removeprefix("th_") in used]
     sized = [c for c in theory.SCENARIO if c.key.removeprefix("th_") in theory.SIZE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -21,22 +22,27 @@ from clair.app.kit.results import show_chart
 from clair.app.kit.shared import shared
 from clair.app.kit.state import open_screen
 from clair.app.pages import lab
-from clair.app.pages.theory import PHASE, SWEPT, spec_of
+from clair.app.pages.theory import PHASE, SWEPT, SWEPT_OPTIONS, spec_of
 from clair.app.pages.theory_frame import claims, export_of, intro, tools
 from clair.cancellation import Cancelled
 from clair.figures.base import Chart
 from clair.figures.palette import ThemeName
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
+from clair.method.detectors import DETECTORS
 from clair.report.blocks import plot
 from clair.report.studies import phase_study
+from clair.report.sweep_figure import success_svg
 from clair.report.theory import Told
+from clair.simulation.attacks import ATTACKS
+from clair.simulation.sweeps.axes import CHOICES
 from clair.simulation.sweeps.grid import (
     AXIS_TITLES,
     METHODS,
     Axis,
     SweepConfig,
     SweepResult,
+    cell_options,
     cell_spec,
     obstacle,
 )
@@ -50,13 +56,22 @@ DEFAULT = ASSETS / "theory" / "phase_default.jsonl"
 RATES = ASSETS / "theory" / "rates.json"
 
 #: Values of each axis at the fine resolution, all of them steps of the lab's sliders.
-FINE: dict[str, tuple[float, ...]] = {
-    "poisoned_fraction": tuple(round(0.05 * i, 2) for i in range(10)),
+FINE: dict[str, tuple[Any, ...]] = {
+    "poisoned_fraction": tuple(round(0.05 * i, 2) for i in range(13)),
     "rank": tuple(range(1, 9)),
     "n_clients": tuple(range(6, 46, 2)),
     "noise": tuple(round(0.01 * i, 2) for i in range(20)),
     "off_subspace": tuple(round(0.1 * i, 1) for i in range(20)),
     "attack_scale": (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
+    "heterogeneity": tuple(round(0.1 * i, 1) for i in range(21)),
+    "unevenness": tuple(round(0.1 * i, 1) for i in range(21)),
+    "data_spread": tuple(round(0.1 * i, 1) for i in range(21)),
+    "second_share": tuple(round(0.1 * i, 1) for i in range(11)),
+    "attack": tuple(ATTACKS),
+    "second_attack": tuple(ATTACKS),
+    "detector": tuple(DETECTORS),
+    "threshold": tuple(round(0.1 * i, 1) for i in range(1, 21)),
+    "screen_coefficients": (False, True),
 }
 _SAME_NAME = ("attack", "heterogeneity", "d_out", "d_in", "seed")
 
@@ -70,9 +85,9 @@ def config_of(values: Mapping[str, Any]) -> SweepConfig | None:
 
     def axis(name: str) -> Axis:
         fine = FINE[name]
-        return Axis(name, fine[::2] if coarse and len(fine) > 10 else fine)
+        return Axis(name, fine[::2] if coarse and len(fine) > 10 and name not in CHOICES else fine)
 
-    base = spec_of(values)
+    base = spec_of(values, further=True)
     trials = 5 if coarse else 10
     return SweepConfig(base, (axis(x), axis(y)), trials, METHODS[values["th_method"]])
 
@@ -128,10 +143,9 @@ def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
     values = {control.key: control.default for control in lab.CONTROLS}
     values |= {key: getattr(spec, field) for field, key in SWEPT.items()}
     values |= {key: getattr(spec, key) for key in _SAME_NAME}
-    chosen = {"use_rank": spec.rank, "view": "verdict"}
-    if config.method == "norms":
-        chosen |= {"detector": "norms", "polish": False}
-    return values | chosen
+    options = cell_options(config, cell)
+    chosen = {SWEPT_OPTIONS.get(name, name): value for name, value in options.items()}
+    return values | chosen | {"use_rank": spec.rank, "view": "verdict"}
 
 
 def interesting_trial(result: SweepResult, cell: int) -> int:
@@ -187,7 +201,8 @@ def _take(result: SweepResult, values: dict[str, Any]) -> Export:
     # nothing can be clicked on paper
     about = content("theory")["about"]["phase"].split("Click")[0]
     told = Told(phase_study(result), _words(result, values), about, (drawn,), {})
-    return export_of(told, values)
+    drawing = partial(success_svg, result, values["th_measure"], values["th_level"])
+    return replace(export_of(told, values), figures={"Phase diagram": drawing})
 
 
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
@@ -297,7 +312,7 @@ def _words(result: SweepResult, values: Mapping[str, Any]) -> str:
     known = ~np.isnan(share)
     sure, never = int((share[known] >= 0.9).sum()), int((share[known] <= 0.1).sum())
     between = int(known.sum()) - sure - never
-    who = "CLAIR" if result.config.method == "residual" else "The convex program"
+    who = "The convex program" if result.config.method == "norms" else "CLAIR"
     return (
         f"{who} succeeds nearly always in {sure} of {int(known.sum())} settings and nearly never "
         f"in {never}; only {between} lie between, so the change is sharp."
@@ -313,9 +328,9 @@ def _impossible(config: SweepConfig) -> list[str]:
     notes = [f"Empty cells have no result: {reason}." for reason in sorted(map(str, reasons))]
     if "poisoned_fraction" in config.axes:
         notes.append(
-            "The poisoned fraction ends below one half. From there on the poisoned clients are the "
-            "majority, and any rule that trusts a majority must fail: nothing in the updates says "
-            "which group is the honest one."
+            "From a poisoned fraction of one half on the poisoned clients are the majority, and "
+            "any rule that trusts a majority must fail: nothing in the updates says which group is "
+            "the honest one."
         )
     return notes
 

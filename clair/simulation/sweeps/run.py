@@ -44,7 +44,7 @@ class SweepProgress:
     @property
     def label(self) -> str:
         """The stage in words."""
-        return "cells"
+        return "Drawing and solving"
 
     @property
     def note(self) -> str:
