@@ -367,13 +367,14 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
 
 
 def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
-    """Build the problem that the controls describe.
+    """Build the problem that the controls describe; those of the group "further" may be missing.
 
     Raises
     ------
     ValueError
         For combinations that `obstacle` explains.
     """
+    values = {c.key: c.default for c in SCENARIO if c.group == "further"} | dict(values)
     return ProblemSpec(
         n_clients=values["clients"],
         d_out=values["d_out"],

@@ -262,7 +262,7 @@ def used_controls(values: Mapping[str, Any]) -> list[Control]:
 
 def obstacle(values: Mapping[str, Any]) -> str | None:
     """Explain why these values have no result; None if they have one."""
-    as_lab = {key: values[f"th_{key}"] for key in (*SHARED, *FURTHER)}
+    as_lab = {key: values[f"th_{key}"] for key in SHARED}
     reason = lab.obstacle({**as_lab, "use_rank": "auto"})
     if reason is not None:
         return reason
@@ -289,9 +289,8 @@ def spec_of(
     further : bool
         Whether the section uses the settings in `FURTHER`.
     """
-    usual = {key: _LAB[key].default for key in FURTHER}
-    chosen = {key: values[f"th_{key}"] for key in (*SHARED, *FURTHER * further)}
-    spec = lab.spec_of(usual | chosen)
+    used = (*SHARED, *FURTHER * further)
+    spec = lab.spec_of({key: values[f"th_{key}"] for key in used})
     if not exact:
         return spec
     return replace(
