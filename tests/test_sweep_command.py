@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from clair.figures.paper import _EMPTY, _color
 from clair.method.fit import fit
 from clair.method.metrics import detection_scores
 from clair.report.sweeps import sweep_command
+from clair.simulation import own_code as own
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import sample_problem
 from clair.simulation.own_code import own_code
@@ -108,6 +110,16 @@ def test_table_and_figure_hold_the_same_numbers(somewhere):
     assert drawn == [_color(float(row["f1"])) if row["f1"] else _EMPTY for row in rows]
     assert _EMPTY in drawn  # one honest client of eight is left where 90 % are poisoned
     assert "data:font/woff2;base64," in (somewhere / "f.svg").read_text()
+
+
+def test_the_example_in_the_documentation_runs(somewhere, capsys):
+    words = own.__doc__
+    code = words.split("::", 1)[1].split("\nand then", 1)[0]
+    (somewhere / "example.py").write_text(textwrap.dedent(code))
+    command = re.search(r"``python -m clair (sweep .*?)``", words, re.DOTALL)[1]
+    arguments = command.replace("mine:", "example:").split()
+    assert main([*arguments, *SIZE, "--trials", "1", "--processes", "1", "--quiet"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_own_attack_and_detector_reach_the_fit():

@@ -15,6 +15,20 @@ _UNKNOWN = {
 }
 
 
+def has_boundary(config: SweepConfig, measure: str) -> bool:
+    """Tell whether there is a formula: for no other measure, option or setting than it knows of.
+
+    Parameters
+    ----------
+    config : SweepConfig
+    measure : str
+    """
+    unknown = _UNKNOWN.get(measure)
+    if unknown is None or config.method != "residual" or config.attack is not None:
+        return False
+    return not any(name in config.axes or getattr(config.base, name) > 0 for name in unknown)
+
+
 def predicted(config: SweepConfig, measure: str) -> np.ndarray | None:
     """Predict a measure of every cell: the probability of the exact set, or the subspace error.
 
@@ -26,13 +40,9 @@ def predicted(config: SweepConfig, measure: str) -> np.ndarray | None:
     Returns
     -------
     ndarray of shape (rows, columns, ...), or None
-        NaN in impossible cells; None where there is no formula: for other measures, for CLAIR with
-        other options, and for settings that no prediction knows of.
+        NaN in impossible cells; None where there is no formula, see `has_boundary`.
     """
-    unknown = _UNKNOWN.get(measure)
-    if unknown is None or config.method != "residual" or config.attack is not None:
-        return None
-    if any(name in config.axes or getattr(config.base, name) > 0 for name in unknown):
+    if not has_boundary(config, measure):
         return None
     predict = exact_set_probability if measure == "exact" else predicted_subspace_error
     values = np.full(config.n_cells, np.nan)

@@ -15,6 +15,7 @@ import clair
 from clair import ProblemSpec
 from clair.figures.phase import agreement
 from clair.method.metrics import detection_scores, subspace_error
+from clair.simulation.attacks import ATTACKS
 from clair.simulation.sweeps import store
 from clair.simulation.sweeps.executors import WorkerFailed, Workers
 from clair.simulation.sweeps.grid import (
@@ -29,6 +30,7 @@ from clair.simulation.sweeps.grid import (
 from clair.simulation.sweeps.run import run_sweep
 from clair.simulation.sweeps.store import KEPT, cache_dir, load, read_result, write_result
 from clair.simulation.sweeps.trial import run_cell, run_trial
+from clair.theory.boundary import predicted
 from clair.theory.sets import exact_set_probability
 
 BASE = ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2)
@@ -354,3 +356,22 @@ def test_predicted_boundary_separates_the_shipped_diagram():
     assert known == 500
     assert same >= 485
     assert np.abs(predicted - share).mean() < 0.03
+
+
+def test_a_boundary_is_predicted_for_every_attack_and_only_where_there_is_a_formula():
+    sides = (Axis("attack", tuple(ATTACKS)), Axis("noise", (0.02, 0.2)))
+    known = SweepConfig(BASE, sides, 1)
+    found = predicted(known, "exact")
+    assert np.isfinite(found).all()
+    assert ((found >= 0) & (found <= 1)).all()
+    assert np.isfinite(predicted(known, "subspace_error")).all()
+    assert predicted(known, "f1") is None
+    uneven = replace(known, along=(Axis("unevenness", (0.0, 1.0)), sides[1]))
+    assert predicted(uneven, "exact") is None
+    assert np.isfinite(predicted(uneven, "subspace_error")).all()
+    for changes in (
+        {"options": {"threshold": 1.0}},
+        {"base": replace(BASE, data_spread=1.0)},
+        {"along": (Axis("screen_coefficients", (False, True)), sides[1])},
+    ):
+        assert predicted(replace(known, **changes), "exact") is None

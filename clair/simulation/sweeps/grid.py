@@ -24,9 +24,9 @@ from clair._validation import check_choice, check_integer
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.own_code import OwnCode
-from clair.simulation.sweeps.axes import AXES, AXIS_TITLES, Axis, plain_options
-
-__all__ = ["AXES", "AXIS_TITLES", "Axis"]
+from clair.simulation.sweeps.axes import AXIS_TITLES as AXIS_TITLES
+from clair.simulation.sweeps.axes import Axis as Axis
+from clair.simulation.sweeps.axes import plain_options
 
 #: CLAIR as `clair.fit` runs it by default, and the convex program alone: flags by contamination
 #: norms, subspace of L. Both are told the true rank.
