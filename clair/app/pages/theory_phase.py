@@ -18,7 +18,7 @@ from clair.app.kit.controls import show
 from clair.app.kit.exports import Export
 from clair.app.kit.layout import sentence
 from clair.app.kit.presenter import presenting
-from clair.app.kit.results import show_chart
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.shared import shared
 from clair.app.kit.state import open_screen
 from clair.app.pages import lab
@@ -30,7 +30,7 @@ from clair.figures.palette import ThemeName
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
 from clair.method.detectors import DETECTORS
-from clair.report.blocks import plot
+from clair.report.blocks import Block, Words, plot
 from clair.report.studies import phase_study
 from clair.report.sweep_figure import success_svg
 from clair.report.theory import Told
@@ -48,7 +48,7 @@ from clair.simulation.sweeps.grid import (
 )
 from clair.simulation.sweeps.run import SweepProgress, run_sweep
 from clair.simulation.sweeps.store import KEPT_IN_MEMORY, Kept, load, read_result
-from clair.theory.boundary import predicted
+from clair.theory.boundary import has_boundary, predicted
 
 KIND = "theory"
 CHART = "theory_phase"
@@ -73,6 +73,8 @@ FINE: dict[str, tuple[Any, ...]] = {
     "threshold": tuple(round(0.1 * i, 1) for i in range(1, 21)),
     "screen_coefficients": (False, True),
 }
+#: What a measure of success is a share of, where it has another name.
+_QUANTITY = {"error": "subspace_error"}
 _SAME_NAME = ("attack", "heterogeneity", "d_out", "d_in", "seed")
 
 
@@ -122,7 +124,7 @@ def expected_seconds(config: SweepConfig, missing: int) -> float:
 @shared(most=32)
 def boundary(config: SweepConfig, quantity: str) -> np.ndarray | None:
     """Predict the probability of the exact set, or the subspace error, of every cell."""
-    return predicted(config, "subspace_error" if quantity == "error" else quantity)
+    return predicted(config, _QUANTITY.get(quantity, quantity))
 
 
 def work(config: SweepConfig) -> Callable[[Report, Callable[[], bool]], SweepResult]:
@@ -167,40 +169,38 @@ def _clicked(config: SweepConfig, cell: Any) -> None:
         _open(config, int(cell[0] if isinstance(cell, (list, tuple)) else cell))
 
 
-def _chart(result: SweepResult, values: Mapping[str, Any], theme: ThemeName) -> tuple[Chart, bool]:
-    """Draw the diagram, and tell whether it has a boundary."""
-    config, measure, level = result.config, values["th_measure"], values["th_level"]
+def _chart(result: SweepResult, measure: str, level: float, theme: ThemeName) -> Chart:
+    """Draw the diagram, with its boundary if there is one."""
     lines: np.ndarray | None = None
-    at = 0.5
-    if measure != "f1":
-        lines, at = boundary(config, measure), level if measure == "error" else 0.5
-    chart = phase_diagram(
+    if _bounded(result.config, measure):
+        lines = boundary(result.config, measure)
+    at = level if measure == "error" else 0.5
+    return phase_diagram(
         result, theme, measure=measure, level=level, boundary=lines, boundary_level=at
     )
-    return chart, lines is not None
 
 
-def _draw(
-    result: SweepResult, values: Mapping[str, Any], theme: ThemeName, *, live: bool = False
-) -> None:
-    chart, bounded = _chart(result, values, theme)
-    show_chart(chart, CHART, on_click=None if live else partial(_clicked, result.config))
-    if not bounded:
-        st.caption(
-            "No boundary is drawn: we have no formula for this method and measure under noise."
-        )
+def _bounded(config: SweepConfig, measure: str) -> bool:
+    return has_boundary(config, _QUANTITY.get(measure, measure))
 
 
-def _phase_chart(result: SweepResult, measure: str, level: float, theme: ThemeName) -> Chart:
-    return _chart(result, {"th_measure": measure, "th_level": level}, theme)[0]
-
-
-def _take(result: SweepResult, values: dict[str, Any]) -> Export:
-    """Build the downloads of a finished diagram."""
-    drawn = plot(CHART, _phase_chart, result, values["th_measure"], values["th_level"])
+def _told(result: SweepResult, values: Mapping[str, Any]) -> Told:
+    """Describe the diagram, and what it cannot show."""
+    config = result.config
+    missing = "No boundary is drawn: we have no formula for this method, measure and settings."
+    picture: tuple[Block, ...] = (
+        plot(CHART, _chart, result, values["th_measure"], values["th_level"]),
+        *[Words(missing, "caption")] * (not _bounded(config, values["th_measure"])),
+    )
+    notes = tuple(Words(reason, "note") for reason in _impossible(config))
     # nothing can be clicked on paper
     about = content("theory")["about"]["phase"].split("Click")[0]
-    told = Told(phase_study(result), _words(result, values), about, (drawn,), {})
+    parts = {"The picture": picture}
+    return Told(phase_study(result), _words(result, values), about, (*picture, *notes), parts)
+
+
+def _take(told: Told, result: SweepResult, values: dict[str, Any]) -> Export:
+    """Build the downloads of a finished diagram, with the figure for a paper."""
     drawing = partial(success_svg, result, values["th_measure"], values["th_level"])
     return replace(export_of(told, values), figures={"Phase diagram": drawing})
 
@@ -226,9 +226,10 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     live = job is not None and job.state.live
     kept = stored(config)
     result = kept.result
+    told = _told(result, values)
     with head:
-        sentence(_words(result, values))
-        tools(values, _take(result, values) if result.complete else None)
+        sentence(told.sentence)
+        tools(values, _take(told, result, values) if result.complete else None)
         jobs.message()
         _how_kept(kept)
     missing = int((~result.done).sum())
@@ -239,12 +240,13 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     if missing and not live:
         _run_row(config, missing, job)
     shown_live = live and job is not None and job.config == config
-    if result.done.any() and not shown_live:
-        _draw(result, values, theme)
+    picture = told.parts["The picture"] if result.done.any() and not shown_live else ()
+    notes = () if presenting() else told.whole[len(told.parts["The picture"]) :]
+    clicks = {CHART: partial(_clicked, config)}
+    # what is read from the disk is another object every time: to keep its drawing would be useless
+    draw_blocks((*picture, *notes), theme, private=result is not _shipped(), clicks=clicks)
     if presenting():
         return
-    for reason in _impossible(config):
-        st.info(reason, icon=":material/info:")
     if result.done.any():
         _by_hand(config)
     claims("sets" if values["th_measure"] != "error" else "stable")
@@ -300,7 +302,7 @@ def _watch(view: JobView, values: Mapping[str, Any], theme: ThemeName) -> None:
         st.caption(f"{seen.rate:.0f} fits a second")
     result = load(view.config).result
     if result.done.any():
-        _draw(result, values, theme, live=True)
+        draw_blocks(_told(result, values).parts["The picture"], theme, private=True)
 
 
 def _words(result: SweepResult, values: Mapping[str, Any]) -> str:
