@@ -9,7 +9,7 @@ import numpy as np
 
 from clair._validation import check_choice, check_integer, check_mask, check_real
 from clair.method.linalg import block_norms, orthonormal
-from clair.simulation.attack_plan import AttackContext, AttackPlan, follow
+from clair.simulation.attack_plan import AttackContext, AttackPlan
 from clair.simulation.attacks import ATTACKS
 
 #: Random streams of a problem; anything drawn later takes a higher stream number.
@@ -205,7 +205,7 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
         if plan is None:
             sent[contaminated] = ATTACKS[spec.attack].run(honest, context, attack_rng)
         else:
-            sent[contaminated] = follow(plan, honest, context, attack_rng)
+            sent[contaminated] = plan(honest, context, attack_rng)
     return Problem(spec, sent + errors, true_updates, subspace, contaminated)
 
 
