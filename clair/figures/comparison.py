@@ -12,7 +12,7 @@ from clair.federated.sharing import CANDIDATES, Choice
 from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart, band, level, new_figure
 from clair.figures.drawing import Figure
-from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.figures.palette import PAPERS, ThemeName, method_style, with_alpha
 from clair.methods import METHODS
 from clair.sentences import ROUNDING
 from clair.simulation.scenario import ScenarioResult
@@ -75,8 +75,8 @@ def method_comparison(
     """
     if not values:
         raise ValueError("values must hold at least one method, got none")
-    rows = [key for key in METHOD_ORDER if key in values and not METHODS[key].oracle]
-    rows += [key for key in METHOD_ORDER if key in values and METHODS[key].oracle]
+    rows = [key for key in METHODS if key in values and not METHODS[key].oracle]
+    rows += [key for key in METHODS if key in values and METHODS[key].oracle]
     paper = PAPERS[theme]
     figure = new_figure(theme, _ROW * len(rows) + 64, margin={"l": 8, "r": 52, "t": 8, "b": 48})
     everything = np.concatenate([np.asarray(values[key], dtype=float) for key in rows])

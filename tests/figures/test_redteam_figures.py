@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clair.figures.palette import THEMES, ThemeName
+from clair.figures.palette import PAPERS, ThemeName
 from clair.figures.redteam import attempts_chart, former_chart, prices_chart
 from clair.redteam import DEFENCES, Attempt
 from clair.redteam.gallery import GALLERY
@@ -21,7 +21,7 @@ def found() -> Strike:
     return strike(Scenario(ProblemSpec(poisoned_fraction=0.4, d_out=20, d_in=16), plan=PLAN))
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", PAPERS)
 @pytest.mark.parametrize("rule", ["today", "former"])
 def test_both_marks_of_every_row_are_at_its_prices(
     found: Strike, theme: ThemeName, rule: str
@@ -43,7 +43,7 @@ def test_the_former_rule_s_line_lies_below_the_decoy_alone(found: Strike) -> Non
     assert found.held[loud]
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", PAPERS)
 def test_attempts_are_marked_by_whether_they_were_flagged(theme: ThemeName) -> None:
     attempts = {
         "krum": tuple(Attempt(PLAN, harm, seen, True) for harm, seen in ((2.0, 0.5), (1e9, 1e9))),
