@@ -20,7 +20,7 @@ from clair.figures.adapters import (
 from clair.figures.adapters_evidence import evidence_compared, times_typical
 from clair.figures.base import Chart
 from clair.method.evidence import AGAIN, GAP, WEAK_GAP, Evidence
-from clair.method.kinds import KINDS
+from clair.method.words import KINDS
 from clair.report.document import Fact, Report, Screen, Section, Verbatim
 from clair.report.method import SOURCE
 from clair.report.provenance import made_with
