@@ -28,7 +28,7 @@ from clair.adapters.report import client_notes, evidence_lines, side_lines, some
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 from clair.cli.terminal import ProgressBar
-from clair.method.split import SOLVERS
+from clair.method.choices import SOLVERS
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\

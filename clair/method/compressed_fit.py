@@ -10,14 +10,14 @@ import numpy as np
 
 from clair._validation import check_automatic, check_choice, check_integer, check_real
 from clair.method.certificate import Certificate, certify
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import Verdict, coefficient_screen, detect_cores
-from clair.method.detectors import DETECTORS
 from clair.method.eigen import leading_eigenpairs
 from clair.method.evidence import GAP, MIN_CLIENTS, Evidence, Shape
 from clair.method.linalg import median, stack_rows
 from clair.method.solvers import Decomposition, Progress, joint_norms
-from clair.method.split import EMPTY, SOLVERS, SplitProblem
+from clair.method.split import EMPTY, SplitProblem
 from clair.method.updates import CompressedUpdates
 from clair.method.window import choose_lam, lam_window
 

@@ -1,7 +1,7 @@
 """Detectors that draw the final line, behind the names that `fit` takes.
 
 Another one is a frozen dataclass with the fields of these, `label`, `scale_free` and `judge`, in a
-file of its own, and a line in `DETECTORS`. Commands and controls list it by themselves.
+file of its own, and a line in `clair.method.choices`. Commands and controls list it by themselves.
 """
 
 from __future__ import annotations
@@ -97,13 +97,6 @@ class NormsDetector:
             return simple_verdict(threshold_rule(norms, float(self.threshold)))
         gap = NORMS_GAP if isinstance(self.gap, str) else self.gap
         return simple_verdict(published_rule(norms, typical, gap))
-
-
-#: By the name that `fit` takes.
-DETECTORS: dict[str, type[Detector]] = {
-    "residual": ResidualDetector,
-    "norms": NormsDetector,
-}
 
 
 def published_rule(

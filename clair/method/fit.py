@@ -12,9 +12,9 @@ import numpy as np
 from clair._threads import single_blas_thread
 from clair._validation import check_automatic, check_integer
 from clair.method.certificate import Certificate
+from clair.method.choices import DETECTORS
 from clair.method.compressed_fit import CoreFit, FitOptions, check_rank, fit_cores
 from clair.method.detection import SUSPECT
-from clair.method.detectors import DETECTORS
 from clair.method.evidence import Evidence, Shape, shape_of
 from clair.method.halves import (
     DirectionWeights,

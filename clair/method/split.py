@@ -1,7 +1,7 @@
 """Solvers of the split M = L + S on compressed updates, behind the names that `fit` takes.
 
 Another one is a frozen dataclass with the fields of these, `label` and `split`, in a file of its
-own, and a line in `SOLVERS`. Commands and controls list it by themselves.
+own, and a line in `clair.method.choices`. Commands and controls list it by themselves.
 """
 
 from __future__ import annotations
@@ -178,10 +178,3 @@ class MedianSplit:
         return Decomposition(
             low, rest, None, problem.lam, history[-1].objective, status, len(history), history
         )
-
-
-#: By the name that `fit` takes.
-SOLVERS: dict[str, type[Solver]] = {
-    "convex": ConvexSplit,
-    "irls": MedianSplit,
-}

@@ -8,8 +8,7 @@ from typing import Any
 from clair.app.kit.content import presets
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control
-from clair.method.detectors import DETECTORS
-from clair.method.split import SOLVERS
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.redteam.words import plan_words
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
