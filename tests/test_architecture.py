@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from clair.app.kit.page_list import PAGES
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -102,6 +104,10 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 def test_pages_are_short_and_load_nothing_heavy(page: Path) -> None:
     assert not {name.split(".")[0] for name in imports(page)} & {"torch", "transformers"}
     assert len(page.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    assert {path.stem for path in (ROOT / "pages").glob("*.py")} == {page.stem for page in PAGES}
 
 
 def test_the_router_is_short() -> None:

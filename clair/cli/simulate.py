@@ -7,9 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from clair.cli.terminal import options_named, perform
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.method.compressed_fit import POOLINGS, SIDES
-from clair.method.detectors import DETECTORS
-from clair.method.split import SOLVERS
 from clair.report.scenario import (
     CLAIR_OPTIONS,
     PLAN,

@@ -12,7 +12,7 @@ from clair.federated.sharing import CANDIDATES, Choice
 from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart, band, level, new_figure
 from clair.figures.drawing import Figure
-from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.figures.palette import PAPERS, ThemeName, method_style, with_alpha
 from clair.methods import METHODS
 from clair.sentences import ROUNDING
 from clair.simulation.scenario import ScenarioResult
@@ -125,7 +125,7 @@ def method_comparison(
 
 def method_rows(values: Iterable[str]) -> list[str]:
     """List methods from the uppermost row to the lowest: as everywhere, oracles last."""
-    known = [key for key in METHOD_ORDER if key in set(values)]
+    known = [key for key in METHODS if key in set(values)]
     return sorted(known, key=lambda key: METHODS[key].oracle)
 
 

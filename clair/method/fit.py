@@ -13,7 +13,7 @@ from clair._threads import single_blas_thread
 from clair._validation import check_automatic, check_integer
 from clair.method.certificate import Certificate
 from clair.method.compressed_fit import CoreFit, FitOptions, check_rank, fit_cores
-from clair.method.detection import SUSPECT, reasons
+from clair.method.detection import SUSPECT
 from clair.method.detectors import Detector
 from clair.method.evidence import Evidence, Shape, shape_of
 from clair.method.halves import (
@@ -35,6 +35,7 @@ from clair.method.updates import (
     ordinary_sized,
     to_cores,
 )
+from clair.method.words import reasons
 
 
 @dataclass(frozen=True)

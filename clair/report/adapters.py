@@ -28,7 +28,7 @@ from clair.figures.adapters import (
 )
 from clair.figures.adapters_evidence import evidence_compared, times_typical
 from clair.method.evidence import AGAIN, GAP, WEAK_GAP, Evidence
-from clair.method.kinds import KINDS
+from clair.method.words import KINDS
 from clair.report.blocks import Block, Choice, Listing, OnScreen, Printed, View, plot
 from clair.report.document import Fact, Report, Screen, Section, Verbatim
 from clair.report.method import SOURCE

@@ -9,7 +9,7 @@ import numpy as np
 
 from clair._validation import check_choice, check_integer, check_mask, check_real
 from clair.method.linalg import block_norms, orthonormal
-from clair.simulation.attack_plan import AttackContext, AttackPlan, follow
+from clair.simulation.attack_plan import AttackContext, AttackPlan
 from clair.simulation.attacks import ATTACKS, Attack
 
 #: Random streams of a problem; anything drawn later takes a higher stream number.
@@ -240,8 +240,6 @@ def _attacked(
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Make what the contaminated clients send, less their estimation errors."""
-    if isinstance(plan, AttackPlan):
-        return follow(plan, honest, context, rng)
     if plan is not None:
         return plan(honest, context, rng)
     n_first = len(honest) - round(spec.second_share * len(honest))

@@ -10,6 +10,7 @@ from clair.app.kit.repeats import DRAWS
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control
 from clair.app.pages.lab_unequal import UNEQUAL
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.redteam.words import plan_words
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
@@ -229,7 +230,7 @@ OPTIONS: tuple[Control, ...] = (
         "Residual (ours): what the other clients' subspace cannot explain, with all other kinds "
         "of evidence. Norm: the detector as published, the widest gap between the sizes of the "
         "clients' blocks of S, looked for once and with nothing beside it.",
-        options=(("residual", "Residual"), ("norms", "Norm, as published")),
+        options=tuple((key, one.label) for key, one in DETECTORS.items()),
         group="clair",
     ),
     Control(
@@ -251,7 +252,7 @@ OPTIONS: tuple[Control, ...] = (
         "convex",
         "Convex: the paper's program, with a proof where it succeeds. IRLS: median subspace by "
         "reweighted PCA, faster, and it stands more noise.",
-        options=(("convex", "Convex"), ("irls", "IRLS")),
+        options=tuple((key, one.label) for key, one in SOLVERS.items()),
         group="clair",
     ),
     Control(

@@ -29,7 +29,7 @@ from clair.figures.base import Chart
 from clair.figures.palette import ThemeName
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
-from clair.method.detectors import DETECTORS
+from clair.method.choices import DETECTORS
 from clair.report.blocks import Block, Words, plot
 from clair.report.studies import phase_study
 from clair.report.sweep_figure import success_svg

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from clair._validation import check_choice, check_integer
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.method.compressed_fit import POOLINGS, SIDES, FitOptions
-from clair.method.detectors import DETECTORS
 from clair.method.fit import fit
-from clair.method.split import SOLVERS
 from clair.simulation.attacks import ATTACKS
 
 #: Values of an axis of words, or of an option that chooses among words.
