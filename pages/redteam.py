@@ -102,6 +102,7 @@ with above:
             rule = values[RULE.key]
             sentence(strike_sentence(found, rule))
             take = strike_export(found, rule, screen)
+            redteam.report_attempt(values, found)
     toolbar("redteam", CONTROLS, PRESETS, values, take=take)
     if view == "attack" and not presenting():
         numbers(values, found, theme)
