@@ -12,6 +12,7 @@ from clair.app.kit.presenter import presenting
 from clair.app.kit.scheme import current_theme
 from clair.app.pages import class_stage, classes, lessons
 from clair.app.pages.lesson_answer import hide_button, show_answer, show_on_stage
+from clair.app.pages.lesson_end import end_of_lessons
 from clair.app.pages.lesson_steps import answer, ask, explore, settings_words
 from clair.app.pages.lesson_take import lesson_export
 
@@ -23,7 +24,7 @@ inject_css("lessons", *["classroom"] * (mine is not None))
 
 on_stage, told = presenting(), lessons.revealed(place)
 heard, of_class = None, False
-if mine is not None:
+if mine is not None and not lessons.ended():
     of_class = classes.view() != "lesson"
     classes.publish(mine, place, answer(place) if told and not of_class else None)
     heard = class_stage.heard(mine)
@@ -63,22 +64,43 @@ def ways() -> None:
         hide_button(place)
     if mine is not None:
         class_stage.ways()
-    same = after is not None and after.course_key == place.course_key
+    last = after is None or after.course_key != place.course_key
+    if last and after is not None and not on_stage:
+        st.button(
+            "What you predicted",
+            key="lesson_finish",
+            type="tertiary",
+            icon=":material/checklist:",
+            help="All predictions so far beside the computed answers.",
+            on_click=lessons.finish,
+        )
+    following = "What you predicted" if after is None else f"Next: {after.course.title}"
     st.button(
-        "Next" if same or after is None else f"Next: {after.course.title}",
+        following if last else "Next",
         key="lesson_next",
         icon=":material/arrow_forward:",
         icon_position="right",
         help="Key: right arrow.",
-        disabled=after is None,
         on_click=classes.move,
         args=("next",),
     )
 
 
-with st.container() if on_stage and (told or mine) else column(920):
-    if not on_stage:
-        lesson_map(place, lessons.seen(), classes.go)
+def end() -> None:
+    """Draw what comes after the last step."""
+    end_of_lessons(theme)
+    st.button(
+        "Back",
+        key="lesson_back",
+        icon=":material/arrow_back:",
+        help="Key: left arrow.",
+        on_click=lessons.move,
+        args=("back",),
+    )
+
+
+def step_of_course() -> None:
+    """Draw a step of a course, or what a class shows instead."""
     st.caption(f"{place.course.title}, step {place.number} of {len(place.course.steps)}")
     beside = header(class_stage.title(place) if of_class else step.title)
     if mine is None:
@@ -98,6 +120,15 @@ with st.container() if on_stage and (told or mine) else column(920):
         key="lesson_ways",
     ):
         ways()
+
+
+with st.container() if on_stage and (told or mine) else column(920):
+    if not on_stage:
+        lesson_map(place, lessons.seen(), classes.go)
+    if lessons.ended():
+        end()
+    else:
+        step_of_course()
     keys = {"ArrowRight": "next", "ArrowLeft": "back", "Enter": "reveal"}
     keys |= {"PageDown": "next", "PageUp": "back"}  # what a presenter's remote sends
     hotkeys("lesson_keys", keys, classes.move)

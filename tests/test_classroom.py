@@ -12,14 +12,12 @@ from hypothesis import strategies as st
 from clair.lessons.classroom import (
     ABSENT,
     LEFT,
-    LETTERS,
     ClassError,
     Classes,
     Held,
     Limits,
-    clean_code,
-    clean_name,
 )
+from clair.lessons.typed import LETTERS, clean_code, clean_name
 
 SPOT = ("averaging", 1)  # four choices or fewer
 NUMBER = ("averaging", 3)  # a slider from 1 to 15

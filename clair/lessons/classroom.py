@@ -12,7 +12,6 @@ import math
 import secrets
 import threading
 import time
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,12 +19,10 @@ from typing import Literal
 
 from clair.lessons.course import courses
 from clair.lessons.progress import Spot
+from clair.lessons.typed import CODE_LENGTH, LETTERS, clean_code, clean_name
 
 #: What is on stage: how to join, a question, its answer, or the audience's attacks.
 Phase = Literal["join", "ask", "told", "attacks"]
-#: Letters of a code: no vowels, which would make words, and none that look like another.
-LETTERS = "BCDFGHJKMNPQRTVWXZ2346789"
-CODE_LENGTH = 5
 #: A phone that has not asked for this many seconds is not counted as here. A browser asks for a
 #: page in the background about once a minute.
 ABSENT = 90.0
@@ -370,37 +367,3 @@ def _known(spot: Spot) -> Spot:
     if key not in courses() or not 1 <= number <= len(courses()[key].steps):
         raise ClassError(f"spot must be a course and one of its steps, got {spot!r}")
     return key, number
-
-
-def clean_code(text: str) -> str:
-    """Read a code as people type it; what is none stays none.
-
-    Examples
-    --------
-    >>> clean_code(" kx4-pr "), clean_code("<script>")
-    ('KX4PR', '')
-    """
-    code = "".join(text[:20].upper().replace("-", " ").split())
-    return code if len(code) == CODE_LENGTH and set(code) <= set(LETTERS) else ""
-
-
-def clean_name(text: str, most: int = 20) -> str:
-    r"""Make a visitor's name harmless: one line, no control or formatting characters, short.
-
-    Stacked accents are cut to two a letter. Marks of HTML and Markdown stay; whoever shows the name
-    escapes them.
-
-    Examples
-    --------
-    >>> clean_name("  Ada\n\u202eLovelace  ")
-    'Ada Lovelace'
-    """
-    kept, stacked = [], 0
-    for letter in unicodedata.normalize("NFKC", text[:200]):
-        kind = unicodedata.category(letter)
-        stacked = stacked + 1 if kind[0] == "M" else 0
-        if letter.isspace():
-            kept.append(" ")
-        elif kind[0] != "C" and stacked <= 2:
-            kept.append(letter)
-    return " ".join("".join(kept).split())[:most].strip()

@@ -8,7 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.app.pages import class_phone, class_stage, classes
-from clair.lessons.classroom import Classes, clean_name
+from clair.lessons.classroom import Classes
+from clair.lessons.typed import clean_name
 from clair.redteam.strike import Strike
 from tests.app.elements import bare, visit
 

@@ -29,7 +29,7 @@ def test_a_lecturer_and_a_phone_through_a_class(server: Any, visit: Callable[...
 
     stage.keyboard.press("Enter")
     small.get_by_text("It turned out otherwise").wait_for()
-    stage.locator(".clair-chart .main-svg").wait_for()
+    stage.locator(".clair-chart .main-svg").first.wait_for()
     lecturer.idle()
     assert "1 of 1" in stage.locator(".lesson-options").inner_text()
     over, lowest = stage.evaluate(HEIGHT)

@@ -27,8 +27,8 @@ PAGES: tuple[PageInfo, ...] = (
     PageInfo(
         "lessons",
         "Lessons",
-        "Five short courses that ask first, then compute: averaging, the split, liars, attackers, "
-        "text.",
+        "Six short courses that ask first, then compute: averaging, the split, liars, attackers, "
+        "text, a real language model.",
     ),
     PageInfo(
         "lab",

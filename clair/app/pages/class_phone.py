@@ -15,9 +15,10 @@ from clair.app.pages.classes import CLASSES, CODE
 from clair.app.pages.lesson_marks import answer_box, compared, marks
 from clair.app.pages.lesson_slider import slider
 from clair.app.pages.lessons import Place
-from clair.lessons.classroom import ClassError, Phase, Screen, Seat, clean_code
+from clair.lessons.classroom import ClassError, Phase, Screen, Seat
 from clair.lessons.progress import Spot
 from clair.lessons.quantities import QUANTITIES
+from clair.lessons.typed import clean_code
 
 #: Seconds between two looks at the class: the fewest, and how many more for each phone in it.
 LOOK, LOOK_EACH = 1.5, 0.03

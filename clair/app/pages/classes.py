@@ -11,7 +11,8 @@ from clair.app.kit.jobs import visitor
 from clair.app.kit.presenter import set_presenting
 from clair.app.pages import lessons
 from clair.app.pages.lessons import Place
-from clair.lessons.classroom import ClassError, Classes, Held, clean_code
+from clair.lessons.classroom import ClassError, Classes, Held
+from clair.lessons.typed import clean_code
 
 PAGE = "pages/classroom.py"
 #: Name of the code in the address of the audience.

@@ -9,9 +9,9 @@ import streamlit as st
 
 from clair.app.kit.glossary import marked
 from clair.app.kit.results import draw_blocks
-from clair.app.pages import copying, lessons
+from clair.app.pages import lessons
 from clair.app.pages.lesson_marks import Heard, answer_box, compared, marks
-from clair.app.pages.lesson_steps import also_computed, answer, evidence
+from clair.app.pages.lesson_steps import RUNS, also_computed, answer, evidence
 from clair.app.pages.lessons import Place, prose
 from clair.federated.task_result import TaskResult
 from clair.figures.palette import ThemeName
@@ -69,14 +69,14 @@ def main_plot(place: Place) -> Plot:
     found, view = evidence(place), place.step.view
     if place.course.source == "lab":
         return lab_plot(view, found)
-    return next(plots_of(_run_blocks(view, found)))
+    return next(plots_of(_run_blocks(place, found)))
 
 
-def _run_blocks(view: str, run: TaskResult) -> Sequence[Block]:
-    """Choose what a step about the run of text copying shows."""
-    if view == "verdict":
+def _run_blocks(place: Place, run: TaskResult) -> Sequence[Block]:
+    """Choose what a step about a recorded run shows."""
+    if place.step.view == "verdict":
         return verdict_view("lesson", run).blocks()
-    return worth_view("lesson", run, copying.measures(run)).blocks()
+    return worth_view("lesson", run, RUNS[place.course.source].measures(run)).blocks()
 
 
 def _told(place: Place, heard: Heard | None) -> None:
@@ -97,4 +97,4 @@ def _also(place: Place) -> None:
 def _chart(place: Place, theme: ThemeName) -> None:
     found, view = evidence(place), place.step.view
     lab = place.course.source == "lab"
-    draw_blocks(VIEWS[view].blocks(found) if lab else _run_blocks(view, found), theme)
+    draw_blocks(VIEWS[view].blocks(found) if lab else _run_blocks(place, found), theme)

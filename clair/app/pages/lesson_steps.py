@@ -9,7 +9,8 @@ import streamlit as st
 
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, open_screen
-from clair.app.pages import copying, lab, lessons
+from clair.app.kit.trained import TrainedPage
+from clair.app.pages import copying, lab, lessons, llm
 from clair.app.pages.lesson_slider import slider
 from clair.app.pages.lessons import LESSON, Place
 from clair.lessons.course import Step
@@ -19,7 +20,10 @@ from clair.lessons.quantities import QUANTITIES
 TARGETS: dict[str, tuple[str, Sequence[Control], str]] = {
     "lab": ("pages/lab.py", lab.CONTROLS, "the Subspace lab"),
     "copying": ("pages/copying.py", copying.CONTROLS, "Text copying"),
+    "llm": ("pages/llm.py", llm.CONTROLS, "Language model"),
 }
+#: Pages whose recorded run a course is about.
+RUNS: dict[str, TrainedPage] = {"copying": copying.PAGE, "llm": llm.PAGE}
 
 
 def settings(step: Step) -> dict[str, Any]:
@@ -28,12 +32,10 @@ def settings(step: Step) -> dict[str, Any]:
 
 
 def evidence(place: Place) -> Any:
-    """Compute the result that a step is about, or read the recorded run of text copying."""
-    step = place.step
-    if place.course.source == "copying":
-        return copying.PAGE.default_outcome()
-    scenario = lab.scenario_of(settings(step))
-    return lab.solve(scenario)
+    """Compute the result that a step is about, or read the recorded run."""
+    if (page := RUNS.get(place.course.source)) is not None:
+        return page.default_outcome()
+    return lab.solve(lab.scenario_of(settings(place.step)))
 
 
 @shared(most=64)
