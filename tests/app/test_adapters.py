@@ -157,6 +157,7 @@ def test_other_files_or_settings_stop_the_audit_that_is_under_way(
     at = opened()
     at.file_uploader(key="adapters_upload").upload("a.zip", packed(SITES), "application/zip").run()
     old = at.session_state["_jobs"]["adapters"]
+    pool.wait(old, until=JobState.RUNNING, timeout=PATIENCE)
     at.segmented_control(key="side").set_value("input").run()
     assert at.session_state["_jobs"]["adapters"] != old
     assert pool.get(old).stopping
