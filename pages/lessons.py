@@ -48,6 +48,10 @@ def step_of_lesson() -> None:
 
 def ways() -> None:
     """Draw the way back, out and on."""
+    if of_class:
+        class_stage.ways()
+        _next("The lesson")
+        return
     st.button(
         "Back",
         key="lesson_back",
@@ -58,10 +62,10 @@ def ways() -> None:
         args=("back",),
     )
     explore(place)
-    if told and not on_stage and not of_class:
-        export_panel("lesson", lesson_export(place))
-    if on_stage and told and not of_class:
+    if told and on_stage:
         hide_button(place)
+    elif told:
+        export_panel("lesson", lesson_export(place))
     if mine is not None:
         class_stage.ways()
     last = after is None or after.course_key != place.course_key
@@ -75,8 +79,12 @@ def ways() -> None:
             on_click=lessons.finish,
         )
     following = "What you predicted" if after is None else f"Next: {after.course.title}"
+    _next(following if last else "Next")
+
+
+def _next(label: str) -> None:
     st.button(
-        following if last else "Next",
+        label,
         key="lesson_next",
         icon=":material/arrow_forward:",
         icon_position="right",
