@@ -42,6 +42,10 @@ COMMANDS = {
         "clair.cli.theory",
         "when CLAIR works and why: the numbers behind each section of the Theory page",
     ),
+    "sweep": (
+        "clair.cli.sweep",
+        "any grid of problems and options: phase diagrams, repeats, your own attack or detector",
+    ),
     "redteam": (
         "clair.cli.redteam",
         "play the attacker: search for the attack that does honest clients the most harm",

@@ -23,8 +23,8 @@ ALLOWED = {
     "transformers": {"clair.federated"},
     "peft": set(),
     "flwr": {"clair.flower"},
-    "loky": {"clair.simulation.sweeps"},
-    "distributed": {"clair.simulation.sweeps"},
+    "loky": {"clair.executors"},
+    "distributed": {"clair.executors"},
 }
 
 
@@ -41,6 +41,7 @@ ORDER = parts_in_order()
 HEIGHT = {part: height for height, row in enumerate(ORDER) for part in row}
 
 
+@cache
 def part(module: str) -> str:
     """Find the part of the project that a module belongs to, by the longest name that fits."""
     fitting = [name for name in HEIGHT if f"{module}.".startswith(f"{name}.")]

@@ -128,6 +128,14 @@ def rgb(color: str) -> tuple[int, int, int]:
     return int(value[:2], 16), int(value[2:4], 16), int(value[4:6], 16)
 
 
+def mixed(first: str, second: str, share: float) -> str:
+    """Mix two colours "#rrggbb"; `share` in [0, 1] is the second one's."""
+    parts = (
+        round((1 - share) * a + share * b) for a, b in zip(rgb(first), rgb(second), strict=True)
+    )
+    return "#" + "".join(f"{part:02x}" for part in parts)
+
+
 def with_alpha(color: str, alpha: float) -> str:
     """Return "#rrggbb" as a CSS ``rgba()`` string with the given opacity in [0, 1]."""
     red, green, blue = rgb(color)

@@ -35,7 +35,7 @@ class FitOptions:
     lam: float | str
     solver: str
     pooling: str
-    detector: str
+    detector: str | Detector
     threshold: float | str
     gap: tuple[float, float] | str
     polish: bool
@@ -48,7 +48,8 @@ class FitOptions:
         check_choice("side", self.side, SIDES)
         check_choice("solver", self.solver, tuple(SOLVERS))
         check_choice("pooling", self.pooling, POOLINGS)
-        check_choice("detector", self.detector, tuple(DETECTORS))
+        if isinstance(self.detector, str):
+            check_choice("detector", self.detector, tuple(DETECTORS))
         check_automatic("lam", self.lam)
         check_automatic("threshold", self.threshold)
         if self.lam != "auto":
@@ -73,7 +74,9 @@ class FitOptions:
         return SOLVERS[self.solver](self.tol, self.max_iter)
 
     def make_detector(self) -> Detector:
-        """Make the detector that the options name."""
+        """Make the detector that the options name, or take the one they hold."""
+        if not isinstance(self.detector, str):
+            return self.detector
         return DETECTORS[self.detector](self.gap, self.threshold)
 
 

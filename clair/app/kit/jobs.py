@@ -136,6 +136,8 @@ JOB_KINDS: dict[str, JobKind] = {
         JobKind("copying", "Text copying"),
         JobKind("digits", "Digits"),
         JobKind("llm", "Language model"),
+        JobKind("lab", "Subspace lab", ("sweep",)),
+        JobKind("compare", "Compare", ("sweep",)),
         JobKind("theory", "Theory", ("sweep",)),
         JobKind("redteam", "Red team", ("search",)),
         JobKind("adapters", "Your adapters", ("read", "detect", "split", "report")),
