@@ -58,8 +58,8 @@ PAGES: tuple[PageInfo, ...] = (
     PageInfo(
         "lessons",
         "Lessons",
-        "Five short courses that ask first, then compute: averaging, the split, liars, attackers, "
-        "text.",
+        "Six short courses that ask first, then compute: averaging, the split, liars, attackers, "
+        "text, a real language model.",
     ),
     PageInfo(
         "lab",
