@@ -22,6 +22,7 @@ PARTS = {
     "copying": 5,
     "digits": 5,
     "llm": 5,
+    "adapters": 5,
 }
 
 CHOSEN = """() => [...document.querySelectorAll('[data-testid=stMain] [role=radio]')]
