@@ -9,7 +9,8 @@ import numpy as np
 
 from clair.method.metrics import client_numbers
 from clair.redteam.defences import DEFENCES
-from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
+from clair.redteam.evolution import FRESH_DRAWS
+from clair.redteam.result import Finding, RedTeamResult
 from clair.redteam.strike import CAUGHT, SUSPECTED, Strike
 from clair.simulation.attack_plan import AttackPlan, Tactic
 

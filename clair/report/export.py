@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clair.report.document import Report
@@ -31,6 +31,8 @@ class Export:
         Makes the whole result as JSON values.
     brief : callable, optional
         Makes a report that fits on one sheet of paper.
+    figures : mapping of title to callable
+        Make figures for a paper, as SVG.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Export:
     tables: Mapping[str, Callable[[], Table]]
     numbers: Callable[[], dict[str, Any]]
     brief: Callable[[], Report] | None = None
+    figures: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     def html(self) -> str:
         """Write the report as one HTML file."""

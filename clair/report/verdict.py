@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from clair.figures.palette import METHOD_ORDER
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
 from clair.method.evidence import Evidence
 from clair.method.kinds import client_margins, deciding, ranked
@@ -40,7 +39,7 @@ def found_fact(scores: DetectionScores) -> Fact:
 
 def method_words(keys: Iterable[str]) -> OnScreen:
     """Explain each method of a comparison in a sentence, in the order it is drawn."""
-    drawn = [key for key in METHOD_ORDER if key in set(keys)]
+    drawn = [key for key in METHODS if key in set(keys)]
     lines = [f"* **{METHODS[key].label}**: {METHODS[key].description}" for key in drawn]
     alike = (
         "\n\nMean, median, trimmed mean and Krum's rules give everybody one and the same update. "

@@ -173,7 +173,7 @@ def test_a_running_search_shows_what_it_tried_and_cancel_keeps_the_best(
 ) -> None:
     tried, go_on = threading.Event(), threading.Event()
 
-    def slowly(config: RedTeamConfig, progress: Any, cancelled: Any) -> RedTeamResult:
+    def slowly(config: RedTeamConfig, progress: Any, cancelled: Any, workers: Any) -> RedTeamResult:
         reports: list[SearchProgress] = []
 
         def report(seen: SearchProgress) -> None:

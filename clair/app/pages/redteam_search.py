@@ -87,7 +87,7 @@ def work(config: RedTeamConfig) -> Callable[[Report, Callable[[], bool]], RedTea
     """Return the work of a search for the job pool; cancelled, it ends with what it has."""
 
     def run(report: Report, cancelled: Callable[[], bool]) -> RedTeamResult:
-        return search(config, progress=report, cancelled=cancelled)
+        return search(config, progress=report, cancelled=cancelled, workers=None)
 
     return run
 
