@@ -107,7 +107,9 @@ def test_pages_are_short_and_load_nothing_heavy(page: Path) -> None:
 
 
 def test_every_page_is_in_the_navigation() -> None:
-    assert {path.stem for path in (ROOT / "pages").glob("*.py")} == {page.stem for page in PAGES}
+    # phones come to the class by its link alone
+    listed = {page.stem for page in PAGES} | {"classroom"}
+    assert {path.stem for path in (ROOT / "pages").glob("*.py")} == listed
 
 
 def test_the_router_is_short() -> None:
