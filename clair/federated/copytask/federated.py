@@ -33,16 +33,24 @@ class CopyTask:
     federation : Federation
     model : LlamaForCausalLM
         Frozen.
+    poisoned : bool
+        False where the contaminated clients are still honest; the texts of `federation` are too.
     """
 
     modules = ADAPTED_MODULES
 
     def __init__(
-        self, config: CopyTaskConfig, federation: Federation, model: LlamaForCausalLM
+        self,
+        config: CopyTaskConfig,
+        federation: Federation,
+        model: LlamaForCausalLM,
+        *,
+        poisoned: bool = True,
     ) -> None:
         self.model = model
         self.contaminated = federation.contaminated
-        self.factors = np.where(self.contaminated, update_factor(config.attack), 1.0)
+        bad = self.contaminated & poisoned
+        self.factors = np.where(bad, update_factor(config.attack), 1.0)
         self.device = next(model.parameters()).device
         self._precision = config.precision
         clients = federation.clients
