@@ -6,7 +6,8 @@ is trained on top of it, as in fine-tuning; so every method can hand out what it
 
 CLAIR is used as `clair.flower.ClairStrategy` does: clients are judged by how they differ from what
 all were given, the rank of the shared subspace stays as the first round found it, kept and suspect
-clients train on from their own refined update, and everybody else from the kept clients' average.
+clients train on from their own refined update, everybody else from the kept clients' average, and
+nobody is flagged for less than what honest clients sent in the first round.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from clair.adapters.rounds import lenient, sizes_outside, usual_size
 from clair.aggregation import GLOBAL_RULES
 from clair.baselines import estimate_all
 from clair.federated.forms import averaged, nothing_like
@@ -135,12 +137,13 @@ def federate_rounds(
         return done, ()
     losses, outcomes = [done.loss_history], [_outcome(done, 1, tasks[0], poison_from)]
     begun = _after_first(done, _truth(tasks[0], 1, poison_from))
+    usual = usual_size(sizes_outside(done.sent, done.fit), done.fit)
     plan = replace(plan, rank=done.fit.rank)
     for number, task in enumerate(tasks[1:], start=2):
         clock.next_round()
         more = afterwards if number == len(tasks) else 0
         truth = _truth(task, number, poison_from)
-        done, begun = _further(task, plan, clock, begun, truth, more)
+        done, begun = _further(task, plan, clock, begun, truth, usual, more)
         losses.append(done.loss_history)
         outcomes.append(_outcome(done, number, task, poison_from))
     return replace(done, loss_history=np.concatenate(losses)), tuple(outcomes)
@@ -175,6 +178,7 @@ def _further(
     clock: JobClock,
     begun: Mapping[str, Start],
     truth: np.ndarray,
+    usual: float,
     afterwards: int,
 ) -> tuple[Round, dict[str, Start]]:
     """Run a round in every federation; also return what each hands out."""
@@ -183,33 +187,8 @@ def _further(
     for i, (start, methods) in enumerate(groups):
         with clock.part(i, len(groups)):
             came.append(_trained(task, plan, clock, start, tests="clair_safe" in methods))
-    estimates: dict[str, Any] = {}
-    following: dict[str, Start] = {}
-    shown: dict[str, Any] = {}
-    main: ClairFit | None = None
-    for i, ((start, methods), one) in enumerate(zip(groups, came, strict=True)):
-        with clock.part(i, len(groups)):
-            clock.step("clair", 0, 1)
-            updates = start.differences(one.sent)
-            found = main
-            if found is None or set(methods) & set(JUDGED):
-                found = fit(
-                    updates, plan.rank, progress=lambda _: clock.check(), **plan.fit_options
-                )
-                main = main or found
-            made = _estimated(updates, methods, found, truth)
-            choice = None
-            if "clair_safe" in methods:
-                choice, tests, made["clair_safe"] = _chosen(task, start, one, updates, found)
-                shown = {"sharing": choice, "tests": tests}
-            total = {
-                method: {name: _plus(start.common[name], part) for name, part in parts.items()}
-                for method, parts in made.items()
-            }
-            following |= _handed_out(methods, total, start.common, found, choice, truth)
-            estimates |= {method: total[method] for method in methods}
-            clock.step("clair", 1, 1)
-    assert main is not None
+    judged = _judged(task, plan, clock, groups, came, truth, usual)
+    main, estimates = judged.main, judged.estimates
     estimates["base"] = {name: nothing_like(part) for name, part in estimates[LOCAL].items()}
     kept = estimates.pop(KEPT_AVERAGE)
     tuned = starts(estimates, main, plan.tuned) | {KEPT_AVERAGE: kept}
@@ -221,11 +200,73 @@ def _further(
         loss_history=came[0].losses,
         estimates=ordered,
         accuracy=accuracy,
+        sharing=judged.choice,
+        tests=judged.tests,
         candidates={},
         sent=came[0].sent,
-        **shown,
     )
-    return done, following
+    return done, judged.following
+
+
+@dataclass
+class _Judged:
+    """What the server makes of what came back, over all federations.
+
+    Attributes
+    ----------
+    main : ClairFit
+        In the federation that CLAIR leads.
+    estimates : dict of method to {module: ndarray of shape (n_clients, d_out, d_in)}
+        Whole updates.
+    following : dict of method to Start
+    choice : Choice
+    tests : dict of candidate to ndarray
+    """
+
+    main: ClairFit
+    estimates: dict[str, Any]
+    following: dict[str, Start]
+    choice: Choice
+    tests: dict[str, np.ndarray]
+
+
+def _judged(
+    task: Task,
+    plan: Plan,
+    clock: JobClock,
+    groups: Sequence[tuple[Start, list[str]]],
+    came: Sequence[_Sent],
+    truth: np.ndarray,
+    usual: float,
+) -> _Judged:
+    """Judge, aggregate and hand out in every federation."""
+    estimates: dict[str, Any] = {}
+    following: dict[str, Start] = {}
+    choice, tests = untested("nobody tested"), {}
+    main: ClairFit | None = None
+    for i, ((start, methods), one) in enumerate(zip(groups, came, strict=True)):
+        with clock.part(i, len(groups)):
+            clock.step("clair", 0, 1)
+            updates = start.differences(one.sent)
+            found = main
+            if found is None or set(methods) & set(JUDGED):
+                found = fit(
+                    updates, plan.rank, progress=lambda _: clock.check(), **plan.fit_options
+                )
+                found = lenient(found, sizes_outside(updates, found), usual)
+                main = main or found
+            made = _estimated(updates, methods, found, truth)
+            if "clair_safe" in methods:
+                choice, tests, made["clair_safe"] = _chosen(task, start, one, updates, found)
+            total = {
+                method: {name: _plus(start.common[name], part) for name, part in parts.items()}
+                for method, parts in made.items()
+            }
+            following |= _handed_out(methods, total, start.common, found, choice, truth)
+            estimates |= {method: total[method] for method in methods}
+            clock.step("clair", 1, 1)
+    assert main is not None  # CLAIR's federation comes first
+    return _Judged(main, estimates, following, choice, tests)
 
 
 def _groups(begun: Mapping[str, Start]) -> list[tuple[Start, list[str]]]:
@@ -277,7 +318,7 @@ def _handed_out(
     total: Mapping[str, Any],
     common: Dense,
     found: ClairFit,
-    choice: Choice | None,
+    choice: Choice,
     truth: np.ndarray,
 ) -> dict[str, Start]:
     """Make what the clients of each method train on from.
@@ -290,15 +331,15 @@ def _handed_out(
     common : dict of ndarray of shape (d_out, d_in)
         What all were given in this round.
     found : ClairFit
-    choice : Choice or None
-        Where the clients have tested.
+    choice : Choice
+        What "clair_safe" stands for.
     truth : ndarray of shape (n_clients,) of bool
         For the oracles.
     """
     alone = {name: np.zeros_like(part) for name, part in common.items()}
     starts_: dict[str, Start] = {}
     for method in methods:
-        chosen = choice.chosen if choice is not None and method == "clair_safe" else method
+        chosen = choice.chosen if method == "clair_safe" else method
         if chosen != method and chosen in starts_:
             starts_[method] = starts_[chosen]  # one federation, trained once
         elif chosen == LOCAL:

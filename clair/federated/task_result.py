@@ -157,6 +157,15 @@ class TaskResult:
         """Warnings of the fit in plain language."""
         return self.fit.notes
 
+    @property
+    def when(self) -> str:
+        """How the sentence begins where there are several rounds."""
+        if not self.rounds:
+            return ""
+        since = next((one.number for one in self.rounds if one.poisoned.any()), 1)
+        late = f", poisoned from round {since} on" if since > 1 else ""
+        return f"After {len(self.rounds)} rounds{late}: "
+
     def mean(self, method: str, measure: str) -> float:
         """Average a measure over the benign clients."""
         return float(getattr(self.accuracy[method], measure).mean())

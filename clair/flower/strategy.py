@@ -143,7 +143,7 @@ class ClairStrategy(FedAvg):
         if handout is not None:
             self._state.average = handout.average
         if found is not None:
-            self._state.subspace = judgement.subspace
+            self._state.subspace, self._state.usual = judgement.subspace, judgement.usual
         for node in adapters:
             self.personal.pop(node, None)
         if handout is not None and self.sent_back == "refined":
@@ -235,6 +235,7 @@ class ClairStrategy(FedAvg):
                 self._state.rank or self.rank,
                 common=self._state.average,
                 weights=weights,
+                usual=self._state.usual,
                 **self.fit_options,
             )
         except ValueError as error:

@@ -35,6 +35,7 @@ from clair.report.export import Export
 from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing
+from clair.report.rounds import accuracy_table, verdict_table
 from clair.report.tables import Table, evidence_table, table, verdict_columns
 from clair.report.verdict import found_fact, reasons_words
 
@@ -113,9 +114,22 @@ def task_export(
             "Clients": partial(clients, result),
             "Methods": partial(methods, result, measures),
             "Scores": partial(scores, result, measures),
+            **rounds_tables(result, measures),
         },
         numbers=lambda: task_json(command, result.shown_json()),
     )
+
+
+def rounds_tables(
+    run: TaskResult, measures: Mapping[str, Measure]
+) -> dict[str, Callable[[], Table]]:
+    """List the tables of a run over several rounds; none of a single round."""
+    if not run.rounds:
+        return {}
+    return {
+        "Accuracy by round": partial(accuracy_table, run.rounds, measures),
+        "Verdict by round": partial(verdict_table, run.rounds),
+    }
 
 
 def verdict_view(kind: str, run: TaskResult, *, reveal: bool = True) -> View:

@@ -13,6 +13,7 @@ from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import caveats, setting_words
+from clair.federated.config import MAX_ROUNDS
 from clair.federated.copytask import ATTACKS, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
 from clair.federated.task_result import TaskResult
@@ -69,6 +70,29 @@ CONTROLS: tuple[Control, ...] = (
         group="federation",
     ),
     Control(
+        "copy_rounds",
+        "Rounds",
+        "int",
+        DEFAULTS.rounds,
+        "How often clients train and send. In one round all methods get the same updates; with "
+        "more, every method's clients train on from what it handed out, which takes much longer.",
+        low=1,
+        high=MAX_ROUNDS,
+        step=1,
+        group="federation",
+    ),
+    Control(
+        "copy_from",
+        "Poison from round",
+        "int",
+        DEFAULTS.poison_from,
+        "Poisoned clients are honest before this round. The last round counts if it is larger.",
+        low=1,
+        high=MAX_ROUNDS,
+        step=1,
+        group="federation",
+    ),
+    Control(
         "copy_rank",
         "Rank CLAIR looks for",
         "choice",
@@ -122,6 +146,8 @@ FIELDS = {
     "copy_screen": "screen_coefficients",
     "copy_steps": "steps",
     "copy_seed": "seed",
+    "copy_rounds": "rounds",
+    "copy_from": "poison_from",
 }
 
 

@@ -101,9 +101,9 @@ class DigitsResult(TaskResult):
         means = means_of(self.accuracy, "accuracy")
         who = detection_sentence(self.detection, len(self.contaminated))
         text = (
-            f"{who}; the honest clients read {means['clair']:.0%} of unseen digits as they name "
-            f"them, against {means['local']:.0%} when each trains alone and {means['fedavg']:.0%} "
-            "with FedAvg"
+            f"{self.when}{who}; the honest clients read {means['clair']:.0%} of unseen digits as "
+            f"they name them, against {means['local']:.0%} when each trains alone and "
+            f"{means['fedavg']:.0%} with FedAvg"
         )
         if self.config.attack == "backdoor" and self.config.n_poisoned:
             hit = means_of(self.accuracy, "backdoor")

@@ -1,0 +1,269 @@
+"""Several rounds of a federation: how the methods fare, and the verdict on every client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clair.federated.results import RoundOutcome
+from clair.figures.base import Chart, marker, new_figure
+from clair.figures.comparison import Measure
+from clair.figures.drawing import Figure
+from clair.figures.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style, role_style
+from clair.figures.training import moved_apart
+from clair.method.detection import FLAGGED, NOT_COMPARABLE, SUSPECT
+from clair.methods import METHODS
+from clair.sentences import count, listing
+
+#: Methods whose lines carry their name; the others are thin.
+NAMED = (
+    "local", "fedavg", "fedavg_finetuned", "kept_finetuned", "median", "krum", "clair",
+    "clair_eb", "clair_finetuned", "clair_safe",
+)  # fmt: skip
+#: Degree of a client whose reply could not be judged, as in `clair.flower`.
+SET_ASIDE = "set aside"
+_GAP = 0.055  # share of the height between two names
+_ROW = 62  # pixels of a round
+
+
+def accuracy_by_round(
+    rounds: Sequence[RoundOutcome],
+    name: str,
+    measure: Measure,
+    theme: ThemeName,
+    *,
+    labels: Mapping[str, str] | None = None,
+) -> Chart:
+    """Draw the honest clients' mean under each method against the round.
+
+    Parameters
+    ----------
+    rounds : sequence of RoundOutcome
+        At least one.
+    name : str
+        Field of the scores.
+    measure : Measure
+    theme : {"light", "dark"}
+    labels : mapping of method to str, optional
+        Other names than those of `clair.methods.METHODS`.
+    """
+    means = means_by_round(rounds, name)
+    called = {key: METHODS[key].label for key in means} | dict(labels or {})
+    numbers = [one.number for one in rounds]
+    figure = new_figure(theme, 430, margin={"l": 8, "r": 210, "t": 28, "b": 44})
+    number = ":.0%" if measure.share else ":.3g"
+    told = [key for key in METHOD_ORDER if key in means and (key in NAMED or labels)]
+    for key in [key for key in METHOD_ORDER if key in means]:
+        style, loud = method_style(key, theme), key in told
+        figure.add_scatter(
+            x=numbers,
+            y=means[key].tolist(),
+            mode="lines+markers",
+            name=called[key],
+            line={"color": style.color, "width": 2.2 if loud else 0.9, "dash": style.dash},
+            marker=marker(style, theme, 9 if loud else 5),
+            opacity=1.0 if loud else 0.45,
+            hovertemplate=f"{called[key]}, round %{{x}}: %{{y{number}}}<extra></extra>",
+            showlegend=False,
+        )
+    everything = np.concatenate(list(means.values()))
+    high = 1.0 if measure.share else float(everything.max()) * 1.05
+    _name_lines(figure, {key: means[key][-1] for key in told}, called, high, theme)
+    _mark_poison(figure, rounds, theme)
+    figure.update_xaxes(title_text="round", tickvals=numbers, range=[0.85, numbers[-1] + 0.1])
+    figure.update_yaxes(
+        title_text=measure.title,
+        range=[-0.02 * high, 1.03 * high],
+        tickformat=".0%" if measure.share else "~g",
+    )
+    words = "; ".join(
+        f"{called[key]} {', '.join(measure.text(v) for v in values)}"
+        for key, values in means.items()
+    )
+    caption = (
+        "Mean over the clients that are honest in all rounds. Each method has a federation of its "
+        "own: its clients train on from what it handed out. Thin lines have no name here; the "
+        "table lists them all."
+        if len(told) < len(means)
+        else "Mean over the clients that are honest in all rounds, after each round."
+    )
+    title = _progress(means, called, measure)
+    return Chart(figure, title, caption, f"{measure.title} by round: {words}")
+
+
+def _mark_poison(figure: Figure, rounds: Sequence[RoundOutcome], theme: ThemeName) -> None:
+    """Draw from which round on clients are poisoned, where that is not the first."""
+    since = next((one.number for one in rounds if one.poisoned.any()), None)
+    if since is not None and since > rounds[0].number:
+        color = role_style("contaminated", theme).color
+        figure.add_vline(x=since - 0.5, line={"color": color, "width": 1.5, "dash": "dash"})
+        figure.add_annotation(
+            x=since - 0.5, y=1.0, yref="paper", yanchor="bottom", xanchor="left",
+            text="poisoned from here on", showarrow=False, font={"size": 12, "color": color},
+        )  # fmt: skip
+
+
+def means_by_round(rounds: Sequence[RoundOutcome], name: str) -> dict[str, np.ndarray]:
+    """Average a measure over the honest clients: by method, one value a round."""
+    return {
+        key: np.array([float(getattr(one.accuracy[key], name).mean()) for one in rounds])
+        for key in rounds[0].accuracy
+    }
+
+
+def _progress(means: Mapping[str, np.ndarray], called: Mapping[str, str], measure: Measure) -> str:
+    """Say where CLAIR and the plain average go from the first to the last round."""
+    told = [
+        f"{called[key]} goes from {measure.text(values[0])} to {measure.text(values[-1])}"
+        for key in ("clair", "fedavg")
+        if (values := means.get(key)) is not None
+    ]
+    return ", ".join(told) or "How the methods fare"
+
+
+def _name_lines(
+    figure: Figure,
+    last: Mapping[str, float],
+    called: Mapping[str, str],
+    high: float,
+    theme: ThemeName,
+) -> None:
+    """Write each method's name beside the end of its line, moved apart where they overlap."""
+    order = sorted(last, key=last.__getitem__)
+    heights = moved_apart(np.array([last[key] / high for key in order]), _GAP)
+    for key, height in zip(order, heights, strict=True):
+        figure.add_annotation(
+            x=1.0,
+            xref="paper",
+            xanchor="left",
+            xshift=8,
+            y=float(height) * high,
+            text=called[key],
+            showarrow=False,
+            font={"size": 12.5, "color": method_style(key, theme).color},
+        )
+
+
+def verdict_by_round(
+    rounds: Sequence[RoundOutcome],
+    theme: ThemeName,
+    *,
+    reveal: bool = True,
+    names: Sequence[str] | None = None,
+) -> Chart:
+    """Draw a row of clients for every round: marker and colour the truth, marks the verdict.
+
+    Parameters
+    ----------
+    rounds : sequence of RoundOutcome
+    theme : {"light", "dark"}
+    reveal : bool
+        Whether the truth is shown.
+    names : sequence of str, optional
+        Of the clients; their numbers by default.
+    """
+    n_clients = len(rounds[0].degrees)
+    called = list(names or map(str, range(1, n_clients + 1)))
+    figure = new_figure(theme, _ROW * len(rounds) + 120, margin={"t": 40})
+    for label, role, symbol in (("honest", "benign", "circle"), ("poisoned", "contaminated", "x")):
+        bad = role == "contaminated"
+        at = [
+            (k, one)
+            for one in rounds
+            for k in range(n_clients)
+            if bool(one.poisoned[k]) is bad or (not reveal and not bad)
+        ]
+        if not at or (bad and not reveal):
+            continue
+        style = role_style(role if reveal else "observed", theme)
+        figure.add_scatter(
+            x=[k + 1 for k, _ in at],
+            y=[one.number for _, one in at],
+            mode="markers",
+            name=label if reveal else "client",
+            marker=marker(Style(style.color, symbol), theme, 11),
+            customdata=[_said(one, k, called) for k, one in at],
+            hovertemplate="%{customdata}<extra></extra>",
+            showlegend=reveal,
+        )
+    _add_marks(figure, rounds, theme)
+    figure.update_xaxes(
+        title_text="client",
+        range=[0.3, n_clients + 0.7],
+        tickvals=list(range(1, n_clients + 1, 1 if n_clients <= 32 else 4)),
+        ticktext=called[:: 1 if n_clients <= 32 else 4],
+        showgrid=False,
+    )
+    figure.update_yaxes(
+        tickvals=[one.number for one in rounds],
+        ticktext=[f"round {one.number}" for one in rounds],
+        range=[rounds[-1].number + 0.45, rounds[0].number - 0.6],
+    )
+    caption = (
+        "A mark above a client is the verdict of that round: a full triangle for flagged, a hollow "
+        "one for suspect, a square for set aside. Who is flagged is left out of that round's "
+        "average and judged again in the next."
+    )
+    return Chart(figure, _found(rounds, called, reveal), caption, _words(rounds, called))
+
+
+def _add_marks(figure: Figure, rounds: Sequence[RoundOutcome], theme: ThemeName) -> None:
+    paper = PAPERS[theme]
+    marks = (
+        (FLAGGED, paper.ink, "triangle-down"),
+        (SUSPECT, role_style("suspect", theme).color, "triangle-down-open"),
+        (SET_ASIDE, paper.muted, "square-open"),
+        (NOT_COMPARABLE, paper.muted, "circle-open"),
+    )
+    for degree, color, symbol in marks:
+        at = [
+            (k + 1, one.number)
+            for one in rounds
+            for k, given in enumerate(one.degrees)
+            if given == degree
+        ]
+        if not at:
+            continue
+        figure.add_scatter(
+            x=[k for k, _ in at],
+            y=[number - 0.27 for _, number in at],
+            mode="markers",
+            name=degree,
+            marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": 2}},
+            hoverinfo="skip",
+        )
+
+
+def _said(one: RoundOutcome, k: int, called: Sequence[str]) -> str:
+    why = f"<br>{one.reasons[k]}" if one.reasons[k] else ""
+    return f"client {called[k]}, round {one.number}: {one.degrees[k]}{why}"
+
+
+def _found(rounds: Sequence[RoundOutcome], called: Sequence[str], reveal: bool) -> str:
+    """Say who is flagged, and against the truth how often that was right."""
+    flagged = np.array([[degree == FLAGGED for degree in one.degrees] for one in rounds])
+    if not reveal:
+        who = [called[k] for k in np.flatnonzero(flagged[-1])]
+        return f"Flagged in the last round: {listing(who) if who else 'nobody'}"
+    truth = np.array([one.poisoned for one in rounds])
+    falsely = int((flagged & ~truth).sum())
+    wrong = f"honest ones {count(falsely, 'time')}" if falsely else "never an honest one"
+    if not truth.any():
+        return f"Nobody is poisoned; {wrong} flagged in {count(len(rounds), 'round')}"
+    right = int((flagged & truth).sum())
+    return f"Poisoned clients were flagged {right} of {int(truth.sum())} times, {wrong}"
+
+
+def _words(rounds: Sequence[RoundOutcome], called: Sequence[str]) -> str:
+    told = []
+    for one in rounds:
+        by_degree: dict[str, list[Any]] = {}
+        for name, degree in zip(called, one.degrees, strict=True):
+            by_degree.setdefault(degree, []).append(name)
+        parts = [
+            f"{degree} {listing(who)}" for degree, who in by_degree.items() if degree != "kept"
+        ]
+        told.append(f"round {one.number}: {'; '.join(parts) or 'all kept'}")
+    return ". ".join(told)
