@@ -50,6 +50,7 @@ def accuracy_by_round(
         Other names than those of `clair.methods.METHODS`.
     """
     means = means_by_round(rounds, name)
+    means.pop("base", None)  # it takes part in nothing
     called = {key: METHODS[key].label for key in means} | dict(labels or {})
     numbers = [one.number for one in rounds]
     figure = new_figure(theme, 430, margin={"l": 8, "r": 210, "t": 28, "b": 44})
@@ -69,14 +70,13 @@ def accuracy_by_round(
             showlegend=False,
         )
     everything = np.concatenate(list(means.values()))
-    high = 1.0 if measure.share else float(everything.max()) * 1.05
-    _name_lines(figure, {key: means[key][-1] for key in told}, called, high, theme)
+    low, high = _limits(everything, measure)
+    end = numbers[-1] + 0.04 * max(numbers[-1] - numbers[0], 1)
+    _name_lines(figure, means, told, called, (low, high), (numbers[-1], end), theme)
     _mark_poison(figure, rounds, theme)
-    figure.update_xaxes(title_text="round", tickvals=numbers, range=[0.85, numbers[-1] + 0.1])
+    figure.update_xaxes(title_text="round", tickvals=numbers, range=[numbers[0] - 0.1, end])
     figure.update_yaxes(
-        title_text=measure.title,
-        range=[-0.02 * high, 1.03 * high],
-        tickformat=".0%" if measure.share else "~g",
+        title_text=measure.title, range=[low, high], tickformat=".0%" if measure.share else "~g"
     )
     words = "; ".join(
         f"{called[key]} {', '.join(measure.text(v) for v in values)}"
@@ -123,27 +123,52 @@ def _progress(means: Mapping[str, np.ndarray], called: Mapping[str, str], measur
     return ", ".join(told) or "How the methods fare"
 
 
+def _limits(values: np.ndarray, measure: Measure) -> tuple[float, float]:
+    """Choose an axis that shows differences: shares from the last ten percent below all values."""
+    if not measure.share:
+        return 0.0, float(values.max()) * 1.05
+    return float(np.floor(10 * max(values.min() - 0.02, 0)) / 10) - 0.01, 1.02
+
+
 def _name_lines(
     figure: Figure,
-    last: Mapping[str, float],
+    means: Mapping[str, np.ndarray],
+    told: Sequence[str],
     called: Mapping[str, str],
-    high: float,
+    limits: tuple[float, float],
+    ends: tuple[float, float],
     theme: ThemeName,
 ) -> None:
-    """Write each method's name beside the end of its line, moved apart where they overlap."""
-    order = sorted(last, key=last.__getitem__)
-    heights = moved_apart(np.array([last[key] / high for key in order]), _GAP)
-    for key, height in zip(order, heights, strict=True):
-        figure.add_annotation(
-            x=1.0,
-            xref="paper",
-            xanchor="left",
-            xshift=8,
-            y=float(height) * high,
-            text=called[key],
-            showarrow=False,
-            font={"size": 12.5, "color": method_style(key, theme).color},
-        )
+    """Write methods' names beside the ends of their lines, moved apart where they overlap."""
+    low, high = limits
+    order = sorted(told, key=lambda key: means[key][-1])
+    last = np.array([means[key][-1] for key in order])
+    places = low + moved_apart((last - low) / (high - low), _GAP) * (high - low)
+    x, y = [], []
+    for value, place in zip(last.tolist(), places.tolist(), strict=True):
+        x += [*ends, None]
+        y += [value, place, None]
+    figure.add_scatter(
+        x=x,
+        y=y,
+        mode="lines",
+        name="leader",
+        line={"color": PAPERS[theme].muted, "width": 0.6},
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
+    figure.add_scatter(
+        x=[ends[1]] * len(order),
+        y=places,
+        text=[f" {called[key]}" for key in order],
+        mode="text",
+        textposition="middle right",
+        textfont={"size": 12.5, "color": [method_style(key, theme).color for key in order]},
+        hoverinfo="skip",
+        showlegend=False,
+        cliponaxis=False,
+    )
 
 
 def verdict_by_round(
