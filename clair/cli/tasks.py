@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from clair import flower
 from clair.cli.terminal import ProgressBar, options_named, perform, rank_option
 from clair.federated import copytask, digits, llm, regression
 from clair.federated.config import FederationConfig
 from clair.federated.llm.peft_folders import check_target, write_sent
 from clair.federated.task_result import TaskResult, means_of, task_json
 from clair.methods import METHODS
-from clair.sentences import verdict_lines
 
 #: Options that are shorter than the field they set.
 SHORT = {
@@ -114,6 +114,14 @@ COMMANDS: dict[str, Command] = {
             ("accuracy", "backdoor"),
             llm.ATTACKS,
             write=write_sent,
+        ),
+        Command(
+            "federation",
+            "run several rounds of text copying under Flower, some clients poisoned or unlucky",
+            flower.FlowerConfig,
+            flower.run_flower,
+            ("sent", "trained"),
+            flower.ATTACKS,
         ),
     )
 }
@@ -245,15 +253,12 @@ def report(result: TaskResult, measures: tuple[str, ...]) -> str:
         + "  (oracle)" * METHODS[key].oracle
         for key in columns[0]
     ]
-    found, seconds = result.detection, result.seconds.items()
+    seconds = result.seconds.items()
     return "\n".join(
         [
             result.summary(),
             "",
-            *verdict_lines(result.fit, result.contaminated),
-            *([f"sharing: {result.sharing.reason}"] if result.sharing is not None else []),
-            f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
-            f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
+            *result.told(),
             "",
             "the honest clients:",
             row("", list(measures)),

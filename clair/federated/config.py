@@ -166,6 +166,12 @@ class TrainingConfig(FederationConfig):
     threads: int = whole(1, 1, 64)
 
 
+def check_poison_from(poison_from: int, rounds: int) -> None:
+    """Check that poison begins in one of the rounds."""
+    if poison_from > rounds:
+        raise ValueError(f"poison_from must be at most rounds, {rounds}, got {poison_from}")
+
+
 @dataclass(frozen=True)
 class RoundsConfig(TrainingConfig):
     """Settings of a federation that may train over several rounds.
@@ -184,10 +190,7 @@ class RoundsConfig(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.poison_from > self.rounds:
-            raise ValueError(
-                f"poison_from must be at most rounds, {self.rounds}, got {self.poison_from}"
-            )
+        check_poison_from(self.poison_from, self.rounds)
 
     def honest(self) -> Self:
         """Make the settings of the same federation before anybody is poisoned."""

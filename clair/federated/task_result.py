@@ -16,6 +16,7 @@ from clair.method.evidence import Evidence
 from clair.method.fit import ClairFit
 from clair.method.kinds import all_evidence, evidence_of, verdict_json
 from clair.method.metrics import DetectionScores, detection_scores
+from clair.sentences import count, verdict_lines
 
 __all__ = [
     "MethodScores",
@@ -118,6 +119,11 @@ class TaskResult:
         return int(self.contaminated.size)
 
     @property
+    def scored(self) -> np.ndarray:
+        """Clients whose scores `accuracy` holds: the honest ones, ndarray of int."""
+        return np.flatnonzero(~self.contaminated)
+
+    @property
     def flagged(self) -> np.ndarray:
         """Clients CLAIR calls contaminated, ndarray of shape (n_clients,) of bool."""
         return ~np.asarray(self.fit.benign)
@@ -164,7 +170,7 @@ class TaskResult:
             return ""
         since = next((one.number for one in self.rounds if one.poisoned.any()), 1)
         late = f", poisoned from round {since} on" if since > 1 else ""
-        return f"After {len(self.rounds)} rounds{late}: "
+        return f"After {count(len(self.rounds), 'round')}{late}: "
 
     def mean(self, method: str, measure: str) -> float:
         """Average a measure over the benign clients."""
@@ -173,6 +179,16 @@ class TaskResult:
     def summary(self) -> str:
         """Say in one plain sentence what happened, computed from the numbers."""
         raise NotImplementedError
+
+    def told(self) -> list[str]:
+        """Say who was flagged or is suspect and why, in lines of plain text."""
+        found = self.detection
+        return [
+            *verdict_lines(self.fit, self.contaminated),
+            *([f"sharing: {self.sharing.reason}"] if self.sharing is not None else []),
+            f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
+            f"rank {self.fit.rank}, margin {self.fit.margin:.2f}",
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Convert the run to plain JSON values; clients are counted from 1.

@@ -17,12 +17,11 @@ from flwr.serverapp.strategy import FedAvg
 from clair._validation import check_automatic, check_choice, check_integer
 from clair.adapters.errors import printable
 from clair.adapters.rounds import Adapter, Handout, Judgement, hand_out, judge_round
+from clair.flower.config import SENT_BACK
 from clair.flower.records import Layout, ReplyError, mean_metrics, metric, name_of
 from clair.flower.state import State
 from clair.flower.verdicts import SET_ASIDE, ClientVerdict, RoundVerdict
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
-
-SENT_BACK = ("refined", "average")
 
 
 class ClairStrategy(FedAvg):
@@ -101,6 +100,11 @@ class ClairStrategy(FedAvg):
     def personal(self) -> dict[int, Adapter]:
         """What each kept node gets next, by node."""
         return self._state.personal
+
+    @property
+    def subspace_rank(self) -> int | None:
+        """Rank of the shared subspace, once a round has been judged."""
+        return self._state.rank
 
     def summary(self) -> None:
         """Log the settings."""

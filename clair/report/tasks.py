@@ -111,7 +111,7 @@ def task_export(
         recipe=recipe,
         report=lambda: task_report(result, story(), recipe, screen),
         tables={
-            "Clients": partial(clients, result),
+            **({"Clients": partial(clients, result)} if result.evidence else {}),
             "Methods": partial(methods, result, measures),
             "Scores": partial(scores, result, measures),
             **rounds_tables(result, measures),
@@ -324,7 +324,7 @@ def methods(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
 
 def scores(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
     """List the scores, a row for each method and honest client."""
-    honest = np.flatnonzero(~run.contaminated) + 1
+    honest = run.scored + 1
     keys = ("method", "label", "oracle", "client", *measures)
     return table(
         "scores",

@@ -136,6 +136,7 @@ JOB_KINDS: dict[str, JobKind] = {
         JobKind("copying", "Text copying"),
         JobKind("digits", "Digits"),
         JobKind("llm", "Language model"),
+        JobKind("federation", "Federation", ("prepare", "train")),
         JobKind("theory", "Theory", ("sweep",)),
         JobKind("redteam", "Red team", ("search",)),
         JobKind("adapters", "Your adapters", ("read", "detect", "split", "report")),

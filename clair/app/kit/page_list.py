@@ -51,6 +51,11 @@ PAGES: tuple[PageInfo, ...] = (
         "Fine-tune a small Transformer with twelve clients, three of them poisoned.",
     ),
     PageInfo(
+        "federation",
+        "Federation",
+        "Round by round under Flower: who is flagged, who crashes, who leaves.",
+    ),
+    PageInfo(
         "llm",
         "Language model",
         "A real language model, fine-tuned by twelve shops, four of them poisoned.",

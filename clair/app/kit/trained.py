@@ -85,7 +85,7 @@ class TrainedPage:
         Maps a config to who is contaminated, boolean by client.
     load : callable
         Imports what a run needs.
-    samples : View
+    samples : View or None
         Shows the samples of an outcome.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
@@ -93,6 +93,9 @@ class TrainedPage:
         Says that something has to be installed before a run is possible; empty if nothing has.
     install : str
         The command that installs it.
+    views : callable or None
+        Maps an outcome, and whether the truth may be told, to what there is to see of it but for
+        the losses; by default that of a task with every method.
     """
 
     kind: str
@@ -111,10 +114,11 @@ class TrainedPage:
     setting_words: Callable[[Any], str]
     truth: Callable[[Any], np.ndarray]
     load: Callable[[], object]
-    samples: View
+    samples: View | None
     caveats: Callable[[TaskResult], list[str]]
     missing: Callable[[], str] = str
     install: str = ""
+    views: Callable[[TaskResult, bool], Sequence[View]] | None = None
 
     @property
     def texts(self) -> dict[str, str]:
@@ -154,8 +158,10 @@ class TrainedPage:
         honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
         factors = {"train": steps, "finetune": steps, "clair": clients, "evaluate": honest}
         first = {stage: s * factors.get(stage, 1.0) for stage, s in reference.seconds.items()}
-        further = sum(further_costs(first).values())
-        return sum(first.values()) + (rounds_of(config) - 1) * further
+        rounds, before = rounds_of(config), rounds_of(base)
+        if before > 1:  # a federation in which all rounds are alike
+            return sum(first.values()) * rounds / before
+        return sum(first.values()) + (rounds - 1) * sum(further_costs(first).values())
 
     def differences(self, now: Any, shown: Any) -> list[str]:
         """List in words how the settings on the screen differ from those of a result."""
@@ -238,16 +244,24 @@ def views(page: TrainedPage, outcome: TaskResult, *, reveal: bool = True) -> tup
         total_steps=len(outcome.loss_history),
         contaminated=outcome.contaminated if reveal else None,
     )
-    measures = page.measures(outcome)
-    rounds = outcome.rounds
+    shown = (page.views or partial(_task_views, page))(outcome, reveal)
+    return (*shown, View("How the clients learned", lambda stage=False: (losses,)))
+
+
+def _task_views(page: TrainedPage, outcome: TaskResult, reveal: bool) -> tuple[View, ...]:
+    kind, measures, rounds = page.kind, page.measures(outcome), outcome.rounds
+    # what was seen on fresh runs was seen in one round
+    fresh = "" if rounds else page.texts["fresh"]
     return (
-        verdict_view(page.kind, outcome, reveal=reveal),
-        # what was seen on fresh runs was seen in one round
-        worth_view(page.kind, outcome, measures, "" if rounds else page.texts["fresh"]),
-        *([accuracy_view(page.kind, rounds, measures)] if rounds else []),
-        *([verdict_rounds_view(page.kind, rounds, reveal=reveal)] if rounds else []),
-        View(page.samples.title, partial(page.samples.blocks, outcome)),
-        View("How the clients learned", lambda stage=False: (losses,)),
+        verdict_view(kind, outcome, reveal=reveal),
+        worth_view(kind, outcome, measures, fresh),
+        *([accuracy_view(kind, rounds, measures)] if rounds else []),
+        *([verdict_rounds_view(kind, rounds, reveal=reveal)] if rounds else []),
+        *(
+            [View(page.samples.title, partial(page.samples.blocks, outcome))]
+            if page.samples is not None
+            else []
+        ),
     )
 
 

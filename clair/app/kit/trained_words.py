@@ -41,11 +41,11 @@ def time_words(outcome: TaskResult) -> str:
         for stage in STAGE_LABELS
         if outcome.seconds.get(stage, 0.0) >= 0.05
     )
-    share = outcome.seconds.get("clair", 0.0) / total if total else 0.0
-    return (
-        f"**{total:.1f} s** in all on {outcome.device}: {', '.join(stages)}. CLAIR itself took "
-        f"{share:.0%} of it."
-    )
+    told = f"**{total:.1f} s** in all on {outcome.device}: {', '.join(stages)}."
+    if "clair" not in outcome.seconds:
+        return told
+    share = outcome.seconds["clair"] / total if total else 0.0
+    return f"{told} CLAIR itself took {share:.0%} of it."
 
 
 def guess_words(outcome: TaskResult) -> str:

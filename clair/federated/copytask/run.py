@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 
@@ -49,8 +48,7 @@ def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
     task = CopyTask(config, federation, load_base_model(device))
     tasks = [task] * config.rounds
     if config.poison_from > 1:
-        honest = replace(make_federation(config.honest()), contaminated=federation.contaminated)
-        before = CopyTask(config, honest, task.model, poisoned=False)
+        before = CopyTask.before(config, federation.contaminated, task.model)
         tasks[: config.poison_from - 1] = [before] * (config.poison_from - 1)
     clock.step("prepare", 1, 1)
     done, rounds = federate_rounds(
