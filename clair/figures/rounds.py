@@ -51,11 +51,12 @@ def accuracy_by_round(
     """
     means = means_by_round(rounds, name)
     means.pop("base", None)  # it takes part in nothing
-    called = {key: METHODS[key].label for key in means} | dict(labels or {})
-    numbers = [one.number for one in rounds]
-    figure = new_figure(theme, 430, margin={"l": 8, "r": 210, "t": 28, "b": 44})
-    number = ":.0%" if measure.share else ":.3g"
+    called = {key: _short(METHODS[key].label) for key in means} | dict(labels or {})
     told = [key for key in METHOD_ORDER if key in means and (key in NAMED or labels)]
+    room = 30 + 7 * max(len(called[key]) for key in told)
+    numbers = [one.number for one in rounds]
+    figure = new_figure(theme, 430, margin={"l": 8, "r": room, "t": 28, "b": 44})
+    number = ":.0%" if measure.share else ":.3g"
     for key in [key for key in METHOD_ORDER if key in means]:
         style, loud = method_style(key, theme), key in told
         figure.add_scatter(
@@ -91,6 +92,11 @@ def accuracy_by_round(
     )
     title = _progress(means, called, measure)
     return Chart(figure, title, caption, f"{measure.title} by round: {words}")
+
+
+def _short(label: str) -> str:
+    """Shorten a method's name for the end of a line."""
+    return label.replace(", then fine-tuned", ", tuned").removesuffix(" (ours)")
 
 
 def _mark_poison(figure: Figure, rounds: Sequence[RoundOutcome], theme: ThemeName) -> None:

@@ -104,10 +104,12 @@ class FlowerResult(TaskResult):
         told = f"{self.when}{verdict}"
         if aside:
             told += f", and set aside {'clients' if len(aside) > 1 else 'client'} {listing(aside)}"
+        why = " (NaN is in its average)" if "broken" in self.config.mishaps else ""
         sent = {key: self.mean(key, "sent") for key in self.accuracy}
         return (
             f"{told}; with what the server sends back honest clients copy {sent['clair']:.0%} of "
-            f"unseen texts, with Flower's FedAvg {sent['fedavg']:.0%}, alone {sent['local']:.0%}."
+            f"unseen texts, with Flower's FedAvg {sent['fedavg']:.0%}{why}, "
+            f"alone {sent['local']:.0%}."
         )
 
     def told(self) -> list[str]:

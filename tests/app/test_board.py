@@ -176,7 +176,9 @@ def test_a_mangled_mode_is_none(raw: str) -> None:
     assert address(app) == {}
 
 
-@pytest.mark.parametrize("page", ["regression", "theory", "adapters", "copying", "digits", "llm"])
+@pytest.mark.parametrize(
+    "page", ["regression", "theory", "adapters", "copying", "digits", "llm", "federation"]
+)
 def test_other_pages_fold_their_controls_away_too(page: str) -> None:
     app = opened(page, present="1")
     assert not app.sidebar.children

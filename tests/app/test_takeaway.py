@@ -26,6 +26,7 @@ PAGES = (
     "regression",
     "digits",
     "llm",
+    "federation",
     "adapters",
     "theory",
     "board",

@@ -55,6 +55,7 @@ def turn(visitor: Any, key: str) -> None:
         ("/copying", 5),
         ("/digits", 5),
         ("/llm", 5),
+        ("/federation", 4),
     ],
 )
 def test_a_remote_turns_every_page_and_nothing_has_to_be_scrolled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from clair.app.kit import jobs
+from clair.federated.config import RoundsConfig
 from clair.federated.results import STAGE_LABELS
 from clair.federated.task_result import TaskResult
 from clair.figures.verdict import listed
@@ -18,9 +19,9 @@ def rounds_of(config: Any) -> int:
 
 
 def rounds_words(config: Any) -> str:
-    """Say what several rounds mean; empty where there is one."""
+    """Say what several rounds mean; empty where there is one, or a page says it itself."""
     rounds = rounds_of(config)
-    if rounds == 1:
+    if rounds == 1 or not isinstance(config, RoundsConfig):
         return ""
     since = config.poison_from
     told = f"**They train over {rounds} rounds**"

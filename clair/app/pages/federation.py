@@ -19,11 +19,21 @@ from clair.figures.comparison import Measure
 from clair.flower import INSTALL, FlowerConfig, FlowerResult, installed
 from clair.report.blocks import View
 from clair.report.rounds import accuracy_view, verdict_rounds_view
-from clair.sentences import listing, verdict_caveats
+from clair.sentences import count, listing, verdict_caveats
 
 KIND = "federation"
 DEFAULTS = FlowerConfig()
 _ROUNDS = tuple((number, f"round {number}") for number in range(1, MAX_ROUNDS + 1))
+
+
+_BACK = Control(
+    "fed_back",
+    "Kept clients get",
+    "choice",
+    DEFAULTS.sent_back,
+    "What they train on from. Everybody else gets the average of the kept.",
+    options=(("refined", "their own refined adapter"), ("average", "the average of the kept")),
+)
 
 
 def _mishap(name: str, label: str, text: str) -> Control:
@@ -92,14 +102,7 @@ CONTROLS: tuple[Control, ...] = (
         high=80,
         step=10,
     ),
-    Control(
-        "fed_back",
-        "Kept clients get",
-        "choice",
-        DEFAULTS.sent_back,
-        "What they train on from. Everybody else gets the average of the kept.",
-        options=(("refined", "their own refined adapter"), ("average", "the average of the kept")),
-    ),
+    _BACK,
     _mishap("crash", "An honest client crashes in", "Its reply is an error instead of an adapter."),
     _mishap("broken", "An honest client sends NaN in", "As after a training that diverged."),
     _mishap("leave", "An honest client leaves from", "It does not answer any more."),
@@ -138,12 +141,21 @@ def setting_words(config: FlowerConfig) -> str:
     poisoned = "Nobody is poisoned in these settings."
     if bad:
         poisoned = f"**{bad} are poisoned.** {ATTACKS[config.attack].sentence}"
+    since = f" They are honest before round {config.poison_from}." * (config.poison_from > 1)
+    often = "They train and send once."
+    if config.rounds > 1:
+        often = (
+            f"Over {count(config.rounds, 'round')} kept clients train on from "
+            f"{dict(_BACK.options)[config.sent_back]}, everybody else from the kept clients' "
+            "average."
+        )
     told = [f"one {_WORDS[name]} in round {number}" for name, number in config.mishaps.items()]
     mishaps = f" Of the honest ones {listing(told)}." if told else ""
     return (
         f"{config.n_clients} *clients* fine-tune a small Transformer with adapters, each in its "
         "own house style, and send them to a server that runs Flower with CLAIR as its strategy. "
-        f"{poisoned}{mishaps} The same clients then run under Flower's own FedAvg, and each alone."
+        f"{poisoned}{since if bad else ''}{mishaps} {often} The same clients then run under "
+        "Flower's own FedAvg, and each alone."
     )
 
 
