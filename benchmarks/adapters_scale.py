@@ -2,17 +2,23 @@
 
     python benchmarks/adapters_scale.py module            # 50 clients, rank 8, one 4096 x 4096
     python benchmarks/adapters_scale.py set [--layers 32] # 7B-shaped: 4 modules a layer, 20 clients
+    python benchmarks/adapters_scale.py sites            # 50 to 400 sites x 4 modules
+    python benchmarks/adapters_scale.py against ../before # the set in two processes, two checkouts
     python benchmarks/adapters_scale.py dense            # the same problem as factors and dense
     python benchmarks/adapters_scale.py cvxpy            # objective against cvxpy (needs cvxpy)
 
-Each runs in this process alone, so the peak printed is that of the whole program. BLAS is limited
-to one thread by the package.
+Each runs in this process alone, so the peak printed is that of the whole program; "against" runs
+the other checkout as it audits by default, this one in two processes, in turns. BLAS is limited to
+one thread by the package.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
+import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -77,9 +83,9 @@ def module(rank: int | str) -> None:
         timed("  + split", start, cpu)
 
 
-def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
-    """Time the audit of a 7B-shaped set: four 4096 x 4096 modules a layer, rank 8, float16."""
-    spec = SimulatedSet(
+def seven_billion(n_clients: int, layers: int) -> SimulatedSet:
+    """Describe a 7B-shaped set: four 4096 x 4096 modules a layer, rank 8, float16."""
+    return SimulatedSet(
         n_clients=n_clients,
         n_poisoned=n_clients // 4,
         layers=layers,
@@ -89,6 +95,11 @@ def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
         rank=8,
         dtype="F16",
     )
+
+
+def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
+    """Time the audit of a 7B-shaped set."""
+    spec = seven_billion(n_clients, layers)
     with tempfile.TemporaryDirectory() as made:
         root = folder or Path(made)
         if not any(root.iterdir()):
@@ -103,6 +114,62 @@ def whole_set(layers: int, n_clients: int, folder: Path | None) -> None:
     print(" ", result.sentence())
     right = [c.name for c in result.named("flagged")] == spec.poisoned
     print(f"  exactly the poisoned flagged: {right}; rank {result.rank}, {result.status}")
+
+
+def sites() -> None:
+    """Time audits of 50 to 400 sites with four 96 x 96 modules each."""
+    for n_clients in (50, 100, 200, 400):
+        spec = SimulatedSet(
+            n_clients=n_clients,
+            n_poisoned=n_clients // 5,
+            layers=2,
+            modules=2,
+            d_out=96,
+            d_in=96,
+            rank=8,
+        )
+        with tempfile.TemporaryDirectory() as made:
+            write_simulated(Path(made), spec)
+            start, cpu = time.perf_counter(), time.process_time()
+            result = audit(read_folder(Path(made)))
+            timed(f"{n_clients} sites x 4 modules", start, cpu)
+        right = {c.name for c in result.named("flagged")} == set(spec.poisoned)
+        print(f"  exactly the poisoned flagged: {right}")
+
+
+AUDIT = """
+import json, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from clair.adapters import audit, read_folder
+found = read_folder(Path(sys.argv[2]))
+start = time.perf_counter()
+result = audit(found, **json.loads(sys.argv[3]))
+print(json.dumps([time.perf_counter() - start, [c.score for c in result.judged_clients]]))
+"""
+
+
+def against(tree: Path, layers: int, n_clients: int) -> None:
+    """Time the 7B-shaped set in another checkout and, in two processes, in this one."""
+    this = Path(__file__).resolve().parents[1]
+    runs = ((tree.resolve(), {}), (this, {"processes": 2}))
+    with tempfile.TemporaryDirectory() as made:
+        write_simulated(Path(made), seven_billion(n_clients, layers))
+        ratios = []
+        for _ in range(3):
+            answers = []
+            for checkout, options in runs:
+                command = [sys.executable, "-c", AUDIT, str(checkout), made, json.dumps(options)]
+                done = subprocess.run(
+                    command, cwd=checkout, capture_output=True, text=True, check=True
+                )
+                answers.append(json.loads(done.stdout))
+            (before, old), (now, new) = answers
+            apart = max(abs(a - b) / abs(b) for a, b in zip(new, old, strict=True))
+            ratios.append(before / now)
+            print(f"{before:.1f} s, two processes {now:.1f} s: {before / now:.2f} times faster")
+            print(f"  largest relative difference of a score {apart:.1e}")
+    print(f"median ratio {statistics.median(ratios):.2f}")
 
 
 def dense() -> None:
@@ -153,7 +220,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("module", "set", "dense", "cvxpy"))
+    parser.add_argument("what", choices=("module", "set", "sites", "against", "dense", "cvxpy"))
+    parser.add_argument("tree", nargs="?", type=Path, help='for "against": the other checkout')
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--rank", default="3", help='for "module": a number or "auto"')
@@ -165,6 +233,12 @@ def main() -> None:
         if args.folder is not None:
             args.folder.mkdir(parents=True, exist_ok=True)
         whole_set(args.layers, args.clients, args.folder)
+    elif args.what == "sites":
+        sites()
+    elif args.what == "against":
+        if args.tree is None:
+            parser.error('"against" needs the folder of another checkout')
+        against(args.tree, args.layers, args.clients)
     elif args.what == "dense":
         dense()
     else:
