@@ -24,6 +24,16 @@ NAMED = (
 )  # fmt: skip
 #: Degree of a client whose reply could not be judged, as in `clair.flower`.
 SET_ASIDE = "set aside"
+_EACH = "Mean over the clients that are honest in all rounds, after each round."
+_THIN = (
+    " Each method has a federation of its own: its clients train on from what it handed out. Thin "
+    "lines have no name here; the table lists them all."
+)
+_MARKS = (
+    "A mark above a client is the verdict of that round: a full triangle for flagged, a hollow one "
+    "for suspect, a square for set aside. Who is flagged is left out of that round's average and "
+    "judged again in the next."
+)
 _GAP = 0.055  # share of the height between two names
 _ROW = 62  # pixels of a round
 
@@ -83,14 +93,7 @@ def accuracy_by_round(
         f"{called[key]} {', '.join(measure.text(v) for v in values)}"
         for key, values in means.items()
     )
-    caption = (
-        "Mean over the clients that are honest in all rounds. Each method has a federation of its "
-        "own: its clients train on from what it handed out. Thin lines have no name here; the "
-        "table lists them all."
-        if len(told) < len(means)
-        else "Mean over the clients that are honest in all rounds, after each round."
-    )
-    title = _progress(means, called, measure)
+    title, caption = _progress(means, called, measure), _EACH + _THIN * (len(told) < len(means))
     return Chart(figure, title, caption, f"{measure.title} by round: {words}")
 
 
@@ -232,12 +235,7 @@ def verdict_by_round(
         ticktext=[f"round {one.number}" for one in rounds],
         range=[rounds[-1].number + 0.45, rounds[0].number - 0.6],
     )
-    caption = (
-        "A mark above a client is the verdict of that round: a full triangle for flagged, a hollow "
-        "one for suspect, a square for set aside. Who is flagged is left out of that round's "
-        "average and judged again in the next."
-    )
-    return Chart(figure, _found(rounds, called, reveal), caption, _words(rounds, called))
+    return Chart(figure, _found(rounds, called, reveal), _MARKS, _words(rounds, called))
 
 
 def _add_marks(figure: Figure, rounds: Sequence[RoundOutcome], theme: ThemeName) -> None:

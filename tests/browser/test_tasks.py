@@ -83,7 +83,7 @@ def test_a_recorded_federation_tells_its_rounds_on_a_phone(
         page.locator(f".st-key-{key} .main-svg").first.wait_for(timeout=PATIENCE)
     assert page.get_by_text("set aside: did not answer").count() == 2
     shown = page.locator(".st-key-federation_rounds .ytitle").first
-    before = shown.inner_text()
+    before = shown.text_content()
     with visitor.rerun():
         page.get_by_role("radio", name="exact copies after the client's own training").click()
-    visitor.until(lambda: shown.inner_text() != before, "the other measure")
+    visitor.until(lambda: shown.text_content() != before, "the other measure")

@@ -9,7 +9,7 @@ pytest.importorskip("flwr", reason="needs Flower: tests/requirements-extras.txt"
 from clair.federated import Cancelled
 from clair.flower import FlowerConfig, run_flower
 
-SHORT = FlowerConfig(n_clients=9, rounds=3, steps=30, crash=2, broken=3, leave=0, seed=4)
+SHORT = FlowerConfig(n_clients=9, rounds=3, steps=40, crash=2, broken=3, leave=0, seed=4)
 
 
 def test_a_run_with_mishaps_goes_through_and_names_who_and_why() -> None:
@@ -18,7 +18,7 @@ def test_a_run_with_mishaps_goes_through_and_names_who_and_why() -> None:
     fractions = [one.fraction for one in reports]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1)
-    assert result.loss_history.shape == (90, 9)
+    assert result.loss_history.shape == (120, 9)
     first, second, third = result.rounds
     assert set(first.degrees) <= {"kept", "suspect"}  # nobody is poisoned yet
     assert set(result.mishap_clients) == {"crash", "broken"}
