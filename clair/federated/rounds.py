@@ -242,7 +242,8 @@ def _judged(
     """Judge, aggregate and hand out in every federation."""
     estimates: dict[str, Any] = {}
     following: dict[str, Start] = {}
-    choice, tests = untested("nobody tested"), {}
+    choice = untested("nobody tested")
+    tests: dict[str, np.ndarray] = {}
     main: ClairFit | None = None
     for i, ((start, methods), one) in enumerate(zip(groups, came, strict=True)):
         with clock.part(i, len(groups)):

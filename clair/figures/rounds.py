@@ -274,7 +274,7 @@ def _found(rounds: Sequence[RoundOutcome], called: Sequence[str], reveal: bool) 
     """Say who is flagged, and against the truth how often that was right."""
     flagged = np.array([[degree == FLAGGED for degree in one.degrees] for one in rounds])
     if not reveal:
-        who = [called[k] for k in np.flatnonzero(flagged[-1])]
+        who = [name for name, out in zip(called, flagged[-1], strict=True) if out]
         return f"Flagged in the last round: {listing(who) if who else 'nobody'}"
     truth = np.array([one.poisoned for one in rounds])
     falsely = int((flagged & ~truth).sum())
