@@ -260,7 +260,12 @@ def _add_marks(figure: Figure, rounds: Sequence[RoundOutcome], theme: ThemeName)
             y=[number - 0.27 for _, number in at],
             mode="markers",
             name=degree,
-            marker={"color": color, "symbol": symbol, "size": 9, "line": {"width": 2}},
+            marker={
+                "color": color,
+                "symbol": symbol,
+                "size": 9,
+                "line": {"color": color, "width": 2},
+            },
             hoverinfo="skip",
         )
 
