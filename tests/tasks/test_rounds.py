@@ -14,7 +14,7 @@ from clair.federated.digits.data import make_federation
 from clair.federated.digits.run import DigitsTask
 from clair.federated.progress import JobClock
 from clair.federated.round import Plan, federate
-from clair.federated.rounds import federate_rounds
+from clair.federated.rounds import _after_first, federate_rounds
 from clair.federated.training import Schedule
 
 CPU = torch.device("cpu")
@@ -78,6 +78,26 @@ def test_nobody_is_poisoned_before_their_round(late):
         other = [honest.rounds[k].accuracy[m].accuracy[clean] for m in ("fedavg", "clair", "krum")]
         everywhere[one.number] = np.allclose(own, [np.mean(values) for values in other])
     assert everywhere == {1: True, 2: True, 3: False, 4: False}
+
+
+def test_oracles_know_that_nobody_is_poisoned_yet(late):
+    first, third = late.rounds[0].accuracy, late.rounds[2].accuracy
+    np.testing.assert_array_equal(first["fedavg_benign"].accuracy, first["fedavg"].accuracy)
+    assert third["fedavg_benign"].accuracy.mean() > third["fedavg"].accuracy.mean()
+
+
+def test_flagged_clients_train_on_from_the_kept_average_and_others_from_their_own():
+    config = replace(SHORT, n_clients=10, steps=60, seed=1)
+    task = DigitsTask(config, make_federation(config), CPU)
+    done = federate(task, plan(60), JobClock(COSTS))
+    flagged = done.fit.flagged
+    assert flagged.any()
+    start = _after_first(done, task.contaminated)["clair"]
+    mean = np.average(done.estimates["local"]["head"], axis=0, weights=done.fit.influence)
+    np.testing.assert_allclose(start.common["head"], mean)
+    np.testing.assert_allclose(start.own["head"][flagged], mean[None].repeat(flagged.sum(), 0))
+    kept = done.estimates["clair"]["head"][~flagged]
+    np.testing.assert_array_equal(start.own["head"][~flagged], kept)
 
 
 def test_poison_costs_the_average_and_not_clair(late):
