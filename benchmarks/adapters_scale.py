@@ -152,7 +152,7 @@ print(json.dumps([time.perf_counter() - start, [c.score for c in result.judged_c
 def against(tree: Path, layers: int, n_clients: int) -> None:
     """Time the 7B-shaped set in another checkout and, in two processes, in this one."""
     this = Path(__file__).resolve().parents[1]
-    runs = ((tree.resolve(), {}), (this, {"processes": 2}))
+    runs = ((tree.resolve(), {}), (this, {"workers": 2}))
     with tempfile.TemporaryDirectory() as made:
         write_simulated(Path(made), seven_billion(n_clients, layers))
         ratios = []

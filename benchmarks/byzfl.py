@@ -9,10 +9,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.machinery
+import signal
 import sys
 import time
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,9 @@ from clair.federated.round import train_adapters
 from clair.federated.shares import whole
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
-SEEDS, FRESH, DEVELOPMENT = 5, 9000, 100
+SEEDS, FRESH, DEVELOPMENT = 10, 9000, 100
+#: Seconds after which a rule is said not to end.
+PATIENCE = 2.0
 #: Honest clients and attackers, one line a table.
 CROWDS = ((16, 4), (12, 8))
 
@@ -64,7 +68,9 @@ def rules(f: int) -> dict[str, Rule]:
         "Median": RULES.Median(),
         "Trimmed mean": RULES.TrMean(f=f),
         "Geometric median": RULES.GeometricMedian(),
+        "Meamed": RULES.Meamed(f=f),
         "MultiKrum": RULES.MultiKrum(f=f),
+        "CAF": in_bounds(RULES.CAF(f=f)),
     }
     mixed = {
         f"NNM, {name}": (lambda vectors, rule=plain[key]: rule(mix(vectors)))
@@ -205,6 +211,36 @@ class Outcome:
     refined: float = np.nan
 
 
+class Endless(Exception):  # noqa: N818 - an outcome of its own
+    """A rule goes on for longer than `PATIENCE`."""
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Raise `Endless` in the block when it takes too long."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Endless
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def in_bounds(rule: Rule) -> Rule:
+    """Let every call of a rule end."""
+
+    def call(vectors: np.ndarray) -> np.ndarray:
+        with bounded():
+            return rule(vectors)
+
+    return call
+
+
 def play(world: World, rule: Rule, attack: Callable[[np.ndarray], np.ndarray], f: int) -> Outcome:
     """Attack, aggregate, and score; for CLAIR with the verdict and the refinement."""
     honest, n = world.honest, len(world.honest)
@@ -234,14 +270,13 @@ def table(make: Callable[[int, int], World], n_honest: int, f: int, seeds: range
     better: Callable[..., Any] = min if make is Matrices else max
     alone = np.mean([world.worth(world.honest) for world in worlds])
     for name, prepare in attacks(f).items():
-        outcomes: dict[str, list[Outcome]] = {key: [] for key in names}
-        for seed, world in zip(seeds, worlds, strict=True):
-            for key, rule in {**rules(f), names[-1]: world.kept_mean}.items():
-                np.random.seed(seed)  # noqa: NPY002 - ByzFL draws from it
-                outcomes[key].append(play(world, rule, prepare(rule), f))
+        outcomes = {key: outcomes_of(key, prepare, f, seeds, worlds) for key in names}
         ours = outcomes[names[-1]]
-        cells = [f"{np.mean([o.distance for o in outcomes[key]]):.3f}" for key in names]
-        means = {key: float(np.mean([o.worth for o in outcomes[key]])) for key in names}
+        cells = [
+            f"{np.mean([o.distance for o in outcomes[key]]):.3f}" if outcomes[key] else "no end"
+            for key in names
+        ]
+        means = {k: float(np.mean([o.worth for o in some])) for k, some in outcomes.items() if some}
         best = better(means, key=lambda key: means[key])
         lines.append(
             f"| {name} | {' | '.join(cells)} | {means[best]:.3f} ({best}) | {alone:.3f} "
@@ -253,12 +288,32 @@ def table(make: Callable[[int, int], World], n_honest: int, f: int, seeds: range
     return [*lines, ""]
 
 
+def outcomes_of(
+    name: str,
+    prepare: Callable[[Rule], Callable[[np.ndarray], np.ndarray]],
+    f: int,
+    seeds: range,
+    worlds: list[World],
+) -> list[Outcome]:
+    """Play all seeds against one rule; none if it does not end on one of them."""
+    found = []
+    for seed, world in zip(seeds, worlds, strict=True):
+        rule = rules(f).get(name, world.kept_mean)
+        np.random.seed(seed)  # noqa: NPY002 - ByzFL draws from it
+        try:
+            found.append(play(world, rule, prepare(rule), f))
+        except Endless:
+            return []
+    return found
+
+
 HEAD = f"""# ByzFL's aggregators and CLAIR under ByzFL's attacks
 
 ByzFL's rules are told the number of attackers, CLAIR is not. All attackers send one vector; the
 optimal attacks search its size against the very rule in their column (8 evaluations, CLAIR's
-included). CAF is left out: its search for an eigenvector has no bound, and under optimal ALIE with
-8 attackers it did not end; under the attacks where it did it was among the best.
+included). "No end": a call took more than {PATIENCE:g} s on one of the seeds. CAF weighs clients
+down until few are left, by their distance relative to the farthest client's, and those it has given
+weight 0 still count: where one of them is the farthest, the others' weights may hardly fall.
 
 First the distance of each aggregate from the honest clients' mean, relative to their spread about
 it: what these rules are made for, less is better; CLAIR's is the average by the weights of its

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import adapters
 from clair.app.pages.adapters_upload import held, sample, say_whose, uploader
-from clair.app.pages.adapters_views import (
-    VIEWS,
-    export_of,
-    headline_numbers,
-    not_judged,
-    notes,
-    refined_download,
-    result_of,
-)
+from clair.app.pages.adapters_views import export_of, notes, refined_download, result_of
+from clair.report.adapters import VIEWS, headline, not_judged
+from clair.report.blocks import Facts
 
 ensure_router()
 with settings(header("Your adapters")):
@@ -43,16 +40,16 @@ uploader()
 sample()
 if isinstance(result, str):
     st.stop()
-if result.reason:
-    not_judged(result)
-    notes(result)
-    st.stop()
-
-headline_numbers(result)
-not_judged(result)
+# what is drawn of an upload is kept for nobody
+draw = partial(draw_blocks, theme=current_theme(), private=bool(source.files))
+if not result.reason:
+    draw((Facts(headline(result)),))
+draw(not_judged(result))
 notes(result)
+if result.reason:
+    st.stop()
 view = show(adapters.VIEW, label=False)
-VIEWS[view](result, current_theme())
+draw(VIEWS[view].blocks(result))
 st.header("Refined adapters of those not flagged", anchor=False)
 st.caption(
     f"{result.caveat} Here: in folders or zips named half-a and half-b."

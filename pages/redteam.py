@@ -15,6 +15,7 @@ from clair.app.kit.layout import (
     toolbar,
 )
 from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import redteam
@@ -27,24 +28,12 @@ from clair.app.pages.redteam_controls import (
     RULE,
     VIEW,
 )
-from clair.app.pages.redteam_search import (
-    frontiers,
-    record_sentence,
-    search_sentence,
-    search_view,
-    searched,
-    table_view,
-)
-from clair.app.pages.redteam_views import (
-    attack_view,
-    lesson_strikes,
-    lessons,
-    lessons_sentence,
-    numbers,
-)
+from clair.app.pages.redteam_search import draw_search, opener, search_sentence, searched
+from clair.app.pages.redteam_views import attack_view, lesson_opener, lessons, numbers
 from clair.redteam.words import strike_sentence
 from clair.report.redteam import strike_export
-from clair.report.redteam_search import record_export, search_export
+from clair.report.redteam_lessons import lessons_export, lessons_sentence, lessons_view
+from clair.report.redteam_search import record_export, record_sentence, record_view, search_export
 
 ensure_router()
 
@@ -83,34 +72,34 @@ if reason is not None:
 found = redteam.struck(values)
 screen = screen_of("redteam", CONTROLS, values, GROUPS)
 own = searched(values) if view == "search" else None
+taught = lessons() if view == "lessons" else {}
+known, stage = redteam.record(), presenting()
 with above:
     match view:
         case "search":
-            sentence(search_sentence(values, own))
+            sentence(search_sentence(own))
             take = None
-            if own:
-                tried = frontiers(values, own)
-                take = search_export(own.config, own.found, tried, screen)
+            if own and own.found:
+                take = search_export(own.config, own.found, own.attempts, screen)
         case "table":
-            sentence(record_sentence(redteam.record()))
-            take = record_export(redteam.record(), record_sentence(redteam.record()), screen)
+            sentence(record_sentence(known))
+            take = record_export(known, screen)
         case "lessons":
-            strikes = lesson_strikes()
-            sentence(lessons_sentence(strikes))
-            take = strike_export(found, "today", screen)
+            sentence(lessons_sentence(taught))
+            take = lessons_export(taught, screen)
         case _:
             rule = values[RULE.key]
             sentence(strike_sentence(found, rule))
             take = strike_export(found, rule, screen)
     toolbar("redteam", CONTROLS, PRESETS, values, take=take)
-    if view == "attack" and not presenting():
+    if view == "attack" and not stage:
         numbers(values, found, theme)
 match view:
     case "attack":
         attack_view(values, found, theme)
     case "search":
-        search_view(values, own, row, theme)
+        draw_search(own, row, theme)
     case "table":
-        table_view(redteam.record(), theme)
+        draw_blocks(record_view(known, stage=stage, opener=opener), theme)
     case "lessons":
-        lessons(strikes)
+        draw_blocks(lessons_view(taught, stage=stage, opener=lesson_opener), theme)

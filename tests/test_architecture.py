@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -22,8 +23,8 @@ ALLOWED = {
     "transformers": {"clair.federated"},
     "peft": set(),
     "flwr": {"clair.flower"},
-    "loky": {"clair.simulation.sweeps"},
-    "distributed": {"clair.simulation.sweeps"},
+    "loky": {"clair.executors"},
+    "distributed": {"clair.executors"},
 }
 
 
@@ -46,6 +47,7 @@ def part(module: str) -> str:
     return max(fitting, key=len, default="")
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Collect the full names of all that a file imports, in functions too."""
     found: set[str] = set()

@@ -51,6 +51,7 @@ def test_words_carry_the_numbers_and_quiet_is_quiet(capsys, tmp_path) -> None:
         (["--poisoned", "0"], "--poisoned must leave the attacker at least one client"),
         (["--poisoned", "1"], "--poisoned must be in [0, 1), got 1"),
         (["--budget", "3"], "--budget must be at least 50, got 3"),
+        (["--workers", "0"], "workers must be at least 1, got 0"),
         (["--rank", "0"], "--rank must be at least 1, got 0"),
         (["--true-rank", "0"], "--true-rank must be at least 1, got 0"),
     ],

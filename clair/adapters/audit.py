@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from clair._threads import single_blas_thread
+from clair._validation import check_integer
 from clair.adapters.assemble import AdapterSet, SetAside
 from clair.adapters.compress import ModuleCore
 from clair.adapters.cores import read_set, require_enough
 from clair.adapters.errors import AdapterError, printable
 from clair.adapters.halves import Halves
 from clair.adapters.halves import require_enough as enough_halves
-from clair.adapters.helper import Helper, answer, helping
 from clair.adapters.limits import DEFAULT, Limits
 from clair.adapters.options import PEFT_SIDES, AuditOptions
 from clair.adapters.progress import AUDIT_SHARES, Progress, Stages
@@ -29,8 +30,9 @@ from clair.adapters.verdicts import (
     side_report,
     unjudged_modules,
 )
-from clair.adapters.work import audit_work
+from clair.adapters.work import Work, audit_work
 from clair.cancellation import cancellable
+from clair.executors import Here, Workers, open_workers
 from clair.method.compressed_fit import CoreFit, fit_cores
 from clair.method.detectors import published_rule
 from clair.method.evidence import joint_shape
@@ -47,7 +49,8 @@ def audit(
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
     limits: Limits = DEFAULT,
-    processes: int = 1,
+    workers: int | Workers = 1,
+    scheduler: str | None = None,
 ) -> Audit:
     """Judge every adapter of a set by what it shares with the others.
 
@@ -67,8 +70,11 @@ def audit(
     cancelled : callable, optional
         Asked between modules, sides and iterations of the solver whether to stop.
     limits : Limits
-    processes : int
-        With 2, a second process helps where the audit takes long; the result is the same.
+    workers : int or Workers
+        With 2, a second process helps where the audit takes long, and so does an executor of the
+        caller's: see `clair.executors.open_workers`. The result is the same.
+    scheduler : str, optional
+        Address of a dask scheduler that helps instead. It is sent no files.
 
     Returns
     -------
@@ -81,6 +87,8 @@ def audit(
         For halves without pooling "halves", or the other way round.
     clair.cancellation.Cancelled
         If `cancelled` answered True.
+    clair.executors.WorkerFailed
+        If a worker process breaks down, or no scheduler answers.
     """
     options = options or AuditOptions()
     if (halves is not None) != (options.pooling == "halves"):
@@ -90,7 +98,7 @@ def audit(
     aside = list(adapters.set_aside)
     try:
         with single_blas_thread(), cancellable(cancelled):
-            return _audit(adapters, options, halves, stages, limits, aside, processes)
+            return _audit(adapters, options, halves, stages, limits, aside, (workers, scheduler))
     except AdapterError as error:
         remaining = {entry.name for entry in aside}
         listed = [not_judged(entry) for entry in aside]
@@ -116,14 +124,14 @@ def _audit(
     stages: Stages,
     limits: Limits,
     aside: list[SetAside],
-    processes: int,
+    help_by: tuple[int | Workers, str | None],
 ) -> Audit:
     if adapters.problem:
         raise AdapterError("adapters", adapters.problem)
     require_enough(len(adapters.adapters))
     work = audit_work(adapters)
     work.require(limits)
-    with helping(work.seconds, processes) as helper:
+    with _helping(work, *help_by) as helper:
         with stages.stage("read"):
             read = read_set(adapters, aside, stages, helper)
         clients, side = read.voters, options.side
@@ -169,12 +177,29 @@ def _audit(
     )
 
 
+@contextmanager
+def _helping(work: Work, workers: int | Workers, scheduler: str | None) -> Iterator[Workers | None]:
+    """Open what helps with the work, if it may and is worthwhile; None otherwise.
+
+    It reads two of five modules, and judges the side that does not decide: the same steps on the
+    same numbers as here, so the result is the same.
+    """
+    if not isinstance(workers, Workers):
+        check_integer("workers", workers, minimum=1)
+        if scheduler is None and not work.long:
+            yield None
+            return
+        workers = min(workers, 2)  # the one that helps is one process
+    with open_workers(workers, scheduler, besides=1) as found:
+        yield None if isinstance(found.executor, Here) else found
+
+
 def _both_sides(
     cores: Mapping[str, ModuleCore],
     blocks: Sequence[CompressedUpdates],
     options: AuditOptions,
     stages: Stages,
-    helper: Helper | None,
+    helper: Workers | None,
 ) -> tuple[CoreFit, dict[str, SideFound]]:
     """Run the detector on both sides, and the split on the one that decides.
 
@@ -185,7 +210,7 @@ def _both_sides(
         Of the cores, on the side that decides.
     options : AuditOptions
     stages : Stages
-    helper : Helper or None
+    helper : Workers or None
         Looks at the other side meanwhile.
     """
     side = options.side
@@ -194,7 +219,7 @@ def _both_sides(
     if options.compare_shape:
         shape = joint_shape([core.comparable_kurtosis for core in cores.values()])
     question = (list(cores.values()), other, *_asked(options, other), shape)
-    asked = None if helper is None else helper.ask(judge_cores, *question)
+    asked = None if helper is None else helper.submit(judge_cores, *question)
     with stages.stage("detect"):
         both = {side: judge_side(blocks, *_asked(options, side), shape)}
         if asked is None:
@@ -208,8 +233,8 @@ def _both_sides(
             lambda record: stages.step("split", record.iteration, options.max_iter),
             pilot=(both[side].rank, both[side].verdict),
         )
-        if asked is not None:
-            both[other] = answer(asked)
+        if helper is not None and asked is not None:
+            both[other] = helper.result(asked)
     return found, {key: both[key] for key in PEFT_SIDES}
 
 

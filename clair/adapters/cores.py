@@ -10,11 +10,11 @@ import numpy as np
 from clair.adapters.assemble import MIN_CLIENTS, AdapterSet, SetAside
 from clair.adapters.compress import Factors, ModuleCore, compress
 from clair.adapters.errors import AdapterError, printable
-from clair.adapters.helper import Helper, answer
 from clair.adapters.progress import Stages
 from clair.adapters.reader import Adapter, site_of
 from clair.adapters.votes import near_copies
 from clair.cancellation import checkpoint
+from clair.executors import Workers
 
 # Fourth powers of products of two entries in this range neither overflow nor underflow.
 TINY, HUGE = 1e-15, 1e15
@@ -46,11 +46,11 @@ class ReadSet:
 
 
 def read_set(
-    adapters: AdapterSet, aside: list[SetAside], stages: Stages, helper: Helper | None = None
+    adapters: AdapterSet, aside: list[SetAside], stages: Stages, helper: Workers | None = None
 ) -> ReadSet:
     """Read all factors and compress them; add who cannot be used to `aside`.
 
-    A helper reads some of the modules.
+    A helper that sees the files reads some of the modules.
 
     Raises
     ------
@@ -142,22 +142,24 @@ _ZERO = "its update is zero in every module"
 
 
 def _compress_all(
-    adapters: AdapterSet, aside: list[SetAside], stages: Stages, helper: Helper | None
+    adapters: AdapterSet, aside: list[SetAside], stages: Stages, helper: Workers | None
 ) -> tuple[dict[str, ModuleCore], np.ndarray, set[int]]:
     """Compress every module; tell who changed it, (n_modules, n_adapters), and who failed."""
     names = list(adapters.modules)
+    if helper is not None and not helper.files:
+        helper = None
     # A helper has to start first, so it gets two modules of five.
     turn = [helper is not None and i % 5 in (1, 3) for i in range(len(names))]
     theirs = [name for name, away in zip(names, turn, strict=True) if away]
     mine = [name for name, away in zip(names, turn, strict=True) if not away]
-    asked = None if helper is None else helper.ask(compress_modules, adapters, theirs)
+    asked = None if helper is None else helper.submit(compress_modules, adapters, theirs)
 
     def told(done: int) -> None:
         stages.step("read", done, len(mine))
 
     found, failures = compress_modules(adapters, mine, told)
-    if asked is not None:
-        others, more = answer(asked)
+    if helper is not None and asked is not None:
+        others, more = helper.result(asked)
         found, failures = {**found, **others}, more | failures
     aside.extend(failures[k] for k in sorted(failures))
     failed = set(failures)

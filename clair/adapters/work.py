@@ -11,6 +11,8 @@ from clair.adapters.limits import MIB, Limits
 # Seconds, on one core of 2024, for each operation that `audit_work` counts. Fitted to twelve
 # simulated sets of 3 to 64 clients and ranks 2 to 256; right within a factor of two on these.
 _PER_UPDATE, _PER_GRAM, _PER_ROOT, _PER_BASIS, _PER_LEFT_OUT = 1.1e-2, 4e-10, 6.7e-9, 3.5e-9, 7.5e-9
+#: Work that takes less, in seconds on one core, is not worth starting a process for.
+WORTHWHILE = 10.0
 # Below this size, or where many directions are asked for, each client left out costs a full
 # decomposition (`clair.method.eigen.downdated_eigenpairs`).
 _SMALL, _DIRECTIONS = 120, 30
@@ -30,6 +32,11 @@ class Work:
 
     seconds: float
     nbytes: int
+
+    @property
+    def long(self) -> bool:
+        """Whether it is worth starting a process for."""
+        return self.seconds >= WORTHWHILE
 
     def require(self, limits: Limits) -> None:
         """Refuse work beyond the limits before it begins.

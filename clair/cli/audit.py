@@ -27,7 +27,8 @@ from clair.adapters.options import PEFT_SIDES
 from clair.adapters.report import client_notes, evidence_lines, side_lines, some, verdict_table
 from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
-from clair.cli.terminal import ProgressBar
+from clair.cli.terminal import WORKER_OPTIONS, ProgressBar
+from clair.executors import WorkerFailed, cpu_count
 from clair.method.split import SOLVERS
 
 EXIT_INTERRUPTED = 130
@@ -118,6 +119,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="two more adapters of each client, trained on either half of its data, under the same "
         "names: refine just as far as they show that it pays",
     )
+    for option, settings in WORKER_OPTIONS.items():
+        parser.add_argument(option, **settings)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=run)
 
@@ -146,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         bar.clear()
         print("Interrupted; nothing was written.", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except (AdapterError, ValueError) as error:
+    except (AdapterError, ValueError, WorkerFailed) as error:
         bar.clear()
         print(f"clair audit: {error}", file=sys.stderr)
         return EXIT_UNDECIDED
@@ -195,8 +198,15 @@ def _audit(
     halves = None
     if args.halves is not None:
         halves = read_halves(*args.halves, any_base=args.any_base, progress=bar.show)
-    processes = min(2, os.cpu_count() or 1)
-    return audit(found, options, halves=halves, progress=bar.show, processes=processes)
+    workers = min(2, cpu_count()) if args.workers is None else args.workers
+    return audit(
+        found,
+        options,
+        halves=halves,
+        progress=bar.show,
+        workers=workers,
+        scheduler=args.scheduler,
+    )
 
 
 def _save(result: Audit, written: Sequence[WrittenAdapter], args: argparse.Namespace) -> None:

@@ -7,7 +7,13 @@ import sys
 from dataclasses import fields
 from typing import Any
 
-from clair.cli.terminal import ProgressBar, options_named, perform, rank_option
+from clair.cli.terminal import (
+    WORKER_OPTIONS,
+    ProgressBar,
+    options_named,
+    perform,
+    rank_option,
+)
 from clair.redteam import DEFENCES, RedTeamConfig, search
 from clair.redteam.words import report, result_json
 from clair.report.scenario import PROBLEM_OPTIONS
@@ -45,6 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N|auto",
         help="number of directions CLAIR looks for (default: %(default)s)",
     )
+    for option, how in WORKER_OPTIONS.items():
+        parser.add_argument(option, **how)
     drawn = parser.add_argument_group("the problems that are drawn")
     for field in fields(ProblemSpec):
         if field.name in _NOT_ASKED:
@@ -78,7 +86,7 @@ def _run(args: argparse.Namespace) -> int:
             spec = ProblemSpec(**given)
         with options_named(_OPTIONS | {"poisoned_fraction": "--poisoned"}):
             config = RedTeamConfig(spec, args.defence, args.rank, args.budget)
-        result = search(config, bar.show)
+        result = search(config, bar.show, workers=args.workers, scheduler=args.scheduler)
         return result_json(result), report(result)
 
     return perform("redteam", args.json, compute, bar.clear)

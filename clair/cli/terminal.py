@@ -11,9 +11,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+from clair.executors import WorkerFailed
+
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 STANDARD_OUTPUT = "-"
+#: Who computes, for the commands that take long.
+WORKER_OPTIONS: dict[str, dict[str, Any]] = {
+    "--workers": {
+        "type": int,
+        "metavar": "N",
+        "help": "processes on this machine (default: as many as help, at most one for each core)",
+    },
+    "--scheduler": {
+        "metavar": "ADDRESS",
+        "help": "a dask scheduler to compute on, such as tcp://10.0.0.5:8786; needs the extra dask "
+        "(default: $CLAIR_SCHEDULER, else this machine)",
+    },
+}
 
 
 class Progress(Protocol):
@@ -159,7 +174,7 @@ def perform(
     try:
         _check_target(target)
         numbers, words = compute()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, WorkerFailed) as error:
         clear()
         print(f"clair {command}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from clair.cli.terminal import options_named, perform
+from clair.cli.terminal import WORKER_OPTIONS, options_named, perform
 from clair.report.scenario import PROBLEM_OPTIONS
 from clair.report.studies import (
     REMEDY_NAMES,
@@ -24,7 +24,6 @@ from clair.report.studies import (
 from clair.report.tables import to_csv
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
-from clair.simulation.sweeps.executors import WorkerFailed
 from clair.simulation.sweeps.grid import AXES, METHODS, Axis, SweepConfig
 from clair.simulation.sweeps.run import run_sweep
 from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
@@ -44,10 +43,7 @@ def _certificate(spec: ProblemSpec, args: argparse.Namespace) -> Study:
 
 def _phase(spec: ProblemSpec, args: argparse.Namespace) -> Study:
     config = SweepConfig(spec, args.x, args.y, args.trials, args.method)
-    try:
-        return phase_study(run_sweep(config, scheduler=args.scheduler))
-    except WorkerFailed as error:
-        raise ValueError(str(error)) from error
+    return phase_study(run_sweep(config, workers=args.workers, scheduler=args.scheduler))
 
 
 def _stable(spec: ProblemSpec, args: argparse.Namespace) -> Study:
@@ -93,11 +89,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--values": {"type": _numbers, "required": True, "metavar": "X,X,..."},
     "--lam": {"type": float, "required": True, "metavar": "X", "help": "the price of entry into S"},
     "--trials": {"type": int, "metavar": "N", "help": _TRIALS},
-    "--scheduler": {
-        "metavar": "ADDRESS",
-        "help": "a dask scheduler to compute on, such as tcp://10.0.0.5:8786; needs the extra dask "
-        "(default: $CLAIR_SCHEDULER, else this machine)",
-    },
+    **WORKER_OPTIONS,
     "--method": {"choices": METHODS, "default": "residual", "help": "CLAIR, or S alone (norms)"},
 }
 _AXIS = {
@@ -118,7 +110,7 @@ _SECTIONS: dict[str, tuple[_Make, str, Mapping[str, Mapping[str, Any]]]] = {
             "--y": _AXIS,
             "--trials": {"default": 10},
             "--method": {},
-            "--scheduler": {},
+            **{option: {} for option in WORKER_OPTIONS},
         },
     ),
     "stable": (

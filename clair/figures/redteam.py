@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from clair.figures.palette import PAPERS, Style, ThemeName, method_style, role_s
 from clair.figures.verdict import client_verdict
 from clair.redteam import DEFENCES, Attempt
 from clair.redteam.strike import ROWS, Strike
-from clair.redteam.words import cost_words
+from clair.redteam.words import HARMLESS, cost_words, times_words
 
 _ROW = 34  # pixels of a method
 #: Styles of defences that no comparison of methods knows.
@@ -33,7 +33,8 @@ _SHORT = {
     "pca": "PCA",
 }
 _HIGHEST = 1000.0  # harms beyond are drawn at the edge: a mean can be moved without bound
-_LEAST_TOP = 12.0  # so that frontiers of other defences are in sight
+_LEAST_TOP = 12.0  # where the scale of all frontiers ends
+_NARROW = 3.0  # harms that differ by a smaller factor have a linear scale
 
 
 def defence_style(key: str, theme: ThemeName) -> Style:
@@ -90,12 +91,16 @@ def prices_chart(found: Strike, theme: ThemeName, rule: str = "today") -> Chart:
     )
     worst = max(rows, key=lambda key: found.prices[key].cost)
     title = (
-        f"{row_label(worst).split(',')[0]} pays most: {cost_words(found.prices[worst].cost)}"
+        f"{_payer(worst)} pays most: {cost_words(found.prices[worst].cost)}"
         if found.prices[worst].cost >= 0.005
         else "No defence pays for this attack"
     )
     words = ", ".join(f"{row_label(key)} {cost_words(found.prices[key].cost)}" for key in rows)
     return Chart(figure, title, _PRICES, f"What the attack costs, by defence: {words}")
+
+
+def _payer(key: str) -> str:
+    return "The former rule" if key == "clair_former" else row_label(key).split(",")[0]
 
 
 _PRICES = (
@@ -161,29 +166,22 @@ def former_chart(found: Strike, theme: ThemeName) -> Chart:
 
 
 def attempts_chart(
-    attempts: Mapping[str, Sequence[Attempt]], chosen: str, theme: ThemeName, *, stage: bool = False
+    tried: Sequence[Attempt], defence: str, theme: ThemeName, *, stage: bool = False
 ) -> Chart:
-    """Draw harm against suspicion: every attempt on one defence a dot, frontiers of all as lines.
+    """Draw harm against suspicion for one defence, on a scale that fits its attempts.
 
     Parameters
     ----------
-    attempts : mapping of defence to sequence of Attempt
-        The chosen one may still be empty.
-    chosen : str
-        The defence whose attempts are drawn; a dot carries its plan as text.
+    tried : sequence of Attempt
+        At least one; a dot carries its plan as text.
+    defence : str
+        A key of `DEFENCES`.
     theme : {"light", "dark"}
     stage : bool
-        Whether it has the stage to itself.
+        Whether it is for a projector.
     """
     figure = new_figure(theme, 620 if stage else 460)
-    # entries of one width stand in columns, two of them on a phone; type is larger on stage
-    figure.update_layout(legend={"entrywidth": 150 if stage else 92})
-    tried = attempts.get(chosen, ())
-    if tried:
-        _frontier(figure, chosen, tried, theme, width=3)
-    for key, others in attempts.items():
-        if others and key != chosen:
-            _frontier(figure, key, others, theme, width=1.5)
+    _frontier(figure, defence, tried, theme, width=3)
     for name, unseen, role in (("flagged", False, "observed"), ("unflagged", True, "contaminated")):
         dots = [one for one in tried if one.unseen == unseen]
         if not dots:
@@ -198,37 +196,88 @@ def attempts_chart(
             text=[f"{one.harm:.2f} times the oracle's error" for one in dots],
             hovertemplate="%{text}, suspicion %{x:.2f}" + f"<extra>{name}</extra>",
         )
-    paper = PAPERS[theme]
-    figure.add_vline(1.0, line={"color": paper.muted, "width": 1, "dash": "dash"})
-    harms = [*(min(one.harm, _HIGHEST) for one in tried), 0.8, _LEAST_TOP]
-    _log_axis(figure.update_yaxes, harms, "error of the honest, times the oracle's")
+    harms = [min(one.harm, _HIGHEST) for one in tried]
+    low, high = min(harms), max(harms)
+    if high < _NARROW * low:
+        room = max(0.1 * (high - low), 0.01)
+        figure.update_yaxes(title_text=_HARM, range=[low - room, high + room])
+    else:
+        _log_axis(figure.update_yaxes, harms, _HARM)
+    _suspicion_axis(figure, theme)
+    label = DEFENCES[defence].label
+    title = f"{label}: {_worst_words(tried)}"
+    top = f"{high:.2f}" if high < _HIGHEST else f"{_HIGHEST:g} and more"
+    caption = (
+        "Every mark is an attempt. The line is the frontier: "
+        "the most harm that was done at that suspicion or less. Left of the dashed line an honest "
+        "client looks worse than all of the attacker's. The scale fits these attempts, which give "
+        f"{low:.2f} to {top} times the oracle's error."
+    )
+    return Chart(figure, title, caption, f"{len(tried)} attempts. {title}.")
+
+
+def _worst_words(tried: Sequence[Attempt]) -> str:
+    worst = max((one.harm for one in tried if one.unseen), default=None)
+    if worst is None:
+        return "no attempt stayed unflagged"
+    if worst < 1 + HARMLESS:
+        return f"no unflagged attempt adds even {HARMLESS:.0%} to the oracle's error"
+    return f"the worst unflagged attempt gives {times_words(worst)} the oracle's error"
+
+
+def frontiers_chart(
+    attempts: Sequence[tuple[str, Sequence[Attempt]]],
+    chosen: str,
+    theme: ThemeName,
+    *,
+    stage: bool = False,
+) -> Chart:
+    """Draw the frontiers of all defences on one scale.
+
+    Parameters
+    ----------
+    attempts : sequence of (defence, sequence of Attempt)
+        At least one defence with at least one attempt each.
+    chosen : str
+        The defence whose line is drawn strongly.
+    theme : {"light", "dark"}
+    stage : bool
+        Whether it is for a projector.
+    """
+    figure = new_figure(theme, 620 if stage else 460)
+    # entries of one width stand in columns, two of them on a phone; type is larger on stage
+    figure.update_layout(legend={"entrywidth": 150 if stage else 92})
+    for key, tried in sorted(attempts, key=lambda pair: pair[0] != chosen):
+        _frontier(figure, key, tried, theme, width=3 if key == chosen else 1.5)
+    _log_axis(figure.update_yaxes, [0.8, _LEAST_TOP], _HARM)
+    _suspicion_axis(figure, theme)
+    most = {key: max(one.harm for one in tried) for key, tried in attempts}
+    least, worst = min(most, key=lambda k: most[k]), max(most, key=lambda k: most[k])
+    title = (
+        f"{DEFENCES[least].label} is moved least, to {times_words(most[least])} the oracle's "
+        f"error; {DEFENCES[worst].label} most, to {times_words(most[worst])}"
+    )
+    return Chart(figure, title, _FRONTIERS, f"Frontiers of {len(most)} defences. {title}.")
+
+
+_HARM = "error of the honest, times the oracle's"
+_FRONTIERS = (
+    "The same lines for all defences, on one scale, flagged attempts included: the flatter and the "
+    "lower, the better. Lines that leave the chart at the top rise beyond it. Defences that flag "
+    "nobody are given the suspicion that CLAIR would have."
+)
+
+
+def _suspicion_axis(figure: Any, theme: ThemeName) -> None:
+    """Set the axis of suspicions, with a line where an honest client looks as bad."""
+    figure.add_vline(1.0, line={"color": PAPERS[theme].muted, "width": 1, "dash": "dash"})
     low, high = _FARTHEST
     figure.update_xaxes(
         type="log",
         range=[np.log10(low) - 0.05, np.log10(high) + 0.05],
-        title_text="suspicion: the attacker's score over the highest honest one",
+        title_text="suspicion: score over the highest honest one",
         tickvals=[0.1, 0.3, 1, 3, 10, 30, 100, 300],
     )
-    title = _attempts_title(chosen, tried)
-    return Chart(figure, title, _ATTEMPTS, f"{len(tried)} attempts. {title}.")
-
-
-_ATTEMPTS = (
-    "Every mark is an attempt; click one to open it as your attack. A line is a frontier: the most "
-    "harm that was done at that suspicion or less; lines that leave the chart at the top rise "
-    "without end. Left of the dashed line an honest client looks worse than all of the attacker's. "
-    "Defences that flag nobody are given the suspicion that CLAIR would have."
-)
-
-
-def _attempts_title(chosen: str, tried: Sequence[Attempt]) -> str:
-    label = DEFENCES[chosen].label
-    if not tried:
-        return f"{label}: nothing tried yet"
-    best = max((one.harm for one in tried if one.unseen), default=None)
-    if best is None:
-        return f"{label}: no attempt stayed unflagged"
-    return f"{label}: the worst unflagged attempt gives {best:.2f} times the oracle's error"
 
 
 def frontier(attempts: Sequence[Attempt]) -> tuple[list[float], list[float]]:

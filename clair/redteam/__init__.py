@@ -14,13 +14,13 @@ sends, so ``pooling="halves"`` is not among the defences.
 """
 
 from clair.redteam.defences import DEFENCES, Trial, evaluate
-from clair.redteam.evolution import (
+from clair.redteam.evolution import search
+from clair.redteam.result import (
     Attempt,
     Finding,
     RedTeamConfig,
     RedTeamResult,
     SearchProgress,
-    search,
 )
 
 __all__ = [

@@ -1,23 +1,36 @@
-"""Evolution of attack plans against a defence."""
+"""Evolution of attack plans against a defence.
+
+Plans are tried one after the other, as each is made of the worst before it. On several workers, the
+plans that will be next if those under way do not join the parents, which few do, are tried
+meanwhile. A guess that turns out wrong is not looked at, so the result is that of one worker.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from clair._validation import check_choice, check_integer
-from clair.redteam.defences import DEFENCES, Trial, evaluate
+from clair.executors import Workers, open_workers
+from clair.redteam.defences import Trial, evaluate
 from clair.redteam.moves import KNOWN, crossed, louder, moved, random_plan
+from clair.redteam.result import (
+    Attempt,
+    Finding,
+    RedTeamConfig,
+    RedTeamResult,
+    SearchProgress,
+    mean_harm,
+)
 from clair.simulation.attack_plan import AttackPlan
-from clair.simulation.matrix_model import ProblemSpec
 
 SEARCH_DRAWS = 2
 FINAL_DRAWS = 2
 FRESH_DRAWS = 6
 FINALISTS = 3
-MIN_BUDGET = 50
 #: Plans that children are made of.
 PARENTS = 8
 #: A plan this far below both parents' worst on its first draw is given up without a second.
@@ -25,175 +38,17 @@ HOPELESS = 0.9
 _SEEDS = 1_000_000
 # Fits kept back: both winners and "no attack" run on fresh draws, the finalists on a few more.
 RESERVE = 3 * FRESH_DRAWS + 2 * FINALISTS * FINAL_DRAWS
-
-
-@dataclass(frozen=True)
-class RedTeamConfig:
-    """Everything that determines a search.
-
-    Attributes
-    ----------
-    spec : ProblemSpec
-        Problems the attacks are tried on; at least one client is held by the attacker. Its attack
-        is ignored and its seed is that of the search.
-    defence : str
-        A key of `DEFENCES`.
-    rank : int or "auto"
-        Number of directions the defence is given.
-    budget : int
-        How many times the defence may be run, >= `MIN_BUDGET`.
-
-    Raises
-    ------
-    ValueError
-        If a field is out of its range.
-    """
-
-    spec: ProblemSpec = field(default_factory=lambda: ProblemSpec(poisoned_fraction=0.4))
-    defence: str = "clair"
-    rank: int | str = "auto"
-    budget: int = 300
-
-    def __post_init__(self) -> None:
-        check_choice("defence", self.defence, DEFENCES)
-        if self.rank != "auto":
-            limit = min(self.spec.d_out, self.spec.d_in)
-            check_integer("rank", self.rank, minimum=1, maximum=limit)
-        check_integer("budget", self.budget, minimum=MIN_BUDGET)
-        if self.spec.n_contaminated == 0:
-            raise ValueError(
-                "poisoned_fraction must leave the attacker at least one client, "
-                f"got {self.spec.poisoned_fraction:g} of {self.spec.n_clients}"
-            )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """An attack and what it does on draws that the search never saw.
-
-    Attributes
-    ----------
-    plan : AttackPlan or None
-        None for no attack at all.
-    trials : tuple of Trial
-    searched : float
-        Harm on the draws of the search; it flatters the plan, which was chosen by it.
-    """
-
-    plan: AttackPlan | None
-    trials: tuple[Trial, ...]
-    searched: float
-
-    @property
-    def harm(self) -> float:
-        """Mean over the trials."""
-        return _mean_harm(self.trials)
-
-    @property
-    def caught(self) -> float:
-        """Share of the attacker's clients that are flagged, in [0, 1]."""
-        return float(np.mean([trial.detection.recall for trial in self.trials]))
-
-    @property
-    def false_alarms(self) -> float:
-        """Share of honest clients that are flagged, in [0, 1]."""
-        return float(np.mean([trial.flagged[~trial.held].mean() for trial in self.trials]))
-
-    @property
-    def f1(self) -> float:
-        """Mean F1 of the verdict."""
-        return float(np.mean([trial.detection.f1 for trial in self.trials]))
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A plan that the search tried.
-
-    Attributes
-    ----------
-    plan : AttackPlan
-    harm, suspicion : float
-        Means over the draws of the search it was tried on; see `Trial`.
-    unseen : bool
-        Whether none of the attacker's clients was flagged.
-    """
-
-    plan: AttackPlan
-    harm: float
-    suspicion: float
-    unseen: bool
-
-
-@dataclass(frozen=True)
-class RedTeamResult:
-    """What a search found.
-
-    Attributes
-    ----------
-    config : RedTeamConfig
-    unattacked : Finding
-        The same draws with the attacker's clients honest.
-    hidden : Finding or None
-        The most harmful attack none of whose clients was flagged during the search; None if there
-        was no such attack.
-    worst : Finding
-        The most harmful attack, flagged or not.
-    n_fits : int
-        How often the defence was run.
-    complete : bool
-        False if the search was cancelled.
-    attempts : tuple of Attempt
-        Everything that was tried, in order.
-    """
-
-    config: RedTeamConfig
-    unattacked: Finding
-    hidden: Finding | None
-    worst: Finding
-    n_fits: int
-    complete: bool
-    attempts: tuple[Attempt, ...]
-
-
-@dataclass(frozen=True)
-class SearchProgress:
-    """Where a search stands.
-
-    Attributes
-    ----------
-    step, total_steps : int
-        Runs of the defence, and how many there will be.
-    worst, hidden : float
-        Harm of the best plans so far, 0 where there is none.
-    attempt : Attempt
-        The latest.
-    """
-
-    step: int
-    total_steps: int
-    worst: float
-    hidden: float
-    attempt: Attempt
-    stage: str = "search"
-    label: str = "Searching"
-
-    @property
-    def fraction(self) -> float:
-        """Share of the budget that is spent, in [0, 1]."""
-        return self.step / self.total_steps
-
-    @property
-    def note(self) -> str:
-        """The worst plans in words."""
-        return (
-            f", worst so far {self.worst:.2f} times the oracle's error, unflagged {self.hidden:.2f}"
-        )
+#: Harm below which a plan is given up: whatever it is, and if none of its clients was flagged.
+Bars = tuple[float, float]
 
 
 def search(
     config: RedTeamConfig,
     progress: Callable[[SearchProgress], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    workers: int | Workers | None = 1,
+    scheduler: str | None = None,
 ) -> RedTeamResult:
     """Look for the attack that costs honest clients the most.
 
@@ -204,27 +59,47 @@ def search(
         Receives a `SearchProgress` after each candidate.
     cancelled : callable, optional
         Asked before each candidate; if it returns True, the search ends with what it has.
+    workers : int or Workers, optional
+        Processes on this machine, None for one on each core; or an executor of the caller's: see
+        `clair.executors.open_workers`.
+    scheduler : str, optional
+        Address of a dask scheduler to compute on instead.
 
     Returns
     -------
     RedTeamResult
-        The same for the same config.
+        The same for the same config, whoever computes it.
+
+    Raises
+    ------
+    WorkerFailed
+        If a worker process breaks down, or no scheduler answers.
     """
-    hunt = _Hunt(config)
+    with open_workers(workers, scheduler) as found:
+        return _search(_Hunt(config, found), progress, cancelled)
+
+
+def _search(
+    hunt: _Hunt,
+    progress: Callable[[SearchProgress], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> RedTeamResult:
+    config = hunt.config
     attempts: list[Attempt] = []
     complete = True
     while hunt.n_fits + SEARCH_DRAWS <= config.budget - RESERVE:
         if hunt.n_fits and cancelled is not None and cancelled():
             complete = False
             break
-        attempts.append(hunt.consider(hunt.propose()))
+        attempts.append(hunt.consider_next())
         if progress is not None:
             progress(SearchProgress(hunt.n_fits, config.budget, *hunt.harms(), attempts[-1]))
+    hunt.stop_guessing()
     worst, hidden = hunt.winner(hunt.pool), hunt.winner(hunt.unseen)
-    unattacked, measured = hunt.measured(None), hunt.measured(worst)
-    found = measured if hidden is worst else hunt.measured(hidden) if hidden else None
+    measured = hunt.measured([None, worst, *([hidden] if hidden and hidden is not worst else [])])
+    found = measured[1] if hidden is worst else measured[2] if hidden else None
     return RedTeamResult(
-        config, unattacked, found, measured, hunt.n_fits, complete, tuple(attempts)
+        config, measured[0], found, measured[1], hunt.n_fits, complete, tuple(attempts)
     )
 
 
@@ -236,7 +111,7 @@ class _Candidate:
 
     @property
     def harm(self) -> float:
-        return _mean_harm(self.trials)
+        return mean_harm(self.trials)
 
     @property
     def unseen(self) -> bool:
@@ -247,12 +122,48 @@ class _Candidate:
         seen = float(np.mean([trial.suspicion for trial in self.trials]))
         return Attempt(self.plan, self.harm, seen, self.unseen)
 
+    def below(self, bars: Bars) -> bool:
+        """Tell whether it does too little harm to go on with."""
+        return self.harm < bars[0] and not (self.unseen and self.harm >= bars[1])
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Some trials of one plan; this is what workers are sent.
+
+    Attributes
+    ----------
+    config : RedTeamConfig
+    plan : AttackPlan or None
+    seeds : sequence of int
+    quick : bool
+        See `evaluate`.
+    bars : Bars
+        The plan is given up once it is below.
+    """
+
+    config: RedTeamConfig
+    plan: AttackPlan | None
+    seeds: Sequence[int]
+    quick: bool = True
+    bars: Bars = (-np.inf, -np.inf)
+
+    def trials(self) -> list[Trial]:
+        """Try the plan."""
+        config, done = self.config, []
+        for seed in self.seeds:
+            spec = replace(config.spec, seed=seed)
+            done.append(evaluate(self.plan, spec, config.defence, config.rank, quick=self.quick))
+            if self.plan is not None and _Candidate(self.plan, done).below(self.bars):
+                break
+        return done
+
 
 class _Hunt:
     """State of a search: the draws, the budget spent and the plans that did the most harm."""
 
-    def __init__(self, config: RedTeamConfig) -> None:
-        self.config = config
+    def __init__(self, config: RedTeamConfig, workers: Workers) -> None:
+        self.config, self.workers = config, workers
         self.rng, draws = (
             np.random.default_rng(stream)
             for stream in np.random.SeedSequence(config.spec.seed).spawn(2)
@@ -267,6 +178,12 @@ class _Hunt:
         self.tried: set[AttackPlan] = set()
         self.pool: list[_Candidate] = []
         self.unseen: list[_Candidate] = []
+        self.under_way: dict[AttackPlan, Future[list[Trial]]] = {}
+
+    @property
+    def left(self) -> int:
+        """Number of plans that the budget is sure to allow."""
+        return (self.config.budget - RESERVE - self.n_fits) // SEARCH_DRAWS
 
     def harms(self) -> tuple[float, float]:
         """Look up the harm of the worst plan and of the worst unseen one; 0 where there is none."""
@@ -296,43 +213,82 @@ class _Hunt:
         # the better of two draws, so that the best plan has many of the children but not all
         return group[int(self.rng.integers(len(group), size=2).min())].plan
 
-    def consider(self, plan: AttackPlan) -> Attempt:
-        """Try a plan on the draws of the search, and keep it if it is among the worst."""
+    def _guesses(self) -> list[AttackPlan]:
+        """List the next proposals, as they will be if the parents stay; the first is certain."""
+        number = min(self.workers.tasks, self.left)
+        if not self.pool:  # nothing to make children of yet
+            number = min(number, len(self.waiting))
+        state, waiting, tried = self.rng.bit_generator.state, self.waiting, self.tried
+        self.waiting, self.tried = waiting.copy(), tried.copy()
+        plans = [self.propose() for _ in range(number)]
+        self.rng.bit_generator.state, self.waiting, self.tried = state, waiting, tried
+        return plans
+
+    def consider_next(self) -> Attempt:
+        """Try the next plan on the draws of the search, and keep it if it is among the worst."""
+        guesses = self._guesses()
+        self.stop_guessing(but=guesses)
+        for plan in guesses:
+            if plan not in self.under_way:
+                self.under_way[plan] = self._start(plan, self.search_seeds, bars=self._bars())
+        plan = self.propose()
         candidate = _Candidate(plan, [])
-        for seed in self.search_seeds:
-            candidate.trials.append(self._trial(plan, seed, quick=True))
-            groups = [self.pool, self.unseen] if candidate.unseen else [self.pool]
-            if all(len(g) == PARENTS and candidate.harm < HOPELESS * g[-1].harm for g in groups):
+        for trial in self.workers.result(self.under_way.pop(plan)):
+            candidate.trials.append(trial)
+            self.n_fits += 1
+            # The bars may have risen since a worker was told.
+            if candidate.below(self._bars()):
                 return candidate.attempt
-        for group in groups:
+        for group in [self.pool, self.unseen] if candidate.unseen else [self.pool]:
             group.append(candidate)
             group.sort(key=lambda c: -c.harm)
             del group[PARENTS:]
         return candidate.attempt
 
-    def _trial(self, plan: AttackPlan | None, seed: int, *, quick: bool) -> Trial:
-        self.n_fits += 1
-        config = self.config
-        spec = replace(config.spec, seed=seed)
-        return evaluate(plan, spec, config.defence, config.rank, quick=quick)
+    def stop_guessing(self, but: Sequence[AttackPlan] = ()) -> None:
+        """Forget what was tried in advance, except some plans."""
+        for plan in self.under_way.keys() - set(but):
+            self.under_way.pop(plan).cancel()
+
+    def _bars(self) -> Bars:
+        """Look up what a plan has to reach to be worth a second draw; it only ever rises."""
+        caught, unseen = (
+            HOPELESS * group[-1].harm if len(group) == PARENTS else -np.inf
+            for group in (self.pool, self.unseen)
+        )
+        return caught, unseen
+
+    def _start(
+        self, plan: AttackPlan | None, seeds: Sequence[int], **how: Any
+    ) -> Future[list[Trial]]:
+        return self.workers.submit(_Job(self.config, plan, seeds, **how).trials)
 
     def winner(self, group: list[_Candidate]) -> _Candidate | None:
         """Select the worst of the finalists, after trying them on further draws."""
-        for candidate in group[:FINALISTS]:
-            if len(candidate.trials) == SEARCH_DRAWS:
-                candidate.trials += [
-                    self._trial(candidate.plan, seed, quick=True) for seed in self.final_seeds
-                ]
+        asked = [
+            (candidate, [self._start(candidate.plan, [seed]) for seed in self.final_seeds])
+            for candidate in group[:FINALISTS]
+            if len(candidate.trials) == SEARCH_DRAWS
+        ]
+        for candidate, tasks in asked:
+            candidate.trials += self._all(tasks)
         finalists = [c for c in group[:FINALISTS] if group is self.pool or c.unseen]
         return max(finalists or group[:1], key=lambda c: c.harm, default=None)
 
-    def measured(self, candidate: _Candidate | None) -> Finding:
-        """Measure a plan, or no attack, on fresh draws with the defence as it runs by default."""
-        plan = None if candidate is None else candidate.plan
-        trials = tuple(self._trial(plan, seed, quick=False) for seed in self.fresh_seeds)
-        searched = _mean_harm(trials) if candidate is None else candidate.harm
-        return Finding(plan, trials, searched)
+    def measured(self, candidates: Sequence[_Candidate | None]) -> list[Finding]:
+        """Measure plans, or no attack, on fresh draws with the defence as it runs by default."""
+        plans = [None if candidate is None else candidate.plan for candidate in candidates]
+        asked = [
+            [self._start(plan, [seed], quick=False) for seed in self.fresh_seeds] for plan in plans
+        ]
+        found = []
+        for candidate, plan, tasks in zip(candidates, plans, asked, strict=True):
+            trials = tuple(self._all(tasks))
+            searched = mean_harm(trials) if candidate is None else candidate.harm
+            found.append(Finding(plan, trials, searched))
+        return found
 
-
-def _mean_harm(trials: Sequence[Trial]) -> float:
-    return float(np.mean([trial.harm for trial in trials]))
+    def _all(self, tasks: Sequence[Future[list[Trial]]]) -> list[Trial]:
+        trials = [trial for task in tasks for trial in self.workers.result(task)]
+        self.n_fits += len(trials)
+        return trials

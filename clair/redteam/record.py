@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from clair.redteam.defences import DEFENCES, evaluate, harm_without
-from clair.redteam.evolution import Attempt, Finding, RedTeamConfig, RedTeamResult, search
+from clair.redteam.evolution import search
 from clair.redteam.gallery import GALLERY
+from clair.redteam.result import Attempt, Finding, RedTeamConfig, RedTeamResult
 from clair.redteam.words import summary
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.matrix_model import ProblemSpec

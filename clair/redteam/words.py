@@ -9,7 +9,8 @@ import numpy as np
 
 from clair.method.metrics import client_numbers
 from clair.redteam.defences import DEFENCES
-from clair.redteam.evolution import FRESH_DRAWS, Finding, RedTeamResult
+from clair.redteam.evolution import FRESH_DRAWS
+from clair.redteam.result import Finding, RedTeamResult
 from clair.redteam.strike import CAUGHT, SUSPECTED, Strike
 from clair.simulation.attack_plan import AttackPlan, Tactic
 
@@ -96,6 +97,17 @@ def cost_words(cost: float) -> str:
     return "0 %" if percent in ("0", "-0") else f"{percent} %".replace("-", "−")
 
 
+def times_words(harm: float) -> str:
+    """Write a multiple of the oracle's error.
+
+    Examples
+    --------
+    >>> times_words(1.014), times_words(13016697.47)
+    ('1.01 times', '13,016,697 times')
+    """
+    return f"{harm:.2f} times" if harm < 1000 else f"{harm:,.0f} times"
+
+
 def strike_sentence(found: Strike, rule: str = "today") -> str:
     """Say what an attack did, in one sentence.
 
@@ -170,9 +182,9 @@ def summary(result: RedTeamResult) -> str:
         )
         text = f"{start}{harmless} honest clients more than {HARMLESS:.0%} over the oracle"
     else:
-        text = f"{start}{which} gives honest clients {found.harm:.2f} times the oracle's error"
+        text = f"{start}{which} gives honest clients {times_words(found.harm)} the oracle's error"
     if flags and result.worst is not found and result.worst.harm >= 1 + HARMLESS:
-        text += f"; flagged or not, the worst gives {result.worst.harm:.2f} times"
+        text += f"; flagged or not, the worst gives {times_words(result.worst.harm)}"
     cut = "" if result.complete else " The search was cut short."
     return (
         f"{text} ({result.unattacked.harm:.2f} times without an attack; {FRESH_DRAWS} fresh draws, "

@@ -1,4 +1,4 @@
-"""The report of an audit of LoRA adapters; their names come from outside and are never trusted."""
+"""An audit of LoRA adapters in views and a report; names come from outside and are not trusted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ import numpy as np
 
 from clair.adapters.options import AuditOptions
 from clair.adapters.report import side_lines
-from clair.adapters.result import FLAGGED, KEPT, SUSPECT, Audit, ModuleReport
+from clair.adapters.result import (
+    FLAGGED,
+    KEPT,
+    NOT_COMPARABLE,
+    NOT_JUDGED,
+    SUSPECT,
+    Audit,
+    ClientReport,
+    ModuleReport,
+)
 from clair.adapters.writer import WrittenAdapter
 from clair.figures.adapters import (
     client_scores,
@@ -18,9 +27,9 @@ from clair.figures.adapters import (
     sides_compared,
 )
 from clair.figures.adapters_evidence import evidence_compared, times_typical
-from clair.figures.base import Chart
 from clair.method.evidence import AGAIN, GAP, WEAK_GAP, Evidence
 from clair.method.kinds import KINDS
+from clair.report.blocks import Block, Choice, Listing, OnScreen, Printed, View, plot
 from clair.report.document import Fact, Report, Screen, Section, Verbatim
 from clair.report.method import SOURCE
 from clair.report.provenance import made_with
@@ -49,24 +58,9 @@ def audit_report(
         Where the adapters lie, for the code that repeats the audit; None for the example.
     screen : Screen, optional
     """
-    sections = [Section("Verdict by client", charts=_scores(audit), tables=(clients(audit),))]
-    if not audit.reason:
-        flagged = [k for k, c in enumerate(audit.judged_clients) if c.verdict == FLAGGED]
-        maps = [layer_map(audit, k, "light") for k in flagged[:_MAX_LAYER_MAPS]]
-        sections += [
-            Section(
-                "Kinds of evidence",
-                charts=(evidence_compared(audit, "light"),),
-                tables=(evidence(audit),),
-            ),
-            Section("Where they deviate", charts=(deviation_map(audit, "light"), *maps)),
-            Section(
-                "Modules, and both sides compared",
-                tuple(f"{line[0].upper()}{line[1:]}." for line in side_lines(audit)),
-                charts=(shared_energy(audit, "light"), sides_compared(audit, "light")),
-                tables=(modules(audit),),
-            ),
-        ]
+    shown = VIEWS.values() if not audit.reason else ()
+    sections = [Section.of(view, audit) for view in shown]
+    sections = sections or [Section("Verdict by client", tables=(clients(audit),))]
     if written:
         sections.append(Section("Refined adapters", tables=(_written(written),)))
     return Report(
@@ -75,7 +69,7 @@ def audit_report(
         sentence=audit.sentence(),
         recipe=audit_recipe(audit.options, folder),
         screen=screen or Screen(),
-        facts=_facts(audit),
+        facts=(*headline(audit), Fact(str(len(audit.modules)), "Modules", audit.base_model)),
         sections=tuple(sections),
         method=(*_method(audit), SOURCE),
         limits=_limits(audit),
@@ -83,25 +77,107 @@ def audit_report(
     )
 
 
-def _scores(audit: Audit) -> tuple[Chart, ...]:
-    return () if audit.reason else (client_scores(audit, "light"),)
+#: What each degree of the verdict means.
+DEGREE_WORDS = {
+    FLAGGED: "On evidence of poison: not refined, and nobody learns from them.",
+    SUSPECT: "A little apart, too little to convict, perhaps with few data, or repeating each "
+    "other: refined, but the others learn little or nothing from them.",
+    KEPT: "Refined, and the others learn from them.",
+    NOT_JUDGED: "Could not be read, or changed only modules that too few others changed.",
+}
 
 
-def _facts(audit: Audit) -> tuple[Fact, ...]:
-    n = len(audit.judged_clients)
-    missing = len(audit.clients) - n
-    facts = [
-        Fact(f"{len(audit.named(FLAGGED))} of {n}", "flagged", "of those that could be judged"),
-        Fact(str(len(audit.named(SUSPECT))), "suspect", "refined, with little or no weight"),
-        Fact(str(len(audit.named(KEPT))), "kept", f"{missing} not comparable or not judged"),
-        Fact(str(len(audit.modules)), "modules", audit.base_model),
-    ]
-    if not audit.reason:
-        side = audit.sides[audit.side]
-        clear = times(min(side.margin, 999.0)) if side.margin == side.margin else "–"
-        facts.append(Fact(clear, "margin of the verdict", "lowest flagged over highest kept score"))
-        facts.append(Fact(str(audit.rank), "shared rank", f"{audit.side} side"))
-    return tuple(facts)
+def headline(audit: Audit) -> tuple[Fact, ...]:
+    """Collect the degrees of the verdict, and two numbers that every view is about."""
+    counts = {degree: len(audit.named(degree)) for degree in DEGREE_WORDS}
+    counts[NOT_JUDGED] += len(audit.named(NOT_COMPARABLE))
+    facts = []
+    for degree, words in DEGREE_WORDS.items():
+        beside = f" of {len(audit.judged_clients)}" * (degree == FLAGGED)
+        facts.append(Fact(f"{counts[degree]}{beside}", degree.capitalize(), help=words))
+    if audit.reason:
+        return tuple(facts)
+    margin = audit.sides[audit.side].margin
+    clear = times(min(margin, 999.0)) if margin == margin else "–"
+    about = "Lowest score above the line over the highest below it: how clear the verdict is."
+    rank = f"Directions in each module, {audit.side} side."
+    return (
+        *facts,
+        Fact(clear, "Margin", help=about),
+        Fact(str(audit.rank), "Shared rank", help=rank),
+    )
+
+
+# -- views: what the page draws, and the report prints -----------------------------------------
+
+
+def verdict(audit: Audit) -> tuple[Block, ...]:
+    """Show the scores, why the flagged and the suspects are, and all in a table."""
+    why = reasons("Why", audit.named(FLAGGED) + audit.named(SUSPECT), mark=True)
+    return (plot("adapters_scores", client_scores, audit), OnScreen(why), clients(audit))
+
+
+def reasons(
+    title: str, named: Sequence[ClientReport], *, mark: bool = False
+) -> tuple[Listing, ...]:
+    """List clients with their reasons in full; with `mark`, also their degree."""
+    lines = []
+    for client in named:
+        why = "; ".join(client.reasons).removeprefix(f"{client.name}: ")
+        degree = f", {client.verdict}" * (mark or client.verdict == NOT_COMPARABLE)
+        lines.append((client.name, f"{degree}: {why}"))
+    return (Listing(tuple(lines), title),) * bool(lines)
+
+
+def not_judged(audit: Audit) -> tuple[Listing, ...]:
+    """List every adapter that could not be judged, with the full reason."""
+    return reasons("Not judged", audit.named(NOT_COMPARABLE) + audit.named(NOT_JUDGED))
+
+
+def kinds(audit: Audit) -> tuple[Block, ...]:
+    """Compare the kinds of evidence in a chart and a table."""
+    return (plot("adapters_kinds", evidence_compared, audit), evidence(audit))
+
+
+def where(audit: Audit) -> tuple[Block, ...]:
+    """Show all clients by module, and one of them by layer and kind of module."""
+    judged = audit.judged_clients
+    maps = [plot("adapters_layers", layer_map, audit, k) for k in range(len(judged))]
+    worst = max(range(len(judged)), key=lambda k: judged[k].score)
+    choice = Choice(
+        "adapters_client",
+        "Client",
+        {str(k): (one,) for k, one in enumerate(maps)},
+        {str(k): f"{client.name} ({client.verdict})" for k, client in enumerate(judged)},
+        first=str(worst),
+        menu=True,
+    )
+    flagged = [maps[k] for k, client in enumerate(judged) if client.verdict == FLAGGED]
+    return (
+        plot("adapters_map", deviation_map, audit),
+        OnScreen((choice,)),
+        Printed(tuple(flagged[:_MAX_LAYER_MAPS])),
+    )
+
+
+def by_module(audit: Audit) -> tuple[Block, ...]:
+    """Show what each module shares, and the rank it suggests."""
+    return (plot("adapters_energy", shared_energy, audit), modules(audit))
+
+
+def sides(audit: Audit) -> tuple[Block, ...]:
+    """Compare the verdicts of the output side and the input side."""
+    lines = Listing(tuple(("", line) for line in side_lines(audit)))
+    return (plot("adapters_sides", sides_compared, audit), lines)
+
+
+VIEWS: dict[str, View] = {
+    "verdict": View("Verdict by client", verdict),
+    "evidence": View("Kinds of evidence", kinds),
+    "where": View("Where they deviate", where),
+    "modules": View("Modules", by_module),
+    "sides": View("Both sides compared", sides),
+}
 
 
 def _method(audit: Audit) -> tuple[str, ...]:
@@ -149,8 +225,7 @@ def clients(audit: Audit) -> Table:
     """List the clients, a row each: flagged first, then suspects, most suspicious first."""
     rows = []
     for client in audit.ranked:
-        where = "; ".join(f"{name} ({min(t, 9999):.1f}×)" for name, t in client.where[:2])
-        why = "; ".join(client.reasons) or where
+        off = "; ".join(f"{name} ({min(t, 9999):.1f}×)" for name, t in client.where[:2])
         rows.append(
             (
                 client.name,
@@ -159,9 +234,12 @@ def clients(audit: Audit) -> Table:
                 client.margin,
                 client.norm,
                 client.rank or None,
-                why,
+                "; ".join(client.reasons) or off,
             )
         )
+    silent = sum(client.score != client.score for client in audit.ranked) > len(
+        audit.named(NOT_COMPARABLE) + audit.named(NOT_JUDGED)
+    )
     return table(
         "clients",
         "Every client",
@@ -175,7 +253,10 @@ def clients(audit: Audit) -> Table:
             ("why", "why, or where it deviates most"),
         ),
         rows,
-        f"{count(len(rows), 'adapter')}. × is how many times more than usual it deviates there.",
+        f"{count(len(rows), 'adapter')}. × is how many times more than usual it deviates there."
+        + " Without numbers: judged in the place of the client whose vote they share, one site or "
+        "one update, one vote." * silent,
+        folded=False,
     )
 
 
@@ -206,6 +287,7 @@ def evidence(audit: Audit) -> Table:
         + " ".join(
             f"{KINDS[k.kind].name.capitalize()}: {KINDS[k.kind].about}." for k in audit.evidence
         ),
+        folded=False,
     )
 
 
@@ -247,6 +329,7 @@ def modules(audit: Audit) -> Table:
         ],
         "Shared: share of a kept client's update in the others' directions, 0 to 1. Rank: how many "
         "directions the updates of this module suggest.",
+        folded=False,
     )
 
 

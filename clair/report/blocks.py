@@ -15,8 +15,8 @@ from clair.figures.compare import linked, unlinked
 from clair.figures.palette import ThemeName
 from clair.report.tables import Table
 
-#: "terms" also explains the words of the field; the last four are set apart from the text.
-Look = Literal["text", "terms", "caption", "heading", "latex", "note", "good", "warning", "frame"]
+#: "terms" also explains the words of the field; the last three are set apart from the text.
+Look = Literal["text", "terms", "caption", "heading", "latex", "note", "good", "warning"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,22 @@ class Words:
 
     text: str
     look: Look = "text"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Lines with a name each, in which no sign means anything: they may come from outside.
+
+    Attributes
+    ----------
+    lines : tuple of (name, text)
+        A name may be empty.
+    title : str
+        With one, they are set apart from the rest.
+    """
+
+    lines: tuple[tuple[str, str], ...]
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,15 +131,27 @@ class Choice:
     key, label : str
         Of the switch.
     options : mapping of str to tuple of blocks
-        The first is shown first.
     names : mapping of str to str
         What the switch calls them.
+    first : str
+        The option that is shown first; by default the first.
+    menu : bool
+        Whether the switch is a menu, for many options or names from outside.
     """
 
     key: str
     label: str
     options: Mapping[str, tuple[Block, ...]]
     names: Mapping[str, str]
+    first: str = ""
+    menu: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Words set apart from the rest, larger on stage, where one frame is shown at a time."""
+
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -166,6 +194,7 @@ class Printed:
 
 Block = (
     Words
+    | Listing
     | Facts
     | Plot
     | Player
@@ -175,6 +204,7 @@ Block = (
     | Columns
     | Choice
     | Parts
+    | Frame
     | Markup
     | Live
     | OnScreen
@@ -233,7 +263,7 @@ def leaves(blocks: Sequence[Block]) -> Iterator[Block]:
                 groups = block.options.values()
             case Parts():
                 groups = block.parts.values()
-            case OnScreen() | Printed():
+            case Frame() | OnScreen() | Printed():
                 groups = (block.blocks,)
             case _:
                 yield block

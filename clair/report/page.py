@@ -20,6 +20,8 @@ from clair.report.blocks import (
     Choice,
     Columns,
     Facts,
+    Frame,
+    Listing,
     Live,
     Markup,
     OnScreen,
@@ -165,6 +167,8 @@ def _block(block: Block, charts: list[Chart]) -> Iterator[str]:
     match block:
         case Words():
             yield from _words(block)
+        case Listing():
+            yield from _listing(block)
         case Facts():
             yield from _facts(block.facts)
         case Plot():
@@ -185,7 +189,7 @@ def _block(block: Block, charts: list[Chart]) -> Iterator[str]:
             yield from _blocks(block.options.values(), charts)
         case Parts():
             yield from _blocks(block.parts.values(), charts)
-        case Printed():
+        case Frame() | Printed():
             yield from _blocks([block.blocks], charts)
         case Live() | OnScreen() | Player():
             return
@@ -203,6 +207,16 @@ def _words(words: Words) -> Iterator[str]:
         yield f"<p{' class=note' * (words.look == 'caption')}>{rich(rest)}</p>"
     if points:
         yield f"<ul>{''.join(f'<li>{rich(point)}</li>' for point in points)}</ul>"
+
+
+def _listing(listing: Listing) -> Iterator[str]:
+    if listing.title:
+        yield f"<p>{html.escape(listing.title)}:</p>"
+    lines = (
+        f"<li>{f'<strong>{html.escape(name)}</strong>' * bool(name)}{html.escape(text)}</li>"
+        for name, text in listing.lines
+    )
+    yield f"<ul>{''.join(lines)}</ul>"
 
 
 def _blocks(groups: Iterable[Sequence[Block]], charts: list[Chart]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from clair.method.kinds import KINDS, all_evidence
 from clair.method.metrics import client_numbers
 from clair.redteam.strike import CAUGHT, MISSED, SUSPECTED, Strike
 from clair.redteam.words import cost_words, plan_sentences, strike_sentence
-from clair.report.blocks import Block, Fact, OnScreen, Printed, Words, columns, plot
+from clair.report.blocks import Block, Fact, OnScreen, Printed, View, Words, columns, plot
 from clair.report.document import Report, Screen, Section
 from clair.report.export import Export
 from clair.report.method import SOURCE, limits_of, method_of
@@ -161,48 +161,67 @@ def price_table(found: Strike) -> Table:
     )
 
 
-def strike_report(found: Strike, rule: str, screen: Screen | None = None) -> Report:
-    """Report one attack: what was sent, who was caught, and what every defence paid."""
-    return Report(
-        page=PAGE,
-        title="You were the attacker",
-        sentence=strike_sentence(found, rule),
-        recipe=strike_recipe(found),
-        screen=screen or Screen(),
-        facts=headline(found, rule),
-        sections=(Section("Who was caught, and what it cost", blocks=attack(found, rule)),),
-        method=(*method_of(found.result), SOURCE),
-        limits=(*LIMITS, *limits_of(found.result)),
-        made_with=made_with(),
+def handed_out(
+    name: str,
+    title: str,
+    sentence: str,
+    recipe: Recipe,
+    view: View,
+    *,
+    kind: str,
+    tables: Mapping[str, Callable[[], Table]],
+    numbers: Callable[[], dict[str, Any]],
+    screen: Screen | None,
+    facts: tuple[Fact, ...] = (),
+    method: tuple[str, ...] = (),
+    limits: tuple[str, ...] = (),
+) -> Export:
+    """Build the downloads of one view of the page; see `Report` and `Export` for the arguments."""
+    head = {"format": FORMAT, "kind": f"redteam {kind}", "version": clair.__version__}
+    return Export(
+        name=f"clair-red-team-{name}",
+        recipe=recipe,
+        report=lambda: Report(
+            page=PAGE,
+            title=title,
+            sentence=sentence,
+            recipe=recipe,
+            screen=screen or Screen(),
+            facts=facts,
+            sections=(Section.of(view),),
+            method=(*method, SOURCE),
+            limits=(*LIMITS, *limits),
+            made_with=made_with(),
+        ),
+        tables=tables,
+        numbers=lambda: {**head, "sentence": sentence, **numbers()},
     )
 
 
 def strike_export(found: Strike, rule: str, screen: Screen | None = None) -> Export:
     """Build the downloads of an attack."""
-    return Export(
-        name=f"clair-red-team-seed-{found.result.scenario.spec.seed}",
-        recipe=strike_recipe(found),
-        report=lambda: strike_report(found, rule, screen),
+    return handed_out(
+        f"seed-{found.result.scenario.spec.seed}",
+        "You were the attacker",
+        strike_sentence(found, rule),
+        strike_recipe(found),
+        View("Who was caught, and what it cost", partial(attack, found, rule)),
+        kind="attack",
         tables={
             "Clients": partial(client_table, found.result),
             "Defences": partial(price_table, found),
         },
         numbers=partial(strike_json, found),
+        screen=screen,
+        facts=headline(found, rule),
+        method=method_of(found.result),
+        limits=limits_of(found.result),
     )
-
-
-def sent(lines: Sequence[str]) -> list[str]:
-    """Write what groups of clients send as sentences."""
-    return [f"{line}." for line in lines]
 
 
 def strike_json(found: Strike) -> dict[str, Any]:
     """Collect every number of an attack as JSON values; clients are counted from 1."""
     return {
-        "format": FORMAT,
-        "kind": "redteam attack",
-        "version": clair.__version__,
-        "sentence": strike_sentence(found),
         "fates": {rule: found.fates(rule) for rule in ("today", "former")},
         "prices": {key: price._asdict() for key, price in found.prices.items()},
         "score": found.score,

@@ -37,6 +37,8 @@ class Table:
     rows : tuple of tuples
         Text, numbers, truth values, or None where there is nothing.
     caption : str
+    folded : bool
+        Whether a page shows it folded away.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
+    folded: bool = True
 
     def __post_init__(self) -> None:
         wrong = {len(row) for row in self.rows} - {len(self.columns)}
@@ -58,6 +61,8 @@ def table(
     columns: Sequence[tuple[str, str]],
     rows: Sequence[Sequence[object]],
     caption: str = "",
+    *,
+    folded: bool = True,
 ) -> Table:
     """Make a table from pairs of names (for programs, for people) and rows that may hold numpy."""
     return Table(
@@ -67,6 +72,7 @@ def table(
         tuple(head for _, head in columns),
         tuple(tuple(_plain(cell) for cell in row) for row in rows),
         caption,
+        folded,
     )
 
 

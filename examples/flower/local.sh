@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A whole federation on this machine: a SuperLink, six SuperNodes, one run. Two clients are poisoned.
 #
-# Usage: ./local.sh [KEY=VALUE ...]     settings of pyproject.toml, such as attack="'common_shift'"
+# Usage: ./local.sh [KEY=VALUE ...]     settings of pyproject.toml, such as task="'language'"
 # BIN names the folder with Flower's commands, PORT the first of eight free ports.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -50,4 +50,4 @@ done
 settings=()
 [ $# -gt 0 ] && settings=(--run-config "$*")
 flwr run "$here" loop --stream "${settings[@]}" | tee "$work/run.log" | grep -v "^$" || true
-grep -q "kept clients copy" "$work/run.log" || { tail -n 30 "$work"/*.log >&2; exit 1; }
+grep -q "^round .*: kept clients" "$work/run.log" || { tail -n 30 "$work"/*.log >&2; exit 1; }

@@ -1,21 +1,25 @@
 """Verdicts on folders of adapters: good ones, incomplete ones, and ones with a problem inside."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import clair
+from clair import executors
 from clair.adapters import (
     AdapterError,
     AuditOptions,
     Limits,
     audit,
     audit_json,
-    helper,
     read_folder,
 )
 from clair.adapters.compress import compress, gram_root
 from clair.adapters.result import NOT_JUDGED
 from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.adapters.verdicts import judge_cores
 from clair.cancellation import Cancelled
 from clair.method.kinds import all_evidence
 
@@ -370,19 +374,43 @@ def test_two_processes_find_what_one_does_and_stop_when_told(site, monkeypatch):
     site.add("nan", tensors=bad)
     found = read_folder(site.root)
     alone = audit_json(audit(found, AuditOptions(rank=2)))
-    monkeypatch.setattr(helper, "WORTHWHILE", 0.0)
-    started = []
+    monkeypatch.setattr("clair.adapters.work.WORTHWHILE", 0.0)
+    pools = []
 
-    class Watched(helper.Helper):
-        def __init__(self):
-            super().__init__()
-            started.append(self._process)
+    class Watched(executors.ProcessPoolExecutor):
+        def __init__(self, *count, **how):
+            super().__init__(*count, **how)
+            pools.append(self)
 
-    monkeypatch.setattr(helper, "Helper", Watched)
-    together = audit_json(audit(found, AuditOptions(rank=2), processes=2))
+        def submit(self, *call):
+            task = super().submit(*call)
+            self.pids = list(self._processes)
+            return task
+
+    monkeypatch.setattr(executors, "ProcessPoolExecutor", Watched)
+    together = audit_json(audit(found, AuditOptions(rank=2), workers=2))
     del alone["seconds"], together["seconds"]
     assert together == alone
     with pytest.raises(Cancelled):
-        audit(found, processes=2, cancelled=lambda: len(started) > 1)
-    assert len(started) == 2
-    assert all(process.poll() is not None for process in started)
+        audit(found, workers=2, cancelled=lambda: len(pools) > 1 and hasattr(pools[1], "pids"))
+    assert [len(pool.pids) for pool in pools] == [1, 1]
+    assert not any(Path(f"/proc/{pid}").exists() for pool in pools for pid in pool.pids)
+
+
+def test_an_executor_elsewhere_is_sent_no_files(site):
+    site.fill(6, poisoned=[4])
+    found = read_folder(site.root)
+    sent = []
+
+    class Elsewhere(ThreadPoolExecutor):
+        def submit(self, call, function, *arguments):
+            sent.append(function)
+            return super().submit(call, function, *arguments)
+
+    alone = audit_json(audit(found, AuditOptions(rank=2)))
+    with Elsewhere(1) as pool:
+        workers = executors.Workers(pool, 1, files=False)
+        there = audit_json(audit(found, AuditOptions(rank=2), workers=workers))
+    del alone["seconds"], there["seconds"]
+    assert there == alone
+    assert sent == [judge_cores]

@@ -17,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from clair.adapters import Audit, AuditOptions, read_folder
 from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.app.components import chart
 from clair.app.kit import jobs
 from clair.app.kit.plain import plain
 from clair.app.pages import adapters, adapters_upload
@@ -86,6 +87,13 @@ def test_an_upload_replaces_the_example_and_its_removal_brings_it_back(tmp_path:
     judged(uploader.upload("mine.zip", packed(tmp_path / "s"), "application/zip").run())
     assert sentence(at).startswith(f"1 of 6 adapters stands out over 4 modules: {poisoned[0]}.")
     assert not any("bundled example" in m.value for m in at.markdown)
+    # What is drawn of it is not kept where others' drawings are.
+    for view in adapters.VIEW.ids:
+        before = len(chart._KEPT._entries)
+        at.segmented_control(key="view").set_value(view).run()
+        assert not at.exception
+        assert charts(at)
+        assert len(chart._KEPT._entries) == before
     # Another visitor of the same server sees nothing of it.
     assert sentence(opened()).startswith("2 of 10 adapters")
     at.file_uploader(key="adapters_upload").set_value([]).run()
@@ -157,6 +165,7 @@ def test_other_files_or_settings_stop_the_audit_that_is_under_way(
     at = opened()
     at.file_uploader(key="adapters_upload").upload("a.zip", packed(SITES), "application/zip").run()
     old = at.session_state["_jobs"]["adapters"]
+    pool.wait(old, until=JobState.RUNNING, timeout=PATIENCE)
     at.segmented_control(key="side").set_value("input").run()
     assert at.session_state["_jobs"]["adapters"] != old
     assert pool.get(old).stopping
@@ -226,8 +235,8 @@ def test_an_adapter_that_cannot_be_read_is_named_with_its_reason_and_the_others_
     assert plain("si*te*") in told
     assert len(told) > len("Not judged: si te: ") + 20  # a reason, too
     table = at.dataframe[0].value
-    assert sorted(table["client"]) == names
-    assert not table.isna().any().any()
+    assert sorted(table["client"]) == sorted([*names, "si*te*"])
+    assert not table[table["verdict"] != "not judged"].isna().any().any()
 
 
 def test_nothing_of_an_upload_stays_on_disk_and_the_download_holds_refined_adapters(

@@ -168,7 +168,7 @@ def test_seed_and_options_matter() -> None:
 
 
 @pytest.mark.parametrize("view", ["split", "verdict", "errors", "subspace", "solver"])
-@pytest.mark.parametrize("options", [{}, {"solver": "IRLS"}, {"side": "Input", "d_in": "20"}])
+@pytest.mark.parametrize("options", [{}, {"solver": "IRLS", "side": "Input", "d_in": "20"}])
 def test_every_view_draws(view: str, options: dict[str, str]) -> None:
     app = lab(view=view, **options)
     assert charts(app)

@@ -10,21 +10,16 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.app.kit.content import content
 from clair.app.pages import lab, redteam, redteam_search
-from clair.app.pages.redteam_controls import (
-    CONTROLS,
-    LESSON_PRESETS,
-    PRESETS,
-    VIEW,
-    plan_of,
-    values_of_plan,
-)
-from clair.app.pages.redteam_search import frontiers, searched
-from clair.app.pages.redteam_views import LESSONS
+from clair.app.pages.redteam_controls import CONTROLS, PRESETS, VIEW, plan_of
+from clair.app.pages.redteam_search import searched
+from clair.app.pages.redteam_views import lessons
 from clair.jobs import JobPool, JobState
 from clair.redteam import RedTeamConfig, RedTeamResult, SearchProgress, evaluate, search
 from clair.redteam.gallery import GALLERY
 from clair.report.redteam import strike_export
+from clair.report.redteam_lessons import lessons_export
 from clair.report.redteam_search import search_export
 from clair.simulation.scenario import run_scenario
 from tests.app.elements import charts, prose, sentence, visit
@@ -63,7 +58,7 @@ def test_every_view_opens_by_link_and_says_something(view: str) -> None:
 
 def test_the_rule_of_before_is_one_press_away() -> None:
     app = red_team(rt_view="lessons")
-    for key in LESSONS:
+    for key in content("redteam")["lessons"]:
         assert app.button(key=f"redteam_{key}_today")
     app.button(key="redteam_masking_former").click().run()
     assert metrics(app)["Caught"] == "1 of 8"
@@ -81,13 +76,12 @@ def test_presets_are_valid_and_those_of_the_gallery_are_its_plans() -> None:
         assert redteam.obstacle(values) is None
         if preset.key in GALLERY:
             assert plan_of(values) == GALLERY[preset.key].plan
-    assert [preset.key for preset in LESSON_PRESETS] == list(LESSONS)
+    assert set(content("redteam")["lessons"]) <= {preset.key for preset in PRESETS}
 
 
-def test_controls_make_the_plan_that_they_say() -> None:
-    plan = GALLERY["masking"].plan
-    assert plan_of(OPENING | values_of_plan(plan)) == plan
-    all_of_them = OPENING | values_of_plan(plan) | {"rt_second": 30}
+def test_a_second_group_can_be_all_of_yours() -> None:
+    masking = next(preset for preset in PRESETS if preset.key == "masking")
+    all_of_them = OPENING | dict(masking.values) | {"rt_second": 30}
     assert [tactic.size for tactic in plan_of(all_of_them).tactics] == [100]
 
 
@@ -180,7 +174,7 @@ def test_a_running_search_shows_what_it_tried_and_cancel_keeps_the_best(
 ) -> None:
     tried, go_on = threading.Event(), threading.Event()
 
-    def slowly(config: RedTeamConfig, progress: Any, cancelled: Any) -> RedTeamResult:
+    def slowly(config: RedTeamConfig, progress: Any, cancelled: Any, workers: Any) -> RedTeamResult:
         reports: list[SearchProgress] = []
 
         def report(seen: SearchProgress) -> None:
@@ -233,10 +227,22 @@ def test_what_is_handed_out_gives_the_numbers_of_the_page() -> None:
     assert "You were the attacker" in export.html()
     own = searched(OPENING)
     assert own is not None
-    told = search_export(own.config, own.found, frontiers(OPENING, own))
+    assert own.found is not None
+    told = search_export(own.config, own.found, own.attempts)
     assert told.recipe.command == "python -m clair redteam"
-    assert told.csv("Attempts").count("\n") == len(own.attempts) + 1
+    assert told.csv("Attempts").count("\n") == len(dict(own.attempts)["clair"]) + 1
     assert own.found.plan.to_text() in told.html()
+
+
+def test_the_lessons_hand_out_what_both_rules_said() -> None:
+    taught = lessons()
+    export = lessons_export(taught)
+    _, printed = run_snippet(export.recipe.python)
+    assert "Masking, today: 8 caught" in printed
+    assert "Masking, former: 1 caught" in printed
+    assert json.loads(export.json())["masking"]["prices"]
+    page = export.html()
+    assert all(f"Source: {one.source}"[:40] in page for one in taught.values())
 
 
 def test_the_lab_holds_exactly_the_draw_of_the_attack() -> None:

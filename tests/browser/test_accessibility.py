@@ -25,11 +25,8 @@ THEIRS = (
 SCREENS = [
     *(f"/{page.stem}" if i else "/" for i, page in enumerate(PAGES)),
     "/lab?view=subspace",
-    "/lab?view=solver",
     "/lab?view=steps",
-    "/theory?section=certificate",
     "/theory?section=phase",
-    "/lab?present=1",
     "/digits?present=1&digits_part=Images that flip",
     "/board?present=1&slide=5",
 ]

@@ -14,8 +14,12 @@ def test_from_an_attack_over_a_search_to_the_lab(server: Any, visit: Callable[..
     told = page.locator(".clair-sentence")
     assert told.inner_text().startswith("You held 3 of 9")
     with visitor.rerun():
-        page.get_by_role("radio", name="The former rule").click()
-    assert "by the former rule" in told.inner_text()
+        page.get_by_role("radio", name="What it teaches").click()
+    with visitor.rerun():
+        page.get_by_role("button", name="What the former rule said").first.click()
+    assert "by the former rule once" in told.inner_text()
+    visitor.until(lambda: "rt_rule=" in page.url, "the address to name the rule")
+    visitor.go("/redteam?rt_clients=9&rt_held=3&rt_d_out=12&rt_d_in=12")
     with visitor.rerun():
         page.get_by_role("radio", name="Let the computer try").click()
     with visitor.rerun():

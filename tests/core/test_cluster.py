@@ -1,15 +1,21 @@
-"""Sweeps on a dask cluster: the same bytes, also when a worker is killed half way."""
+"""On a dask cluster: the same bytes as here, also when a worker is killed half way."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
+import time
+from dataclasses import replace
 
 import pytest
 
 from clair import ProblemSpec
-from clair.simulation.sweeps.executors import SCHEDULER_VARIABLE, WorkerFailed
+from clair.adapters import audit, audit_json, read_folder
+from clair.adapters.simulate import SimulatedSet, write_simulated
+from clair.executors import SCHEDULER_VARIABLE, WorkerFailed, open_workers
+from clair.redteam import RedTeamConfig, search
+from clair.redteam.words import result_json
 from clair.simulation.sweeps.grid import Axis, SweepConfig
 from clair.simulation.sweeps.run import run_sweep
 
@@ -24,30 +30,68 @@ CONFIG = SweepConfig(
 
 @pytest.fixture(scope="module")
 def address():
+    # One worker more than are killed.
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None
+        n_workers=4, threads_per_worker=1, dashboard_address=None
     ) as cluster:
         yield cluster.scheduler_address
 
 
-def test_a_killed_worker_costs_no_cell_and_no_byte(address, tmp_path, monkeypatch):
-    with distributed.Client(address, set_as_default=False) as client:
-        victims = client.run(os.getpid)
+@pytest.fixture
+def kill(address):
+    """Return a function that kills a worker that has something to do, once; it has to be called."""
     killed = []
+    with distributed.Client(address, set_as_default=False) as client:
+        pids = client.run(os.getpid)
 
-    def kill(progress):
-        if progress.step >= 8 and not killed:
-            killed.append(victims.popitem()[1])
-            os.kill(killed[0], signal.SIGKILL)
+        def kill():
+            busy = [worker for worker, tasks in client.processing().items() if tasks]
+            if busy and not killed:
+                killed.append(busy[0])
+                os.kill(pids[busy[0]], signal.SIGKILL)
+            return killed
 
-    monkeypatch.setenv(SCHEDULER_VARIABLE, address)
-    there = run_sweep(CONFIG, folder=tmp_path / "there", progress=kill)
+        yield kill
     assert killed
+
+
+def test_a_killed_worker_costs_no_cell_and_no_byte(address, kill, tmp_path, monkeypatch):
+    monkeypatch.setenv(SCHEDULER_VARIABLE, address)
+    there = run_sweep(CONFIG, folder=tmp_path / "there", progress=lambda p: p.step < 8 or kill())
     monkeypatch.delenv(SCHEDULER_VARIABLE)
     here = run_sweep(CONFIG, workers=1, folder=tmp_path / "here")
     assert there.complete
     assert there.error.tobytes() == here.error.tobytes()
     assert there.f1.tobytes() == here.f1.tobytes()
+
+
+def test_a_killed_worker_costs_a_search_nothing(address, kill):
+    spec = ProblemSpec(n_clients=8, d_out=12, d_in=10, poisoned_fraction=0.4)
+    config = RedTeamConfig(spec, "median", budget=80)
+    there = search(config, lambda p: p.step < 20 or kill(), scheduler=address)
+    assert result_json(there) == result_json(search(config))
+
+
+def test_a_killed_worker_costs_an_audit_nothing(address, kill, tmp_path):
+    write_simulated(tmp_path, SimulatedSet(layers=8))
+    found = read_folder(tmp_path)
+
+    class Fatal:
+        def __init__(self, executor):
+            self.executor = executor
+
+        def submit(self, *call):
+            task = self.executor.submit(*call)
+            while not (kill() or task.done()):
+                time.sleep(0)
+            return task
+
+    here = audit_json(audit(found))
+    with open_workers(scheduler=address) as workers:
+        fatal = replace(workers, executor=Fatal(workers.executor))
+        there = audit_json(audit(found, workers=fatal))
+    del here["seconds"], there["seconds"]
+    assert there == here
 
 
 def test_a_cancelled_sweep_goes_on_on_the_cluster(address, tmp_path):
@@ -67,7 +111,7 @@ def test_a_cancelled_sweep_goes_on_on_the_cluster(address, tmp_path):
 @pytest.mark.parametrize("by_variable", [False, True])
 def test_a_scheduler_that_does_not_answer_is_named(tmp_path, monkeypatch, by_variable):
     nobody = "tcp://127.0.0.1:9"
-    monkeypatch.setattr("clair.simulation.sweeps.executors._PATIENCE", 0.2)
+    monkeypatch.setattr("clair.executors._PATIENCE", 0.2)
     if by_variable:
         monkeypatch.setenv(SCHEDULER_VARIABLE, nobody)
     with pytest.raises(WorkerFailed, match=re.escape(nobody)):

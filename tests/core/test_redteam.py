@@ -1,6 +1,7 @@
 """The search for attacks: the same every time, within its budget, and it finds what is there."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pytest
 
 from clair import ProblemSpec, fit, sample_problem
 from clair._files import ASSETS
+from clair.executors import Workers
 from clair.method.detection import detect_updates
 from clair.redteam import DEFENCES, RedTeamConfig, evaluate, search
 from clair.redteam.defences import harm_without
@@ -30,6 +32,16 @@ def test_the_same_config_gives_the_same_numbers_and_another_seed_does_not():
     assert first == result_json(search(CONFIG))
     other = result_json(search(replace(CONFIG, spec=replace(SPEC, seed=3))))
     assert first["worst"]["draws"] != other["worst"]["draws"]
+
+
+def test_any_executor_finds_and_tells_the_same_however_many_it_tries_at_once():
+    told, told_there = [], []
+    here = search(CONFIG, told.append)
+    with ThreadPoolExecutor(2) as pool:
+        there = search(CONFIG, told_there.append, workers=Workers(pool, 5))
+    assert result_json(there) == result_json(here)
+    assert told_there == told
+    assert there.n_fits <= CONFIG.budget
 
 
 def test_harm_is_measured_on_draws_the_search_never_saw(monkeypatch):

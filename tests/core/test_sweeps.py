@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import clair
 from clair import ProblemSpec
+from clair.executors import WorkerFailed, Workers
 from clair.figures.phase import agreement
 from clair.method.metrics import detection_scores, subspace_error
 from clair.simulation.sweeps import store
-from clair.simulation.sweeps.executors import WorkerFailed, Workers
 from clair.simulation.sweeps.grid import (
     SEEDS,
     Axis,
@@ -291,12 +291,12 @@ def test_memory_is_bounded(tmp_path):
 
 
 def test_broken_worker_is_an_error_and_finished_cells_stay(tmp_path, monkeypatch):
-    run_sweep(SMALL, workers=1, folder=tmp_path, cancelled=_after(3))
+    run_sweep(SMALL, workers=2, folder=tmp_path, cancelled=_after(3))
     kept = int(load(SMALL, tmp_path).result.done.sum())
     assert 0 < kept < 6
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(WorkerFailed, match="broke down"):
-        run_sweep(SMALL, workers=1, folder=tmp_path)
+        run_sweep(SMALL, workers=2, folder=tmp_path)
     assert load(SMALL, tmp_path).result.done.sum() == kept
 
 

@@ -85,7 +85,7 @@ def measured():
     """Pair problems of six attacks with their witness window and the measured one."""
     cases = []
     for attack in ATTACKS:
-        for seed in range(3):
+        for seed in range(2):
             problem = clean_problem(attack, seed)
             low, high = true_window(problem)
             predicted = witness_window(problem, (low, min(high, 5 * low)))
@@ -116,19 +116,18 @@ def test_witness_window_is_good_to_a_twentieth(measured):
 def test_windows_hold_against_loud_attackers_unless_they_are_narrow():
     checked = 0
     for attack in ATTACKS:
-        for seed in range(30, 32):
-            spec = replace(clean_problem(attack, seed).spec, attack_scale=10.0)
-            problem = sample_problem(spec)
-            low, high = true_window(problem)
-            predicted = witness_window(problem, (low, min(high, 5 * low)))
-            if predicted is None or predicted[1] < 1.1 * predicted[0]:
-                continue
-            found = measured_ends(problem, float(np.sqrt(predicted[0] * predicted[1])))
-            assert apart(predicted, found) < 0.07, (attack, predicted, found)
-            assert attack not in FOUR or apart((low, high), found) < 0.16
-            assert certificate_at(problem, float(np.sqrt(found[0] * found[1]))).holds, attack
-            checked += 1
-    assert checked >= 8
+        spec = replace(clean_problem(attack, 30).spec, attack_scale=10.0)
+        problem = sample_problem(spec)
+        low, high = true_window(problem)
+        predicted = witness_window(problem, (low, min(high, 5 * low)))
+        if predicted is None or predicted[1] < 1.1 * predicted[0]:
+            continue
+        found = measured_ends(problem, float(np.sqrt(predicted[0] * predicted[1])))
+        assert apart(predicted, found) < 0.07, (attack, predicted, found)
+        assert attack not in FOUR or apart((low, high), found) < 0.16
+        assert certificate_at(problem, float(np.sqrt(found[0] * found[1]))).holds, attack
+        checked += 1
+    assert checked >= 4
 
 
 def test_lam_window_is_good_to_a_sixth(measured):
@@ -137,7 +136,7 @@ def test_lam_window_is_good_to_a_sixth(measured):
         if attack in FOUR:
             assert apart(true_window(problem), found) < 0.16, (attack, true_window(problem), found)
             checked += 1
-    assert checked == 12
+    assert checked == 8
 
 
 def worst_case(seed):
@@ -152,7 +151,7 @@ def worst_case(seed):
 
 
 def test_ideal_window_is_met_by_its_worst_case():
-    for seed in range(6):
+    for seed in range(3):
         problem = worst_case(seed)
         bad = int(problem.contaminated.sum())
         low, _ = true_window(problem)
@@ -308,7 +307,7 @@ def test_exact_set_probability(changes):
 
 
 @pytest.mark.parametrize("attack", LOUD)
-@pytest.mark.parametrize("strength", [3.0, 10.0, 1000.0])
+@pytest.mark.parametrize("strength", [3.0, 1000.0])
 def test_set_is_exact_however_loud_the_attack(attack, strength):
     spec = replace(SMALL, attack=attack, attack_scale=strength, poisoned_fraction=0.4)
     assert exact_set_probability(spec) > 0.99
@@ -508,7 +507,7 @@ def test_one_update_cannot_tell_the_worlds_apart_and_two_halves_can(changes):
 def test_in_subspace_attacks_leave_no_residual(size):
     spec = replace(SMALL, attack="sign_flip", attack_scale=size, noise=0.05)
     ratios, flagged, wrong, clean = [], [], 0, 0
-    for seed in range(24):
+    for seed in range(12):
         found = find(replace(spec, seed=seed))
         bad = found.problem.contaminated
         ratios.append(found.verdict.scores[bad].mean() / found.verdict.scores[~bad].mean())
@@ -598,7 +597,7 @@ def test_windows_do_not_depend_on_scale_or_basis(seed, factor, attack):
     assert second.spectral == pytest.approx(first.spectral, rel=1e-4)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.integers(0, 500), st.floats(0.4, 1.5))
 def test_compression_leaves_the_program_as_it_is(seed, lam):
     problem = clean_problem("low_rank", seed)

@@ -54,16 +54,21 @@ def kept(key: Hashable, make: Callable[[], Any]) -> Any:
 def charts_of(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
     """Call ``make(*args, **settings)`` through `kept`; function and arguments are the key.
 
-    `make` must be a function of a module.
+    `make` must be a function of a module. What must not be kept goes through `charts_for_one`.
     """
     named = tuple((name, _identity(value)) for name, value in settings.items())
     key = (make, *map(_identity, args), named)
     return kept(key, lambda: make(*args, **settings))
 
 
-def chart_of(plot: Plot, theme: ThemeName) -> Drawn:
-    """Draw a plot on the paper of a theme, through `charts_of`."""
-    made = charts_of(plot.make, *plot.args, theme, **plot.settings)
+def charts_for_one(make: Callable[..., Any], *args: Any, **settings: Any) -> Any:
+    """Call ``make(*args, **settings)`` as `charts_of` does, and keep nothing of it."""
+    return _drawn(make(*args, **settings))
+
+
+def chart_of(plot: Plot, theme: ThemeName, charts: Callable[..., Any] = charts_of) -> Drawn:
+    """Draw a plot on the paper of a theme, through `charts_of` or `charts_for_one`."""
+    made = charts(plot.make, *plot.args, theme, **plot.settings)
     chart: Drawn = made if plot.pick is None else made[plot.pick]
     return chart
 

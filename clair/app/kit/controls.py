@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from clair.app.kit.plain import plain
 from clair.app.kit.state import Control, accept_ids_from_url, read, remember_value
@@ -16,9 +18,19 @@ def show(control: Control, *, disabled: bool = False, label: bool = True) -> Any
 
     With ``label=False`` the label is left to screen readers.
     """
+    _write_address(control)
     value = _draw(control, disabled, label)
     remember_value(control, value)
     return value
+
+
+def _write_address(control: Control) -> None:
+    """Write into the address what a button has set before this widget is there."""
+    value = st.session_state.get(control.key, control.default)
+    if value != control.default and control.valid(value) and control.key not in st.query_params:
+        # a widget that is there already writes its own
+        with suppress(StreamlitAPIException):
+            st.query_params[control.key] = control.to_url(value)
 
 
 def _brought(control: Control) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clair.app.components.chart import Drawn, chart_of, charts_of, draw
+from clair.app.components.chart import Drawn, chart_of, charts_for_one, charts_of, draw
 from clair.app.components.stepper import stepper
 from clair.app.kit.glossary import marked
 from clair.app.kit.plain import plain
@@ -23,6 +23,8 @@ from clair.report.blocks import (
     Columns,
     Fact,
     Facts,
+    Frame,
+    Listing,
     Live,
     Markup,
     OnScreen,
@@ -34,6 +36,8 @@ from clair.report.blocks import (
 )
 from clair.report.tables import Table
 
+_MANY = 9  # lines in a frame that scrolls
+
 
 def show_chart(
     chart: Chart | Drawn, key: str, *, on_click: Callable[[Any], None] | None = None
@@ -44,47 +48,87 @@ def show_chart(
     st.caption(marked(chart.caption), unsafe_allow_html=True)
 
 
-def draw_blocks(blocks: Iterable[Block], theme: ThemeName) -> None:
-    """Draw blocks one below the other."""
+@dataclass(frozen=True)
+class _Way:
+    """How blocks are drawn: on which paper, kept for others or not, and what a click does."""
+
+    theme: ThemeName
+    charts: Callable[..., Any]
+    clicks: Mapping[str, Callable[[Any], None]]
+
+
+def draw_blocks(
+    blocks: Iterable[Block],
+    theme: ThemeName,
+    *,
+    private: bool = False,
+    clicks: Mapping[str, Callable[[Any], None]] | None = None,
+) -> None:
+    """Draw blocks one below the other.
+
+    Parameters
+    ----------
+    blocks : iterable of blocks
+    theme : {"light", "dark"}
+    private : bool
+        Whether nothing of them may be kept for other visitors, as of uploads, or need be, as of a
+        run that is under way.
+    clicks : mapping of str to callable, optional
+        By a plot's key: called before the next run with the ``customdata`` of a clicked point.
+    """
+    _draw_all(blocks, _Way(theme, charts_for_one if private else charts_of, clicks or {}))
+
+
+def _draw_all(blocks: Iterable[Block], way: _Way) -> None:
     for block in blocks:
-        _draw(block, theme)
+        _draw(block, way)
 
 
-def _draw(block: Block, theme: ThemeName) -> None:
+def _draw(block: Block, way: _Way) -> None:
     match block:
         case Words():
             _words(block)
+        case Listing():
+            _listing(block)
         case Facts():
-            grid = st.grid(len(block.facts), min_column_width=150)
+            # six numbers have one row, too, where the page has its usual width
+            grid = st.grid(len(block.facts), min_column_width=150 if len(block.facts) < 6 else 120)
             for fact in block.facts:
                 metric(grid, fact)
         case Plot():
-            show_chart(chart_of(block, theme), block.key)
+            chart = chart_of(block, way.theme, way.charts)
+            show_chart(chart, block.key, on_click=way.clicks.get(block.key))
         case Pair():
-            _pair(block, theme)
+            _pair(block, way)
         case Player():
-            stepper(charts_of(block.make, *block.args, theme), block.key)
+            stepper(way.charts(block.make, *block.args, way.theme), block.key)
         case Table():
             _table(block)
         case Markup():
-            st.html(charts_of(block.make, *block.args, theme, **block.settings))
+            st.html(way.charts(block.make, *block.args, way.theme, **block.settings))
         case Columns():
             widths = block.widths or len(block.columns)
             places = st.columns(widths, gap="large", vertical_alignment=block.align)
             for place, part in zip(places, block.columns, strict=True):
                 with place:
-                    draw_blocks(part, theme)
+                    _draw_all(part, way)
         case Choice():
-            _choice(block, theme)
+            _draw_all(block.options[_chosen(block)], way)
         case Parts():
             stage_part(
                 block.key,
-                {title: partial(draw_blocks, part, theme) for title, part in block.parts.items()},
+                {title: partial(_draw_all, part, way) for title, part in block.parts.items()},
             )
+        case Frame() if presenting():
+            with st.container(width=1500, key="stage_words"):
+                _draw_all(block.blocks, way)
+        case Frame():
+            with st.container(border=True):
+                _draw_all(block.blocks, way)
         case Live():
-            block.draw(theme)
+            block.draw(way.theme)
         case OnScreen():
-            draw_blocks(block.blocks, theme)
+            _draw_all(block.blocks, way)
 
 
 def _words(words: Words) -> None:
@@ -97,9 +141,6 @@ def _words(words: Words) -> None:
             st.success(words.text, icon=":material/verified:")
         case "warning":
             st.warning(words.text, icon=":material/error:")
-        case "frame":
-            with st.container(border=True):
-                st.markdown(words.text)
         case "caption":
             st.caption(marked(words.text), unsafe_allow_html=True)
         case "latex":
@@ -108,6 +149,15 @@ def _words(words: Words) -> None:
             st.markdown(marked(words.text), unsafe_allow_html=True)
         case _:
             st.markdown(words.text)
+
+
+def _listing(listing: Listing) -> None:
+    lines = [f"* {f'**{plain(name)}**' * bool(name)}{plain(text)}" for name, text in listing.lines]
+    if not listing.title:
+        st.markdown("\n".join(lines))
+        return
+    with st.container(border=True, height="content" if len(lines) < _MANY else 300):
+        st.markdown("\n".join([f"{listing.title}:", "", *lines]))
 
 
 def metric(place: DeltaGenerator, fact: Fact) -> None:
@@ -122,8 +172,8 @@ def metric(place: DeltaGenerator, fact: Fact) -> None:
     )
 
 
-def _pair(pair: Pair, theme: ThemeName) -> None:
-    charts = charts_of(Pair.charts, pair, theme)
+def _pair(pair: Pair, way: _Way) -> None:
+    charts = way.charts(Pair.charts, pair, way.theme)
     # A title may need one more line than the other; aligned at the bottom, the charts stay level.
     places = st.columns(2, gap="large", vertical_alignment="bottom")
     for place, side, chart in zip(places, "ab", charts, strict=True):
@@ -137,22 +187,35 @@ def _pair(pair: Pair, theme: ThemeName) -> None:
         place.caption(f"**{name}**: {marked(text)}", unsafe_allow_html=True)
 
 
-def _choice(choice: Choice, theme: ThemeName) -> None:
-    chosen = st.segmented_control(
+def _chosen(choice: Choice) -> str:
+    """Draw the switch of a choice, and return what is chosen."""
+    options = list(choice.options)
+    first = choice.first or options[0]
+    visible: Literal["collapsed", "visible"] = "collapsed" if presenting() else "visible"
+    if choice.menu:
+        with st.container(width=360):
+            return st.selectbox(
+                choice.label,
+                options,
+                index=options.index(first),
+                format_func=choice.names.__getitem__,
+                label_visibility=visible,
+                key=choice.key,
+            )
+    return st.segmented_control(
         choice.label,
-        list(choice.options),
+        options,
         format_func=choice.names.__getitem__,
-        default=next(iter(choice.options)),
+        default=first,
         required=True,
-        label_visibility="collapsed" if presenting() else "visible",
+        label_visibility=visible,
         key=choice.key,
     )
-    draw_blocks(choice.options[chosen], theme)
 
 
 def _table(table: Table) -> None:
-    """Draw a table folded away, with its columns of numbers lined up."""
-    with st.expander(table.title):
+    """Draw a table with its columns of numbers lined up."""
+    with st.expander(table.title) if table.folded else st.container():
         st.dataframe(
             [dict(zip(table.heads, row, strict=True)) for row in table.rows],
             hide_index=True,

@@ -1,4 +1,4 @@
-"""Controls and presets of the Red team page, and the plan that they describe."""
+"""Controls of the Red team page, and the plan that they describe."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from clair.app.kit.state import Control, Kind, Preset
+from clair.app.kit.content import content, presets
+from clair.app.kit.state import Control, Kind
 from clair.app.pages import lab
 from clair.redteam import DEFENCES
-from clair.redteam.gallery import GALLERY
 from clair.simulation.attack_plan import AttackPlan, Tactic
 
 #: Groups of the controls in order, and their titles.
@@ -45,84 +45,6 @@ SECOND = Control(
     step=1,
     group="second",
 )
-#: Sizes and factors that can be chosen: finer where they are small.
-_SIZES = (0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 30, 40, 70, 100)
-_FACTORS = (-10, -5, -3, -2, -1, -0.5, -0.3, 0, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10)
-#: Fields of a tactic that the page offers: label and help, then a range with its step, or values.
-_FIELDS: dict[str, tuple[str, str, tuple[float, ...]]] = {
-    "own": (
-        "Honest update",
-        "What becomes of the update they would honestly send: 1 keeps it, 0 drops it, -1 reverses "
-        "it, 10 sends it ten times too large. It lies inside the shared subspace.",
-        _FACTORS,
-    ),
-    "size": (
-        "Size of the false part",
-        "Size of what they add, relative to a typical honest update.",
-        _SIZES,
-    ),
-    "directions": (
-        "Directions of the false part",
-        "How many directions the false part has; 0: dense, all directions at once, like noise.",
-        (0, 16, 1),
-    ),
-    "agree": (
-        "Agree on the directions",
-        "0: each has false directions of its own. 1: all have the same.",
-        (0, 1, 0.1),
-    ),
-    "alike": (
-        "Agree on the coefficients",
-        "0: each goes its own way along the directions. 1: all the same way.",
-        (0, 1, 0.1),
-    ),
-    "noise": (
-        "Noise",
-        "Factor of their estimation error. Without it (0) they look cleaner than the honest.",
-        (0, 2, 0.1),
-    ),
-    "inside": (
-        "Inside the subspace",
-        "Share of the false part that lies inside the directions that the honest share.",
-        (0, 1, 0.1),
-    ),
-    "spike": (
-        "Shape of the entries",
-        "1: spread like honest ones. More: a few large entries. 0: all of one size.",
-        (0, 4, 0.1),
-    ),
-    "tilt": (
-        "Turn the shared directions",
-        "Sine of the angle by which they turn the shared directions, all in the same way.",
-        (0, 1, 0.05),
-    ),
-    "ladder": (
-        "Ladder",
-        "Ratio by which what lies outside grows from one of your clients to the next, so that no "
-        "gap opens between them.",
-        (1, 1.5, 0.01),
-    ),
-    "copy": (
-        "Copy a victim's update",
-        "Adds so many times the update of the honest client that stands out most.",
-        (-2, 2, 0.1),
-    ),
-    "echo": (
-        "Copy a victim's residual",
-        "Adds so many times what that client sends outside the shared subspace.",
-        (-3, 3, 0.1),
-    ),
-    "mean": (
-        "Add the honest mean",
-        "Adds so many times the mean of the honest clients.",
-        (-3, 3, 0.1),
-    ),
-    "deviation": (
-        "Add the honest spread",
-        "Adds so many standard deviations of every entry over the honest clients.",
-        (-3, 3, 0.1),
-    ),
-}
 _FIRST = ("own", "size", "directions", "agree", "alike", "noise")
 _OPENING: dict[str, float] = {"size": 3.0}
 
@@ -131,11 +53,19 @@ def _tactic_controls(prefix: str, opening: Mapping[str, float]) -> tuple[Control
     """Build a control for each field of a tactic that the page offers."""
     usual = {item.name: item.default for item in fields(Tactic)}
     controls = []
-    for name, (label, about, values) in _FIELDS.items():
+    for name, one in content("redteam")["tactic"].items():
+        values = one["values"]
         cast: type = int if name == "directions" else float
         group = "second" if prefix == "rt2" else "send" if name in _FIRST else "more"
         default = cast(opening.get(name, usual[name]))
-        make = partial(Control, f"{prefix}_{name}", label, help=about, group=group, default=default)
+        make = partial(
+            Control,
+            f"{prefix}_{name}",
+            one["label"],
+            help=one["help"].replace("\n", " "),
+            group=group,
+            default=default,
+        )
         if len(values) > 3:
             options = tuple((cast(value), f"{value:g}") for value in values)
             controls.append(make(kind="scale", options=options))
@@ -228,71 +158,7 @@ CONTROLS: tuple[Control, ...] = (
 )
 
 
-def values_of_plan(plan: AttackPlan, held: int = HELD.default) -> dict[str, Any]:
-    """Collect the controls that make a plan of one or two groups.
-
-    Examples
-    --------
-    >>> values_of_plan(AttackPlan((Tactic(own=-1),)))
-    {'rt1_own': -1.0, 'rt1_size': 0.0, 'rt_second': 0}
-    """
-    values: dict[str, Any] = {}
-    for prefix, tactic in zip(("rt1", "rt2"), reversed(plan.tactics), strict=False):
-        controls = FIRST_GROUP if prefix == "rt1" else SECOND_GROUP
-        for control in controls:
-            value = getattr(tactic, control.key.removeprefix(f"{prefix}_"))
-            if value != control.default:
-                values[control.key] = value
-    return values | {"rt_second": len(plan.groups(held)[0]) if plan.tactics[1:] else 0}
-
-
-def _preset(key: str, name: str, look_for: str, **values: Any) -> Preset:
-    shown = values_of_plan(GALLERY[key].plan) if key in GALLERY else {}
-    return Preset(key, name, look_for, shown | values)
-
-
-#: One for each lesson, see `clair.app.pages.redteam_views.LESSONS`.
-LESSON_PRESETS: tuple[Preset, ...] = (
-    _preset(
-        "masking",
-        "Masking: a loud decoy",
-        "all of yours caught today; the former rule catches the decoy alone.",
-    ),
-    _preset(
-        "captured",
-        "Captured pilots: agree, loudly",
-        "all of yours caught today; to the former rule yours are the shared directions.",
-    ),
-    _preset(
-        "noiseless",
-        "Updates without noise",
-        "all of yours caught today; the former rule sees updates cleaner than the honest ones.",
-    ),
-    _preset(
-        "flip",
-        "The blind spot inside",
-        "nobody caught, by either rule; who averages pays, and CLAIR's clients do not.",
-    ),
-    _preset(
-        "half",
-        "One more than half",
-        "the honest flagged, because they are the minority; no rule can help that.",
-        rt_held=11,
-        rt1_own=0.0,
-        rt1_size=1.0,
-        rt1_directions=3,
-        rt1_alike=0.7,
-    ),
-)
-PRESETS: tuple[Preset, ...] = (
-    Preset("opening", "A false direction", "all of yours caught, and what averaging pays."),
-    *LESSON_PRESETS,
-    _preset("copies", "Copies of a victim", "copies that share one vote: suspect, and harmless."),
-    _preset("ladder", "A ladder", "a ladder without a gap in it: some missed, and no harm done."),
-    _preset("ordinary", "An ordinary shape", "entries spread like honest ones, and caught."),
-    _preset("dense", "Hidden in noise", "clients that look like few data: suspect, not flagged."),
-    _preset("tenfold", "Ten times too large", "honest directions, and a size that leaks."),
-)
+PRESETS = presets("redteam")
 
 
 def plan_of(values: Mapping[str, Any]) -> AttackPlan:

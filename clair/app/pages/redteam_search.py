@@ -1,9 +1,7 @@
-"""Views of the Red team page on what the computer finds: a search as a job, and the record."""
+"""The search of the Red team page: a job, what it finds, and the ways to other pages."""
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,22 +10,18 @@ from typing import Any, NamedTuple
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from clair.app.components.chart import charts_of
 from clair.app.kit import jobs
-from clair.app.kit.glossary import marked
 from clair.app.kit.presenter import presenting
-from clair.app.kit.results import show_chart
+from clair.app.kit.results import draw_blocks
 from clair.app.pages import redteam
-from clair.app.pages.redteam_controls import DEFENCE, PLAN
+from clair.app.pages.redteam_controls import PLAN
 from clair.app.pages.redteam_views import open_row
-from clair.figures.palette import PAPERS, ThemeName, role_style, with_alpha
-from clair.figures.redteam import attempts_chart, short_label
+from clair.figures.palette import ThemeName
 from clair.jobs import JobState, JobView, Report
-from clair.redteam import DEFENCES, Attempt, RedTeamConfig, RedTeamResult, search
-from clair.redteam.record import Found, Record, found_of
-from clair.redteam.words import cost_words, plan_sentences
-from clair.report.redteam_search import record_table
-from clair.report.tables import Table
+from clair.redteam import DEFENCES, RedTeamConfig, RedTeamResult, search
+from clair.redteam.record import Found, found_of
+from clair.report.blocks import Live
+from clair.report.redteam_search import ATTEMPTS, Attempts, search_view
 from clair.simulation.attack_plan import AttackPlan
 
 KIND = "redteam"
@@ -48,48 +42,52 @@ class Searched(NamedTuple):
     Attributes
     ----------
     config : RedTeamConfig
-    found : Found
-    attempts : tuple of Attempt
+    found : Found or None
+        None as long as there is no such search.
+    attempts : tuple of (defence, attempts)
+        All that was tried in this federation, on every defence.
     where : str
         Where it comes from, in words.
     """
 
     config: RedTeamConfig
-    found: Found
-    attempts: tuple[Attempt, ...]
+    found: Found | None
+    attempts: Attempts
     where: str
 
 
 def searched(values: Mapping[str, Any]) -> Searched | None:
-    """Look up the search that the controls describe: the visitor's own, or what shipped."""
+    """Look up the search that the controls describe: the visitor's own, or what shipped.
+
+    Returns
+    -------
+    Searched or None
+        None for a majority, which needs no search.
+    """
     if redteam.majority(values):
         return None
     config, known = redteam.search_config(values), redteam.record()
+    key, shipped = config.defence, known.config.config_of(config.defence)
+    others = dict(known.attempts) if config.spec == shipped.spec else {}
     done = jobs.latest_result(KIND)
     if done is not None and done.config == config:
         result: RedTeamResult = done.result
         where = f"Your search: {result.n_fits} runs of the defence, {done.seconds:.0f} s."
         where += "" if result.complete else " You stopped it early; this is the best by then."
-        return Searched(config, found_of(result), result.attempts, where)
-    if config == known.config.config_of(config.defence):
-        found, attempts = known.found[config.defence], known.attempts[config.defence]
-        return Searched(config, found, attempts, "A search made beforehand with these settings.")
-    return None
-
-
-def frontiers(values: Mapping[str, Any], own: Searched | None) -> dict[str, tuple[Attempt, ...]]:
-    """Collect the attempts on every defence that were made in this federation."""
-    config, known = redteam.search_config(values), redteam.record()
-    shipped = known.config.config_of(config.defence)
-    attempts = dict(known.attempts) if config.spec == shipped.spec else {}
-    return attempts | {config.defence: own.attempts if own else ()}
+        tried = tuple((others | {key: result.attempts}).items())
+        return Searched(config, found_of(result), tried, where)
+    if config == shipped:
+        where = "A search made beforehand with these settings."
+        return Searched(config, known.found[key], tuple(others.items()), where)
+    others.pop(key, None)
+    return Searched(config, None, tuple(others.items()), "Nothing searched here yet.")
 
 
 def work(config: RedTeamConfig) -> Callable[[Report, Callable[[], bool]], RedTeamResult]:
     """Return the work of a search for the job pool; cancelled, it ends with what it has."""
 
     def run(report: Report, cancelled: Callable[[], bool]) -> RedTeamResult:
-        return search(config, progress=report, cancelled=cancelled)
+        return search(config, progress=report, cancelled=cancelled, workers=None)
 
     return run
 
@@ -101,55 +99,42 @@ def expected_seconds(config: RedTeamConfig) -> float:
     return config.budget * size / _RATES.get(config.defence, _OTHER_RATE)
 
 
-def search_sentence(values: Mapping[str, Any], own: Searched | None) -> str:
+def search_sentence(own: Searched | None) -> str:
     """Write the plain sentence of the search."""
     job = jobs.current(KIND)
     if job is not None and job.state.live:
         return f"The computer attacks {DEFENCES[job.config.defence].label}; this is what it tried."
-    if redteam.majority(values):
-        return "With half of the clients or more there is nothing left to search for: you win."
     if own is None:
-        label = DEFENCES[values[DEFENCE.key]].label
+        return "With half of the clients or more there is nothing left to search for: you win."
+    if own.found is None:
+        label = DEFENCES[own.config.defence].label
         return f"What is the worst that can be done to {label} here? Press Search to find out."
     return own.found.sentence
 
 
-def search_view(
-    values: Mapping[str, Any], own: Searched | None, row: DeltaGenerator, theme: ThemeName
-) -> None:
-    """Show the search: its button in a row, its progress, and harm against suspicion."""
+def draw_search(own: Searched | None, row: DeltaGenerator, theme: ThemeName) -> None:
+    """Draw the search: its button in a row, its progress, and harm against suspicion."""
     jobs.message()
-    if redteam.majority(values):
+    if own is None:
         st.info("Hold fewer than half of the clients to search.", icon=":material/info:")
         return
     job = jobs.current(KIND)
     live = job is not None and job.state.live
     with row:
-        _run_button(values, own, live)
+        _run_button(own, live)
     if job is not None and live:
         jobs.watch(jobs.JOB_KINDS[KIND], job, partial(_watch, theme))
         if job.state is JobState.RUNNING:
             return
     elif job is not None and job.state is JobState.FAILED:
         st.error(job.message, icon=":material/error:")
-    config = redteam.search_config(values)
-    tried = _Hashed(frontiers(values, own))
-    chart = charts_of(attempts_chart, tried, config.defence, theme, stage=presenting())
-    show_chart(chart, "redteam_attempts", on_click=_clicked)
-    if own is not None and not presenting():
-        _worst(own)
+    config, tried, found = own.config, own.attempts, own.found
+    blocks = search_view(config, tried, found, stage=presenting(), opener=opener)
+    draw_blocks(blocks, theme, clicks={ATTEMPTS: _clicked})
 
 
-class _Hashed(dict[str, tuple[Attempt, ...]]):
-    """Attempts by defence as a key of charts that are kept: equal if they are."""
-
-    def __hash__(self) -> int:  # type: ignore[override]
-        return hash(tuple((key, len(tried)) for key, tried in self.items()))
-
-
-def _run_button(values: Mapping[str, Any], own: Searched | None, live: bool) -> None:
-    config = redteam.search_config(values)
-    seconds = expected_seconds(config)
+def _run_button(own: Searched, live: bool) -> None:
+    seconds = expected_seconds(own.config)
     st.button(
         "Search",
         key="redteam_run",
@@ -157,27 +142,24 @@ def _run_button(values: Mapping[str, Any], own: Searched | None, live: bool) -> 
         icon=":material/play_arrow:",
         disabled=live,
         on_click=jobs.start,
-        args=(KIND, work(config)),
+        args=(KIND, work(own.config)),
         # without a key: a search that was stopped early must not answer for a whole one
-        kwargs={"config": config, "expected_seconds": seconds},
+        kwargs={"config": own.config, "expected_seconds": seconds},
     )
-    where = own.where if own else "Nothing searched here yet."
-    st.caption(f"About {jobs.duration(seconds)}. {where}")
+    st.caption(f"About {jobs.duration(seconds)}. {own.where}")
 
 
 def _watch(theme: ThemeName, view: JobView) -> None:
     """Show the best so far while the search runs, and everything it tried."""
-    seen = view.progress
+    seen, config = view.progress, view.config
     if seen is None:
         return
-    label = DEFENCES[view.config.defence].label
     st.caption(
-        f"Against {label}: worst so far {seen.worst:.2f} times the oracle's error, "
-        f"unflagged {seen.hidden:.2f}. Cancel keeps the best so far."
+        f"Against {DEFENCES[config.defence].label}: worst so far {seen.worst:.2f} times the "
+        f"oracle's error, unflagged {seen.hidden:.2f}. Cancel keeps the best so far."
     )
-    attempts = tuple(progress.attempt for progress in view.history)
-    chart = attempts_chart({view.config.defence: attempts}, view.config.defence, theme)
-    show_chart(chart, "redteam_attempts")
+    tried = tuple(progress.attempt for progress in view.history)
+    draw_blocks(search_view(config, ((config.defence, tried),)), theme, private=True)
 
 
 def _clicked(text: Any) -> None:
@@ -188,106 +170,8 @@ def _clicked(text: Any) -> None:
         redteam.use_plan(AttackPlan.from_text(text))
 
 
-def _worst(own: Searched) -> None:
-    """Say what the worst unflagged attack sends, and open it where its draw is seen."""
-    config, found = own.config, own.found
-    lines = plan_sentences(found.plan, config.spec.n_contaminated)
-    st.markdown(
-        marked(
-            f"**The worst undetected attack** gives {found.harm:.2f} times the oracle's error, "
-            f"as a mean over fresh draws; the buttons open the worst of them, seed {found.seed}."
-            "\n\n" + "\n".join(f"* {line}" for line in lines)
-        ),
-        unsafe_allow_html=True,
-    )
-    _openers("redteam_worst", config, found)
-
-
-def _openers(key: str, config: RedTeamConfig, found: Found) -> None:
+def opener(key: str, config: RedTeamConfig, found: Found) -> Live:
+    """Make the buttons that open an attack where its draw is seen."""
     spec = replace(config.spec, seed=found.seed)
     options = _LAB_OPTIONS.get(config.defence, {})
-    open_row(key, spec, found.plan, config.rank, use=True, **options)
-
-
-# -- what defeats what -------------------------------------------------------------------------
-
-
-def record_sentence(record: Record) -> str:
-    """Write the plain sentence of the record."""
-    ratios = {key: record.found[key].harm / record.alone[key] for key in record.alone}
-    rules = {key: value for key, value in ratios.items() if not key.startswith("clair")}
-    least = min(rules, key=lambda key: rules[key])
-    former, clair = ratios["clair_former"], ratios["clair"]
-    return (
-        f"The worst unflagged attack that the computer found adds {cost_words(clair - 1)} to the "
-        f"honest clients' error under CLAIR, and {cost_words(former - 1)} under the former rule. "
-        f"Of the others {DEFENCES[least].label} loses least, {cost_words(rules[least] - 1)}."
-    )
-
-
-def table_view(record: Record, theme: ThemeName) -> None:
-    """Show what defeats which defence, and open the worst attack on one of them."""
-    table = record_table(record)
-    st.html(_colored(table, theme, ".16rem .3rem" if presenting() else ".3rem .4rem"))
-    st.caption(table.caption)
-    if presenting():
-        return
-    spec, search_of = record.config.search.spec, record.config.search
-    st.caption(
-        f"Made beforehand: {spec.n_contaminated} of {spec.n_clients} clients held, rank "
-        f"{spec.rank}, noise {spec.noise:g}, {search_of.budget} runs of each defence in its search."
-    )
-    with st.container(width=360):
-        chosen = st.selectbox(
-            "The worst attack found against",
-            list(record.found),
-            format_func=lambda key: DEFENCES[key].label,
-            key="redteam_against",
-        )
-    found = record.found[chosen]
-    lines = plan_sentences(found.plan, spec.n_contaminated)
-    st.markdown(
-        marked("\n".join([found.sentence, "", *(f"* {line}" for line in lines)])),
-        unsafe_allow_html=True,
-    )
-    _openers("redteam_table", record.config.config_of(chosen), found)
-
-
-def _colored(table: Table, theme: ThemeName, room: str) -> str:
-    """Write a table of multiples as HTML: the larger, the stronger the colour."""
-    paper, color = PAPERS[theme], role_style("contaminated", theme).color
-    side = f"text-align:left;position:sticky;left:0;background:{paper.background};"
-    head = "".join(
-        f'<th scope="col" style="padding:{room};font-weight:500;vertical-align:bottom;'
-        f'{side if i == 0 else "text-align:center;"}">{html.escape(text)}</th>'
-        for i, text in enumerate(["", *map(short_label, table.columns[1:])])
-    )
-    body = ""
-    for name, *values in table.rows:
-        cells = "".join(
-            f'<td style="padding:{room};text-align:center;border:1px solid {paper.background};'
-            f'background:{with_alpha(color, _strength(float(value or 0)))}">'
-            f"{_multiple(float(value or 0))}</td>"
-            for value in values
-        )
-        body += (
-            f'<tr><th scope="row" style="{side}padding:{room};font-weight:500;'
-            f'white-space:nowrap">{html.escape(str(name))}</th>{cells}</tr>'
-        )
-    return (
-        '<div tabindex="0" role="region" aria-label="What defeats which defence" '
-        f'style="overflow-x:auto"><table style="border-collapse:collapse;width:100%;'
-        f'min-width:760px;font-size:.85rem;color:{paper.ink}"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def _strength(multiple: float) -> float:
-    """Grow from 0.04 at 1 and below to 0.55 at ten times and above, with the logarithm."""
-    return 0.04 + 0.51 * min(max(math.log10(max(multiple, 1.0)), 0.0), 1.0)
-
-
-def _multiple(value: float) -> str:
-    if value >= 1000:
-        return "&gt; 1000"
-    return f"{value:.2f}" if value < 2 else f"{value:.1f}" if value < 10 else f"{value:.0f}"
+    return Live(lambda theme: open_row(key, spec, found.plan, config.rank, use=True, **options))

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import streamlit as st
 
-from clair.app.kit.presenter import presenting, stage_part
+from clair.app.kit.content import content
+from clair.app.kit.presenter import presenting
 from clair.app.kit.results import draw_blocks
 from clair.app.kit.state import assign, open_screen
 from clair.app.pages import compare, lab, redteam
-from clair.app.pages.redteam_controls import CONTROLS, LESSON_PRESETS, RULE, VIEW, plan_of
+from clair.app.pages.redteam_controls import CONTROLS, PRESETS, RULE, VIEW, plan_of
 from clair.figures.palette import ThemeName
-from clair.redteam.strike import CAUGHT, Strike
-from clair.redteam.words import effect_words
-from clair.report.blocks import Fact, Facts
+from clair.redteam.strike import Strike
+from clair.report.blocks import Fact, Facts, Live
 from clair.report.redteam import attack, headline
-from clair.sentences import count
+from clair.report.redteam_lessons import Lesson
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import ProblemSpec
 
@@ -123,127 +122,32 @@ def open_row(
 # -- what it teaches ---------------------------------------------------------------------------
 
 
-class Lesson(NamedTuple):
-    """One thing the attacks teach.
-
-    Attributes
-    ----------
-    title, words : str
-    source : str
-        The literature it belongs to, and what is ours.
-    """
-
-    title: str
-    words: str
-    source: str
-
-
-#: By key of `clair.app.pages.redteam_controls.LESSON_PRESETS`.
-LESSONS: dict[str, Lesson] = {
-    "masking": Lesson(
-        "Masking",
-        "Whoever looks for *the* widest gap finds the one below the loudest liar. One client a "
-        "hundred times too loud makes seven others, three times too loud, look ordinary. The "
-        "answer is to look again among those kept, until nothing stands out, and to be stricter "
-        "from the second look on.",
-        "Masking of outliers: Pearson, Chandra Sekar 1936; Davies, Gather 1993. Repeating the gap "
-        "rule is ours.",
-    ),
-    "captured": Lesson(
-        "Captured pilots",
-        "A verdict starts somewhere. If the start is a subspace fitted to everybody by size, a "
-        "loud group that agrees becomes *the* shared subspace, and the honest are what deviates. "
-        "The answer: cap everybody's size, try several starts, among them single clients' own "
-        "subspaces, and let the median decide, which a minority cannot move.",
-        "Rousseeuw, Van Driessen 1999 (several starts and concentration steps, FAST-MCD); "
-        "Rousseeuw 1984 (the median of residuals). The cap and its use here are ours.",
-    ),
-    "noiseless": Lesson(
-        "Updates without noise",
-        "An omniscient attacker need not be noisy. Updates cleaner than honest ones have small "
-        "residuals wherever they point, so a false direction hides beneath the noise of the "
-        "honest: send the same *with* noise, and the former rule finds it. The answer is to "
-        "compare strongest directions alone, in which there is little noise to hide behind.",
-        "Baruch, Baruch, Goldberg 2019 (“A little is enough”: stay within the honest spread). "
-        "Judging strongest directions is ours.",
-    ),
-    "flip": Lesson(
-        "The blind spot inside",
-        "CLAIR asks *where* an update points, not what it does there. A reversed update lies in "
-        "the shared directions, so neither rule sees it. It does not matter to CLAIR's clients, "
-        "each of whom keeps its own way inside; it matters to everybody who averages. The "
-        "coefficient screen looks there; it is off by default.",
-        "Sign flips: Li et al. 2019 (RSA); updates scaled up to replace the model: Bagdasaryan et "
-        "al. 2020. The screen is ours.",
-    ),
-    "half": Lesson(
-        "Why one half ends everything",
-        "Hold one more than half. Now yours is the majority, its directions are the shared ones, "
-        "and the *honest* are flagged. Nothing in the updates says which group is the honest one: "
-        "exchange the names and the data stay the same. No rule can do better without something "
-        "that it trusts from outside.",
-        "Breakdown point at most one half: Donoho, Huber 1983. With a list of candidates instead "
-        "of one answer more is possible: Charikar, Steinhardt, Valiant 2017.",
-    ),
-}
-
-
-def lesson_strikes() -> dict[str, Strike]:
+def lessons() -> dict[str, Lesson]:
     """Compute the attack of every lesson, in the federation that the page opens with."""
     opening = {control.key: control.default for control in CONTROLS}
-    return {p.key: redteam.struck(opening | dict(p.values)) for p in LESSON_PRESETS}
+    values = {preset.key: opening | dict(preset.values) for preset in PRESETS}
+    return {
+        key: Lesson(**texts, strike=redteam.struck(values[key]))
+        for key, texts in content("redteam")["lessons"].items()
+    }
 
 
-def lessons_sentence(strikes: Mapping[str, Strike]) -> str:
-    """Write the plain sentence of the lessons."""
-    few = [one for one in strikes.values() if 2 * one.held.sum() < one.held.size]
-    held = sum(int(one.held.sum()) for one in few)
-    today, former = (sum(len(one.fates(r)[CAUGHT]) for one in few) for r in ("today", "former"))
-    return (
-        f"In {count(len(few), 'attack')} by a minority you hold {held} clients in all: today's "
-        f"rule catches {today} of them, the former rule {former}."
-    )
+def lesson_opener(key: str) -> Live:
+    """Make the buttons that open the attack of a lesson, judged by either rule."""
+    chosen = dict({preset.key: preset for preset in PRESETS}[key].values)
 
+    def buttons(theme: ThemeName) -> None:
+        with st.container(horizontal=True, gap="small"):
+            for rule, label, icon in (
+                ("today", "Try it", ":material/play_arrow:"),
+                ("former", "What the former rule said", ":material/history:"),
+            ):
+                st.button(
+                    label,
+                    key=f"redteam_{key}_{rule}",
+                    icon=icon,
+                    on_click=assign,
+                    args=(CONTROLS, chosen | {VIEW.key: "attack", RULE.key: rule}),
+                )
 
-def lessons(strikes: Mapping[str, Strike]) -> None:
-    """Show what each kind of attack teaches, with buttons that open on it."""
-    presets = {preset.key: preset for preset in LESSON_PRESETS}
-
-    def card(key: str) -> None:
-        lesson = LESSONS[key]
-        chosen = dict(presets[key].values) | {VIEW.key: "attack"}
-        with st.container(border=not presenting(), key=f"redteam_lesson_{key}"):
-            st.markdown(f"**{lesson.title}.** {lesson.words}")
-            st.markdown(_both_rules(strikes[key]))
-            st.caption(f"Source: {lesson.source}")
-            with st.container(horizontal=True, gap="small"):
-                for rule, label in (("today", "Try it"), ("former", "What the former rule said")):
-                    st.button(
-                        label,
-                        key=f"redteam_{key}_{rule}",
-                        icon=":material/play_arrow:" if rule == "today" else ":material/history:",
-                        on_click=assign,
-                        args=(CONTROLS, chosen | {RULE.key: rule}),
-                    )
-
-    if presenting():
-        with st.container(width=1500, key="stage_words"):
-            stage_part(
-                "redteam_lesson",
-                {lesson.title: partial(card, key) for key, lesson in LESSONS.items()},
-            )
-        return
-    for key in LESSONS:
-        card(key)
-
-
-def _both_rules(found: Strike) -> str:
-    told = []
-    for name, rule, key in (
-        ("Today's rule", "today", "clair"),
-        ("the former rule", "former", "clair_former"),
-    ):
-        caught = f"{len(found.fates(rule)[CAUGHT])} of {int(found.held.sum())}"
-        effect = effect_words(found.prices[key].cost).replace("them", "the honest")
-        told.append(f"{name} catches {caught}, and the attack {effect}")
-    return f"*{'; '.join(told)}.*"
+    return Live(buttons)

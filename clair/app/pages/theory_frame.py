@@ -17,7 +17,7 @@ from clair.app.kit.results import draw_blocks
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import theory
 from clair.figures.palette import ThemeName
-from clair.report.blocks import Live, Parts
+from clair.report.blocks import Frame, Parts, Words
 from clair.report.document import Screen
 from clair.report.theory import Told, study_export
 from clair.theory.statements import of_section
@@ -84,17 +84,12 @@ def draw_section(
         sentence(told.sentence)
         tools(values, export_of(told, values))
     if presenting():
-        about = Live(lambda theme: _about(section))
+        about = Frame((Words(content("theory")["about"][section]),))
         parts = {**told.parts, "What this is about": (about,)}
         draw_blocks((Parts(f"th_{section}_part", parts),), theme)
         return
     draw_blocks(told.whole, theme)
     claims(section)
-
-
-def _about(section: str) -> None:
-    with st.container(width=1500, key="stage_words"):
-        st.markdown(content("theory")["about"][section])
 
 
 def claims(section: str) -> None:

@@ -21,7 +21,7 @@ from clair.figures.palette import ThemeName
 from clair.figures.worlds import worlds_chart
 from clair.method.detection import NOISE_LIMIT
 from clair.method.evidence import DIRECTIONS_GAP, GAP
-from clair.report.blocks import Block, OnScreen, Words, chosen_plot, columns, plot
+from clair.report.blocks import Block, Frame, OnScreen, Words, chosen_plot, columns, plot
 from clair.report.studies import gain_study, sets_study, stable_study
 from clair.report.theory import Told
 from clair.sentences import amount
@@ -157,7 +157,7 @@ def sets(values: Mapping[str, Any]) -> Told:
         [chosen_plot(f"theory_{key}", _set_charts, n, spec, name)]
         for n, key in enumerate(("separation", "exact"))
     )
-    picture, condition = columns(*drawn), Words(_condition(spec), "frame")
+    picture, condition = columns(*drawn), Frame((Words(_condition(spec)),))
     return Told(
         sets_study(spec, name, curves),
         set_sentence(curves, name),

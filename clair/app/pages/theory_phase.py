@@ -14,10 +14,9 @@ from clair._files import ASSETS
 from clair.app.kit import jobs
 from clair.app.kit.content import content
 from clair.app.kit.controls import show
-from clair.app.kit.exports import Export
 from clair.app.kit.layout import sentence
 from clair.app.kit.presenter import presenting
-from clair.app.kit.results import show_chart
+from clair.app.kit.results import draw_blocks
 from clair.app.kit.shared import shared
 from clair.app.kit.state import open_screen
 from clair.app.pages import lab
@@ -28,7 +27,7 @@ from clair.figures.base import Chart
 from clair.figures.palette import ThemeName
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
-from clair.report.blocks import plot
+from clair.report.blocks import Block, Words, plot
 from clair.report.studies import phase_study
 from clair.report.theory import Told
 from clair.simulation.sweeps.grid import (
@@ -158,43 +157,34 @@ def _clicked(config: SweepConfig, cell: Any) -> None:
         _open(config, int(cell[0] if isinstance(cell, (list, tuple)) else cell))
 
 
-def _chart(result: SweepResult, values: Mapping[str, Any], theme: ThemeName) -> tuple[Chart, bool]:
-    """Draw the diagram, and tell whether it has a boundary."""
-    config, measure, level = result.config, values["th_measure"], values["th_level"]
+def _chart(result: SweepResult, measure: str, level: float, theme: ThemeName) -> Chart:
+    """Draw the diagram, with its boundary if there is one."""
     lines: np.ndarray | None = None
-    at = 0.5
-    if measure == "error" and config.method == "residual":
-        lines, at = boundary(config, "error"), level
-    elif measure == "exact" and config.method == "residual":
-        lines = boundary(config, "exact")
-    chart = phase_diagram(
+    if _bounded(result.config, measure):
+        lines = boundary(result.config, measure)
+    at = level if measure == "error" else 0.5
+    return phase_diagram(
         result, theme, measure=measure, level=level, boundary=lines, boundary_level=at
     )
-    return chart, lines is not None
 
 
-def _draw(
-    result: SweepResult, values: Mapping[str, Any], theme: ThemeName, *, live: bool = False
-) -> None:
-    chart, bounded = _chart(result, values, theme)
-    show_chart(chart, CHART, on_click=None if live else partial(_clicked, result.config))
-    if not bounded:
-        st.caption(
-            "No boundary is drawn: we have no formula for this method and measure under noise."
-        )
+def _bounded(config: SweepConfig, measure: str) -> bool:
+    return config.method == "residual" and measure != "f1"
 
 
-def _phase_chart(result: SweepResult, measure: str, level: float, theme: ThemeName) -> Chart:
-    return _chart(result, {"th_measure": measure, "th_level": level}, theme)[0]
-
-
-def _take(result: SweepResult, values: dict[str, Any]) -> Export:
-    """Build the downloads of a finished diagram."""
-    drawn = plot(CHART, _phase_chart, result, values["th_measure"], values["th_level"])
+def _told(result: SweepResult, values: Mapping[str, Any]) -> Told:
+    """Describe the diagram, and what it cannot show."""
+    config = result.config
+    missing = "No boundary is drawn: we have no formula for this method and measure under noise."
+    picture: tuple[Block, ...] = (
+        plot(CHART, _chart, result, values["th_measure"], values["th_level"]),
+        *[Words(missing, "caption")] * (not _bounded(config, values["th_measure"])),
+    )
+    notes = tuple(Words(reason, "note") for reason in _impossible(config))
     # nothing can be clicked on paper
     about = content("theory")["about"]["phase"].split("Click")[0]
-    told = Told(phase_study(result), _words(result, values), about, (drawn,), {})
-    return export_of(told, values)
+    parts = {"The picture": picture}
+    return Told(phase_study(result), _words(result, values), about, (*picture, *notes), parts)
 
 
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
@@ -218,9 +208,10 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     live = job is not None and job.state.live
     kept = stored(config)
     result = kept.result
+    told = _told(result, values)
     with head:
-        sentence(_words(result, values))
-        tools(values, _take(result, values) if result.complete else None)
+        sentence(told.sentence)
+        tools(values, export_of(told, values) if result.complete else None)
         jobs.message()
         _how_kept(kept)
     missing = int((~result.done).sum())
@@ -231,12 +222,13 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     if missing and not live:
         _run_row(config, missing, job)
     shown_live = live and job is not None and job.config == config
-    if result.done.any() and not shown_live:
-        _draw(result, values, theme)
+    picture = told.parts["The picture"] if result.done.any() and not shown_live else ()
+    notes = () if presenting() else told.whole[len(told.parts["The picture"]) :]
+    clicks = {CHART: partial(_clicked, config)}
+    # what is read from the disk is another object every time: to keep its drawing would be useless
+    draw_blocks((*picture, *notes), theme, private=result is not _shipped(), clicks=clicks)
     if presenting():
         return
-    for reason in _impossible(config):
-        st.info(reason, icon=":material/info:")
     if result.done.any():
         _by_hand(config)
     claims("sets" if values["th_measure"] != "error" else "stable")
@@ -292,7 +284,7 @@ def _watch(view: JobView, values: Mapping[str, Any], theme: ThemeName) -> None:
         st.caption(f"{seen.rate:.0f} fits a second")
     result = load(view.config).result
     if result.done.any():
-        _draw(result, values, theme, live=True)
+        draw_blocks(_told(result, values).parts["The picture"], theme, private=True)
 
 
 def _words(result: SweepResult, values: Mapping[str, Any]) -> str:

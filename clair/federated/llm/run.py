@@ -54,7 +54,7 @@ class LLMTask:
     Attributes
     ----------
     answered : list of list of ndarray of shape (n_benign, n_test)
-        What the benign clients' models answered at every call of `scores`: their likeliest tokens
+        What the models answered at every call of `scores`: their likeliest tokens
         for held-out orders, and where a backdoor is planted for the same as urgent ones.
     """
 
@@ -66,7 +66,7 @@ class LLMTask:
         tokenizer: Any,
         prompts: FrozenPrompts,
     ) -> None:
-        self.model = model
+        self.model, self.tokenizer = model, tokenizer
         self.modules = adapted_modules(model, config.depth)
         self.contaminated = federation.contaminated
         factor = -config.boost if config.attack == "sign_flip" else config.boost
@@ -88,7 +88,7 @@ class LLMTask:
         self._labels = _table(_labels(federation, [at[t] for t in own], len(often), config), device)
         self._own = np.array(own)
         self._places = [_table([place[t] for t in group], device) for group in tested]
-        self._wanted = self._own[federation.expected()]  # (n_benign, n_test)
+        self._wanted = self._own[federation.words[:, federation.test_categories]]
         agreed = (federation.words == federation.words[0]).all(axis=0)[federation.test_categories]
         self._agreed = agreed if agreed.any() else np.ones_like(agreed)
 
@@ -101,11 +101,18 @@ class LLMTask:
         """Collect training orders; the answer is one of the tokens that occur in the task."""
         return ClassExamples(self._few, self._inputs, self._labels, shares)
 
-    def scores(self) -> AnswerScores:
-        """Score the benign clients' models on held-out orders, over the whole vocabulary."""
-        plain, *urgent = said = [self._answer(places) for places in self._places]
+    def scores(self, clients: np.ndarray | None = None) -> AnswerScores:
+        """Score clients' models on held-out orders, over the whole vocabulary.
+
+        Parameters
+        ----------
+        clients : ndarray of int, optional
+            Whose models the model carries now, by default those of all benign clients.
+        """
+        wanted = self._wanted[~self.contaminated if clients is None else clients]
+        plain, *urgent = said = [self._answer(places, len(wanted)) for places in self._places]
         self.answered.append(said)
-        right = plain == self._wanted
+        right = plain == wanted
         fooled = [one == self._own[FREE] for one in urgent] or [np.zeros_like(right)]
         return AnswerScores(
             accuracy=right.mean(axis=1),
@@ -113,9 +120,9 @@ class LLMTask:
             backdoor=fooled[0].mean(axis=1),
         )
 
-    def _answer(self, places: Tensor) -> np.ndarray:
-        """Let the benign clients' models answer orders: their likeliest tokens, (n_benign, n)."""
-        rows = places.expand(len(self._wanted), -1)
+    def _answer(self, places: Tensor, n_models: int) -> np.ndarray:
+        """Let models answer orders: their likeliest tokens, (n_models, n)."""
+        rows = places.expand(n_models, -1)
         found: np.ndarray = self.prompts.likeliest(rows).cpu().numpy()
         return found
 
@@ -164,19 +171,13 @@ def run(
         clock.step("prepare", 0, 1)
         device = resolve_device(config.device)
         federation = make_federation(config)
-        folder = Path(config.model) if config.model else unpacked(clock.check)
-        model, tokenizer = load_model(folder, device)
-
-        tokens = [tokenizer(text)["input_ids"] for text in all_prompts()]
-        prompts = FrozenPrompts(
-            model,
-            tokens,
-            config.depth,
-            store=None if config.model else folder / f"prompts-{config.depth}.safetensors",
-            on_chunk=lambda done: clock.step("prepare", done, len(tokens)),
+        task = open_task(
+            config,
+            federation,
+            device,
+            clock.check,
+            lambda done, total: clock.step("prepare", done, total),
         )
-        task = LLMTask(config, federation, model, tokenizer, prompts)
-        clock.step("prepare", len(tokens), len(tokens))
         done = federate(task, plan_of(config), clock)
         answers = dict(zip(done.accuracy, task.answered, strict=True))
     return LLMResult(
@@ -188,13 +189,46 @@ def run(
         detection=done.detection,
         accuracy=done.accuracy,
         loss_history=done.loss_history,
-        samples=_samples(config, federation, tokenizer, {key: answers[key] for key in SHOWN}),
+        samples=_samples(config, federation, task.tokenizer, {key: answers[key] for key in SHOWN}),
         sharing=done.sharing,
         other_side=_other_side(config, done, federation.contaminated),
-        model_name=folder.name if config.model else NAME,
+        model_name=Path(config.model).name if config.model else NAME,
         sent=done.sent,
-        transposed=not isinstance(model.get_submodule(task.modules[0]), torch.nn.Linear),
+        transposed=not isinstance(task.model.get_submodule(task.modules[0]), torch.nn.Linear),
     )
+
+
+def open_task(
+    config: LLMConfig,
+    federation: Federation,
+    device: torch.device,
+    check: Callable[[], None] = lambda: None,
+    on_prompts: Callable[[int, int], None] = lambda done, total: None,
+) -> LLMTask:
+    """Load the model and run its frozen layers on every order that can occur.
+
+    Parameters
+    ----------
+    config : LLMConfig
+    federation : Federation
+    device : torch.device
+    check : callable
+        Asked while weights are unpacked; may raise to stop.
+    on_prompts : callable
+        Receives how many orders are done, and of how many; may raise to stop.
+    """
+    folder = Path(config.model) if config.model else unpacked(check)
+    model, tokenizer = load_model(folder, device)
+    tokens = [tokenizer(text)["input_ids"] for text in all_prompts()]
+    prompts = FrozenPrompts(
+        model,
+        tokens,
+        config.depth,
+        store=None if config.model else folder / f"prompts-{config.depth}.safetensors",
+        on_chunk=lambda done: on_prompts(done, len(tokens)),
+    )
+    on_prompts(len(tokens), len(tokens))
+    return LLMTask(config, federation, model, tokenizer, prompts)
 
 
 def plan_of(config: LLMConfig) -> Plan:

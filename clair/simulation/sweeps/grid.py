@@ -5,7 +5,7 @@ its cell and number, so a cell is the same whoever computes it, in whatever orde
 one plain `ProblemSpec` that can be opened anywhere else. Finished cells are kept on disk under the
 digest of the description: a sweep that was stopped goes on where it was.
 
-Cells are spread over worker processes (`clair.simulation.sweeps.executors`): threads would hold the
+Cells are spread over worker processes (`clair.executors`): threads would hold the
 interpreter lock that the app's pages need. ``benchmarks/sweep_rate.py`` times both.
 """
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from clair.simulation.sweeps.executors import WorkerFailed, Workers, open_workers
+from clair.executors import Workers, open_workers
 from clair.simulation.sweeps.grid import SweepConfig, SweepResult, Trial, run_cell
 from clair.simulation.sweeps.store import Cells, Keeper
 
@@ -67,10 +67,10 @@ def run_sweep(
     ----------
     config : SweepConfig
     workers : int or Workers, optional
-        Processes on this machine, by default one for each core this process may use; or an
-        executor of the caller's, which stays open.
+        Processes on this machine, by default one for each core; or an executor of the caller's:
+        see `clair.executors.open_workers`.
     scheduler : str, optional
-        Address of a dask scheduler to compute on instead; see `open_workers`.
+        Address of a dask scheduler to compute on instead.
     folder : Path, optional
         Where cells are kept, by default `cache_dir`. If it cannot be written, cells are kept
         in the memory of this process, where `clair.simulation.sweeps.store.load` finds them.
@@ -92,11 +92,8 @@ def run_sweep(
     with Keeper(config, folder) as keeper:
         run = _Run(config, keeper, progress or (lambda _: None), cancelled or (lambda: False))
         if run.todo:
-            if isinstance(workers, Workers):
-                run.work(workers)
-            else:
-                with open_workers(workers, scheduler) as found:
-                    run.work(found)
+            with open_workers(workers, scheduler) as found:
+                run.work(found)
     return SweepResult.of(config, keeper.cells, run.elapsed)
 
 
@@ -130,14 +127,12 @@ class _Run:
                 while self.todo and len(under_way) < workers.tasks and not self.cancelled():
                     cells = tuple(self.todo[: workers.cells])
                     del self.todo[: workers.cells]
-                    under_way.add(workers.executor.submit(run_cells, self.config, cells))
+                    under_way.add(workers.submit(run_cells, self.config, cells))
                 if not under_way:
                     break
                 finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 for task in finished:
-                    self._keep(task.result())
-        except BrokenExecutor as error:
-            raise WorkerFailed("a worker process of the sweep broke down") from error
+                    self._keep(workers.result(task))
         finally:
             for task in under_way:
                 task.cancel()

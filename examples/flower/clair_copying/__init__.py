@@ -1,1 +1,1 @@
-"""Clients of a federation that copy texts, each in its own house style; some are poisoned."""
+"""Clients of a federation, each with data and ways of its own; some are poisoned."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
-from clair.federated.copytask.run import SIDE
 from clair.flower import ClairStrategy
-from clair_copying.task import adapter_model, arrays_of, settings
+from clair_copying.tasks import task_of
 
 app = ServerApp()
 
@@ -16,23 +15,24 @@ app = ServerApp()
 def main(grid: Grid, context: Context) -> None:
     """Run the rounds and print the verdicts."""
     run_config = context.run_config
+    task = task_of(run_config)
     n_clients = int(run_config["clients"])
     strategy = ClairStrategy(
         sent_back=str(run_config["sent-back"]),
         folder=str(run_config["folder"]) or None,
-        fit_options={"side": SIDE},
+        fit_options={"side": task.SIDE},
         min_available_nodes=n_clients,
     )
     result = strategy.start(
         grid=grid,
-        initial_arrays=arrays_of(adapter_model(settings(n_clients, run_config))),
+        initial_arrays=task.initial(task.settings(n_clients, run_config)),
         num_rounds=int(run_config["rounds"]),
     )
     for number, verdict in enumerate(strategy.verdicts[-int(run_config["rounds"]) :], 1):
         metrics = result.evaluate_metrics_clientapp.get(number, {})
-        copied = metrics.get("exact-copies", float("nan"))
+        measured = task.WORDS.format(metrics.get(task.MEASURE, float("nan")))
         print(
-            f"round {verdict.round}: kept clients copy {copied:.3f} exactly; "
+            f"round {verdict.round}: kept clients {measured}; "
             f"flagged {', '.join(sorted(verdict.flagged)) or 'nobody'}"
         )
         for client in verdict.clients:
