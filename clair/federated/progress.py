@@ -14,7 +14,7 @@ from clair.federated.results import Stage, TrainingProgress
 
 #: A round after the first, where every method has a federation of its own: how many times as much
 #: it trains, of which the first spends half on halves of the data, and runs CLAIR.
-_TRAINED, _JUDGED = 8.0, 3.0
+_TRAINED, _JUDGED = 7.0, 3.0
 
 
 def further_costs(costs: Mapping[Any, float]) -> dict[Any, float]:

@@ -155,7 +155,7 @@ def federate(
     if task.n_local >= 2:
         shares += halves(clients, task.n_local)
     trained, history = train_adapters(task, plan, plan.schedule, clock, "train", shares)
-    sent, *parts = (tampered(task, part) for part in separate(trained, len(clients), len(shares)))
+    sent, *parts = (tampered(task, part) for part in _separate(trained, len(clients), len(shares)))
     clock.step("clair", 0, 1)
     found = fit(sent, plan.rank, progress=lambda _: clock.check(), **plan.fit_options)
     shared = candidates(sent, found, factored=plan.factored)
@@ -244,7 +244,7 @@ def train_adapters(
     return {name: LoraFactors(B=B, A=A) for name, (B, A) in lora.factors().items()}, history
 
 
-def separate(
+def _separate(
     trained: Mapping[str, LoraFactors], n_clients: int, n_shares: int
 ) -> list[dict[str, LoraFactors]]:
     """Split adapters into those of each share; every share holds all clients."""
@@ -265,10 +265,9 @@ def own_tests(
     task: Task,
     found: ClairFit,
     halves: Sequence[Share],
-    sent: Sequence[Mapping[str, Any]],
+    sent: Sequence[Mapping[str, LoraFactors]],
     *,
     factored: bool = False,
-    common: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Test on one half of each trusted client's data the candidates made from the other half.
 
@@ -279,12 +278,10 @@ def own_tests(
         Who is kept, and the rank.
     halves : sequence of Share
         The two halves of every client's training examples, or nothing.
-    sent : sequence of {module: updates of shape (n_clients, d_out, d_in)}
-        Those trained on each of them.
+    sent : sequence of {module: LoraFactors}
+        The updates trained on each of them.
     factored : bool
         As in `Plan`.
-    common : mapping of module to ndarray of shape (d_out, d_in), optional
-        What every model has besides.
 
     Returns
     -------

@@ -8,6 +8,9 @@ CLAIR is used as `clair.flower.ClairStrategy` does: clients are judged by how th
 all were given, the rank of the shared subspace stays as the first round found it, kept and suspect
 clients train on from their own refined update, everybody else from the kept clients' average, and
 nobody is flagged for less than what honest clients sent in the first round.
+
+What clients share if it pays is what their tests of the first round favour: later a model has seen
+both halves of the data, so nothing is left to test on.
 """
 
 from __future__ import annotations
@@ -30,15 +33,13 @@ from clair.federated.round import (
     Task,
     federate,
     finetune,
-    own_tests,
     scored,
-    separate,
     starts,
     tampered,
     train_adapters,
 )
-from clair.federated.shares import halves, whole
-from clair.federated.sharing import LOCAL, Choice, candidates, choose, untested
+from clair.federated.shares import whole
+from clair.federated.sharing import LOCAL, Choice, candidates
 from clair.method.detection import KEPT, SUSPECT
 from clair.method.fit import ClairFit, fit
 from clair.method.kinds import published_evidence
@@ -85,17 +86,12 @@ class Start:
             name: self.own[name] - self.common[name] + part.dense() for name, part in sent.items()
         }
 
-    def tiled(self, times: int) -> Dense:
-        """Repeat everybody's update; what all share stays shared."""
-        return {name: _tiled(part, times) for name, part in self.own.items()}
-
 
 @dataclass(frozen=True)
 class _Sent:
-    """What came back from a federation: of all data, and of each half where the clients test."""
+    """What came back from a federation."""
 
     sent: dict[str, LoraFactors]
-    parts: list[dict[str, LoraFactors]]
     losses: np.ndarray
 
 
@@ -138,12 +134,12 @@ def federate_rounds(
     losses, outcomes = [done.loss_history], [_outcome(done, 1, tasks[0], poison_from)]
     begun = _after_first(done, _truth(tasks[0], 1, poison_from))
     usual = usual_size(sizes_outside(done.sent, done.fit), done.fit)
-    plan = replace(plan, rank=done.fit.rank)
+    plan, choice = replace(plan, rank=done.fit.rank), done.sharing
     for number, task in enumerate(tasks[1:], start=2):
         clock.next_round()
         more = afterwards if number == len(tasks) else 0
         truth = _truth(task, number, poison_from)
-        done, begun = _further(task, plan, clock, begun, truth, usual, more)
+        done, begun = _further(task, plan, clock, begun, truth, usual, choice, more)
         losses.append(done.loss_history)
         outcomes.append(_outcome(done, number, task, poison_from))
     return replace(done, loss_history=np.concatenate(losses)), tuple(outcomes)
@@ -179,15 +175,16 @@ def _further(
     begun: Mapping[str, Start],
     truth: np.ndarray,
     usual: float,
+    choice: Choice,
     afterwards: int,
 ) -> tuple[Round, dict[str, Start]]:
     """Run a round in every federation; also return what each hands out."""
     groups = _groups(begun)
     came = []
-    for i, (start, methods) in enumerate(groups):
+    for i, (start, _) in enumerate(groups):
         with clock.part(i, len(groups)):
-            came.append(_trained(task, plan, clock, start, tests="clair_safe" in methods))
-    judged = _judged(task, plan, clock, groups, came, truth, usual)
+            came.append(_trained(task, plan, clock, start))
+    judged = _judged(plan, clock, groups, came, truth, usual, choice)
     main, estimates = judged.main, judged.estimates
     estimates["base"] = {name: nothing_like(part) for name, part in estimates[LOCAL].items()}
     kept = estimates.pop(KEPT_AVERAGE)
@@ -200,8 +197,8 @@ def _further(
         loss_history=came[0].losses,
         estimates=ordered,
         accuracy=accuracy,
-        sharing=judged.choice,
-        tests=judged.tests,
+        sharing=choice,
+        tests={},
         candidates={},
         sent=came[0].sent,
     )
@@ -219,31 +216,25 @@ class _Judged:
     estimates : dict of method to {module: ndarray of shape (n_clients, d_out, d_in)}
         Whole updates.
     following : dict of method to Start
-    choice : Choice
-    tests : dict of candidate to ndarray
     """
 
     main: ClairFit
     estimates: dict[str, Any]
     following: dict[str, Start]
-    choice: Choice
-    tests: dict[str, np.ndarray]
 
 
 def _judged(
-    task: Task,
     plan: Plan,
     clock: JobClock,
     groups: Sequence[tuple[Start, list[str]]],
     came: Sequence[_Sent],
     truth: np.ndarray,
     usual: float,
+    choice: Choice,
 ) -> _Judged:
     """Judge, aggregate and hand out in every federation."""
     estimates: dict[str, Any] = {}
     following: dict[str, Start] = {}
-    choice = untested("nobody tested")
-    tests: dict[str, np.ndarray] = {}
     main: ClairFit | None = None
     for i, ((start, methods), one) in enumerate(zip(groups, came, strict=True)):
         with clock.part(i, len(groups)):
@@ -258,7 +249,7 @@ def _judged(
                 main = main or found
             made = _estimated(updates, methods, found, truth)
             if "clair_safe" in methods:
-                choice, tests, made["clair_safe"] = _chosen(task, start, one, updates, found)
+                made["clair_safe"] = candidates(updates, found)[choice.chosen]
             total = {
                 method: {name: _plus(start.common[name], part) for name, part in parts.items()}
                 for method, parts in made.items()
@@ -267,7 +258,7 @@ def _judged(
             estimates |= {method: total[method] for method in methods}
             clock.step("clair", 1, 1)
     assert main is not None  # CLAIR's federation comes first
-    return _Judged(main, estimates, following, choice, tests)
+    return _Judged(main, estimates, following)
 
 
 def _groups(begun: Mapping[str, Start]) -> list[tuple[Start, list[str]]]:
@@ -278,16 +269,11 @@ def _groups(begun: Mapping[str, Start]) -> list[tuple[Start, list[str]]]:
     return list(groups.values())
 
 
-def _trained(task: Task, plan: Plan, clock: JobClock, start: Start, *, tests: bool) -> _Sent:
-    """Train on from a start; where the clients test, on halves of the data too."""
-    clients = np.arange(len(task.contaminated))
-    shares = [whole(clients, task.n_local)]
-    if tests and task.n_local >= 2:
-        shares += halves(clients, task.n_local)
-    given = start.tiled(len(shares))
-    trained, history = train_adapters(task, plan, plan.schedule, clock, "train", shares, given)
-    sent, *parts = (tampered(task, part) for part in separate(trained, len(clients), len(shares)))
-    return _Sent(sent, parts, history[:, : len(clients)])
+def _trained(task: Task, plan: Plan, clock: JobClock, start: Start) -> _Sent:
+    """Train everybody on from a start."""
+    shares = [whole(np.arange(len(task.contaminated)), task.n_local)]
+    trained, history = train_adapters(task, plan, plan.schedule, clock, "train", shares, start.own)
+    return _Sent(tampered(task, trained), history)
 
 
 def _estimated(
@@ -300,18 +286,6 @@ def _estimated(
         weights = _trust(KEPT_AVERAGE, found, truth)[0]
         made[KEPT_AVERAGE] = {name: averaged(part, weights) for name, part in updates.items()}
     return made
-
-
-def _chosen(
-    task: Task, start: Start, came: _Sent, updates: Dense, found: ClairFit
-) -> tuple[Choice, dict[str, np.ndarray], Any]:
-    """Let the clients test what pays on top of what they were given, and take it."""
-    clients = np.arange(len(task.contaminated))
-    shares = halves(clients, task.n_local) if came.parts else ()
-    own = [start.differences(part) for part in came.parts]
-    tests = own_tests(task, found, shares, own, common=start.common)
-    choice = choose(tests) if tests else untested("no kept client has two examples to test with")
-    return choice, tests, candidates(updates, found)[choice.chosen]
 
 
 def _handed_out(
@@ -383,9 +357,3 @@ def _plus(common: np.ndarray, part: np.ndarray) -> np.ndarray:
         return np.broadcast_to(common + part[0], part.shape)
     total: np.ndarray = common + part
     return total
-
-
-def _tiled(part: np.ndarray, times: int) -> np.ndarray:
-    if part.strides[0] == 0 and len(part) > 1:
-        return np.broadcast_to(part[0], (times * len(part), *part.shape[1:]))
-    return np.concatenate([part] * times)

@@ -86,6 +86,11 @@ def test_oracles_know_that_nobody_is_poisoned_yet(late):
     assert third["fedavg_benign"].accuracy.mean() > third["fedavg"].accuracy.mean()
 
 
+def test_what_pays_is_decided_where_models_have_seen_one_half_only(late):
+    once = run_digits(replace(late.config, rounds=1, poison_from=1, poisoned_fraction=0.0))
+    assert late.sharing == once.sharing
+
+
 def test_flagged_clients_train_on_from_the_kept_average_and_others_from_their_own():
     config = replace(SHORT, n_clients=10, steps=60, seed=1)
     task = DigitsTask(config, make_federation(config), CPU)

@@ -30,7 +30,8 @@ def rounds_words(config: Any) -> str:
     return (
         f"{told}. After each round clients train on from what their method hands out: kept and "
         "suspect clients from their own refined update, flagged ones from the kept clients' "
-        "average. The flagged are judged again in the next round."
+        "average. The flagged are judged again in the next round. *CLAIR if it pays* keeps what "
+        "the tests of the first round favour: later, models have seen all of the data."
     )
 
 
