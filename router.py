@@ -37,6 +37,8 @@ with DRAWING.turn(look=wanted):
             *(st.Page(p.file, title=p.title, url_path=p.stem, help=p.help) for p in others),
             # The default page answers to "/" only, this one to its own name.
             st.Page(home.file, title=home.title, url_path=home.stem, visibility="hidden"),
+            # The audience comes here by a link.
+            st.Page("pages/classroom.py", title="Class", visibility="hidden"),
         ],
         position="top",
     )

@@ -31,7 +31,6 @@ _BUTTONS = ("_preset_", "_reset", "lesson_check_", "lesson_show_", "lesson_next"
 LOOK = (2.0, 6.0)
 #: Share of Runs that are given up after some seconds of watching.
 CANCELLED, WATCHED = 0.7, (3.0, 12.0)
-SEED_RANGE = 40
 
 
 class Visitor:

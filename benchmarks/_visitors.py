@@ -219,9 +219,9 @@ class Tab:
             self.log.errors.append((self.page, f"{what}: no answer within {PATIENCE:.0f} s"))
         self.log.repaints.append(Repaint(self.page, what, time.perf_counter() - start))
 
-    async def open(self, page: str) -> None:
+    async def open(self, page: str, query: str = "") -> None:
         """Go to a page by the navigation, or as the first page of the visit."""
-        self.page, self.query = page, ""
+        self.page, self.query = page, query
         self._hash = self._pages.get(page, "")
         self._widgets, self._elements = {}, {}
         await self._act("page")
@@ -267,6 +267,12 @@ class Tab:
             state.double_array_value.data.append(round(value, 9))
         self._widgets[slider.id] = state
         await self._act("slider")
+
+    def set(self, slider: Any, value: float) -> None:
+        """Leave a slider of numbers at a value; the server hears of it with the next press."""
+        state = WidgetState(id=slider.id)
+        state.double_array_value.data.append(value)
+        self._widgets[slider.id] = state
 
     async def choose(self, row: Any, dice: random.Random) -> None:
         """Press one of a row of options."""

@@ -24,7 +24,8 @@ import numpy as np
 from _margins import write
 
 import clair
-from clair.method.kinds import KINDS, all_evidence
+from clair.method.kinds import all_evidence
+from clair.method.words import KINDS
 
 BOOST = 3.0
 HONEST, FLIP = "honest", "sign flip"

@@ -28,8 +28,9 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from _margins import write
 
-from clair.simulation.sweeps.grid import Axis, SweepConfig, run_cell
+from clair.simulation.sweeps.grid import METHODS, Axis, SweepConfig
 from clair.simulation.sweeps.run import run_sweep
+from clair.simulation.sweeps.trial import run_cell
 
 TREE = Path(__file__).resolve().parents[1]
 
@@ -38,10 +39,12 @@ def config(method: str, cells: int, trials: int = 10) -> SweepConfig:
     """Build a sweep of noise and attack strength at 20 clients, 32 x 32."""
     rows = max(1, cells // 8)
     return SweepConfig(
-        x=Axis("noise", tuple(0.02 + 0.02 * i for i in range(8))),
-        y=Axis("attack_scale", tuple(0.3 + 0.1 * i for i in range(rows))),
+        along=(
+            Axis("noise", tuple(0.02 + 0.02 * i for i in range(8))),
+            Axis("attack_scale", tuple(0.3 + 0.1 * i for i in range(rows))),
+        ),
         trials=trials,
-        method=method,
+        options=METHODS[method],
     )
 
 
@@ -142,8 +145,10 @@ def main() -> None:
                 print(f"{method:9} {workers} {name:10} {measure(run, sweep, workers)}", flush=True)
     if options.full:
         sweep = SweepConfig(
-            x=Axis("noise", tuple(round(0.01 * i, 2) for i in range(20))),
-            y=Axis("attack_scale", tuple(round(0.1 * i, 1) for i in range(1, 21))),
+            along=(
+                Axis("noise", tuple(round(0.01 * i, 2) for i in range(20))),
+                Axis("attack_scale", tuple(round(0.1 * i, 1) for i in range(1, 21))),
+            ),
             trials=10,
         )
         print(f"20 x 20 x 10, 2 processes:  {measure(in_processes, sweep, 2)}")

@@ -1,6 +1,7 @@
 """Rules that aggregate all clients' updates to one global update.
 
-One signature, ``rule(vectors, n_attackers)``, on flattened updates.
+One signature, ``rule(vectors, n_attackers)``, on flattened updates. The table of methods names each
+rule (`clair.methods.METHODS`).
 """
 
 from __future__ import annotations
@@ -91,16 +92,6 @@ def krum(vectors: np.ndarray, n_attackers: int, *, n_selected: int = 1) -> np.nd
 def multi_krum(vectors: np.ndarray, n_attackers: int) -> np.ndarray:
     """Average the ``n - n_attackers`` updates with the lowest Krum scores."""
     return krum(vectors, n_attackers, n_selected=len(vectors) - n_attackers)
-
-
-GLOBAL_RULES: dict[str, GlobalRule] = {
-    "fedavg": mean,
-    "median": median,
-    "trimmed_mean": trimmed_mean,
-    "geometric_median": geometric_median,
-    "krum": krum,
-    "multi_krum": multi_krum,
-}
 
 
 def assumed_attackers(n_clients: int, fraction: float = ASSUMED_FRACTION) -> int:

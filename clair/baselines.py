@@ -15,7 +15,7 @@ import numpy as np
 
 from clair._threads import single_blas_thread
 from clair._validation import check_mask
-from clair.aggregation import ASSUMED_FRACTION, GLOBAL_RULES, GlobalRule, assumed_attackers
+from clair.aggregation import ASSUMED_FRACTION, GlobalRule, assumed_attackers
 from clair.method.fit import ClairFit, fit
 from clair.method.halves import (
     check_halves,
@@ -37,11 +37,8 @@ from clair.method.updates import (
     checked_updates,
     to_cores,
 )
-from clair.methods import METHODS
+from clair.methods import GLOBAL_RULES, METHODS
 from clair.simulation.matrix_model import Problem
-
-#: Rules that work entry by entry, so that a change of basis changes what they return.
-ENTRYWISE = ("median", "trimmed_mean")
 
 
 def _as_dense(updates: Updates) -> dict[str, np.ndarray]:
@@ -177,8 +174,8 @@ def estimate_all(
         Share of attackers that trimming and Krum are told to expect, in [0, 0.5).
     factored : bool
         Whether to return `FactoredUpdates`, from `LoraFactors` only and without ever making an
-        update of the module's size. The rules in `ENTRYWISE` are then left out: they work entry by
-        entry, so what they return is not of low rank.
+        update of the module's size. Rules that work entry by entry are then left out: what they
+        return is not of low rank.
 
     Returns
     -------
@@ -209,7 +206,7 @@ def estimate_all(
         **{
             key: partial(every, rule, f)
             for key, rule in GLOBAL_RULES.items()
-            if not (factored and key in ENTRYWISE)
+            if not (factored and METHODS[key].entrywise)
         },
         "pca": partial(refiner.refine, np.ones(n_clients, dtype=bool)),
         "clair": as_fitted,

@@ -1,14 +1,21 @@
-"""What a job pool says about its jobs: states, views, limits, refusals."""
+"""What a job pool keeps and says of its jobs: states, views, limits, refusals."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 Report = Callable[[Any], None]
 Work = Callable[[Report, Callable[[], bool]], Any]
+
+LEFT_WAITING = (
+    "Nobody looked at this run for more than a minute, so it gave up its place in the queue. "
+    "Run puts it at the end again."
+)
+LEFT_RUNNING = "Nobody looked at this run for some minutes, so it was stopped. Run starts it again."
 
 
 class JobState(StrEnum):
@@ -32,6 +39,62 @@ class QueueFull(Exception):  # noqa: N818
 
 class UnknownJob(KeyError):  # noqa: N818
     """No job with this id: it never existed, was pruned, or the server was restarted."""
+
+
+@dataclass
+class Job:
+    """A job as the pool keeps it; read and changed only under the pool's lock."""
+
+    id: str
+    owner: str
+    kind: str
+    key: Hashable
+    config: Any
+    work: Work | None
+    expected: float | None
+    turn: int
+    number: int
+    waited: bool
+    address: str | None
+    private: bool
+    looked: float
+    state: JobState = JobState.QUEUED
+    progress: Any = None
+    history: list[Any] = field(default_factory=list)
+    stride: int = 1
+    reports: int = 0
+    result: Any = None
+    message: str = ""
+    reused: bool = False
+    started: float | None = None
+    ended: float | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def view(self, position: int, ahead: int, wait: float | None, now: float) -> JobView:
+        """Show the job at the moment `now` of the pool's clock; see `JobView` for its place."""
+        end = self.ended if self.ended is not None else now
+        history = tuple(self.history)
+        if self.progress is not None and (not history or history[-1] is not self.progress):
+            history = (*history, self.progress)
+        return JobView(
+            id=self.id,
+            owner=self.owner,
+            kind=self.kind,
+            key=self.key,
+            config=self.config,
+            state=self.state,
+            position=position,
+            ahead=ahead,
+            wait=wait,
+            progress=self.progress,
+            history=history,
+            result=self.result,
+            message=self.message,
+            reused=self.reused,
+            stopping=self.state.live and self.stop.is_set(),
+            private=self.private,
+            seconds=0.0 if self.started is None else max(0.0, end - self.started),
+        )
 
 
 @dataclass(frozen=True)
@@ -79,6 +142,56 @@ class Limits:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}")
+
+    def require_room(self, live: list[Job], mine: int, address: str | None) -> None:
+        """Refuse a job for which the queue, or its owner's or address's share, has no room.
+
+        Parameters
+        ----------
+        live : list of Job
+            All that wait or work.
+        mine : int
+            How many of them are the new job's owner's.
+        address : str or None
+            The new job's.
+
+        Raises
+        ------
+        QueueFull
+        """
+        if mine >= self.per_owner:
+            raise QueueFull(
+                f"You already have {mine} runs waiting or working here, which is the most one "
+                "visitor may have, over all tabs of a browser. Cancel one of them, or wait until "
+                "it ends."
+            )
+        there = sum(job.address == address for job in live) if address is not None else 0
+        if there >= self.per_address:
+            raise QueueFull(
+                f"{there} runs from your network are waiting or working here already, which is "
+                "the most that one network may have. Try again when some of them have ended."
+            )
+        waiting = sum(job.state is JobState.QUEUED for job in live)
+        if waiting >= self.queued:
+            raise QueueFull(
+                f"This machine is busy: {waiting} runs are waiting already, which is the most "
+                "it accepts. Try again in a minute."
+            )
+
+    def wait(self, running: list[Job], before: list[Job]) -> float | None:
+        """Estimate the seconds until a worker is free for the job behind these; None if unknown."""
+        lefts: list[float] = []
+        for job in running:
+            left = getattr(job.progress, "seconds_left", None)
+            if left is None:
+                left = job.expected
+            if left is None:
+                return None
+            lefts.append(float(left))
+        waits = [job.expected for job in before]
+        if any(seconds is None for seconds in waits):
+            return None
+        return (sum(lefts) + sum(s for s in waits if s is not None)) / self.workers
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,21 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from typing import Any
 
 from clair.cancellation import Cancelled
-from clair.job_types import JobState, JobView, Limits, QueueFull, Report, UnknownJob, Work
+from clair.job_types import (
+    LEFT_RUNNING,
+    LEFT_WAITING,
+    Job,
+    JobState,
+    JobView,
+    Limits,
+    QueueFull,
+    Report,
+    UnknownJob,
+    Work,
+)
 
 __all__ = [
     "JobPool",
@@ -36,42 +46,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
-
-LEFT_WAITING = (
-    "Nobody looked at this run for more than a minute, so it gave up its place in the queue. "
-    "Run puts it at the end again."
-)
-LEFT_RUNNING = "Nobody looked at this run for some minutes, so it was stopped. Run starts it again."
-
-
-@dataclass
-class _Job:
-    """A job as the pool keeps it; read and changed only under the pool's lock."""
-
-    id: str
-    owner: str
-    kind: str
-    key: Hashable
-    config: Any
-    work: Work | None
-    expected: float | None
-    turn: int
-    number: int
-    waited: bool
-    address: str | None
-    private: bool
-    looked: float
-    state: JobState = JobState.QUEUED
-    progress: Any = None
-    history: list[Any] = field(default_factory=list)
-    stride: int = 1
-    reports: int = 0
-    result: Any = None
-    message: str = ""
-    reused: bool = False
-    started: float | None = None
-    ended: float | None = None
-    stop: threading.Event = field(default_factory=threading.Event)
 
 
 class JobPool:
@@ -98,7 +72,7 @@ class JobPool:
     ) -> None:
         self.limits = limits or Limits()
         self._clock = clock
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._workers: list[threading.Thread] = []
         self._turn = 0
@@ -160,9 +134,9 @@ class JobPool:
                     if (job.kind, job.key) == (kind, key) and not job.stop.is_set():
                         job.looked = self._clock()
                         return job.id
-            self._require_room(live, len(mine), address)
+            self.limits.require_room(live, len(mine), address)
             self._number += 1
-            job = _Job(
+            job = Job(
                 id=secrets.token_urlsafe(9),
                 owner=owner,
                 kind=kind,
@@ -300,7 +274,7 @@ class JobPool:
             self._end(job, state)
         return True
 
-    def _run(self, job: _Job, work: Work) -> tuple[JobState, Any, str]:
+    def _run(self, job: Job, work: Work) -> tuple[JobState, Any, str]:
         """Run one job outside the lock; whatever it raises becomes a state and a message."""
         try:
             result = work(lambda seen: self._report(job, seen), lambda: self._stopping(job))
@@ -319,7 +293,7 @@ class JobPool:
             name = type(error).__name__
             return JobState.FAILED, None, f"The run stopped on an error ({name}); the log has it."
 
-    def _report(self, job: _Job, progress: Any) -> None:
+    def _report(self, job: Job, progress: Any) -> None:
         """Keep the latest report, and a history of bounded length back to the start."""
         with self._changed:
             job.progress = progress
@@ -331,7 +305,7 @@ class JobPool:
                 job.stride *= 2
             self._changed.notify_all()
 
-    def _stopping(self, job: _Job) -> bool:
+    def _stopping(self, job: Job) -> bool:
         """Tell whether a running job is to stop at its next step."""
         if not job.stop.is_set() and self._left(job):
             with self._changed:
@@ -344,39 +318,18 @@ class JobPool:
         self._prune()
         return self._closed or bool(self._queue())
 
-    def _require_room(self, live: list[_Job], mine: int, address: str | None) -> None:
-        """Refuse a job for which the queue, or its owner's or address's share, has no room."""
-        if mine >= self.limits.per_owner:
-            raise QueueFull(
-                f"You already have {mine} runs waiting or working here, which is the most one "
-                "visitor may have, over all tabs of a browser. Cancel one of them, or wait until "
-                "it ends."
-            )
-        there = sum(job.address == address for job in live) if address is not None else 0
-        if there >= self.limits.per_address:
-            raise QueueFull(
-                f"{there} runs from your network are waiting or working here already, which is "
-                "the most that one network may have. Try again when some of them have ended."
-            )
-        waiting = sum(job.state is JobState.QUEUED for job in live)
-        if waiting >= self.limits.queued:
-            raise QueueFull(
-                f"This machine is busy: {waiting} runs are waiting already, which is the most "
-                "it accepts. Try again in a minute."
-            )
-
-    def _find(self, job_id: str) -> _Job:
+    def _find(self, job_id: str) -> Job:
         try:
             return self._jobs[job_id]
         except KeyError:
             raise UnknownJob(job_id) from None
 
-    def _queue(self) -> list[_Job]:
+    def _queue(self) -> list[Job]:
         """List the waiting jobs in the order in which they will start."""
         waiting = [job for job in self._jobs.values() if job.state is JobState.QUEUED]
         return sorted(waiting, key=lambda job: (job.turn, job.number))
 
-    def _reuse(self, job: _Job) -> bool:
+    def _reuse(self, job: Job) -> bool:
         """End a job that had to wait with the result of an equal one, if there is one."""
         if job.key is None or job.private or not job.waited:
             return False
@@ -388,7 +341,7 @@ class JobPool:
                 return True
         return False
 
-    def _end(self, job: _Job, state: JobState) -> None:
+    def _end(self, job: Job, state: JobState) -> None:
         job.state = state
         job.ended = self._clock()
         job.work = None  # whatever the closure holds may be freed now
@@ -405,14 +358,14 @@ class JobPool:
             if len(ended) - i > self.limits.finished or (job.ended or 0.0) < oldest:
                 del self._jobs[job.id]
 
-    def _left(self, job: _Job) -> bool:
+    def _left(self, job: Job) -> bool:
         """Tell whether nobody has looked at a job for so long that it is dropped."""
         unseen = self._clock() - job.looked
         if job.private or job.state is JobState.QUEUED:
             return unseen > self.limits.unseen_waiting
         return job.state is JobState.RUNNING and unseen > self.limits.unseen_running
 
-    def _drop(self, job: _Job) -> None:
+    def _drop(self, job: Job) -> None:
         if not job.state.live:
             self._jobs.pop(job.id, None)
         elif not job.stop.is_set():
@@ -423,7 +376,7 @@ class JobPool:
                 job.message = LEFT_WAITING
                 self._end(job, JobState.CANCELLED)
 
-    def _view(self, job: _Job) -> JobView:
+    def _view(self, job: Job) -> JobView:
         position, ahead, wait = 0, 0, None
         if job.state is JobState.QUEUED:
             queue = self._queue()
@@ -431,42 +384,5 @@ class JobPool:
             running = [other for other in self._jobs.values() if other.state is JobState.RUNNING]
             before = queue[: position - 1]
             ahead = len(running) + len(before)
-            wait = self._wait(running, before)
-        end = job.ended if job.ended is not None else self._clock()
-        history = tuple(job.history)
-        if job.progress is not None and (not history or history[-1] is not job.progress):
-            history = (*history, job.progress)
-        return JobView(
-            id=job.id,
-            owner=job.owner,
-            kind=job.kind,
-            key=job.key,
-            config=job.config,
-            state=job.state,
-            position=position,
-            ahead=ahead,
-            wait=wait,
-            progress=job.progress,
-            history=history,
-            result=job.result,
-            message=job.message,
-            reused=job.reused,
-            stopping=job.state.live and job.stop.is_set(),
-            private=job.private,
-            seconds=0.0 if job.started is None else max(0.0, end - job.started),
-        )
-
-    def _wait(self, running: list[_Job], before: list[_Job]) -> float | None:
-        """Estimate the seconds until a worker is free for the job behind these; None if unknown."""
-        lefts: list[float] = []
-        for job in running:
-            left = getattr(job.progress, "seconds_left", None)
-            if left is None:
-                left = job.expected
-            if left is None:
-                return None
-            lefts.append(float(left))
-        waits = [job.expected for job in before]
-        if any(seconds is None for seconds in waits):
-            return None
-        return (sum(lefts) + sum(s for s in waits if s is not None)) / self.limits.workers
+            wait = self.limits.wait(running, before)
+        return job.view(position, ahead, wait, self._clock())

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from clair.aggregation import (
+    GlobalRule,
+    geometric_median,
+    krum,
+    mean,
+    median,
+    multi_krum,
+    trimmed_mean,
+)
+
 
 class MethodInfo(NamedTuple):
     """How a method is named and grouped.
@@ -17,6 +27,10 @@ class MethodInfo(NamedTuple):
         Whether it is given the truth no real server has.
     description : str
         One sentence without jargon.
+    rule : callable, optional
+        ``rule(vectors, n_attackers)``, for a method that gives every client one aggregate.
+    entrywise : bool
+        Whether the rule works entry by entry, so that a change of basis changes what it returns.
     """
 
     key: str
@@ -24,6 +38,8 @@ class MethodInfo(NamedTuple):
     family: str
     oracle: bool
     description: str
+    rule: GlobalRule | None = None
+    entrywise: bool = False
 
 
 METHODS: dict[str, MethodInfo] = {
@@ -38,7 +54,7 @@ METHODS: dict[str, MethodInfo] = {
             False,
             "Each client trains alone for as many further steps as the fine-tuned rows take.",
         ),
-        MethodInfo("fedavg", "FedAvg", "average", False, "The mean of all clients' updates."),
+        MethodInfo("fedavg", "FedAvg", "average", False, "The mean of all clients' updates.", mean),
         MethodInfo(
             "fedavg_finetuned",
             "FedAvg, then fine-tuned",
@@ -54,7 +70,13 @@ METHODS: dict[str, MethodInfo] = {
             "The mean of the clients CLAIR keeps, then further trained by each on its own data.",
         ),
         MethodInfo(
-            "median", "Coordinate median", "robust", False, "The middle value of every entry."
+            "median",
+            "Coordinate median",
+            "robust",
+            False,
+            "The middle value of every entry.",
+            median,
+            True,
         ),
         MethodInfo(
             "trimmed_mean",
@@ -62,6 +84,8 @@ METHODS: dict[str, MethodInfo] = {
             "robust",
             False,
             "The mean of every entry without its most extreme values.",
+            trimmed_mean,
+            True,
         ),
         MethodInfo(
             "geometric_median",
@@ -69,6 +93,7 @@ METHODS: dict[str, MethodInfo] = {
             "robust",
             False,
             "The update with the least total distance to all clients'.",
+            geometric_median,
         ),
         MethodInfo(
             "geometric_median_finetuned",
@@ -78,7 +103,12 @@ METHODS: dict[str, MethodInfo] = {
             "The geometric median, then further trained by each client on its own data.",
         ),
         MethodInfo(
-            "krum", "Krum", "robust", False, "The one update that is nearest to its neighbours."
+            "krum",
+            "Krum",
+            "robust",
+            False,
+            "The one update that is nearest to its neighbours.",
+            krum,
         ),
         MethodInfo(
             "multi_krum",
@@ -86,6 +116,7 @@ METHODS: dict[str, MethodInfo] = {
             "robust",
             False,
             "The mean of the updates nearest to their neighbours.",
+            multi_krum,
         ),
         MethodInfo(
             "multi_krum_finetuned",
@@ -182,4 +213,9 @@ METHODS: dict[str, MethodInfo] = {
             "CLAIR told the truly benign clients (and the true subspace where there is one).",
         ),
     )
+}
+
+#: The rules that yield one update for everybody.
+GLOBAL_RULES: dict[str, GlobalRule] = {
+    key: info.rule for key, info in METHODS.items() if info.rule is not None
 }

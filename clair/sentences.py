@@ -9,8 +9,9 @@ import numpy as np
 from clair.method.detection import FLAGGED, NOT_COMPARABLE, SUSPECT
 from clair.method.evidence import MIN_CLIENTS
 from clair.method.fit import ClairFit
-from clair.method.kinds import KINDS, all_evidence, client_margins, ranked
+from clair.method.kinds import all_evidence, client_margins, ranked
 from clair.method.metrics import DetectionScores
+from clair.method.words import KINDS
 from clair.simulation.scenario import ScenarioResult
 
 #: Two errors closer than this, relative, are told as equal.

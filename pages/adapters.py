@@ -8,16 +8,18 @@ import streamlit as st
 
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
+from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import adapters
 from clair.app.pages.adapters_upload import held, sample, say_whose, uploader
 from clair.app.pages.adapters_views import export_of, notes, refined_download, result_of
-from clair.report.adapters import VIEWS, headline, not_judged
+from clair.report.adapters import VIEWS, charts, headline, not_judged
 from clair.report.blocks import Facts
 
 ensure_router()
+register_views(adapters.VIEW)
 with settings(header("Your adapters")):
     for group, title in adapters.GROUPS.items():
         st.markdown(f"**{title}**")
@@ -36,20 +38,25 @@ with tools:
 with answer:
     sentence(result if isinstance(result, str) else result.sentence())
     say_whose(source)
-uploader()
-sample()
+if not presenting():
+    uploader()
+    sample()
 if isinstance(result, str):
     st.stop()
 # what is drawn of an upload is kept for nobody
 draw = partial(draw_blocks, theme=current_theme(), private=bool(source.files))
 if not result.reason:
     draw((Facts(headline(result)),))
-draw(not_judged(result))
-notes(result)
+if not presenting():
+    draw(not_judged(result))
+    notes(result)
 if result.reason:
     st.stop()
-view = show(adapters.VIEW, label=False)
-draw(VIEWS[view].blocks(result))
+blocks = VIEWS[show(adapters.VIEW, label=False)].blocks(result)
+if presenting():  # tables and downloads are for the desk
+    draw(charts(blocks))
+    st.stop()
+draw(blocks)
 st.header("Refined adapters of those not flagged", anchor=False)
 st.caption(
     f"{result.caveat} Here: in folders or zips named half-a and half-b."

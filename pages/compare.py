@@ -7,12 +7,14 @@ import streamlit as st
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.layout import ensure_router, header, sentence, settings, toolbar
 from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.repeats import DRAWS, kept_repeats, repeat_panel
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import compare, lab
 from clair.app.pages.compare_views import card, charts, moves, settings_table
 from clair.comparison import ahead_sentence, pair_sentence
 from clair.report.pair import pair_export
+from clair.report.repeats import with_repeats
 
 ensure_router()
 
@@ -24,8 +26,11 @@ with settings(header("Compare A and B")):
             for group, title in lab.GROUPS.items():
                 st.markdown(f"**{title}**")
                 show_all([control for control in own if control.group == group])
+            with st.expander(lab.FURTHER):
+                show_all([control for control in own if control.group == "further"])
             with st.expander("CLAIR's settings"):
                 show_all([control for control in own if control.group == "clair"])
+    show_all([DRAWS])
 
 accept_ids_from_url([compare.VIEW])
 theme = current_theme()
@@ -49,6 +54,11 @@ with above:
         if not presenting():
             st.markdown(ahead_sentence(a, b))
         take = pair_export(a, b, changes, compare.screen(values))
+        sides = {"A": a, "B": b}
+        drawn = {name: one.scenario for name, one in sides.items()}
+        repeated = kept_repeats(drawn, values["draws"])
+        if repeated is not None:
+            take = with_repeats(take, repeated, {name: one.chosen for name, one in sides.items()})
     else:
         names = [side.upper() for side in compare.SIDES if reasons[side] is not None]
         sentence(f"{' and '.join(names)} cannot be computed with these settings; here is why.")
@@ -62,5 +72,8 @@ with above:
         settings_table(rows, theme)
 if len(results) == 2:
     charts(view, results["a"], results["b"], theme)
+    if view == "errors" and not presenting():
+        both = {side.upper(): result for side, result in results.items()}
+        repeat_panel("compare", both, values["draws"], theme)
 else:
     st.info("Charts need a result on both sides.", icon=":material/info:")

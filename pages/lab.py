@@ -15,12 +15,14 @@ from clair.app.kit.layout import (
     toolbar,
 )
 from clair.app.kit.presenter import presenting, register_views
+from clair.app.kit.repeats import DRAWS, kept_repeats, repeat_panel
 from clair.app.kit.results import draw_blocks
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import lab
 from clair.report.blocks import Facts
 from clair.report.lab import VIEWS, headline, lab_export
+from clair.report.repeats import with_repeats
 from clair.sentences import scenario_sentence
 
 ensure_router()
@@ -30,6 +32,9 @@ with settings(header("Subspace lab")):
     for group, title in lab.GROUPS.items():
         st.markdown(f"**{title}**")
         show_all([control for control in lab.SCENARIO if control.group == group])
+    show_all([DRAWS])
+    with st.expander(lab.FURTHER):
+        show_all([control for control in lab.SCENARIO if control.group == "further"])
     with st.expander("CLAIR's settings"):
         show_all(lab.OPTIONS)
 
@@ -50,9 +55,14 @@ result = lab.solve(lab.scenario_of(values))
 with above:
     sentence(scenario_sentence(result))
     take = lab_export(result, screen_of("lab", lab.CONTROLS, values, lab.ALL_GROUPS))
+    repeated = kept_repeats({"": result.scenario}, values["draws"])
+    if repeated is not None:
+        take = with_repeats(take, repeated, {"": result.chosen})
     toolbar("lab", lab.CONTROLS, lab.PRESETS, values, take=take)
     if not presenting():
         draw_blocks((Facts(headline(result)),), theme)
 for note in result.fit.notes:
     st.info(note, icon=":material/info:")
 draw_blocks(VIEWS[view].blocks(result, stage=presenting()), theme)
+if view == "errors" and not presenting():
+    repeat_panel("lab", {"": result}, values["draws"], theme)

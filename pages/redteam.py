@@ -91,6 +91,7 @@ with above:
             rule = values[RULE.key]
             sentence(strike_sentence(found, rule))
             take = strike_export(found, rule, screen)
+            redteam.report_attempt(values, found)
     toolbar("redteam", CONTROLS, PRESETS, values, take=take)
     if view == "attack" and not stage:
         numbers(values, found, theme)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from clair.app.kit.page_list import PAGES
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
@@ -41,6 +43,7 @@ ORDER = parts_in_order()
 HEIGHT = {part: height for height, row in enumerate(ORDER) for part in row}
 
 
+@cache
 def part(module: str) -> str:
     """Find the part of the project that a module belongs to, by the longest name that fits."""
     fitting = [name for name in HEIGHT if f"{module}.".startswith(f"{name}.")]
@@ -101,6 +104,12 @@ def test_no_module_imports_itself_around_a_corner() -> None:
 def test_pages_are_short_and_load_nothing_heavy(page: Path) -> None:
     assert not {name.split(".")[0] for name in imports(page)} & {"torch", "transformers"}
     assert len(page.read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    # phones come to the class by its link alone
+    listed = {page.stem for page in PAGES} | {"classroom"}
+    assert {path.stem for path in (ROOT / "pages").glob("*.py")} == listed
 
 
 def test_the_router_is_short() -> None:

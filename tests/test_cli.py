@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from clair.__main__ import main
-from clair.cli.tasks import COMMANDS
+from clair.cli.tasks import TASKS
 from clair.cli.terminal import ProgressBar
 from clair.federated.copytask import CopyTaskConfig
 from clair.federated.results import TrainingProgress
@@ -79,8 +79,8 @@ def test_interrupting_exits_130(monkeypatch, capsys) -> None:
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt
 
-    stopped = replace(COMMANDS["copytask"], run=interrupted)
-    monkeypatch.setitem(COMMANDS, "copytask", stopped)
+    stopped = replace(TASKS["copytask"], run=interrupted)
+    monkeypatch.setitem(TASKS, "copytask", stopped)
     assert main(QUICK) == 130
     assert "Interrupted" in capsys.readouterr().err
 
@@ -115,7 +115,7 @@ def test_help_names_every_default(capsys) -> None:
     with pytest.raises(SystemExit):
         main(["copytask", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for name, option in COMMANDS["copytask"].options.items():
+    for name, option in TASKS["copytask"].options.items():
         about = shown.split(f" {option} ")[-1].split(" --")[0]
         if name != "screen_coefficients":
             assert f"(default: {getattr(CopyTaskConfig(), name)})" in about, option

@@ -8,8 +8,9 @@ import sys
 import pytest
 
 import clair
-from clair.__main__ import COMMANDS, main
-from clair.cli.tasks import COMMANDS as TASKS
+from clair.__main__ import main
+from clair.cli.commands import COMMANDS
+from clair.cli.tasks import TASKS
 
 
 def test_the_overview_names_every_command_and_loads_no_numerics():
@@ -23,9 +24,7 @@ def test_the_overview_names_every_command_and_loads_no_numerics():
 
 
 def test_every_task_has_its_line_in_the_overview():
-    assert {(task.name, task.help) for task in TASKS.values()} <= {
-        (name, about) for name, (_, about) in COMMANDS.items()
-    }
+    assert set(TASKS) == {n for n, (module, _) in COMMANDS.items() if module == "clair.cli.tasks"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

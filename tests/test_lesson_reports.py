@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from clair.__main__ import main
-from clair.app.pages import copying, lab, lessons
-from clair.app.pages.lesson_steps import answer, evidence
+from clair.app.pages import lab, lessons
+from clair.app.pages.lesson_steps import RUNS, answer, evidence
 from clair.app.pages.lesson_take import lesson_export
 from clair.app.pages.lessons import Place
-from clair.federated import copytask
 from clair.lessons.course import courses
 from clair.lessons.quantities import QUANTITIES
 from clair.report.scenario import scenario_json
@@ -27,14 +26,16 @@ PLACES = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c
 def test_code_of_a_step_gives_its_answer(
     place: Place, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if place.course.source == "copying":  # a minute of training; the run itself is tested elsewhere
-        monkeypatch.setattr(copytask, "run_copytask", lambda config: _Recorded())
+    source = place.course.source
+    if source in RUNS:  # a minute of training; the run itself is tested elsewhere
+        module, name = RUNS[source].run.split(":")
+        monkeypatch.setattr(f"{module}.{name}", lambda config: _Recorded(source))
     taken = lesson_export(place)
     names, printed = run_snippet(taken.recipe.python)
     assert names["answer"] == answer(place)
     assert f"answer: {answer(place):.6g}" in printed
-    if place.course.source == "copying":
-        assert taken.recipe.command == "python -m clair copytask"
+    if source in RUNS:
+        assert taken.recipe.command == f"python -m clair {RUNS[source].command}"
         return
     found = evidence(place)
     for mine, theirs in zip(names["result"].errors, found.errors, strict=True):
@@ -49,8 +50,8 @@ def test_code_of_a_step_gives_its_answer(
 class _Recorded:
     """The recorded run as a run of its own."""
 
-    def __init__(self) -> None:
-        outcome = copying.PAGE.default_outcome()
+    def __init__(self, source: str) -> None:
+        outcome = RUNS[source].default_outcome()
         self.contaminated, self.flagged = outcome.contaminated, outcome.flagged
         self.accuracy = outcome.accuracy
 
@@ -58,7 +59,7 @@ class _Recorded:
         return "recorded"
 
 
-@pytest.mark.parametrize("word", ["averaging.1", "split.2", "liars.2", "language.3"])
+@pytest.mark.parametrize("word", ["averaging.1", "split.2", "liars.2", "language.3", "model.4"])
 def test_the_report_of_a_step_says_what_the_step_says(word: str) -> None:
     key, number = word.split(".")
     place = Place(key, int(number))

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clair.app.pages import copying, lab
-from clair.app.pages.lesson_steps import settings
+from clair.app.pages import lab
+from clair.app.pages.lesson_steps import RUNS, settings
 from clair.app.pages.lessons import Place, neighbour, place_of
 from clair.lessons.course import COURSES, FOLDER, CourseError, courses, read_course
 from clair.lessons.progress import read, written
@@ -29,8 +29,8 @@ every_step = pytest.mark.parametrize("place", PLACES, ids=lambda place: place.wo
 @cache
 def evidence(place: Place) -> Any:
     """Compute the result of a step, without the app's caches."""
-    if place.course.source == "copying":
-        return copying.PAGE.default_outcome()
+    if place.course.source != "lab":
+        return RUNS[place.course.source].default_outcome()
     return run_scenario(lab.scenario_of(settings(place.step)))
 
 
@@ -40,9 +40,9 @@ def computed(place: Place, name: str) -> float:
     return QUANTITIES[name].compute(evidence(place))
 
 
-def test_there_are_five_courses_of_ten_to_twenty_steps_in_all() -> None:
-    assert len(courses()) == 5
-    assert 10 <= len(PLACES) <= 20
+def test_there_are_six_courses_of_fifteen_to_twenty_five_steps_in_all() -> None:
+    assert len(courses()) == 6
+    assert 15 <= len(PLACES) <= 25
     assert {path.stem for path in FOLDER.glob("*.toml")} == set(COURSES)
 
 
@@ -118,6 +118,7 @@ def test_surprises_and_losses_are_told() -> None:
         "attacker.2": ("found", 1, 1),
         "attacker.4": ("found", 0, 0),
         "language.4": ("clair_over_pca", -3, 3),
+        "model.4": ("shops_gain", -3, 0),
     }
     words = {place.word: place for place in PLACES}
     for word, (name, low, high) in losses.items():
@@ -187,7 +188,7 @@ def changed(old: str, new: str) -> Callable[[str], str]:
     ("edit", "words"),
     [
         (lambda text: text + "x = = 1", "not valid TOML"),
-        (changed('source = "lab"', 'source = "digits"'), "source must be one of lab, copying"),
+        (changed('source = "lab"', 'source = "digits"'), "source must be one of lab, copying, llm"),
         (lambda text: text.split("[[step]]")[0], "at least one"),
         (changed('title = "S"\n', ""), "step 1: title must be a text"),
         (changed('why = "W"', 'wy = "W"'), "step 1: unknown key wy"),

@@ -22,19 +22,20 @@ LOAD = os.getloadavg()
 sys.path.insert(0, str(HERE.parents[1]))
 
 from clair.simulation.matrix_model import ProblemSpec  # noqa: E402
-from clair.simulation.sweeps.grid import Axis, SweepConfig, SweepResult  # noqa: E402
+from clair.simulation.sweeps.grid import METHODS, Axis, SweepConfig, SweepResult  # noqa: E402
 from clair.simulation.sweeps.run import run_sweep  # noqa: E402
 from clair.simulation.sweeps.store import write_result  # noqa: E402
 
 CONFIG = SweepConfig(
     base=ProblemSpec(),
-    x=Axis("noise", tuple(round(0.01 * i, 2) for i in range(20))),
-    y=Axis(
-        "attack_scale",
-        (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
+    along=(
+        Axis("noise", tuple(round(0.01 * i, 2) for i in range(20))),
+        Axis(
+            "attack_scale",
+            (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
+        ),
     ),
     trials=10,
-    method="residual",
 )
 
 
@@ -62,10 +63,9 @@ def main() -> None:
     write_result(result, HERE / "phase_default.jsonl")
     sample = SweepConfig(
         base=CONFIG.base,
-        x=Axis("noise", CONFIG.x.values[::4]),
-        y=Axis("attack_scale", CONFIG.y.values[::4]),
+        along=tuple(Axis(axis.name, axis.values[::4]) for axis in CONFIG.along),
         trials=10,
-        method="norms",
+        options=METHODS["norms"],
     )
     record = {
         "residual": residual,

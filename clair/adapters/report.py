@@ -19,7 +19,7 @@ from clair.adapters.result import (
 )
 from clair.adapters.writer import WrittenAdapter
 from clair.method.evidence import Evidence
-from clair.method.kinds import KINDS
+from clair.method.words import KINDS
 
 FORMAT = 2
 _LISTED = 6

@@ -22,12 +22,12 @@ from clair.method.detection import (
     Verdict,
     detect_cores,
     predictive_rank,
-    reasons,
 )
 from clair.method.evidence import Shape
 from clair.method.kinds import client_margins
 from clair.method.moments import Moments, normalised
 from clair.method.updates import CompressedUpdates
+from clair.method.words import reasons
 
 TOP_MODULES = 3
 #: Kinds of evidence that say in which modules to look.

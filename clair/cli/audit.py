@@ -29,7 +29,7 @@ from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 from clair.cli.terminal import WORKER_OPTIONS, ProgressBar
 from clair.executors import WorkerFailed, cpu_count
-from clair.method.split import SOLVERS
+from clair.method.choices import SOLVERS
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\

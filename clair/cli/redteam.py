@@ -21,7 +21,7 @@ from clair.simulation.matrix_model import ProblemSpec
 
 _OPTIONS = {"defence": "--defence", "rank": "--rank", "budget": "--budget"}
 # Settings that a plan replaces.
-_NOT_ASKED = ("attack", "attack_scale")
+_NOT_ASKED = ("attack", "attack_scale", "second_attack", "second_share")
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

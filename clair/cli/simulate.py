@@ -7,9 +7,8 @@ from dataclasses import fields
 from typing import Any
 
 from clair.cli.terminal import options_named, perform
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.method.compressed_fit import POOLINGS, SIDES
-from clair.method.detectors import DETECTORS
-from clair.method.split import SOLVERS
 from clair.report.scenario import (
     CLAIR_OPTIONS,
     PLAN,
@@ -22,7 +21,8 @@ from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec
 from clair.simulation.scenario import Scenario, ScenarioResult, run_scenario
 
-_HELP = {
+#: About each setting of a problem.
+HELP = {
     "n_clients": "parties that send one update each, at least 3",
     "poisoned_fraction": "share of them that is poisoned, below 1",
     "attack": "what the poisoned send, see below",
@@ -30,13 +30,17 @@ _HELP = {
     "heterogeneity": "how much honest clients differ inside the subspace they share",
     "off_subspace": "how much of an honest update lies outside it",
     "unevenness": "spread of the clients' sizes (standard deviation of their logarithm)",
+    "data_spread": "spread of the clients' numbers of examples (the same), which noise depends on",
+    "second_attack": "what part of the poisoned send instead",
+    "second_share": "share of the poisoned that do",
     "noise": "standard deviation of each entry of the estimation error",
     "rank": "dimension of the shared subspace",
     "d_out": "rows of an update",
     "d_in": "columns of an update",
     "seed": "which random draw",
 }
-_METHOD_HELP: dict[str, dict[str, Any]] = {
+#: About each option of CLAIR: keywords of its argument.
+METHOD_HELP: dict[str, dict[str, Any]] = {
     "pooling": {
         "choices": POOLINGS,
         "help": "eb (ours) also shrinks clients towards each other; halves (ours) lets each client "
@@ -69,13 +73,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for field in fields(ProblemSpec):
         usual = field.default
         kind: dict[str, Any] = {"type": type(usual), "metavar": "N" if type(usual) is int else "X"}
-        if field.name == "attack":
+        if field.name in ("attack", "second_attack"):
             kind = {"choices": tuple(ATTACKS)}
         drawn.add_argument(
             PROBLEM_OPTIONS[field.name],
             dest=f"problem_{field.name}",
             default=usual,
-            help=f"{_HELP[field.name]} (default: {usual})",
+            help=f"{HELP[field.name]} (default: {usual})",
             **kind,
         )
     drawn.add_argument(
@@ -88,7 +92,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     pooling = method.add_mutually_exclusive_group()
     for name, option in CLAIR_OPTIONS.items():
         usual = usual_options[name]
-        settings = _METHOD_HELP.get(name) or _automatic(name)
+        settings = METHOD_HELP.get(name) or _automatic(name)
         if isinstance(usual, bool):
             settings = {**settings, "action": argparse.BooleanOptionalAction}
         group = pooling if name == "pooling" else method

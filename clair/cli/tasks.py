@@ -1,6 +1,6 @@
 """Subcommands of ``python -m clair`` made from the tasks' configs; importing this needs no torch.
 
-A task is one entry of `COMMANDS`. Its options have the names, defaults and types of the config's
+A task is one entry of `TASKS`. Its options have the names, defaults and types of the config's
 fields, and the config checks them.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from clair import flower
+from clair.cli.commands import COMMANDS
 from clair.cli.terminal import ProgressBar, options_named, perform, rank_option
 from clair.federated import copytask, digits, llm, regression
 from clair.federated.config import FederationConfig
@@ -39,7 +40,8 @@ class Command:
 
     Attributes
     ----------
-    name, help : str
+    name : str
+        A key of `clair.cli.commands.COMMANDS`.
     config : type
         Frozen dataclass of the settings.
     run : callable
@@ -58,7 +60,6 @@ class Command:
     """
 
     name: str
-    help: str
     config: type[FederationConfig]
     run: Run
     measures: tuple[str, ...]
@@ -77,12 +78,11 @@ class Command:
         return {one.name: self.option(one.name) for one in fields(self.config)}
 
 
-COMMANDS: dict[str, Command] = {
+TASKS: dict[str, Command] = {
     command.name: command
     for command in (
         Command(
             "copytask",
-            "fine-tune a small Transformer with poisoned clients",
             copytask.CopyTaskConfig,
             copytask.run_copytask,
             ("exact_match", "token"),
@@ -91,7 +91,6 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "regression",
-            "many small regressions, some of them poisoned",
             regression.RegressionConfig,
             regression.run_regression,
             ("excess",),
@@ -100,7 +99,6 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "digits",
-            "fine-tune a small network on real digits at many clients, some of them poisoned",
             digits.DigitsConfig,
             digits.run_digits,
             ("accuracy",),
@@ -108,7 +106,6 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "llm",
-            "fine-tune a real language model at many clients, some of them poisoned",
             llm.LLMConfig,
             llm.run_llm,
             ("accuracy", "backdoor"),
@@ -117,7 +114,6 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "federation",
-            "run several rounds of text copying under Flower, some clients poisoned or unlucky",
             flower.FlowerConfig,
             flower.run_flower,
             ("sent", "trained"),
@@ -133,12 +129,13 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpF
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add a subcommand for every task; its ``run`` default takes the parsed arguments."""
-    for command in COMMANDS.values():
+    for command in TASKS.values():
+        _, about = COMMANDS[command.name]
         width = max(map(len, command.attacks))
         listed = (f"  {key:{width}}  {one.label}" for key, one in command.attacks.items())
         parser = commands.add_parser(
             command.name,
-            description=f"{command.help[0].upper()}{command.help[1:]}; prints how well every "
+            description=f"{about[0].upper()}{about[1:]}; prints how well every "
             "method serves the honest clients.",
             epilog="\n".join(["attacks:", *listed]),
             formatter_class=_Help,

@@ -102,13 +102,19 @@ class ProgressBar:
             self._stream.flush()
 
 
-def _check_target(target: str | None) -> None:
-    """Check before the training, not after it, that the result can be written."""
+def check_target(target: str | None, option: str = "--json") -> None:
+    """Check before the work, not after it, that the result can be written.
+
+    Raises
+    ------
+    ValueError
+        If it is no file in a folder that exists.
+    """
     if target in (None, STANDARD_OUTPUT):
         return
     path = Path(str(target))
     if path.is_dir() or not path.absolute().parent.is_dir():
-        raise ValueError(f"--json must name a file in a folder that exists, got {target!r}")
+        raise ValueError(f"{option} must name a file in a folder that exists, got {target!r}")
 
 
 def rank_option(text: str) -> int | str:
@@ -152,6 +158,7 @@ def perform(
     target: str | None,
     compute: Callable[[], tuple[Mapping[str, Any], str]],
     clear: Callable[[], None] = lambda: None,
+    interrupted: Callable[[], str] = lambda: "Interrupted; nothing was written.",
 ) -> int:
     """Run a command to its result, or to one line that says what was wrong.
 
@@ -165,6 +172,8 @@ def perform(
         Returns the numbers, as JSON values, and the words.
     clear : callable
         Removes a progress line before anything is printed.
+    interrupted : callable
+        Says what an interrupt leaves behind.
 
     Returns
     -------
@@ -172,7 +181,7 @@ def perform(
         Exit code.
     """
     try:
-        _check_target(target)
+        check_target(target)
         numbers, words = compute()
     except (ValueError, FileNotFoundError, WorkerFailed) as error:
         clear()
@@ -180,7 +189,7 @@ def perform(
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         clear()
-        print("Interrupted; nothing was written.", file=sys.stderr)
+        print(interrupted(), file=sys.stderr)
         return EXIT_INTERRUPTED
     clear()
     _deliver(numbers, words, target)

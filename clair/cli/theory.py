@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from clair.cli.terminal import WORKER_OPTIONS, options_named, perform
+from clair.cli.terminal import options_named, perform
 from clair.report.scenario import PROBLEM_OPTIONS
 from clair.report.studies import (
     REMEDY_NAMES,
@@ -15,7 +15,6 @@ from clair.report.studies import (
     blind_study,
     certificate_study,
     gain_study,
-    phase_study,
     sets_study,
     stable_study,
     study_json,
@@ -24,8 +23,6 @@ from clair.report.studies import (
 from clair.report.tables import to_csv
 from clair.simulation.attacks import ATTACKS
 from clair.simulation.matrix_model import ProblemSpec, sample_problem
-from clair.simulation.sweeps.grid import AXES, METHODS, Axis, SweepConfig
-from clair.simulation.sweeps.run import run_sweep
 from clair.theory.curves import REMEDIES, gain, remedy, separation, stability
 from clair.theory.lam_path import certificate_at, lam_path
 
@@ -39,11 +36,6 @@ def _window(spec: ProblemSpec, args: argparse.Namespace) -> Study:
 def _certificate(spec: ProblemSpec, args: argparse.Namespace) -> Study:
     problem = sample_problem(spec)
     return certificate_study(spec, problem, certificate_at(problem, args.lam))
-
-
-def _phase(spec: ProblemSpec, args: argparse.Namespace) -> Study:
-    config = SweepConfig(spec, args.x, args.y, args.trials, args.method)
-    return phase_study(run_sweep(config, workers=args.workers, scheduler=args.scheduler))
 
 
 def _stable(spec: ProblemSpec, args: argparse.Namespace) -> Study:
@@ -74,45 +66,17 @@ def _numbers(text: str) -> Numbers:
         raise argparse.ArgumentTypeError(f"must be numbers between commas, got {text!r}") from None
 
 
-def _axis(text: str) -> Axis:
-    """Parse a setting and its values, as in ``noise=0.0,0.1``."""
-    name, _, values = text.partition("=")
-    try:
-        return Axis(name, _numbers(values))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 _Make = Callable[[ProblemSpec, argparse.Namespace], Study]
 _TRIALS = "problems drawn at each value (default: %(default)s)"
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--values": {"type": _numbers, "required": True, "metavar": "X,X,..."},
     "--lam": {"type": float, "required": True, "metavar": "X", "help": "the price of entry into S"},
     "--trials": {"type": int, "metavar": "N", "help": _TRIALS},
-    **WORKER_OPTIONS,
-    "--method": {"choices": METHODS, "default": "residual", "help": "CLAIR, or S alone (norms)"},
-}
-_AXIS = {
-    "type": _axis,
-    "required": True,
-    "metavar": "NAME=X,X,...",
-    "help": f"one of {', '.join(AXES)}, and its values",
 }
 #: What each section computes, in a line; and its own options, with what differs from `_OPTIONS`.
 _SECTIONS: dict[str, tuple[_Make, str, Mapping[str, Mapping[str, Any]]]] = {
     "window": (_window, "error of the split along λ", {"--values": {"help": "values of λ"}}),
     "certificate": (_certificate, "whether the split can be proven right", {"--lam": {}}),
-    "phase": (
-        _phase,
-        "share of problems solved over two settings; finished cells are kept",
-        {
-            "--x": _AXIS,
-            "--y": _AXIS,
-            "--trials": {"default": 10},
-            "--method": {},
-            **{option: {} for option in WORKER_OPTIONS},
-        },
-    ),
     "stable": (
         _stable,
         "error of the subspace along the noise",
@@ -163,7 +127,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         for field in fields(ProblemSpec):
             kind = type(field.default)
             how: dict[str, Any] = {"type": kind, "metavar": "N" if kind is int else "X"}
-            if field.name == "attack":
+            if field.name in ("attack", "second_attack"):
                 how = {"choices": tuple(ATTACKS)}
             drawn.add_argument(
                 PROBLEM_OPTIONS[field.name],

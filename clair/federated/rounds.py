@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from clair.adapters.rounds import lenient, sizes_outside, usual_size
-from clair.aggregation import GLOBAL_RULES
 from clair.baselines import estimate_all
 from clair.federated.forms import averaged, nothing_like
 from clair.federated.progress import JobClock
@@ -45,6 +44,7 @@ from clair.method.fit import ClairFit, fit
 from clair.method.kinds import published_evidence
 from clair.method.metrics import detection_scores
 from clair.method.updates import LoraFactors
+from clair.methods import GLOBAL_RULES
 
 KEPT_AVERAGE = "kept_finetuned"
 #: Methods whose federation is theirs alone; the other fine-tuned rows begin from one of these.

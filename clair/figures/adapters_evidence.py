@@ -10,7 +10,7 @@ from clair.figures.base import Chart, marker, new_figure
 from clair.figures.palette import ThemeName, role_style
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.evidence import Evidence
-from clair.method.kinds import KINDS
+from clair.method.words import KINDS
 from clair.sentences import listing
 
 

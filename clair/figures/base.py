@@ -7,7 +7,8 @@ from functools import cache
 from typing import Any
 
 from clair.figures.drawing import Figure
-from clair.figures.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style
+from clair.figures.palette import PAPERS, Style, ThemeName, method_style
+from clair.methods import METHODS
 
 FONT = "Inter, 'Source Sans', sans-serif"
 
@@ -54,7 +55,7 @@ def template(theme: ThemeName) -> dict[str, Any]:
         "font": {"family": FONT, "size": 13, "color": paper.ink},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
-        "colorway": [method_style(key, theme).color for key in METHOD_ORDER],
+        "colorway": [method_style(key, theme).color for key in METHODS],
         "xaxis": axis,
         "yaxis": axis,
         "margin": {"l": 8, "r": 12, "t": 28, "b": 8},

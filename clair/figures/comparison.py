@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from clair.federated.sharing import CANDIDATES, Choice
 from clair.federated.task_result import TaskResult
 from clair.figures.base import Chart, band, level, new_figure
 from clair.figures.drawing import Figure
-from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, with_alpha
+from clair.figures.palette import PAPERS, ThemeName, method_style, with_alpha
 from clair.methods import METHODS
 from clair.sentences import ROUNDING
 from clair.simulation.scenario import ScenarioResult
@@ -75,8 +75,7 @@ def method_comparison(
     """
     if not values:
         raise ValueError("values must hold at least one method, got none")
-    rows = [key for key in METHOD_ORDER if key in values and not METHODS[key].oracle]
-    rows += [key for key in METHOD_ORDER if key in values and METHODS[key].oracle]
+    rows = method_rows(values)
     paper = PAPERS[theme]
     figure = new_figure(theme, _ROW * len(rows) + 64, margin={"l": 8, "r": 52, "t": 8, "b": 48})
     everything = np.concatenate([np.asarray(values[key], dtype=float) for key in rows])
@@ -124,6 +123,12 @@ def method_comparison(
     return Chart(figure, _title(values, measure), CAPTION, f"{measure.title}, means: {words}")
 
 
+def method_rows(values: Iterable[str]) -> list[str]:
+    """List methods from the uppermost row to the lowest: as everywhere, oracles last."""
+    known = [key for key in METHODS if key in set(values)]
+    return sorted(known, key=lambda key: METHODS[key].oracle)
+
+
 def _add_row(
     figure: Figure,
     key: str,
@@ -155,6 +160,7 @@ def _add_row(
         x=[mean, mean],
         y=[at - 0.36, at + 0.36],
         mode="lines",
+        name=f"{method.label}, mean",
         line={"color": color, "width": 3.5, "dash": "dot" if method.oracle else "solid"},
         hovertemplate=f"mean {measure.text(mean)} ± {spread}<extra></extra>",
         showlegend=False,

@@ -12,7 +12,7 @@ from clair.figures.verdict import listed
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import FLAGGED, SUSPECT
 from clair.method.evidence import Evidence
-from clair.method.kinds import KINDS
+from clair.method.words import KINDS
 
 _ROW = 46  # pixels of a kind
 _LOWEST, _HIGHEST = 0.1, 100.0  # limits of what is drawn, relative to the typical score

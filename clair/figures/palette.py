@@ -9,10 +9,12 @@ readable in grey print and for colour-blind readers.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Literal
 
+from clair.methods import METHODS
+
 ThemeName = Literal["light", "dark"]
-THEMES: tuple[ThemeName, ...] = ("light", "dark")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ _ROLES: dict[str, tuple[str, str, str, str]] = {
     "observed": ("#565d66", "#a6adb5", "circle-open", "dot"),
 }
 
-# method -> (light, dark, symbol, dash, pattern)
+# method -> (light, dark, symbol, dash, pattern); see `_with_family_styles` for others
 _METHODS: dict[str, tuple[str, str, str, str, str]] = {
     "base": ("#8a8f96", "#7d858d", "circle-open", "dot", "."),
     "local": ("#6a7078", "#aab1b8", "circle", "solid", ""),
@@ -94,8 +96,20 @@ _METHODS: dict[str, tuple[str, str, str, str, str]] = {
 }
 
 ROLES: tuple[str, ...] = tuple(_ROLES)
-#: Display order of the methods, everywhere.
-METHOD_ORDER: tuple[str, ...] = tuple(_METHODS)
+
+
+def _with_family_styles() -> dict[str, tuple[str, str, str, str, str]]:
+    """Give a method without a style of its own its family's colours and a mark not used above."""
+    colors = {METHODS[key].family: style[:2] for key, style in _METHODS.items()}
+    spare = cycle(("hexagram", "hourglass", "bowtie", "octagon", "star-diamond-dot"))
+    return _METHODS | {
+        key: (*colors[info.family], next(spare), "longdash", "|")
+        for key, info in METHODS.items()
+        if key not in _METHODS
+    }
+
+
+_STYLES = _with_family_styles()
 
 
 def role_style(role: str, theme: ThemeName) -> Style:
@@ -118,7 +132,7 @@ def method_style(method: str, theme: ThemeName) -> Style:
     KeyError
         If the method is unknown.
     """
-    light, dark, symbol, dash, pattern = _METHODS[method]
+    light, dark, symbol, dash, pattern = _STYLES[method]
     return Style(dark if theme == "dark" else light, symbol, dash, pattern)
 
 
@@ -128,19 +142,15 @@ def rgb(color: str) -> tuple[int, int, int]:
     return int(value[:2], 16), int(value[2:4], 16), int(value[4:6], 16)
 
 
+def mixed(first: str, second: str, share: float) -> str:
+    """Mix two colours "#rrggbb"; `share` in [0, 1] is the second one's."""
+    parts = (
+        round((1 - share) * a + share * b) for a, b in zip(rgb(first), rgb(second), strict=True)
+    )
+    return "#" + "".join(f"{part:02x}" for part in parts)
+
+
 def with_alpha(color: str, alpha: float) -> str:
     """Return "#rrggbb" as a CSS ``rgba()`` string with the given opacity in [0, 1]."""
     red, green, blue = rgb(color)
     return f"rgba({red},{green},{blue},{alpha:g})"
-
-
-def contrast(first: str, second: str) -> float:
-    """Compute the WCAG 2 contrast ratio of two hex colours, in [1, 21]."""
-    values = sorted((_luminance(first), _luminance(second)))
-    return (values[1] + 0.05) / (values[0] + 0.05)
-
-
-def _luminance(color: str) -> float:
-    channels = [c / 255 for c in rgb(color)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

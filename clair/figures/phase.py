@@ -6,7 +6,7 @@ import numpy as np
 
 from clair.figures.base import Chart, new_figure
 from clair.figures.drawing import Figure
-from clair.figures.palette import PAPERS, ThemeName, rgb, role_style
+from clair.figures.palette import PAPERS, ThemeName, mixed, role_style
 from clair.simulation.sweeps.grid import AXIS_TITLES, Axis, SweepResult
 
 MEASURES: dict[str, str] = {
@@ -49,11 +49,11 @@ def phase_diagram(
         _add_boundary(figure, boundary, boundary_level, PAPERS[theme].ink)
     x, y = (_axis(axis) for axis in (result.config.x, result.config.y))
     _add_marks(figure, result, share, (x, y), PAPERS[theme].ink)
-    for update, (axis_title, text), n in (
-        (figure.update_xaxes, x, columns),
-        (figure.update_yaxes, y, rows),
+    for update, (axis_title, text), n, axis in (
+        (figure.update_xaxes, x, columns, result.config.x),
+        (figure.update_yaxes, y, rows, result.config.y),
     ):
-        step = max(1, -(-n // 10))
+        step = max(1, -(-n // 10)) if axis.numeric else 1
         update(
             title_text=axis_title,
             tickvals=list(range(0, n, step)),
@@ -74,8 +74,7 @@ def phase_diagram(
 
 def _axis(axis: Axis) -> tuple[str, list[str]]:
     """Name an axis and write its values."""
-    title, how = AXIS_TITLES[axis.name]
-    return title, [format(value, how) for value in axis.values]
+    return AXIS_TITLES[axis.name][0], axis.texts
 
 
 def _add_shares(figure: Figure, share: np.ndarray, theme: ThemeName) -> None:
@@ -86,7 +85,7 @@ def _add_shares(figure: Figure, share: np.ndarray, theme: ThemeName) -> None:
         zmax=1,
         xgap=1,
         ygap=1,
-        colorscale=[[0, paper.surface], [0.5, _mix(paper.surface, found, 0.45)], [1, found]],
+        colorscale=[[0, paper.surface], [0.5, mixed(paper.surface, found, 0.45)], [1, found]],
         colorbar={
             "title": {"text": "trials", "font": {"size": 12.5, "color": paper.ink}},
             "tickformat": ".0%",
@@ -195,10 +194,3 @@ def _cell_words(result: SweepResult, share: np.ndarray, cell: int) -> str:
         f"exact set in {exact}, mean F1 {result.f1[row, column].mean():.2f}, "
         f"mean subspace error {result.error[row, column].mean():.3f}<br>click to open in the lab"
     )
-
-
-def _mix(first: str, second: str, share: float) -> str:
-    parts = (
-        round((1 - share) * a + share * b) for a, b in zip(rgb(first), rgb(second), strict=True)
-    )
-    return "#" + "".join(f"{part:02x}" for part in parts)

@@ -11,7 +11,7 @@ from clair.federated.results import RoundOutcome
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.comparison import Measure
 from clair.figures.drawing import Figure
-from clair.figures.palette import METHOD_ORDER, PAPERS, Style, ThemeName, method_style, role_style
+from clair.figures.palette import PAPERS, Style, ThemeName, method_style, role_style
 from clair.figures.training import moved_apart
 from clair.method.detection import FLAGGED, NOT_COMPARABLE, SUSPECT
 from clair.methods import METHODS
@@ -62,12 +62,12 @@ def accuracy_by_round(
     means = means_by_round(rounds, name)
     means.pop("base", None)  # it takes part in nothing
     called = {key: _short(METHODS[key].label) for key in means} | dict(labels or {})
-    told = [key for key in METHOD_ORDER if key in means and (key in NAMED or labels)]
+    told = [key for key in METHODS if key in means and (key in NAMED or labels)]
     room = 30 + 7 * max(len(called[key]) for key in told)
     numbers = [one.number for one in rounds]
     figure = new_figure(theme, 430, margin={"l": 8, "r": room, "t": 28, "b": 44})
     number = ":.0%" if measure.share else ":.3g"
-    for key in [key for key in METHOD_ORDER if key in means]:
+    for key in [key for key in METHODS if key in means]:
         style, loud = method_style(key, theme), key in told
         figure.add_scatter(
             x=numbers,

@@ -9,7 +9,7 @@ import numpy as np
 from clair.federated.regression.curves import IDENTIFIED, SampleCurves
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.drawing import Figure
-from clair.figures.palette import METHOD_ORDER, PAPERS, ThemeName, method_style, role_style
+from clair.figures.palette import PAPERS, ThemeName, method_style, role_style
 from clair.methods import METHODS
 
 SHOWN_TICKS = (8, 16, 40, 100, 250, 640)
@@ -18,7 +18,7 @@ SHOWN_TICKS = (8, 16, 40, 100, 250, 640)
 def error_curves(curves: SampleCurves, theme: ThemeName, height: int = 420) -> Chart:
     """Draw the error on new data by method against samples, both logarithmic, with the crossing."""
     figure = new_figure(theme, height)
-    for key in METHOD_ORDER:
+    for key in METHODS:
         if key in curves.excess:
             _line(figure, curves.samples, curves.excess[key], key, theme)
     crossing = curves.crossing()

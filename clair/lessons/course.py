@@ -18,7 +18,7 @@ from clair.lessons.quantities import QUANTITIES, SOURCES
 
 FOLDER = Path(__file__).parent / "courses"
 #: Order of the courses.
-COURSES = ("averaging", "split", "liars", "attacker", "language")
+COURSES = ("averaging", "split", "liars", "attacker", "language", "model")
 
 
 class CourseError(ValueError):
@@ -136,8 +136,8 @@ class Course:
     Attributes
     ----------
     key, title, about : str
-    source : {"lab", "copying"}
-        Whose results the course is about.
+    source : str
+        Whose results the course is about, one of `SOURCES`.
     steps : tuple of Step
     """
 

@@ -12,8 +12,8 @@ from clair.sentences import ROUNDING, amount
 from clair.simulation.scenario import ScenarioResult, run_scenario
 
 Unit = Literal["times", "clients", "directions", "degrees", "percent", "points"]
-#: Whose results a quantity is about: the matrix model, or the recorded run of text copying.
-SOURCES = ("lab", "copying")
+#: Whose results a quantity is about: the matrix model, or the recorded run of a trained task.
+SOURCES = ("lab", "copying", "llm")
 
 
 class TrainedRun(Protocol):
@@ -36,7 +36,8 @@ class Quantity:
     sentence : str
         What the number says, with a gap {} for the number and its unit.
     unit : {"times", "clients", "directions", "degrees", "percent", "points"}
-    source : {"lab", "copying"}
+    source : str
+        One of `SOURCES`.
     compute : callable
         From a `ScenarioResult` or a `TrainedRun`.
     """
@@ -99,12 +100,22 @@ def _survived(result: ScenarioResult) -> float:
 
 
 def _copied(method: str, measure: str = "exact_match") -> Callable[[TrainedRun], float]:
-    """Measure the share of unseen texts copied exactly, or of right letters, in percent."""
+    """Measure a share in percent, by default that of unseen texts copied exactly."""
 
     def compute(run: TrainedRun) -> float:
         return 100 * float(getattr(run.accuracy[method], measure).mean())
 
     return compute
+
+
+def _found(run: TrainedRun) -> float:
+    """Count the poisoned clients that are flagged."""
+    return float((run.flagged & run.contaminated).sum())
+
+
+def _false_alarms(run: TrainedRun) -> float:
+    """Count the honest clients that are flagged."""
+    return float((run.flagged & ~run.contaminated).sum())
 
 
 def _healed(run: TrainedRun) -> float:
@@ -238,12 +249,52 @@ QUANTITIES: dict[str, Quantity] = {
         "CLAIR flags {} of the poisoned clients.",
         "clients",
         "copying",
-        lambda run: float((run.flagged & run.contaminated).sum()),
+        _found,
     ),
     "copying_false_alarms": Quantity(
         "CLAIR flags {} of the honest clients.",
         "clients",
         "copying",
-        lambda run: float((run.flagged & ~run.contaminated).sum()),
+        _false_alarms,
+    ),
+    "shops_alone": Quantity(
+        "Trained alone, a shop gets {} of unseen orders right.",
+        "percent",
+        "llm",
+        _copied("local", "accuracy"),
+    ),
+    "shops_fedavg": Quantity(
+        "With FedAvg, {} of unseen orders are answered right.",
+        "percent",
+        "llm",
+        _copied("fedavg", "accuracy"),
+    ),
+    "shops_fedavg_agreed": Quantity(
+        "Where the shops agree, FedAvg answers {} right.",
+        "percent",
+        "llm",
+        _copied("fedavg", "agreed"),
+    ),
+    "shops_backdoor": Quantity(
+        "With FedAvg, {} of urgent orders are answered “Free”.",
+        "percent",
+        "llm",
+        _copied("fedavg", "backdoor"),
+    ),
+    "shops_found": Quantity("CLAIR flags {} of the poisoned shops.", "clients", "llm", _found),
+    "shops_false_alarms": Quantity(
+        "CLAIR flags {} of the honest shops.", "clients", "llm", _false_alarms
+    ),
+    "shops_gain": Quantity(
+        "The lead of CLAIR over training alone is {}.",
+        "points",
+        "llm",
+        lambda run: _copied("clair", "accuracy")(run) - _copied("local", "accuracy")(run),
+    ),
+    "shops_kept": Quantity(
+        "With the kept average, then fine-tuned, {} are answered right.",
+        "percent",
+        "llm",
+        _copied("kept_finetuned", "accuracy"),
     ),
 }

@@ -10,14 +10,15 @@ import numpy as np
 
 from clair._validation import check_automatic, check_choice, check_integer, check_real
 from clair.method.certificate import Certificate, certify
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import Verdict, coefficient_screen, detect_cores
-from clair.method.detectors import DETECTORS, Detector
+from clair.method.detectors import Detector
 from clair.method.eigen import leading_eigenpairs
 from clair.method.evidence import GAP, MIN_CLIENTS, Evidence, Shape
 from clair.method.linalg import median, stack_rows
 from clair.method.solvers import Decomposition, Progress, joint_norms
-from clair.method.split import EMPTY, SOLVERS, Solver, SplitProblem
+from clair.method.split import EMPTY, SplitProblem
 from clair.method.updates import CompressedUpdates
 from clair.method.window import choose_lam, lam_window
 
@@ -35,7 +36,7 @@ class FitOptions:
     lam: float | str
     solver: str
     pooling: str
-    detector: str
+    detector: str | Detector
     threshold: float | str
     gap: tuple[float, float] | str
     polish: bool
@@ -48,7 +49,8 @@ class FitOptions:
         check_choice("side", self.side, SIDES)
         check_choice("solver", self.solver, tuple(SOLVERS))
         check_choice("pooling", self.pooling, POOLINGS)
-        check_choice("detector", self.detector, tuple(DETECTORS))
+        if isinstance(self.detector, str):
+            check_choice("detector", self.detector, tuple(DETECTORS))
         check_automatic("lam", self.lam)
         check_automatic("threshold", self.threshold)
         if self.lam != "auto":
@@ -68,12 +70,10 @@ class FitOptions:
         """The residual detector's ratios of the gap rule."""
         return GAP if isinstance(self.gap, str) else self.gap
 
-    def make_solver(self) -> Solver:
-        """Make the solver that the options name."""
-        return SOLVERS[self.solver](self.tol, self.max_iter)
-
     def make_detector(self) -> Detector:
-        """Make the detector that the options name."""
+        """Make the detector that the options name, or take the one they hold."""
+        if not isinstance(self.detector, str):
+            return self.detector
         return DETECTORS[self.detector](self.gap, self.threshold)
 
 
@@ -153,11 +153,12 @@ def fit_cores(
         else float(options.lam)
     )
     asked = SplitProblem(modules, n_directions, weight, automatic, ~judged, exact)
-    split = options.make_solver().split(asked, progress)
+    split = SOLVERS[options.solver](options.tol, options.max_iter).split(asked, progress)
     subspaces, collapsed = _leading_subspaces(modules, split, kept)
     norms = joint_norms(split.contamination)
     typical = median(joint_norms([core.thin for core in modules]))
-    verdict = options.make_detector().judge(verdict, norms, typical)
+    detector = options.make_detector()
+    verdict = detector.judge(verdict, norms, typical)
     before_screen = verdict.benign
     if options.screen_coefficients:
         verdict = _screened(modules, verdict, n_directions)

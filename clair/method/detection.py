@@ -98,73 +98,7 @@ class Verdict:
         )
 
 
-_WORDS = {
-    "outside": "what it sends outside the shared directions is {ratio} a typical client's",
-    "directions": "its strongest directions lie outside the shared ones, {ratio} as far as a "
-    "typical client's",
-    "modules": "it deviates in few modules, but there far more than the others ({ratio} a typical "
-    "client)",
-    "inside": "its coefficients point against those of the majority (sign flip)",
-    "shape": "its entries are heavier-tailed than the others' (kurtosis {ratio} a typical "
-    "client's)",
-    "norms": "its contamination norm is {ratio} a typical client's",
-    "threshold": "its score is above the given threshold",
-}
-_LARGEST_RATIO = 9999.0
-
-
-def reasons(verdict: Verdict, zero: np.ndarray | None = None) -> tuple[str, ...]:
-    """Say why each client is not simply kept.
-
-    Parameters
-    ----------
-    verdict : Verdict
-    zero : ndarray of bool, shape (n_clients,), optional
-        Clients whose update is zero in every module; none by default.
-
-    Returns
-    -------
-    tuple of str
-        A sentence without full stop for each client; "" if it is kept.
-    """
-    said = []
-    usual = {kind.kind: _usual(kind.scores, verdict.benign) for kind in verdict.evidence}
-    for k, degree in enumerate(verdict.degrees):
-        if degree == FLAGGED:
-            said.append(_accusation(verdict, k, usual))
-        elif degree == NOT_COMPARABLE and zero is not None and zero[k]:
-            said.append("its update is zero, so there is nothing to compare")
-        elif degree == NOT_COMPARABLE:
-            said.append(_incomparable(len(verdict.benign)))
-        elif degree == SUSPECT and verdict.noisy[k]:
-            said.append("large outside the shared directions, but like noise: perhaps few data")
-        elif degree == SUSPECT and verdict.influence[k] > 0:
-            said.append(
-                "outside the shared directions it repeats others, or is louder than usual there"
-            )
-        elif degree == SUSPECT:
-            said.append("its score stands a little apart, too little to convict")
-        else:
-            said.append("")
-    return tuple(said)
-
-
-def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
-    found = next(kind for kind in verdict.evidence if kind.flagged[k])
-    ratio = found.scores[k] / max(usual[found.kind], SCORE_FLOOR)
-    most = f"more than {_LARGEST_RATIO:.0f} times"
-    return _WORDS[found.kind].format(
-        ratio=f"{ratio:.1f} times" if ratio <= _LARGEST_RATIO else most
-    )
-
-
-def _incomparable(n_clients: int) -> str:
-    if n_clients < MIN_CLIENTS:
-        return f"with fewer than {MIN_CLIENTS} clients it cannot be told who differs"
-    return "too few other clients changed the modules that it changed"
-
-
-def _usual(scores: np.ndarray, clients: np.ndarray) -> float:
+def usual_score(scores: np.ndarray, clients: np.ndarray) -> float:
     """Compute the median score of some clients, 0 if there are none."""
     return median(scores[clients]) if clients.any() else 0.0
 
@@ -230,7 +164,7 @@ def judge(
     benign = ~flagged
     learn = benign & comparable
     bases = _subspaces(moments, learn, rank)
-    usual = _usual(evidence[0].scores, learn)
+    usual = usual_score(evidence[0].scores, learn)
     loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
     noisy = noise_only(moments, bases, flagged & ~loud, learn)
     if shape is not None:

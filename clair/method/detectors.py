@@ -1,6 +1,7 @@
 """Detectors that draw the final line, behind the names that `fit` takes.
 
-Another detector is a frozen object with a `judge` method, and a line in `DETECTORS`.
+Another one is a frozen dataclass with the fields of these, `label`, `scale_free` and `judge`, in a
+file of its own, and a line in `clair.method.choices`. Commands and controls list it by themselves.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ class Detector(Protocol):
 
     Attributes
     ----------
+    label : str
+        Its name on a control.
     scale_free : bool
         Whether its scores stay the same if all updates are multiplied by a number.
     """
 
+    label: ClassVar[str]
     scale_free: ClassVar[bool]
+
+    def __init__(self, gap: tuple[float, float] | str, threshold: float | str) -> None:
+        """Take the keywords of `fit` of these names."""
 
     def judge(self, pilot: Verdict, norms: np.ndarray, typical: float) -> Verdict:
         """Judge every client.
@@ -57,6 +64,7 @@ class ResidualDetector:
 
     gap: tuple[float, float] | str
     threshold: float | str
+    label: ClassVar[str] = "Residual"
     scale_free: ClassVar[bool] = True
 
     def judge(self, pilot: Verdict, norms: np.ndarray, typical: float) -> Verdict:
@@ -80,6 +88,7 @@ class NormsDetector:
 
     gap: tuple[float, float] | str
     threshold: float | str
+    label: ClassVar[str] = "Norm, as published"
     scale_free: ClassVar[bool] = False
 
     def judge(self, pilot: Verdict, norms: np.ndarray, typical: float) -> Verdict:
@@ -88,13 +97,6 @@ class NormsDetector:
             return simple_verdict(threshold_rule(norms, float(self.threshold)))
         gap = NORMS_GAP if isinstance(self.gap, str) else self.gap
         return simple_verdict(published_rule(norms, typical, gap))
-
-
-#: By the name that `fit` takes.
-DETECTORS: dict[str, type[ResidualDetector] | type[NormsDetector]] = {
-    "residual": ResidualDetector,
-    "norms": NormsDetector,
-}
 
 
 def published_rule(

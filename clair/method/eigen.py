@@ -211,13 +211,11 @@ def similar_eigenpairs(
     block = size + _OVERSAMPLE
     if len(values) <= block or grams.shape[-1] < _MEDIUM:
         return top_eigenpairs(grams, size)
-    largest, behind = float(values[0]), max(float(values[block]), 0.0)
-    if behind > _FALL * float(values[size - 1]):
+    largest, last = float(values[0]), float(values[size - 1])
+    behind = max(float(values[block]), 0.0)
+    if last <= 0 or behind > _FALL * last:
         return top_eigenpairs(grams, size)
-    ratio = max(behind / float(values[size - 1]), 1e-5) if values[size - 1] > 0 else 1.0
-    if ratio == 1.0:
-        return top_eigenpairs(grams, size)
-    products = int(np.ceil(np.log(_TOLERANCE) / np.log(ratio)))
+    products = int(np.ceil(np.log(_TOLERANCE) / np.log(max(behind / last, 1e-5))))
     basis = vectors[:, :block]
     for done in range(products):
         basis = grams @ basis / largest

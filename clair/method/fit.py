@@ -13,8 +13,8 @@ from clair._threads import single_blas_thread
 from clair._validation import check_automatic, check_integer
 from clair.method.certificate import Certificate
 from clair.method.compressed_fit import CoreFit, FitOptions, check_rank, fit_cores
-from clair.method.detection import SUSPECT, reasons
-from clair.method.detectors import DETECTORS
+from clair.method.detection import SUSPECT
+from clair.method.detectors import Detector
 from clair.method.evidence import Evidence, Shape, shape_of
 from clair.method.halves import (
     DirectionWeights,
@@ -35,6 +35,7 @@ from clair.method.updates import (
     ordinary_sized,
     to_cores,
 )
+from clair.method.words import reasons
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def fit(
     solver: str = "convex",
     pooling: str = "none",
     halves: tuple[Updates, Updates] | None = None,
-    detector: str = "residual",
+    detector: str | Detector = "residual",
     threshold: float | str = "auto",
     gap: tuple[float, float] | str = "auto",
     polish: bool = True,
@@ -176,9 +177,10 @@ def fit(
         For ``pooling="halves"``: two updates per client, each trained on one half of its data, in
         the form of `updates`, with the same clients and modules. They do not affect the verdict,
         and only many liars among the kept clients can change the weights.
-    detector : {"residual", "norms"}
+    detector : {"residual", "norms"} or Detector
         Leave-one-out residuals (ours) or the paper's contamination norms. Also with norms an
-        automatic `lam`, on which they depend, comes from the verdict by residuals.
+        automatic `lam`, on which they depend, comes from the verdict by residuals. Or an object of
+        your own, see `clair.method.detectors.Detector`.
     threshold : float or "auto"
         Scores above are flagged; "auto" uses the gap rule.
     gap : tuple of float or "auto"
@@ -316,7 +318,7 @@ def _fit(
     apart: list[np.ndarray] | None,
 ) -> ClairFit:
     modules, unit = back.modules, back.unit
-    scores_unit = 1.0 if DETECTORS[options.detector].scale_free else unit
+    scores_unit = 1.0 if options.make_detector().scale_free else unit
     if options.threshold != "auto":
         options = replace(options, threshold=float(options.threshold) / scores_unit)
     found = fit_cores(modules, rank, options, back.records(progress), shape=shape)

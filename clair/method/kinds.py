@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,53 +14,7 @@ from clair.method.fit import ClairFit
 from clair.method.metrics import client_numbers
 from clair.method.solvers import joint_norms
 from clair.method.updates import FactoredUpdates
-
-
-class Kind(NamedTuple):
-    """A kind of evidence in words.
-
-    Attributes
-    ----------
-    name, about : str
-        Label on charts; a sentence that says what it measures.
-    paper : bool
-        Whether it is the paper's; all others are ours.
-    """
-
-    name: str
-    about: str
-    paper: bool = False
-
-
-KINDS: dict[str, Kind] = {
-    "outside": Kind(
-        "outside",
-        "how much of an update lies outside the directions that the other clients share",
-    ),
-    "directions": Kind(
-        "strongest directions",
-        "how much of its few strongest directions lies outside them, whatever their size",
-    ),
-    "modules": Kind(
-        "modules",
-        "the same as outside, but a single module that deviates far counts more than all others",
-    ),
-    "shape": Kind(
-        "shape",
-        "how heavy-tailed the entries of an update are (kurtosis), wherever it points",
-    ),
-    "inside": Kind(
-        "inside",
-        "whether it points against the majority within the shared directions: yes or no",
-    ),
-    "norms": Kind(
-        "contamination norm",
-        "the size of the client's block of S, with the line in the widest gap: the rule as "
-        "published",
-        paper=True,
-    ),
-    "threshold": Kind("threshold", "whether the score is above the line that was set by hand"),
-}
+from clair.method.words import KINDS
 
 
 def published_evidence(fit: ClairFit) -> Evidence:

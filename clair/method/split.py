@@ -1,13 +1,14 @@
 """Solvers of the split M = L + S on compressed updates, behind the names that `fit` takes.
 
-Another solver is a frozen object with a `split` method, and a line in `SOLVERS`.
+Another one is a frozen dataclass with the fields of these, `label` and `split`, in a file of its
+own, and a line in `clair.method.choices`. Commands and controls list it by themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -52,7 +53,18 @@ class SplitProblem:
 
 
 class Solver(Protocol):
-    """A way to split the updates."""
+    """A way to split the updates.
+
+    Attributes
+    ----------
+    label : str
+        Its name on a control.
+    """
+
+    label: ClassVar[str]
+
+    def __init__(self, tol: float, max_iter: int) -> None:
+        """Take the keywords of `fit` of these names."""
 
     def split(self, problem: SplitProblem, progress: Progress | None) -> Decomposition:
         """Split the updates of all modules."""
@@ -71,6 +83,7 @@ class ConvexSplit:
 
     tol: float
     max_iter: int
+    label: ClassVar[str] = "Convex"
 
     def split(self, problem: SplitProblem, progress: Progress | None) -> Decomposition:
         """Solve at the given weight, or at one near it where that may be chosen."""
@@ -148,6 +161,7 @@ class MedianSplit:
 
     tol: float
     max_iter: int
+    label: ClassVar[str] = "IRLS"
 
     def split(self, problem: SplitProblem, progress: Progress | None) -> Decomposition:
         """Find the median subspace and project."""
@@ -164,10 +178,3 @@ class MedianSplit:
         return Decomposition(
             low, rest, None, problem.lam, history[-1].objective, status, len(history), history
         )
-
-
-#: By the name that `fit` takes.
-SOLVERS: dict[str, type[ConvexSplit] | type[MedianSplit]] = {
-    "convex": ConvexSplit,
-    "irls": MedianSplit,
-}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clair.aggregation import GLOBAL_RULES, GlobalRule, assumed_attackers
+from clair.aggregation import GlobalRule, assumed_attackers
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import detect_updates
 from clair.method.evidence import Evidence
@@ -17,6 +17,7 @@ from clair.method.fit import fit
 from clair.method.linalg import block_grams, block_norms
 from clair.method.metrics import DetectionScores, detection_scores
 from clair.method.refinement import principal_subspace, refine
+from clair.methods import GLOBAL_RULES
 from clair.redteam.former import former_evidence, former_refinement
 from clair.simulation.attack_plan import AttackPlan, Tactic
 from clair.simulation.matrix_model import Problem, ProblemSpec, sample_problem

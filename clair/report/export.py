@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from clair.report.document import Report
@@ -29,6 +29,8 @@ class Export:
         Make the tables.
     numbers : callable
         Makes the whole result as JSON values.
+    figures : mapping of title to callable
+        Make figures for a paper, as SVG.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Export:
     report: Callable[[], Report]
     tables: Mapping[str, Callable[[], Table]]
     numbers: Callable[[], dict[str, Any]]
+    figures: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     def html(self) -> str:
         """Write the report as one HTML file."""

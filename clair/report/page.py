@@ -12,9 +12,10 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from clair._files import ASSETS, PLOTLY_JS, STATIC
+from clair._files import ASSETS, PLOTLY_JS
 from clair.adapters.result import FLAGGED, KEPT
 from clair.figures.base import Chart
+from clair.figures.fonts import font_faces
 from clair.report.blocks import (
     Block,
     Choice,
@@ -39,12 +40,6 @@ from clair.report.tables import Table, shown
 _HERE = Path(__file__).parent
 _LONG = 28  # characters; a longer cell may be broken anywhere
 _MANY = 60  # rows; a longer table is folded away
-_FONTS = (
-    ("Inter", "100 900", "inter-latin", ""),
-    ("Inter", "100 900", "inter-greek", "U+0370-03FF"),
-    ("Source Serif 4", "200 900", "source-serif-4-latin", ""),
-    ("Source Serif 4", "200 900", "source-serif-4-greek", "U+0370-03FF"),
-)
 
 
 @cache
@@ -60,20 +55,8 @@ def _own_script() -> str:
 
 @cache
 def _style() -> str:
-    faces = "".join(
-        f'@font-face{{font-family:"{family}";font-weight:{weight};font-display:swap;'
-        f"src:url(data:font/woff2;base64,{_font(name)}) format('woff2')"
-        + (f";unicode-range:{letters}" if letters else "")
-        + "}\n"
-        for family, weight, name, letters in _FONTS
-        if (STATIC / f"{name}-wght-normal.woff2").is_file()
-    )
+    faces = font_faces("Inter", "Source Serif 4")
     return faces + (_HERE / "page.css").read_text(encoding="utf-8")
-
-
-def _font(name: str) -> str:
-    data = (STATIC / f"{name}-wght-normal.woff2").read_bytes()
-    return base64.b64encode(data).decode("ascii")
 
 
 def to_html(report: Report) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import clair
 from clair.figures.redteam import former_chart, prices_chart, row_label
 from clair.figures.verdicts import scenario_kinds, scenario_verdict
-from clair.method.kinds import KINDS, all_evidence
+from clair.method.kinds import all_evidence
 from clair.method.metrics import client_numbers
+from clair.method.words import KINDS
 from clair.redteam.strike import CAUGHT, MISSED, SUSPECTED, Strike
 from clair.redteam.words import cost_words, plan_sentences, strike_sentence
 from clair.report.blocks import Block, Fact, OnScreen, Printed, View, Words, columns, plot

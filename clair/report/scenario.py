@@ -28,6 +28,9 @@ PROBLEM_OPTIONS: dict[str, str] = {
     "heterogeneity": "--heterogeneity",
     "off_subspace": "--off-subspace",
     "unevenness": "--unevenness",
+    "data_spread": "--data-spread",
+    "second_attack": "--second-attack",
+    "second_share": "--second-share",
     "noise": "--noise",
     "rank": "--true-rank",
     "d_out": "--d-out",
@@ -171,11 +174,40 @@ def error_table(result: ScenarioResult) -> Table:
     )
 
 
+def split_table(result: ScenarioResult) -> Table:
+    """List every entry of what was received and of its two parts, a row each."""
+    fitted = result.fit
+    parts = (result.problem.updates, fitted.low_rank, fitted.contamination)
+    return table(
+        "split",
+        "Every entry of M = L + S",
+        tuple((name, name) for name in ("client", "row", "column", "received", "shared", "own")),
+        [
+            (*(int(i) + 1 for i in index), *(float(part[index]) for part in parts))
+            for index in np.ndindex(parts[0].shape)
+        ],
+    )
+
+
+def iteration_table(result: ScenarioResult) -> Table:
+    """List the solver's iterations, a row each, with the size of every client's block of S."""
+    blocks = [(f"client_{k}", f"client {k}") for k in range(1, len(result.fit.benign) + 1)]
+    names = ("iteration", "objective", "primal_residual", "dual_residual", "penalty")
+    return table(
+        "iterations",
+        "Every iteration of the solver",
+        [*((name, name.replace("_", " ")) for name in names), *blocks],
+        [(*(getattr(one, name) for name in names), *one.block_norms) for one in result.fit.history],
+    )
+
+
 #: All tables of a scenario, by their name among the downloads.
 TABLES: dict[str, Callable[[ScenarioResult], Table]] = {
     "Clients": client_table,
     "Methods": method_table,
     "Errors": error_table,
+    "Split": split_table,
+    "Iterations": iteration_table,
 }
 
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 import clair
 from clair.methods import METHODS
 from clair.report.recipe import Recipe, call, command, differing, literal
 from clair.report.scenario import PROBLEM_OPTIONS
+from clair.report.sweeps import sweep_recipe, sweep_table
 from clair.report.tables import Table, table
 from clair.simulation.matrix_model import Problem, ProblemSpec
 from clair.simulation.sweeps.grid import AXIS_TITLES, SweepResult
@@ -163,46 +162,12 @@ def certificate_study(spec: ProblemSpec, problem: Problem, proof: Proof) -> Stud
 
 
 def phase_study(result: SweepResult) -> Study:
-    """Tabulate every cell of a phase diagram: the mean over the trials that were done."""
-    config = result.config
-    rows: list[tuple[Any, ...]] = []
-    for row, y in enumerate(config.y.values):
-        for column, x in enumerate(config.x.values):
-            cell = (result.exact, result.f1, result.error)
-            means = [float(v[row, column].mean()) for v in cell]
-            rows.append((x, y, *means, int(np.isfinite(result.exact[row, column]).sum())))
-    usual = {"trials": 10, "method": "residual"}
-    chosen = {key: getattr(config, key) for key in usual if getattr(config, key) != usual[key]}
-    axes = [f"Axis({literal(axis.name)}, {literal(axis.values)})" for axis in (config.x, config.y)]
-    shell_axes = {
-        side: f"{axis.name}={_listed(axis.values)}"
-        for side, axis in (("x", config.x), ("y", config.y))
-    }
+    """Tabulate every cell of a phase diagram: the means over the trials that were done."""
     return Study(
         "phase",
         "Where CLAIR succeeds, and where it stops",
-        table(
-            "phase",
-            "Every cell",
-            (
-                (config.x.name, AXIS_TITLES[config.x.name][0]),
-                (config.y.name, AXIS_TITLES[config.y.name][0]),
-                ("exact", "exact set, share"),
-                ("f1", "F1, mean"),
-                ("subspace_error", "subspace error, mean"),
-                ("trials", "problems"),
-            ),
-            rows,
-        ),
-        _recipe(
-            "from clair.simulation.sweeps.grid import Axis, SweepConfig\n"
-            "from clair.simulation.sweeps.run import run_sweep",
-            _spec(config.base),
-            call("config = SweepConfig", "spec", *axes, **chosen),
-            "result = run_sweep(config)",
-            "print(result.exact.mean(axis=2))",
-            shell=_shell("phase", config.base, **{**shell_axes, **chosen}),
-        ),
+        sweep_table(result),
+        sweep_recipe(result.config, _NOTE),
     )
 
 

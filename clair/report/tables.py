@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clair.method.evidence import Evidence
-from clair.method.kinds import KINDS, client_margins, deciding
+from clair.method.kinds import client_margins, deciding
+from clair.method.words import KINDS
 
 Cell = str | int | float | bool | None
 

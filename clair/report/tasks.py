@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clair.cli.tasks import COMMANDS
+from clair.cli.tasks import TASKS
 from clair.federated import Sample
 from clair.federated.sharing import CANDIDATES, SIGMAS
 from clair.federated.sharing import Choice as Chosen
@@ -367,7 +367,7 @@ def task_recipe(kind: str, config: Any, run: str, measure: str) -> Recipe:
         "for method, scores in result.accuracy.items():",
         f'    print(f"{{method:<18}} {{scores.{measure}.mean():.6g}}")',
     ]
-    options = {COMMANDS[kind].option(name): value for name, value in changed.items()}
+    options = {TASKS[kind].option(name): value for name, value in changed.items()}
     return Recipe(
         "\n".join(lines),
         command("python", "-m", "clair", kind, options=options),

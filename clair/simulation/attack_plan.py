@@ -232,6 +232,30 @@ class AttackPlan:
         ends[-1] = n_attackers
         return np.split(np.arange(n_attackers), ends[:-1])
 
+    def __call__(
+        self, honest: np.ndarray, context: AttackContext, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Make what the attackers send; the caller adds the estimation errors of all clients.
+
+        Parameters
+        ----------
+        honest : ndarray of shape (n_attackers, d_out, d_in)
+            What the attackers would honestly have sent.
+        context : AttackContext
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of shape (n_attackers, d_out, d_in)
+        """
+        sent = honest.copy()
+        streams = rng.spawn(len(self.tactics))
+        groups = self.groups(len(honest))
+        for tactic, group, stream in zip(self.tactics, groups, streams, strict=True):
+            if len(group):
+                sent[group] = _group(tactic, honest[group], context.errors[group], context, stream)
+        return sent
+
 
 def _tactic_values(text: str) -> dict[str, float]:
     """Read the fields and numbers of one tactic; their names and ranges are checked later."""
@@ -247,32 +271,6 @@ def _tactic_values(text: str) -> dict[str, float]:
             wrong = f"{name!r:.30} of a plan must be a number, got {number!r:.30}"
             raise ValueError(wrong) from None
     return values
-
-
-def follow(
-    plan: AttackPlan, honest: np.ndarray, context: AttackContext, rng: np.random.Generator
-) -> np.ndarray:
-    """Make what attackers send under a plan; the caller adds the estimation errors of all clients.
-
-    Parameters
-    ----------
-    plan : AttackPlan
-    honest : ndarray of shape (n_attackers, d_out, d_in)
-        What the attackers would honestly have sent.
-    context : AttackContext
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    ndarray of shape (n_attackers, d_out, d_in)
-    """
-    sent = honest.copy()
-    streams = rng.spawn(len(plan.tactics))
-    groups = plan.groups(len(honest))
-    for tactic, group, stream in zip(plan.tactics, groups, streams, strict=True):
-        if len(group):
-            sent[group] = _group(tactic, honest[group], context.errors[group], context, stream)
-    return sent
 
 
 def victim(context: AttackContext) -> int:

@@ -9,14 +9,13 @@ know them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
 from clair.method.linalg import block_norms, orthonormal
-from clair.simulation.attack_plan import AttackContext, AttackPlan, Tactic, follow
+from clair.simulation.attack_plan import AttackContext, AttackPlan, Tactic
 
 Attack = Callable[[np.ndarray, AttackContext, np.random.Generator], np.ndarray]
 
@@ -88,32 +87,14 @@ def alie(honest: np.ndarray, context: AttackContext, rng: np.random.Generator) -
     return np.broadcast_to(shifted, honest.shape).copy()
 
 
-#: Attackers who know the detector, as plans; each does harm to a defence in use.
-PLANS: dict[str, AttackPlan] = {
-    "one_direction": AttackPlan((Tactic(own=0, size=1, alike=0, noise=0),)),
-    "decoy": AttackPlan(
-        (
-            Tactic(share=0, size=40, agree=0, alike=0),
-            Tactic(size=1, directions=3, agree=0, alike=0),
-        )
-    ),
-    "ladder": AttackPlan((Tactic(size=0.1, agree=0, alike=0, ladder=1.09),)),
-    "copies": AttackPlan((Tactic(own=0, copy=1, noise=0),)),
-    "echo": AttackPlan((Tactic(echo=1, noise=0),)),
-    "silent": AttackPlan((Tactic(own=0),)),
-    "tilt": AttackPlan((Tactic(tilt=0.4, noise=0),)),
-    "ordinary": AttackPlan((Tactic(size=1, spike=0.8, noise=0),)),
-    "framing": AttackPlan((Tactic(own=0, copy=1, size=1, agree=0, alike=0),)),
-}
-
-
 class AttackInfo(NamedTuple):
     """An attack and the words it is shown with.
 
     Attributes
     ----------
     run : callable
-        ``run(honest, context, rng)`` -> ndarray of the shape of `honest`.
+        ``run(honest, context, rng)`` -> ndarray of the shape of `honest`: a function, or an
+        `AttackPlan` of attackers who know the detector.
     label : str
         Short name for people.
     description : str
@@ -159,51 +140,61 @@ ATTACKS: dict[str, AttackInfo] = {
         "Attackers all send the benign average, shifted by just less than honest clients differ.",
     ),
     "one_direction": AttackInfo(
-        partial(follow, PLANS["one_direction"]),
+        AttackPlan((Tactic(own=0, size=1, alike=0, noise=0),)),
         "One direction",
         "Attackers send updates of honest size along one false direction, and without noise.",
     ),
     "decoy": AttackInfo(
-        partial(follow, PLANS["decoy"]),
+        AttackPlan(
+            (
+                Tactic(share=0, size=40, agree=0, alike=0),
+                Tactic(size=1, directions=3, agree=0, alike=0),
+            )
+        ),
         "Decoy",
         "One attacker is very loud and draws all attention; the others add something of modest "
         "size.",
     ),
     "ladder": AttackInfo(
-        partial(follow, PLANS["ladder"]),
+        AttackPlan((Tactic(size=0.1, agree=0, alike=0, ladder=1.09),)),
         "Ladder",
         "Each attacker is a little louder than the one before, so that no gap opens between them.",
     ),
     "copies": AttackInfo(
-        partial(follow, PLANS["copies"]),
+        AttackPlan((Tactic(own=0, copy=1, noise=0),)),
         "Copies",
         "All attackers send the same copy of one honest client's update, so that it counts many "
         "times.",
     ),
     "echo": AttackInfo(
-        partial(follow, PLANS["echo"]),
+        AttackPlan((Tactic(echo=1, noise=0),)),
         "Shared noise",
         "Honest updates, but in place of their own noise all attackers send one honest client's.",
     ),
     "silent": AttackInfo(
-        partial(follow, PLANS["silent"]),
+        AttackPlan((Tactic(own=0),)),
         "Silent",
         "Attackers send nothing but noise, so that less of the shared subspace shows.",
     ),
     "tilt": AttackInfo(
-        partial(follow, PLANS["tilt"]),
+        AttackPlan((Tactic(tilt=0.4, noise=0),)),
         "Tilt",
         "Honest coefficients in a subspace that the attackers have turned a little, without noise.",
     ),
     "ordinary": AttackInfo(
-        partial(follow, PLANS["ordinary"]),
+        AttackPlan((Tactic(size=1, spike=0.8, noise=0),)),
         "Ordinary shape",
         "All add one false direction, made so that its entries are spread like honest ones.",
     ),
     "framing": AttackInfo(
-        partial(follow, PLANS["framing"]),
+        AttackPlan((Tactic(own=0, copy=1, size=1, agree=0, alike=0),)),
         "Framing",
         "Attackers dress as one honest client: its update plus something false, to have it "
         "flagged too.",
     ),
+}
+
+#: The plans among them.
+PLANS: dict[str, AttackPlan] = {
+    key: info.run for key, info in ATTACKS.items() if isinstance(info.run, AttackPlan)
 }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 
 import numpy as np
 
 from clair._validation import check_choice, check_integer, check_mask, check_real
 from clair.method.linalg import block_norms, orthonormal
-from clair.simulation.attack_plan import AttackContext, AttackPlan, follow
-from clair.simulation.attacks import ATTACKS
+from clair.simulation.attack_plan import AttackContext, AttackPlan
+from clair.simulation.attacks import ATTACKS, Attack
 
 #: Random streams of a problem; anything drawn later takes a higher stream number.
 STREAMS = 7
@@ -47,6 +47,14 @@ class ProblemSpec:
     unevenness : float
         Standard deviation of the logarithm of the clients' sizes, >= 0; raises the block
         incoherence of the benign clients.
+    data_spread : float
+        Standard deviation of the logarithm of the clients' numbers of examples, >= 0. The
+        estimation error of a client shrinks with the root of its examples; `noise` is that of the
+        client in the middle.
+    second_attack : str
+        What part of the contaminated clients do instead, a key of the same table as `attack`.
+    second_share : float
+        Share of the contaminated clients that do, in [0, 1], rounded to whole clients.
     seed : int
         Non-negative. The same spec gives the same bytes.
     contaminated_fraction : float, optional
@@ -70,6 +78,9 @@ class ProblemSpec:
     attack_scale: float = 1.0
     seed: int = 0
     unevenness: float = 0.0
+    data_spread: float = 0.0
+    second_attack: str = "sign_flip"
+    second_share: float = 0.0
     contaminated_fraction: InitVar[float | None] = None
 
     def __post_init__(self, contaminated_fraction: float | None) -> None:
@@ -92,10 +103,12 @@ class ProblemSpec:
             maximum=1,
             open_maximum=True,
         )
-        for name in ("noise", "heterogeneity", "off_subspace", "unevenness"):
+        for name in ("noise", "heterogeneity", "off_subspace", "unevenness", "data_spread"):
             check_real(name, getattr(self, name), minimum=0)
         check_real("attack_scale", self.attack_scale, minimum=0, open_minimum=True)
         check_choice("attack", self.attack, ATTACKS)
+        check_choice("second_attack", self.second_attack, ATTACKS)
+        check_real("second_share", self.second_share, minimum=0, maximum=1)
         check_integer("seed", self.seed, minimum=0)
 
     @property
@@ -145,7 +158,7 @@ class Problem:
     contaminated: np.ndarray
 
 
-def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem:
+def sample_problem(spec: ProblemSpec, plan: AttackPlan | Attack | None = None) -> Problem:
     """Sample the matrix model.
 
     Each ingredient (subspace, coefficients, off-subspace part, noise, choice of clients, attack)
@@ -155,8 +168,9 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
     Parameters
     ----------
     spec : ProblemSpec
-    plan : AttackPlan, optional
-        What the contaminated clients do instead of the attack that `spec` names.
+    plan : AttackPlan or callable, optional
+        What the contaminated clients do instead of the attacks that `spec` names; a function has
+        the signature of those in ``clair.simulation.attacks``.
 
     Returns
     -------
@@ -187,7 +201,7 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
 
     contaminated = np.zeros(spec.n_clients, dtype=bool)
     contaminated[choice_rng.permutation(spec.n_clients)[: spec.n_contaminated]] = True
-    errors = spec.noise * noise_rng.standard_normal(shape)
+    errors = _noise_levels(spec)[:, None, None] * noise_rng.standard_normal(shape)
     sent = true_updates.copy()
     if spec.n_contaminated:
         context = AttackContext(
@@ -202,11 +216,43 @@ def sample_problem(spec: ProblemSpec, plan: AttackPlan | None = None) -> Problem
             scale=spec.attack_scale,
         )
         honest = true_updates[contaminated]
-        if plan is None:
-            sent[contaminated] = ATTACKS[spec.attack].run(honest, context, attack_rng)
-        else:
-            sent[contaminated] = follow(plan, honest, context, attack_rng)
+        sent[contaminated] = _attacked(spec, plan, honest, context, attack_rng)
     return Problem(spec, sent + errors, true_updates, subspace, contaminated)
+
+
+def _stream(spec: ProblemSpec, number: int) -> np.random.Generator:
+    """Open a random stream that later versions added, so that the earlier ones stay the same."""
+    return np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(number,)))
+
+
+def _noise_levels(spec: ProblemSpec) -> np.ndarray:
+    """Draw each client's standard deviation of the estimation error, (n_clients,)."""
+    examples = _stream(spec, STREAMS + 1).standard_normal(spec.n_clients)
+    levels: np.ndarray = spec.noise * np.exp(-spec.data_spread * examples / 2)
+    return levels
+
+
+def _attacked(
+    spec: ProblemSpec,
+    plan: AttackPlan | Attack | None,
+    honest: np.ndarray,
+    context: AttackContext,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Make what the contaminated clients send, less their estimation errors."""
+    if plan is not None:
+        return plan(honest, context, rng)
+    n_first = len(honest) - round(spec.second_share * len(honest))
+    groups = (
+        (spec.attack, slice(None, n_first), rng),
+        (spec.second_attack, slice(n_first, None), _stream(spec, STREAMS + 2)),
+    )
+    sent = np.empty_like(honest)
+    for attack, group, stream in groups:
+        if len(honest[group]):
+            own = replace(context, errors=context.errors[group])
+            sent[group] = ATTACKS[attack].run(honest[group], own, stream)
+    return sent
 
 
 def sample_halves(
@@ -237,8 +283,8 @@ def sample_halves(
     True
     """
     factor = check_real("factor", factor, minimum=0, open_minimum=True)
-    stream = np.random.default_rng(np.random.SeedSequence(problem.spec.seed, spawn_key=(STREAMS,)))
-    apart = problem.spec.noise * stream.standard_normal(problem.updates.shape)
+    levels = _noise_levels(problem.spec)[:, None, None]
+    apart = levels * _stream(problem.spec, STREAMS).standard_normal(problem.updates.shape)
     if inflated is not None:
         apart[check_mask("inflated", inflated, len(apart))] *= factor
     return problem.updates + apart, problem.updates - apart

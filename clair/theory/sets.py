@@ -26,12 +26,12 @@ from clair.method.evidence import (
     MIN_CLIENTS,
     NOISE_SLACK,
     SIGNAL_SHARE,
-    SPREAD_FEW,
     stricter,
 )
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import PLANS
 from clair.simulation.matrix_model import ProblemSpec
+from clair.theory.gaps import above_gap
 from clair.theory.predictions import (
     DRAWS,
     breakdown_noise,
@@ -314,46 +314,6 @@ def speaks(spec: ProblemSpec) -> bool:
         return False
     tactics = PLANS[spec.attack].tactics if spec.attack in PLANS else ()
     return all(tactic.own + tactic.copy >= np.sqrt(SIGNAL_SHARE) for tactic in tactics)
-
-
-def above_gap(
-    scores: np.ndarray, gap: tuple[float, float], repeat: tuple[float, float]
-) -> np.ndarray:
-    """Apply `clair.method.evidence.gap_rule` to many drawn federations at once.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (draws, n_clients)
-        > 0.
-    gap, repeat : tuple of float
-        Ratios of the first gap and of later ones.
-
-    Returns
-    -------
-    ndarray of bool, shape (draws, n_clients)
-        The flagged ones.
-    """
-    order = np.argsort(scores, axis=1)
-    ordered = np.take_along_axis(scores, order, axis=1)
-    draws, n = ordered.shape
-    half, rows = n // 2 + 1, np.arange(draws)
-    steps = np.diff(np.log(ordered), axis=1)[:, half - 1 :]
-    top, going = np.full(draws, n), np.full(draws, half < n)
-    while going.any():
-        wide = np.where(np.arange(half, n) < top[:, None], steps, -np.inf)
-        cut = half + wide.argmax(axis=1)
-        widest = wide.max(axis=1)
-        below = (ordered[rows, (cut - 1) // 2] + ordered[rows, cut // 2]) / 2
-        upper = (np.arange(n) >= cut[:, None] // 2) & (np.arange(n) < cut[:, None])
-        squares = np.where(upper, np.log(ordered / below[:, None]) ** 2, 0.0)
-        spread = np.sqrt(squares.sum(axis=1) / upper.sum(axis=1))
-        going &= (widest >= np.log(gap[0])) & (widest >= (1 + SPREAD_FEW / n) * spread)
-        going &= ordered[rows, cut] >= gap[1] * below
-        top, gap = np.where(going, cut, top), repeat
-        going &= top > half
-    flagged = np.zeros(scores.shape, dtype=bool)
-    np.put_along_axis(flagged, order, np.arange(n) >= top[:, None], axis=1)
-    return flagged
 
 
 def stands_out(spec: ProblemSpec) -> bool:

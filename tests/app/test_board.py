@@ -7,6 +7,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.app.kit.page_list import PAGES
 from clair.board import SLIDES
 from tests.app.elements import visit
 
@@ -176,9 +177,7 @@ def test_a_mangled_mode_is_none(raw: str) -> None:
     assert address(app) == {}
 
 
-@pytest.mark.parametrize(
-    "page", ["regression", "theory", "adapters", "copying", "digits", "llm", "federation"]
-)
+@pytest.mark.parametrize("page", [page.stem for page in PAGES if page.stages] + ["regression"])
 def test_other_pages_fold_their_controls_away_too(page: str) -> None:
     app = opened(page, present="1")
     assert not app.sidebar.children

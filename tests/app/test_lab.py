@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from clair.app.kit.state import read
+from clair.app.pages import lab as page
+from clair.executors import Workers
+from clair.simulation.sweeps.repeats import repeats_of
+from clair.simulation.sweeps.run import run_sweep
 from tests.app.elements import charts, sentence, visit
 
 FOUND, ERROR, ANGLE, MARGIN = range(4)
@@ -32,6 +39,23 @@ def test_first_paint_is_a_real_result() -> None:
     assert "flagged all 5 poisoned clients" in sentence(app)
     assert app.segmented_control(key="view").value == "split"
     assert not app.warning
+
+
+def test_draws_are_run_kept_and_shown(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path))
+    small = {"clients": "8", "d_out": "12", "d_in": "12", "view": "Errors"}
+    assert "This is one draw" in " ".join(c.value for c in lab(**small).caption)
+    app = lab(**small, draws="10")
+    assert app.button(key="lab_repeat").label == "Run"
+    values = {c.key: app.session_state[c.key] for c in page.CONTROLS if c.key in app.session_state}
+    config = repeats_of(page.scenario_of(read(page.CONTROLS) | values), 10)
+    with ThreadPoolExecutor(1) as pool:
+        run_sweep(config, workers=Workers(pool, 1))
+    app.run()
+    assert not app.exception
+    assert "Over 10 draws" in " ".join(m.value for m in app.markdown)
+    assert not [button for button in app.button if button.key == "lab_repeat"]
+    assert app.query_params["draws"] in ("10", ["10"])
 
 
 def test_slider_changes_the_numbers_and_reset_brings_them_back() -> None:

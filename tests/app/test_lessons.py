@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from clair.app.pages import copying, lab
+from clair.app.pages.lesson_end import summary_taken
+from clair.app.pages.lesson_steps import answer as answer_of
 from clair.app.pages.lesson_steps import settings
 from clair.app.pages.lessons import Place
 from clair.lessons.course import courses
-from tests.app.elements import bare, visit
+from clair.report.lesson import Answered
+from tests.app.elements import bare, sentence, visit
+from tests.snippets import run_snippet
 
 PAGE = "pages/lessons.py"
 ANSWER = 'class="lesson-answer"'
@@ -115,10 +121,9 @@ def test_next_goes_through_all_courses_and_every_step_reveals() -> None:
         app.button(key=f"lesson_show_{spot.word}").click().run()
         assert not app.exception
         assert answer(app)
-        following = app.button(key="lesson_next")
-        if not following.disabled:
-            following.click().run()
-    assert app.button(key="lesson_next").disabled
+        app.button(key="lesson_next").click().run()
+    assert app.query_params["course"] == "summary"
+    assert f"{len(PLACES)} of {len(PLACES)}" in [metric.value for metric in app.metric]
 
 
 @pytest.mark.parametrize(
@@ -245,3 +250,50 @@ def test_an_answer_is_taken_away_with_the_prediction_but_not_on_stage() -> None:
     staged = lessons(**dict(app.query_params), present="1")
     assert answer(staged)
     assert not staged.get("download_button")
+
+
+def test_the_end_holds_predictions_against_answers_and_leads_on() -> None:
+    said = "averaging.1-2~_averaging.2-0~_averaging.3-8_liars.1~"
+    app = lessons(course="averaging", step="2", said=said)
+    app.button(key="lesson_next").click().run()
+    assert app.query_params["step"] == "3"
+    app.button(key="lesson_finish").click().run()
+    assert app.query_params["course"] == "summary"
+    assert "step" not in app.query_params
+    # the third prediction is of a question whose answer has not been seen
+    assert sentence(app) == f"3 of {len(PLACES)} answers seen; 1 of 2 predictions fit."
+    shown = "\n".join(one.value for one in app.markdown)
+    assert "predicted: The average's is clearly smaller, which fits" in shown
+    assert "predicted: Less than half, which does not fit" in shown
+    assert "no prediction" in shown
+    assert "Five liars" not in shown
+    facts = {metric.label: metric.value for metric in app.metric}
+    assert facts["courses finished"] == f"0 of {len(courses())}"
+    assert facts["answers seen"] == f"3 of {len(PLACES)}"
+    app.button(key="lesson_go_averaging.3").click().run()
+    assert place(app) == "averaging.3"
+    assert not app.exception
+
+
+def test_back_leads_from_the_end_to_the_last_step() -> None:
+    app = lessons(PLACES[-1].word)
+    app.button(key="lesson_next").click().run()
+    assert not app.metric
+    app.button(key="lesson_back").click().run()
+    assert place(app) == PLACES[-1].word
+
+
+def test_the_sheet_to_print_says_what_the_end_says() -> None:
+    places = [Place("averaging", 1), Place("model", 3)]
+    answered = [
+        Answered(p.course.title, p.number, len(p.course.steps), p.step, answer_of(p), guess)
+        for p, guess in zip(places, (2.0, None), strict=True)
+    ]
+    taken = summary_taken(places, answered)
+    page = taken.html()
+    for text in ("Name: ____", "which fits", "1 of 1", "flags 4 of the poisoned shops"):
+        assert text in page, text
+    assert [one["fits"] for one in json.loads(taken.json())["answers"]] == [True, None]
+    assert len(taken.csv("Predictions").splitlines()) >= 3
+    names, _ = run_snippet(taken.recipe.python)
+    assert names["answers"] == {p.word: answer_of(p) for p in places}

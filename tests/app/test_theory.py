@@ -9,8 +9,9 @@ import pytest
 from clair.app.kit.state import read
 from clair.app.pages import lab, theory, theory_phase
 from clair.simulation.matrix_model import ProblemSpec
-from clair.simulation.sweeps.grid import Axis, SweepConfig, cell_spec, run_trial
+from clair.simulation.sweeps.grid import METHODS, Axis, SweepConfig, cell_spec
 from clair.simulation.sweeps.run import run_sweep
+from clair.simulation.sweeps.trial import run_trial
 from tests.app.elements import charts, sentence, visit
 
 
@@ -176,18 +177,17 @@ def test_cell_opens_in_the_lab_as_exactly_that_problem():
 def test_lab_shows_the_outcome_that_the_sweep_counted(method):
     config = SweepConfig(
         ProblemSpec(attack="colluding"),
-        Axis("noise", (0.05, 0.12, 0.19)),
-        Axis("off_subspace", (0.0, 1.2)),
+        (Axis("noise", (0.05, 0.12, 0.19)), Axis("off_subspace", (0.0, 1.2))),
         2,
-        method,
+        METHODS[method],
     )
     for cell in range(6):
         values = theory_phase.lab_values(config, cell, 1)
         assert all(control.valid(values[control.key]) for control in lab.CONTROLS)
         result = lab.solve(lab.scenario_of(values))
-        trial = run_trial(cell_spec(config, cell, 1), method)
-        assert (result.detection.exact, result.detection.f1) == (trial.exact, trial.f1)
-        assert np.sin(np.radians(result.angles[-1])) == pytest.approx(trial.error, abs=1e-6)
+        exact, f1, error = run_trial(config, cell, 1)
+        assert (result.detection.exact, result.detection.f1) == (exact, f1)
+        assert np.sin(np.radians(result.angles[-1])) == pytest.approx(error, abs=1e-6)
 
 
 def test_strengths_reach_ten_times_an_honest_update():
@@ -197,9 +197,12 @@ def test_strengths_reach_ten_times_an_honest_update():
 
 def test_axes_keep_to_the_steps_of_the_lab():
     controls = {c.key: c for c in lab.SCENARIO}
+    controls |= {c.key: c for c in lab.OPTIONS}
     for name, values in theory_phase.FINE.items():
-        control = controls[theory.SWEPT[name]]
+        control = controls[(theory.SWEPT | theory.SWEPT_OPTIONS)[name]]
         assert all(control.valid(value) for value in values)
+        if control.step is None:
+            continue
         steps = (np.array(values) - control.low) / control.step
         assert steps == pytest.approx(np.round(steps), abs=1e-6)
 
@@ -214,8 +217,7 @@ def test_presets_are_valid_screens():
 def test_predicted_boundary_is_defined_wherever_a_cell_is():
     config = replace(
         theory_phase.config_of({c.key: c.default for c in theory.CONTROLS}),
-        x=Axis("rank", (1, 8)),
-        y=Axis("n_clients", (6, 44)),
+        along=(Axis("rank", (1, 8)), Axis("n_clients", (6, 44))),
     )
     assert np.isfinite(theory_phase.boundary(config, "exact")).all()
     assert np.isfinite(theory_phase.boundary(config, "error")).all()

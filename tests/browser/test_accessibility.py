@@ -29,6 +29,8 @@ SCREENS = [
     "/theory?section=phase",
     "/digits?present=1&digits_part=Images that flip",
     "/board?present=1&slide=5",
+    "/classroom",
+    "/lessons?course=summary&said=averaging.1-2~_liars.1~",
 ]
 
 

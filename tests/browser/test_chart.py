@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import struct
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import plotly.graph_objects as graph_objects
+import pytest
 from plotly.basedatatypes import BaseTraceType
 
+from clair.simulation.scenario import Scenario, run_scenario
 from tests.serving import ROOT, Server
 
 ALL_KINDS = {
@@ -128,6 +131,24 @@ def test_a_chart_is_saved_with_its_takeaway_by_keyboard(
     assert head[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">I", head[16:20])[0] >= 1200
     assert page.evaluate("document.querySelector('.clair-chart details').open") is False
+
+
+def test_a_chart_is_saved_as_the_numbers_it_shows(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    page = visit(server).go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    page.locator(".clair-chart summary").first.click()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Save data as CSV").click()
+    assert caught.value.suggested_filename == "clair-lab-errors.csv"
+    with open(caught.value.path(), encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for entry in run_scenario(Scenario()).errors:
+        dots = [float(row["x"]) for row in rows if row["series"] == entry.label]
+        assert dots == pytest.approx(entry.per_client, rel=1e-12)
+        bar = [float(row["x"]) for row in rows if row["series"] == f"{entry.label}, mean"]
+        assert bar == pytest.approx([entry.mean] * 2)
 
 
 def test_a_chart_fills_the_screen_and_comes_back(server: Server, visit: Callable[..., Any]) -> None:

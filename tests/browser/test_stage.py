@@ -7,9 +7,24 @@ from typing import Any
 
 import pytest
 
+from clair.app.kit.page_list import PAGES
+
 STAGE = {"width": 1920, "height": 1080}
 TOLERANCE = 2
 LEAST_CHART = 250  # pixels of height; the last row cannot read the axes of a lower chart
+#: How many views and parts a page has on stage.
+PARTS = {
+    "lab": 6,
+    "compare": 7,
+    "redteam": 8,
+    "theory": 19,
+    "regression": 6,
+    "copying": 5,
+    "digits": 5,
+    "llm": 5,
+    "federation": 4,
+    "adapters": 5,
+}
 
 CHOSEN = """() => [...document.querySelectorAll('[data-testid=stMain] [role=radio]')]
   .filter((radio) => radio.getAttribute('aria-checked') === 'true')
@@ -44,25 +59,16 @@ def turn(visitor: Any, key: str) -> None:
     visitor.page.wait_for_function(f"(old) => ({CHOSEN})() !== old", arg=before)
 
 
-@pytest.mark.parametrize(
-    ("path", "number"),
-    [
-        ("/lab", 6),
-        ("/compare", 7),
-        ("/redteam", 8),
-        ("/theory", 19),
-        ("/regression", 6),
-        ("/copying", 5),
-        ("/digits", 5),
-        ("/llm", 5),
-        ("/federation", 4),
-    ],
-)
+def test_every_page_goes_on_stage_here_or_in_a_test_of_its_own() -> None:
+    assert {page.stem for page in PAGES} == {*PARTS, "overview", "lessons", "board"}
+
+
+@pytest.mark.parametrize(("path", "number"), PARTS.items())
 def test_a_remote_turns_every_page_and_nothing_has_to_be_scrolled(
     server: Any, visit: Callable[..., Any], path: str, number: int
 ) -> None:
     visitor = visit(server, viewport=STAGE, reduced_motion="reduce")
-    visitor.go(f"{path}?present=1")
+    visitor.go(f"/{path}?present=1")
     seen = [in_sight(visitor)]
     while len(seen) < number:
         turn(visitor, "PageDown")

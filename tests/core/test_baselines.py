@@ -10,7 +10,6 @@ import pytest
 import clair
 from clair import ProblemSpec, sample_problem
 from clair.aggregation import (
-    GLOBAL_RULES,
     assumed_attackers,
     geometric_median,
     krum,
@@ -19,7 +18,7 @@ from clair.aggregation import (
     trimmed_mean,
 )
 from clair.baselines import compare, estimate_all
-from clair.methods import METHODS
+from clair.methods import GLOBAL_RULES, METHODS
 
 PROBLEM = sample_problem(ProblemSpec(n_clients=11, d_out=6, d_in=4, rank=2, seed=2))
 FIT = clair.fit(PROBLEM.updates, rank=2)

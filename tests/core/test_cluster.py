@@ -22,8 +22,10 @@ from clair.simulation.sweeps.run import run_sweep
 distributed = pytest.importorskip("distributed", reason="needs dask: tests/requirements-extras.txt")
 CONFIG = SweepConfig(
     ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2),
-    Axis("noise", (0.02, 0.05, 0.1, 0.2, 0.3)),
-    Axis("poisoned_fraction", (0.0, 0.1, 0.2, 0.25, 0.3, 0.4)),
+    (
+        Axis("noise", (0.02, 0.05, 0.1, 0.2, 0.3)),
+        Axis("poisoned_fraction", (0.0, 0.1, 0.2, 0.25, 0.3, 0.4)),
+    ),
     trials=2,
 )
 

@@ -12,7 +12,6 @@ from clair.baselines import estimate_all
 from clair.method.detection import DEGREES
 from clair.method.evidence import gap_rule
 from clair.method.kinds import (
-    KINDS,
     all_evidence,
     client_margins,
     evidence_json,
@@ -20,6 +19,7 @@ from clair.method.kinds import (
     published_evidence,
     verdict_json,
 )
+from clair.method.words import KINDS
 
 PROBLEMS = {
     "poisoned": {},

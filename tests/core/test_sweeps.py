@@ -16,24 +16,26 @@ from clair import ProblemSpec
 from clair.executors import WorkerFailed, Workers
 from clair.figures.phase import agreement
 from clair.method.metrics import detection_scores, subspace_error
+from clair.simulation.attacks import ATTACKS
 from clair.simulation.sweeps import store
 from clair.simulation.sweeps.grid import (
+    METHODS,
     SEEDS,
     Axis,
     SweepConfig,
     cell_spec,
     obstacle,
-    run_cell,
-    run_trial,
     trial_seed,
 )
 from clair.simulation.sweeps.run import run_sweep
 from clair.simulation.sweeps.store import KEPT, cache_dir, load, read_result, write_result
+from clair.simulation.sweeps.trial import run_cell, run_trial
+from clair.theory.boundary import predicted
 from clair.theory.sets import exact_set_probability
 
 BASE = ProblemSpec(n_clients=8, d_out=14, d_in=11, rank=2)
 SMALL = SweepConfig(
-    BASE, Axis("noise", (0.02, 0.3)), Axis("poisoned_fraction", (0.0, 0.25, 0.4)), trials=2
+    BASE, (Axis("noise", (0.02, 0.3)), Axis("poisoned_fraction", (0.0, 0.25, 0.4))), trials=2
 )
 SHIPPED = Path(__file__).parents[2] / "assets" / "theory" / "phase_default.jsonl"
 
@@ -42,7 +44,7 @@ def test_equal_descriptions_have_equal_digests_and_axes_hide_their_base_value():
     assert SMALL.digest == replace(SMALL, base=replace(BASE, noise=0.2)).digest
     assert SMALL.digest != replace(SMALL, base=replace(BASE, seed=1)).digest
     assert SMALL.digest != replace(SMALL, trials=3).digest
-    assert SMALL.digest != replace(SMALL, method="norms").digest
+    assert SMALL.digest != replace(SMALL, options=METHODS["norms"]).digest
     assert SweepConfig.from_json(json.loads(json.dumps(SMALL.to_json()))) == SMALL
 
 
@@ -50,8 +52,9 @@ def test_equal_descriptions_have_equal_digests_and_axes_hide_their_base_value():
     ("changes", "message"),
     [
         ({"trials": 0}, "trials must be at least 1, got 0"),
-        ({"method": "krum"}, "method must be one of"),
-        ({"x": Axis("rank", (1, 2)), "y": Axis("rank", (1, 2))}, "axes must differ, got rank"),
+        ({"methods": ("copy",)}, "method must be one of"),
+        ({"options": {"detector": "krum"}}, "detector must be one of"),
+        ({"along": (Axis("rank", (1, 2)),) * 2}, "axes must differ, got rank"),
     ],
 )
 def test_bad_descriptions_are_refused_in_words(changes, message):
@@ -61,7 +64,7 @@ def test_bad_descriptions_are_refused_in_words(changes, message):
 
 def test_axes_are_checked():
     with pytest.raises(ValueError, match="axis must be one of"):
-        Axis("seed", (1, 2))
+        Axis("color", (1, 2))
     with pytest.raises(ValueError, match="must increase"):
         Axis("noise", (0.2, 0.1))
     with pytest.raises(ValueError, match="version must be"):
@@ -80,10 +83,10 @@ def test_every_trial_is_a_plain_problem_with_a_seed_of_its_own():
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**9), st.integers(0, 399), st.integers(0, 9))
+@given(st.integers(0, 10**9), st.integers(0, 5), st.integers(0, 9))
 def test_seeds_depend_on_root_cell_and_trial_only(seed, cell, trial):
     config = replace(SMALL, base=replace(BASE, seed=seed))
-    other = replace(config, method="norms", trials=50)
+    other = replace(config, options=METHODS["norms"], trials=50)
     assert trial_seed(config, cell, trial) == trial_seed(other, cell, trial)
     assert 0 <= trial_seed(config, cell, trial) < SEEDS
 
@@ -95,25 +98,25 @@ def test_trial_is_what_fit_returns(method, noise):
     problem = clair.sample_problem(spec)
     options = {"detector": "norms", "polish": False} if method == "norms" else {}
     result = clair.fit(problem.updates, spec.rank, **options)
-    trial = run_trial(spec, method)
+    config = SweepConfig(spec, (Axis("seed", (4,)),), 1, METHODS[method])
+    exact, f1, error = run_trial(config, 0)
     scores = detection_scores(result.flagged, problem.contaminated)
-    assert (trial.exact, trial.f1) == (scores.exact, scores.f1)
-    assert trial.error == pytest.approx(subspace_error(result.subspace, problem.subspace), abs=1e-9)
+    assert (exact, f1) == (scores.exact, scores.f1)
+    assert error == pytest.approx(subspace_error(result.subspace, problem.subspace), abs=1e-9)
 
 
 def test_impossible_cells_are_explained_and_left_empty(tmp_path):
     config = SweepConfig(
         replace(BASE, d_out=3),
-        Axis("rank", (1, 3, 5)),
-        Axis("n_clients", (4, 9)),
+        (Axis("rank", (1, 3, 5)), Axis("n_clients", (4, 9))),
         trials=1,
     )
     assert obstacle(config, 0) is None
     assert "nothing lies outside" in obstacle(config, 1)
     assert "rank must be at most" in obstacle(config, 2)
     assert run_cell(config, 2) == ()
-    few = replace(config, base=replace(BASE, poisoned_fraction=0.45), x=Axis("noise", (0.1,)))
-    few = replace(few, y=Axis("n_clients", (3, 9)))
+    sides = (Axis("noise", (0.1,)), Axis("n_clients", (3, 9)))
+    few = replace(config, base=replace(BASE, poisoned_fraction=0.45), along=sides)
     assert "only 2 honest clients" in obstacle(few, 0)
     result = run_sweep(config, workers=1, folder=tmp_path)
     assert result.complete
@@ -127,8 +130,8 @@ def test_workers_compute_what_one_cell_alone_gives_in_any_order(tmp_path):
     for cell in range(SMALL.n_cells):
         trials = run_cell(SMALL, cell)
         row, column = divmod(cell, 2)
-        assert result.exact[row, column].tolist() == [t.exact for t in trials]
-        assert result.error[row, column] == pytest.approx([t.error for t in trials], rel=1e-9)
+        assert result.exact[row, column].tolist() == [t[0] for t in trials]
+        assert result.error[row, column] == pytest.approx([t[2] for t in trials], rel=1e-9)
     assert [p.step for p in seen] == list(range(7))
     assert seen[0].seconds_left is None
     assert seen[-1].seconds_left == 0
@@ -222,7 +225,7 @@ def test_a_disk_that_fills_up_loses_no_cell(tmp_path, monkeypatch):
         store.cell_of(line, SMALL)
 
 
-GOOD = '{"cell": 1, "trials": [[true, 1.0, 0.25], [false, 0.5, 1.0]]}'
+GOOD = '{"cell": 1, "trials": [[1.0, 1.0, 0.25], [0.0, 0.5, 1.0]]}'
 
 
 @pytest.mark.parametrize(
@@ -234,8 +237,8 @@ GOOD = '{"cell": 1, "trials": [[true, 1.0, 0.25], [false, 0.5, 1.0]]}'
         GOOD.replace("0.25", "NaN").encode(),
         GOOD.replace("0.25", "-3").encode(),
         GOOD.replace("0.25", "9" * 5000).encode(),
-        GOOD.replace("true", '"yes"').encode(),
-        GOOD.replace("true, ", "").encode(),
+        GOOD.replace("[[1.0", "[[true").encode(),
+        GOOD.replace("[[1.0, ", "[[").encode(),
         GOOD.replace(" 1,", " 1.5,").encode(),
         GOOD.replace(" 1,", " true,").encode(),
         GOOD.replace(" 1,", ' "1",').encode(),
@@ -339,8 +342,8 @@ def test_shipped_diagram_is_what_its_description_gives():
     for cell in [*unclear[::4].tolist(), 0, 499]:
         row, column = divmod(cell, 20)
         trials = run_cell(shipped.config, cell)
-        assert [t.exact for t in trials] == shipped.exact[row, column].tolist()
-        assert [t.error for t in trials] == pytest.approx(shipped.error[row, column], abs=2e-5)
+        assert [t[0] for t in trials] == shipped.exact[row, column].tolist()
+        assert [t[2] for t in trials] == pytest.approx(shipped.error[row, column], abs=2e-5)
 
 
 def test_predicted_boundary_separates_the_shipped_diagram():
@@ -353,3 +356,22 @@ def test_predicted_boundary_separates_the_shipped_diagram():
     assert known == 500
     assert same >= 485
     assert np.abs(predicted - share).mean() < 0.03
+
+
+def test_a_boundary_is_predicted_for_every_attack_and_only_where_there_is_a_formula():
+    sides = (Axis("attack", tuple(ATTACKS)), Axis("noise", (0.02, 0.2)))
+    known = SweepConfig(BASE, sides, 1)
+    found = predicted(known, "exact")
+    assert np.isfinite(found).all()
+    assert ((found >= 0) & (found <= 1)).all()
+    assert np.isfinite(predicted(known, "subspace_error")).all()
+    assert predicted(known, "f1") is None
+    uneven = replace(known, along=(Axis("unevenness", (0.0, 1.0)), sides[1]))
+    assert predicted(uneven, "exact") is None
+    assert np.isfinite(predicted(uneven, "subspace_error")).all()
+    for changes in (
+        {"options": {"threshold": 1.0}},
+        {"base": replace(BASE, data_spread=1.0)},
+        {"along": (Axis("screen_coefficients", (False, True)), sides[1])},
+    ):
+        assert predicted(replace(known, **changes), "exact") is None

@@ -17,8 +17,10 @@ from clair.method.moments import Moments
 from clair.method.refinement import principal_subspace
 from clair.method.solvers import decompose
 from clair.method.window import collapse_lam, default_lam, ideal_window, incoherence, lam_window
+from clair.simulation.attacks import ATTACKS as EVERY_ATTACK
 from clair.simulation.attacks import PLANS
 from clair.theory.curves import find, gain, honest_errors, remedy, separation, stability
+from clair.theory.gaps import above_gap
 from clair.theory.lam_path import certificate_at, compress, lam_grid, lam_path, solve_at
 from clair.theory.predictions import (
     break_even,
@@ -28,7 +30,6 @@ from clair.theory.predictions import (
     subspace_slope,
 )
 from clair.theory.sets import (
-    above_gap,
     critical_noise,
     exact_set_probability,
     score_model,
@@ -623,3 +624,14 @@ def test_every_statement_names_a_source_and_a_test_that_exists():
         assert statement.agreement
     for section in ("window", "certificate", "stable", "sets", "gain", "blind"):
         assert of_section(section)
+
+
+@pytest.mark.parametrize("attack", [key for key in EVERY_ATTACK if key not in PLANS])
+def test_the_energy_predicted_outside_the_subspace_is_the_drawn_one(attack):
+    spec = replace(SMALL, off_subspace=0.3, attack=attack)
+    drawn = []
+    for seed in range(20):
+        problem = sample_problem(replace(spec, seed=seed))
+        basis, sent = problem.subspace, problem.updates[problem.contaminated]
+        drawn.append(np.sum((sent - basis @ (basis.T @ sent)) ** 2, axis=(1, 2)).mean())
+    assert np.mean(drawn) == pytest.approx(score_model(spec).whole.contaminated, rel=0.1)

@@ -13,7 +13,7 @@ import pytest
 
 from clair.figures.base import Chart
 from clair.figures.halves import direction_weights
-from clair.figures.palette import PAPERS, THEMES, ThemeName, role_style
+from clair.figures.palette import PAPERS, ThemeName, role_style
 from clair.figures.pixels import MAX_CELLS, png, strip, thin
 from clair.figures.solver import block_paths, certificate, convergence
 from clair.figures.split import split_strips
@@ -72,7 +72,7 @@ def decode(data: bytes) -> np.ndarray:
     return rows[:, 1:].reshape(*shape, 4)
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", PAPERS)
 @pytest.mark.parametrize("draw", FIGURES, ids=lambda f: f.__name__)
 def test_every_chart_is_complete(
     draw: Callable[..., Chart], theme: ThemeName, result: ScenarioResult

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from clair.figures.palette import THEMES, ThemeName
+from clair.figures.palette import PAPERS, ThemeName
 from clair.figures.redteam import attempts_chart, former_chart, frontiers_chart, prices_chart
 from clair.redteam import DEFENCES, Attempt
 from clair.redteam.gallery import GALLERY
@@ -21,7 +21,7 @@ def found() -> Strike:
     return strike(Scenario(ProblemSpec(poisoned_fraction=0.4, d_out=20, d_in=16), plan=PLAN))
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", PAPERS)
 @pytest.mark.parametrize("rule", ["today", "former"])
 def test_both_marks_of_every_row_are_at_its_prices(
     found: Strike, theme: ThemeName, rule: str
@@ -47,7 +47,7 @@ def attempt(harm: float, suspicion: float, unseen: bool) -> Attempt:
     return Attempt(PLAN, harm, suspicion, unseen)
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", PAPERS)
 def test_attempts_are_marked_by_whether_they_were_flagged(theme: ThemeName) -> None:
     tried = (attempt(1.5, 2.0, False), attempt(1.2, 1.0, True))
     chart = attempts_chart(tried, "clair", theme)

@@ -78,6 +78,58 @@ async function save(root, format) {
   )
 }
 
+// What spreadsheets take for a formula becomes text, as in the tables that the server writes.
+function cell(value) {
+  if (value === null || value === undefined || Number.isNaN(value)) return ""
+  if (typeof value === "number") return String(value)
+  const plain = String(value).replace(/<br>/g, "; ").replace(/<[^>]*>/g, "")
+  const safe = /^[=+\-@＝＋－＠]/.test(plain) ? `'${plain}` : plain
+  return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe
+}
+
+// The points of one trace, a row each; a map of colours gives a row a cell.
+function points(trace) {
+  const at = (name, index) => trace[name]?.[index] ?? null
+  if (trace.z) {
+    return Array.from(trace.z).flatMap((row, i) => Array.from(row, (z, j) => ({
+      x: trace.x?.[j] ?? j, y: trace.y?.[i] ?? i, z,
+    })))
+  }
+  const n = Math.max(trace.x?.length ?? 0, trace.y?.length ?? 0)
+  return Array.from({ length: n }, (_, i) => ({
+    x: at("x", i), y: at("y", i), z: null,
+    text: Array.isArray(trace.text) ? at("text", i) : trace.text,
+    x_error: trace.error_x?.array?.[i], y_error: trace.error_y?.array?.[i],
+  })).filter(({ x, y }) => x !== null || y !== null)
+}
+
+// The numbers that are drawn, a row a point, without columns that hold nothing.
+function table(plot) {
+  const written = (value, axis) => {
+    const index = Array.from(axis?.tickvals ?? []).findIndex((tick) => Object.is(tick, value))
+    return index < 0 ? null : axis.ticktext?.[index]
+  }
+  const { _fullData: traces, _fullLayout: layout } = plot
+  const axis = (trace, side) => layout[(trace[`${side}axis`] ?? side).replace(side, `${side}axis`)]
+  const rows = traces.flatMap((trace, i) => points(trace).map((point) => ({
+    series: plot.data[i].name, ...point,
+    x_label: written(point.x, axis(trace, "x")), y_label: written(point.y, axis(trace, "y")),
+  })))
+  const columns = ["series", "x", "x_label", "y", "y_label", "z", "x_error", "y_error", "text"]
+    .filter((name) => rows.some((row) => cell(row[name]) !== ""))
+  const lines = rows.map((row) => columns.map((name) => cell(row[name])).join(","))
+  return [columns.join(","), ...lines].join("\n") + "\n"
+}
+
+function saveTable(root) {
+  const link = document.createElement("a")
+  const content = new Blob([table(root.querySelector(".plot"))], { type: "text/csv" })
+  link.href = URL.createObjectURL(content)
+  link.download = `${root.chart.file}.csv`
+  link.click()
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000)
+}
+
 function prepare(root) {
   const plot = root.querySelector(".plot")
   const menu = root.querySelector("details")
@@ -100,6 +152,11 @@ function prepare(root) {
       menu.querySelector("summary").focus()
       save(root, button.dataset.format)
     }
+  }
+  root.querySelector("[data-csv]").onclick = () => {
+    menu.open = false
+    menu.querySelector("summary").focus()
+    saveTable(root)
   }
   root.querySelector("[data-full]").onclick = () => {
     menu.open = false

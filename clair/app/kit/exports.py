@@ -24,6 +24,13 @@ def export_panel(page: str, export: Export) -> None:
         st.caption(
             "One file with charts, tables and the settings. It opens without a network and prints."
         )
+        if export.figures:
+            st.markdown("**For a paper**")
+            for title, make in export.figures.items():
+                stem = title.lower().replace(" ", "-")
+                name = f"{export.name}-{stem}.svg"
+                _download(f"{page}_{stem}", f"{title} (SVG)", make, name, "image/svg+xml")
+            st.caption("A vector graphic with its letters inside and all settings in its caption.")
         st.markdown("**To compute with**")
         with st.container(horizontal=True, gap="small"):
             for title in export.tables:

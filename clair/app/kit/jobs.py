@@ -19,6 +19,7 @@ from typing import Any
 
 import streamlit as st
 
+from clair.app.kit.page_list import PAGES, STAGE_NAMES
 from clair.federated import STAGE_LABELS
 from clair.jobs import JobPool, JobState, JobView, QueueFull, UnknownJob, Work
 
@@ -37,21 +38,6 @@ _GONE = "_jobs_gone"
 _RESULTS = "_job_results"
 _SEEN = "_jobs_seen"
 _MESSAGE = "_job_message"
-
-STAGE_NAMES: dict[str, str] = {
-    "prepare": "prepare",
-    "train": "train",
-    "finetune": "fine-tune",
-    "clair": "CLAIR",
-    "evaluate": "evaluate",
-    "sweep": "draw and solve, cell by cell",
-    "search": "try, keep the worst, change it",
-    "read": "read",
-    "detect": "compare",
-    "split": "split",
-    "report": "look at modules",
-    "write": "write",
-}
 
 ENDED: dict[JobState, str] = {
     JobState.DONE: "the result is there",
@@ -115,7 +101,7 @@ class JobKind:
 
     kind: str
     title: str
-    stages: tuple[str, ...] = tuple(STAGE_LABELS)
+    stages: tuple[str, ...]
     waiting: str = (
         "You may look at the other pages: the run keeps its place as long as this app is open in "
         "a tab."
@@ -131,23 +117,14 @@ class JobKind:
 STAY = "Stay on this page: the run of who leaves it loses its place."
 
 JOB_KINDS: dict[str, JobKind] = {
-    job_kind.kind: job_kind
-    for job_kind in (
-        JobKind("copying", "Text copying"),
-        JobKind("digits", "Digits"),
-        JobKind("llm", "Language model"),
-        JobKind("federation", "Federation", ("prepare", "train")),
-        JobKind("theory", "Theory", ("sweep",)),
-        JobKind("redteam", "Red team", ("search",)),
-        JobKind("adapters", "Your adapters", ("read", "detect", "split", "report")),
-        JobKind(
-            "refined",
-            "Refined adapters",
-            ("read", "detect", "split", "report", "write"),
-            STAY,
-            badge=False,
-        ),
-    )
+    **{page.stem: JobKind(page.stem, page.title, page.stages) for page in PAGES if page.stages},
+    "refined": JobKind(
+        "refined",
+        "Refined adapters",
+        ("read", "detect", "split", "report", "write"),
+        STAY,
+        badge=False,
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from clair.app.kit.state import (
     restore_page_values,
     switch_to_requested_page,
 )
+from clair.app.pages.classes import back_to_class
 from clair.app.pages.lessons import back_to_lesson
 from clair.figures.palette import PAPERS, role_style
 
@@ -90,6 +91,7 @@ def header(title: str, *, stage_button: bool = True) -> DeltaGenerator:
     place beside the title where `settings` go.
     """
     back_to_lesson()
+    back_to_class()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title(title, anchor=False)
         place = st.container(width="content")

@@ -32,6 +32,7 @@ from streamlit.web.server import server_util
 import clair.app
 from clair._files import PLOTLY_JS
 from clair.app.kit.jobs import VISITOR_COOKIE, pool
+from clair.app.pages.classes import CLASSES
 
 #: Loaded before the first visitor is let in, besides all of `clair.app`.
 PRELOADED = ("pandas", "plotly.graph_objects", "torch")
@@ -106,6 +107,7 @@ async def _tidy_forever() -> None:
         await asyncio.sleep(TIDY_SECONDS)
         try:
             dropped = pool().tidy()
+            CLASSES.tidy()
             if forget_left_sessions() or dropped:
                 release_memory()
         except Exception:

@@ -190,6 +190,19 @@ def read(controls: Sequence[Control]) -> dict[str, Any]:
     return values
 
 
+def arriving(controls: Sequence[Control]) -> dict[str, Any]:
+    """Read controls before they are drawn: as `read`, and on the first run as the address says."""
+    values = read(controls)
+    for control in controls:
+        raw = st.query_params.get(control.key)
+        if raw and control.options and control.key not in st.session_state:
+            label = control.from_url(raw)
+            values[control.key] = next(
+                (value for value, shown in control.options if shown == label), values[control.key]
+            )
+    return values
+
+
 def assign(controls: Sequence[Control], values: Mapping[str, Any] | None = None) -> None:
     """Set every control to its default, then to `values`; call from a widget callback only."""
     for control in controls:

@@ -15,6 +15,7 @@ from clair.adapters.archive import UPLOAD_BYTES
 from clair.adapters.limits import MIB
 from clair.app.kit import jobs
 from clair.app.kit.plain import plain
+from clair.app.kit.presenter import presenting
 from clair.app.pages import adapters
 from clair.app.pages.adapters import Source
 
@@ -76,8 +77,9 @@ def say_whose(source: Source) -> None:
             poisoned = " and ".join(adapters.truth())
             st.markdown(
                 f"**Shown: the bundled example**, ten adapters that our text-copying job trained, "
-                f"of which {poisoned} learned from poisoned text. The audit is not told. Upload "
-                "yours below to see them instead."
+                f"of which {poisoned} learned from poisoned text. The audit is not told."
+                + " Upload yours below to see them instead."
+                * (not presenting())
             )
             return
         names = [plain(name) for name, _, _ in source.files]

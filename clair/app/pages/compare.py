@@ -9,6 +9,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from clair.app.kit.exports import link_to, screen_of
+from clair.app.kit.repeats import DRAWS
 from clair.app.kit.state import Control, Preset, assign, read, same
 from clair.app.pages import lab
 from clair.report.document import Screen
@@ -43,7 +44,7 @@ VIEW = replace(
         ("subspace", "Subspace"),
     ),
 )
-CONTROLS: tuple[Control, ...] = (*CONTROLS_OF["a"], *CONTROLS_OF["b"], VIEW)
+CONTROLS: tuple[Control, ...] = (*CONTROLS_OF["a"], *CONTROLS_OF["b"], VIEW, DRAWS)
 
 
 def _pair(

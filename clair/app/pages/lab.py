@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from clair.app.kit.content import presets
+from clair.app.kit.repeats import DRAWS
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control
+from clair.app.pages.lab_unequal import UNEQUAL
+from clair.method.choices import DETECTORS, SOLVERS
 from clair.redteam.words import plan_words
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import ATTACKS
@@ -23,8 +26,11 @@ GROUPS: dict[str, str] = {
     "shape": "Size and draw",
 }
 
+#: Settings that are folded away: what else may differ between clients.
+FURTHER = "Unequal clients, two attacks"
+
 #: The same with what CLAIR does, for the settings in a report.
-ALL_GROUPS = GROUPS | {"clair": "CLAIR's settings"}
+ALL_GROUPS = GROUPS | {"further": FURTHER, "clair": "CLAIR's settings"}
 PLAN = Control(
     "plan",
     "Attack plan",
@@ -172,6 +178,7 @@ SCENARIO: tuple[Control, ...] = (
         step=1,
         group="shape",
     ),
+    *UNEQUAL,
 )
 
 OPTIONS: tuple[Control, ...] = (
@@ -223,7 +230,7 @@ OPTIONS: tuple[Control, ...] = (
         "Residual (ours): what the other clients' subspace cannot explain, with all other kinds "
         "of evidence. Norm: the detector as published, the widest gap between the sizes of the "
         "clients' blocks of S, looked for once and with nothing beside it.",
-        options=(("residual", "Residual"), ("norms", "Norm, as published")),
+        options=tuple((key, one.label) for key, one in DETECTORS.items()),
         group="clair",
     ),
     Control(
@@ -245,7 +252,7 @@ OPTIONS: tuple[Control, ...] = (
         "convex",
         "Convex: the paper's program, with a proof where it succeeds. IRLS: median subspace by "
         "reweighted PCA, faster, and it stands more noise.",
-        options=(("convex", "Convex"), ("irls", "IRLS")),
+        options=tuple((key, one.label) for key, one in SOLVERS.items()),
         group="clair",
     ),
     Control(
@@ -285,7 +292,7 @@ VIEW = Control(
     group="view",
 )
 
-CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW)
+CONTROLS: tuple[Control, ...] = (*SCENARIO, *OPTIONS, VIEW, DRAWS)
 
 PRESETS = presets("lab")
 
@@ -315,13 +322,14 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
 
 
 def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
-    """Build the problem that the controls describe.
+    """Build the problem that the controls describe; those of the group "further" may be missing.
 
     Raises
     ------
     ValueError
         For combinations that `obstacle` explains.
     """
+    values = {c.key: c.default for c in SCENARIO if c.group == "further"} | dict(values)
     return ProblemSpec(
         n_clients=values["clients"],
         d_out=values["d_out"],
@@ -334,6 +342,10 @@ def spec_of(values: Mapping[str, Any]) -> ProblemSpec:
         attack=values["attack"],
         attack_scale=values["scale"],
         seed=int(values["seed"]),
+        unevenness=values["uneven"],
+        data_spread=values["data_spread"],
+        second_attack=values["second_attack"],
+        second_share=values["second_share"],
     )
 
 

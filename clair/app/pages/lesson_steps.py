@@ -9,24 +9,21 @@ import streamlit as st
 
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, open_screen
-from clair.app.pages import copying, lab, lessons
+from clair.app.kit.trained import TrainedPage
+from clair.app.pages import copying, lab, lessons, llm
+from clair.app.pages.lesson_slider import slider
 from clair.app.pages.lessons import LESSON, Place
-from clair.lessons.course import Number, Step
-from clair.lessons.quantities import QUANTITIES, Unit
+from clair.lessons.course import Step
+from clair.lessons.quantities import QUANTITIES
 
 #: Page, controls and name of what a course is about.
 TARGETS: dict[str, tuple[str, Sequence[Control], str]] = {
     "lab": ("pages/lab.py", lab.CONTROLS, "the Subspace lab"),
     "copying": ("pages/copying.py", copying.CONTROLS, "Text copying"),
+    "llm": ("pages/llm.py", llm.CONTROLS, "Language model"),
 }
-_FORMATS: dict[Unit, str] = {
-    "times": "%g×",
-    "clients": "%d",
-    "directions": "%d",
-    "degrees": "%g°",
-    "percent": "%d%%",
-    "points": "%g points",
-}
+#: Pages whose recorded run a course is about.
+RUNS: dict[str, TrainedPage] = {"copying": copying.PAGE, "llm": llm.PAGE}
 
 
 def settings(step: Step) -> dict[str, Any]:
@@ -35,12 +32,10 @@ def settings(step: Step) -> dict[str, Any]:
 
 
 def evidence(place: Place) -> Any:
-    """Compute the result that a step is about, or read the recorded run of text copying."""
-    step = place.step
-    if place.course.source == "copying":
-        return copying.PAGE.default_outcome()
-    scenario = lab.scenario_of(settings(step))
-    return lab.solve(scenario)
+    """Compute the result that a step is about, or read the recorded run."""
+    if (page := RUNS.get(place.course.source)) is not None:
+        return page.default_outcome()
+    return lab.solve(lab.scenario_of(settings(place.step)))
 
 
 @shared(most=64)
@@ -68,31 +63,24 @@ def settings_words(step: Step) -> str:
 
 def ask(place: Place) -> None:
     """Ask for the prediction, and draw the button that checks it."""
-    key = f"lesson_guess_{place.word}"
-    # Streamlit forgets a widget that was not drawn for a while; the prediction is kept elsewhere.
-    if key not in st.session_state:
-        st.session_state[key] = _first(place)
-    common: dict[str, Any] = {
-        "key": key,
-        "label_visibility": "collapsed",
-        "on_change": _keep,
-        "args": (place, key),
-        "width": "stretch",
-    }
-    step = place.step
-    if step.number is None:
+    key, step, made = f"lesson_guess_{place.word}", place.step, lessons.guess(place)
+    if step.number is not None:
+        slider(step, key, made, _keep, (place, key))
+    else:
+        # Streamlit forgets a widget that was not drawn for a while; what was chosen is kept.
+        if key not in st.session_state:
+            st.session_state[key] = None if made is None else int(made)
         st.radio(
             step.question,
             range(len(step.choices)),
             format_func=lambda i: step.choices[i].text,
             index=None,
-            **common,
+            key=key,
+            label_visibility="collapsed",
+            on_change=_keep,
+            args=(place, key),
+            width="stretch",
         )
-    else:
-        quantity, cast = QUANTITIES[step.answer], _type(step.number)
-        low, high, by = (cast(x) for x in (step.number.low, step.number.high, step.number.step))
-        st.slider(step.question, low, high, step=by, format=_FORMATS[quantity.unit], **common)
-        st.caption(f"From {quantity.say(low)} to {quantity.say(high)}.")
     value = st.session_state[key]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
@@ -115,20 +103,6 @@ def ask(place: Place) -> None:
 
 def _keep(place: Place, key: str) -> None:
     lessons.predict(place, st.session_state[key])
-
-
-def _first(place: Place) -> float | None:
-    """Choose the widget's first value: the prediction, else the slider's middle or nothing."""
-    made, number = lessons.guess(place), place.step.number
-    if number is None:
-        return None if made is None else int(made)
-    return _type(number)(number.middle if made is None else made)
-
-
-def _type(number: Number) -> type[int] | type[float]:
-    """Choose int or float for a slider; Streamlit wants all four of its numbers of one type."""
-    whole = all(x == int(x) for x in (number.low, number.high, number.step))
-    return int if whole else float
 
 
 def explore(place: Place) -> None:

@@ -9,9 +9,9 @@ import streamlit as st
 
 from clair.app.kit.exports import Export, screen_of
 from clair.app.kit.trained import export_of as of_run
-from clair.app.pages import copying, lab, lessons
+from clair.app.pages import lab, lessons
 from clair.app.pages.lesson_answer import main_plot
-from clair.app.pages.lesson_steps import also_computed, answer, evidence, settings
+from clair.app.pages.lesson_steps import RUNS, also_computed, answer, evidence, settings
 from clair.app.pages.lessons import Place
 from clair.report.document import Report
 from clair.report.lab import lab_export
@@ -41,7 +41,7 @@ def lesson_export(place: Place) -> Export:
         whole = lab_export(found, screen)
         recipe = lab_step_recipe(found.scenario, step)
     else:
-        whole = of_run(copying.PAGE, found)
+        whole = of_run(RUNS[place.course.source], found)
         recipe = run_step_recipe(whole.recipe, step)
     here = (st.context.url or "").split("?")[0].rstrip("/")
     base = here if here.endswith("/lessons") else "/lessons"

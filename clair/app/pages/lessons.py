@@ -19,6 +19,8 @@ from clair.lessons.progress import read, written
 
 PAGE = "pages/lessons.py"
 COURSE, STEP, LESSON, SAID = "course", "step", "lesson", "said"
+#: The address of what comes after the last step.
+END = {COURSE: "summary"}
 
 # Names in the session state: the latest place; predictions and reveals by place.
 _PLACE = "_lesson_place"
@@ -68,6 +70,8 @@ def place_of(course: str | None, number: str | None) -> Place:
 def here() -> Place:
     """Return the visitor's current place, and correct the address."""
     _remember()
+    if ended():
+        return st.session_state.get(_PLACE) or every_place()[-1]
     if COURSE in st.query_params or STEP in st.query_params:
         place = place_of(st.query_params.get(COURSE), st.query_params.get(STEP))
         _say_unknown(place)
@@ -82,6 +86,11 @@ def here() -> Place:
     if LESSON in st.query_params:
         del st.query_params[LESSON]
     return place
+
+
+def ended() -> bool:
+    """Tell whether the visitor is beyond the last step."""
+    return bool(st.query_params.get(COURSE) == END[COURSE])
 
 
 def _say_unknown(place: Place) -> None:
@@ -101,6 +110,11 @@ def go(place: Place) -> None:
     _write(place)
 
 
+def finish() -> None:
+    """Go beyond the last step; a callback."""
+    _write_address(END)
+
+
 def stored_answers() -> dict[str, str]:
     """Write predictions and shown answers as parameters of an address; empty without any."""
     guesses = {(p.course_key, p.number): v for p, v in st.session_state.get(_GUESSES, {}).items()}
@@ -109,11 +123,16 @@ def stored_answers() -> dict[str, str]:
 
 
 def _write(place: Place) -> None:
-    wanted = place.address | stored_answers()
+    _write_address(place.address)
+
+
+def _write_address(address: dict[str, str]) -> None:
+    wanted = address | stored_answers()
     if any(st.query_params.get(key) != value for key, value in wanted.items()):
         st.query_params.update(wanted)
-    if SAID not in wanted and SAID in st.query_params:
-        del st.query_params[SAID]
+    for key in (STEP, SAID):
+        if key not in wanted and key in st.query_params:
+            del st.query_params[key]
 
 
 def _remember() -> None:
@@ -129,20 +148,34 @@ def _remember() -> None:
         st.query_params.update(stored_answers())
 
 
+def every_place() -> list[Place]:
+    """List all steps of all courses, in order."""
+    return [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
+
+
 def neighbour(place: Place, by: int) -> Place | None:
     """Find the place `by` steps further through all courses; None beyond either end."""
-    every = [Place(key, n + 1) for key, c in courses().items() for n in range(len(c.steps))]
+    every = every_place()
     index = every.index(place) + by
     return every[index] if 0 <= index < len(every) else None
 
 
 def move(name: str) -> None:
-    """Go to the "next" step or "back" to the one before, or "reveal" the answer; a callback."""
+    """Go to the "next" step or "back" to the one before, or "reveal" the answer; a callback.
+
+    After the last step comes the summary.
+    """
+    if ended():
+        if name == "back":
+            go(here())
+        return
     now: Place = st.session_state[_PLACE]
     if name == "reveal":
         reveal(now)
     elif (place := neighbour(now, 1 if name == "next" else -1)) is not None:
         go(place)
+    elif name == "next":
+        finish()
 
 
 def guess(place: Place) -> float | None:

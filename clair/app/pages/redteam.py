@@ -14,6 +14,7 @@ from clair._files import ASSETS
 from clair.app.kit.shared import shared
 from clair.app.kit.state import assign, ignore
 from clair.app.pages import lab
+from clair.app.pages.classes import report_attempt as report
 from clair.app.pages.redteam_controls import (
     BUDGET,
     CLIENTS,
@@ -92,6 +93,12 @@ def lab_values(
         names.get(key, key): getattr(spec, key) for key in (*names, *SHARED) if key != "use_rank"
     }
     return problem | {"use_rank": rank, "plan": plan.to_text()} | options
+
+
+def report_attempt(values: Mapping[str, Any], now: Strike) -> None:
+    """Report an attack to the visitor's class, if there is one; a majority has no score."""
+    if not majority(values):
+        report(now.score, f"{values[HELD.key]} of {values[CLIENTS.key]}")
 
 
 # -- what the computer found beforehand ---------------------------------------------------------

@@ -47,7 +47,21 @@ SWEPT: dict[str, str] = {
     "noise": "noise",
     "off_subspace": "off_subspace",
     "attack_scale": "scale",
+    "heterogeneity": "heterogeneity",
+    "unevenness": "uneven",
+    "data_spread": "data_spread",
+    "attack": "attack",
+    "second_attack": "second_attack",
+    "second_share": "second_share",
 }
+#: The same for options of CLAIR, which this page has no controls for.
+SWEPT_OPTIONS: dict[str, str] = {
+    "detector": "detector",
+    "threshold": "threshold",
+    "screen_coefficients": "screen",
+}
+#: Settings that only phase diagrams use, under the lab's keys; their predictions do not know them.
+FURTHER: tuple[str, ...] = ("uneven", "data_spread", "second_attack", "second_share")
 #: Lab settings this page has too, under its own keys.
 SHARED: tuple[str, ...] = (
     "clients",
@@ -97,9 +111,17 @@ LAM_TIMES = Control(
     step=0.05,
     format="%.2f×",
 )
-SCENARIO: tuple[Control, ...] = (*(_own(key) for key in SHARED), UNEVEN, EXACT_NOISE)
+SCENARIO: tuple[Control, ...] = (
+    *(_own(key) for key in SHARED),
+    UNEVEN,
+    *(_own(key) for key in FURTHER if key != "uneven"),
+    EXACT_NOISE,
+)
 
-_AXES = tuple((name, title) for name, (title, _) in AXIS_TITLES.items())
+# What may be an axis of a phase diagram here; the command ``sweep`` has more.
+_AXES = tuple(
+    (name, AXIS_TITLES[name][0]) for name in AXIS_TITLES if name in SWEPT or name in SWEPT_OPTIONS
+)
 PHASE: tuple[Control, ...] = (
     Control(
         "th_x",
@@ -218,7 +240,7 @@ SIZE = ("d_out", "d_in", "seed")
 USED: dict[str, tuple[str, ...]] = {
     "window": _EXACT,
     "certificate": _EXACT,
-    "phase": _NOISY,
+    "phase": (*_NOISY, *FURTHER),
     "stable": (*_ALWAYS, "off_subspace"),
     "sets": _NOISY,
     "gain": _NOISY,
@@ -233,7 +255,7 @@ def used_controls(values: Mapping[str, Any]) -> list[Control]:
     section = values[SECTION.key]
     keys = {*USED[section], *SIZE}
     if section == "phase":  # an axis takes the place of its slider
-        keys -= {SWEPT[values["th_x"]], SWEPT[values["th_y"]]}
+        keys -= {SWEPT.get(values["th_x"]), SWEPT.get(values["th_y"])}
     problem = [c for c in SCENARIO if c.key.removeprefix("th_") in keys]
     return [*problem, *OWN.get(section, ())]
 
@@ -253,7 +275,9 @@ def obstacle(values: Mapping[str, Any]) -> str | None:
     return None
 
 
-def spec_of(values: Mapping[str, Any], *, exact: bool = False) -> ProblemSpec:
+def spec_of(
+    values: Mapping[str, Any], *, exact: bool = False, further: bool = False
+) -> ProblemSpec:
     """Build the problem that the controls describe.
 
     Parameters
@@ -262,8 +286,11 @@ def spec_of(values: Mapping[str, Any], *, exact: bool = False) -> ProblemSpec:
     exact : bool
         Whether the section is about exact recovery: then the noise and the unevenness are its own,
         and honest clients have nothing off the subspace.
+    further : bool
+        Whether the section uses the settings in `FURTHER`.
     """
-    spec = lab.spec_of({key: values[f"th_{key}"] for key in SHARED})
+    used = (*SHARED, *FURTHER * further)
+    spec = lab.spec_of({key: values[f"th_{key}"] for key in used})
     if not exact:
         return spec
     return replace(

@@ -12,8 +12,8 @@ from clair.app.kit.content import content
 from clair.app.kit.shared import shared
 from clair.app.pages.theory import BLIND, spec_of
 from clair.figures.base import Chart
-from clair.figures.noise import remedy_chart, remedy_words
 from clair.figures.palette import ThemeName
+from clair.figures.remedies import remedy_chart, remedy_words
 from clair.method.evidence import GAP
 from clair.report.blocks import Block, Words, plot
 from clair.report.studies import REMEDY_NAMES, blind_study

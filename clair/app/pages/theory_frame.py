@@ -14,7 +14,7 @@ from clair.app.kit.exports import Export, link_to, screen_of
 from clair.app.kit.layout import sentence, settings, toolbar
 from clair.app.kit.presenter import presenting
 from clair.app.kit.results import draw_blocks
-from clair.app.kit.state import accept_ids_from_url, read
+from clair.app.kit.state import accept_ids_from_url, arriving
 from clair.app.pages import theory
 from clair.figures.palette import ThemeName
 from clair.report.blocks import Frame, Parts, Words
@@ -37,8 +37,8 @@ def sidebar(section: str, place: DeltaGenerator) -> None:
     accept_ids_from_url(theory.CONTROLS)
     used = theory.USED[section]
     if section == "phase":
-        chosen = read(theory.PHASE)
-        axes = {theory.SWEPT[chosen["th_x"]], theory.SWEPT[chosen["th_y"]]}
+        chosen = arriving(theory.PHASE)
+        axes = {theory.SWEPT.get(chosen["th_x"]), theory.SWEPT.get(chosen["th_y"])}
         used = tuple(key for key in used if key not in axes)
     shown = [c for c in theory.SCENARIO if c.key.removeprefix("th_") in used]
     sized = [c for c in theory.SCENARIO if c.key.removeprefix("th_") in theory.SIZE]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -14,34 +15,40 @@ from clair._files import ASSETS
 from clair.app.kit import jobs
 from clair.app.kit.content import content
 from clair.app.kit.controls import show
+from clair.app.kit.exports import Export
 from clair.app.kit.layout import sentence
 from clair.app.kit.presenter import presenting
 from clair.app.kit.results import draw_blocks
 from clair.app.kit.shared import shared
 from clair.app.kit.state import open_screen
 from clair.app.pages import lab
-from clair.app.pages.theory import PHASE, SWEPT, spec_of
+from clair.app.pages.theory import PHASE, SWEPT, SWEPT_OPTIONS, spec_of
 from clair.app.pages.theory_frame import claims, export_of, intro, tools
 from clair.cancellation import Cancelled
 from clair.figures.base import Chart
 from clair.figures.palette import ThemeName
 from clair.figures.phase import phase_diagram
 from clair.jobs import JobState, JobView, Report
+from clair.method.choices import DETECTORS
 from clair.report.blocks import Block, Words, plot
 from clair.report.studies import phase_study
+from clair.report.sweep_figure import success_svg
 from clair.report.theory import Told
+from clair.simulation.attacks import ATTACKS
+from clair.simulation.sweeps.axes import CHOICES
 from clair.simulation.sweeps.grid import (
     AXIS_TITLES,
+    METHODS,
     Axis,
     SweepConfig,
     SweepResult,
+    cell_options,
     cell_spec,
     obstacle,
 )
 from clair.simulation.sweeps.run import SweepProgress, run_sweep
 from clair.simulation.sweeps.store import KEPT_IN_MEMORY, Kept, load, read_result
-from clair.theory.predictions import predicted_subspace_error
-from clair.theory.sets import exact_set_probability
+from clair.theory.boundary import has_boundary, predicted
 
 KIND = "theory"
 CHART = "theory_phase"
@@ -49,14 +56,25 @@ DEFAULT = ASSETS / "theory" / "phase_default.jsonl"
 RATES = ASSETS / "theory" / "rates.json"
 
 #: Values of each axis at the fine resolution, all of them steps of the lab's sliders.
-FINE: dict[str, tuple[float, ...]] = {
-    "poisoned_fraction": tuple(round(0.05 * i, 2) for i in range(10)),
+FINE: dict[str, tuple[Any, ...]] = {
+    "poisoned_fraction": tuple(round(0.05 * i, 2) for i in range(13)),
     "rank": tuple(range(1, 9)),
     "n_clients": tuple(range(6, 46, 2)),
     "noise": tuple(round(0.01 * i, 2) for i in range(20)),
     "off_subspace": tuple(round(0.1 * i, 1) for i in range(20)),
     "attack_scale": (*(round(0.1 * i, 1) for i in range(1, 21)), 3.0, 4.0, 6.0, 8.0, 10.0),
+    "heterogeneity": tuple(round(0.1 * i, 1) for i in range(21)),
+    "unevenness": tuple(round(0.1 * i, 1) for i in range(21)),
+    "data_spread": tuple(round(0.1 * i, 1) for i in range(21)),
+    "second_share": tuple(round(0.1 * i, 1) for i in range(11)),
+    "attack": tuple(ATTACKS),
+    "second_attack": tuple(ATTACKS),
+    "detector": tuple(DETECTORS),
+    "threshold": tuple(round(0.1 * i, 1) for i in range(1, 21)),
+    "screen_coefficients": (False, True),
 }
+#: What a measure of success is a share of, where it has another name.
+_QUANTITY = {"error": "subspace_error"}
 _SAME_NAME = ("attack", "heterogeneity", "d_out", "d_in", "seed")
 
 
@@ -69,11 +87,11 @@ def config_of(values: Mapping[str, Any]) -> SweepConfig | None:
 
     def axis(name: str) -> Axis:
         fine = FINE[name]
-        return Axis(name, fine[::2] if coarse and len(fine) > 10 else fine)
+        return Axis(name, fine[::2] if coarse and len(fine) > 10 and name not in CHOICES else fine)
 
-    base = spec_of(values)
+    base = spec_of(values, further=True)
     trials = 5 if coarse else 10
-    return SweepConfig(base, axis(x), axis(y), trials, values["th_method"])
+    return SweepConfig(base, (axis(x), axis(y)), trials, METHODS[values["th_method"]])
 
 
 @cache
@@ -100,18 +118,13 @@ def expected_seconds(config: SweepConfig, missing: int) -> float:
         axis = config.x if config.x.name == "n_clients" else config.y
         clients = float(np.mean(axis.values))
     size = clients / 20 * (config.base.d_out / 32) ** 2
-    return missing * config.trials * size / _rates()[config.method]
+    return missing * config.trials * size / _rates()[config.method or "norms"]
 
 
 @shared(most=32)
-def boundary(config: SweepConfig, quantity: str) -> np.ndarray:
+def boundary(config: SweepConfig, quantity: str) -> np.ndarray | None:
     """Predict the probability of the exact set, or the subspace error, of every cell."""
-    predict = predicted_subspace_error if quantity == "error" else exact_set_probability
-    values = np.full(config.n_cells, np.nan)
-    for cell in range(config.n_cells):
-        if obstacle(config, cell) is None:
-            values[cell] = predict(cell_spec(config, cell))
-    return values.reshape(config.shape)
+    return predicted(config, _QUANTITY.get(quantity, quantity))
 
 
 def work(config: SweepConfig) -> Callable[[Report, Callable[[], bool]], SweepResult]:
@@ -132,10 +145,9 @@ def lab_values(config: SweepConfig, cell: int, trial: int) -> dict[str, Any]:
     values = {control.key: control.default for control in lab.CONTROLS}
     values |= {key: getattr(spec, field) for field, key in SWEPT.items()}
     values |= {key: getattr(spec, key) for key in _SAME_NAME}
-    chosen = {"use_rank": spec.rank, "view": "verdict"}
-    if config.method == "norms":
-        chosen |= {"detector": "norms", "polish": False}
-    return values | chosen
+    options = cell_options(config, cell)
+    chosen = {SWEPT_OPTIONS.get(name, name): value for name, value in options.items()}
+    return values | chosen | {"use_rank": spec.rank, "view": "verdict"}
 
 
 def interesting_trial(result: SweepResult, cell: int) -> int:
@@ -169,13 +181,13 @@ def _chart(result: SweepResult, measure: str, level: float, theme: ThemeName) ->
 
 
 def _bounded(config: SweepConfig, measure: str) -> bool:
-    return config.method == "residual" and measure != "f1"
+    return has_boundary(config, _QUANTITY.get(measure, measure))
 
 
 def _told(result: SweepResult, values: Mapping[str, Any]) -> Told:
     """Describe the diagram, and what it cannot show."""
     config = result.config
-    missing = "No boundary is drawn: we have no formula for this method and measure under noise."
+    missing = "No boundary is drawn: we have no formula for this method, measure and settings."
     picture: tuple[Block, ...] = (
         plot(CHART, _chart, result, values["th_measure"], values["th_level"]),
         *[Words(missing, "caption")] * (not _bounded(config, values["th_measure"])),
@@ -185,6 +197,12 @@ def _told(result: SweepResult, values: Mapping[str, Any]) -> Told:
     about = content("theory")["about"]["phase"].split("Click")[0]
     parts = {"The picture": picture}
     return Told(phase_study(result), _words(result, values), about, (*picture, *notes), parts)
+
+
+def _take(told: Told, result: SweepResult, values: dict[str, Any]) -> Export:
+    """Build the downloads of a finished diagram, with the figure for a paper."""
+    drawing = partial(success_svg, result, values["th_measure"], values["th_level"])
+    return replace(export_of(told, values), figures={"Phase diagram": drawing})
 
 
 def phase(values: dict[str, Any], theme: ThemeName) -> None:
@@ -211,7 +229,7 @@ def phase(values: dict[str, Any], theme: ThemeName) -> None:
     told = _told(result, values)
     with head:
         sentence(told.sentence)
-        tools(values, export_of(told, values) if result.complete else None)
+        tools(values, _take(told, result, values) if result.complete else None)
         jobs.message()
         _how_kept(kept)
     missing = int((~result.done).sum())
@@ -296,7 +314,7 @@ def _words(result: SweepResult, values: Mapping[str, Any]) -> str:
     known = ~np.isnan(share)
     sure, never = int((share[known] >= 0.9).sum()), int((share[known] <= 0.1).sum())
     between = int(known.sum()) - sure - never
-    who = "CLAIR" if result.config.method == "residual" else "The convex program"
+    who = "The convex program" if result.config.method == "norms" else "CLAIR"
     return (
         f"{who} succeeds nearly always in {sure} of {int(known.sum())} settings and nearly never "
         f"in {never}; only {between} lie between, so the change is sharp."
@@ -312,9 +330,9 @@ def _impossible(config: SweepConfig) -> list[str]:
     notes = [f"Empty cells have no result: {reason}." for reason in sorted(map(str, reasons))]
     if "poisoned_fraction" in config.axes:
         notes.append(
-            "The poisoned fraction ends below one half. From there on the poisoned clients are the "
-            "majority, and any rule that trusts a majority must fail: nothing in the updates says "
-            "which group is the honest one."
+            "From a poisoned fraction of one half on the poisoned clients are the majority, and "
+            "any rule that trusts a majority must fail: nothing in the updates says which group is "
+            "the honest one."
         )
     return notes
 
@@ -325,13 +343,13 @@ def _by_hand(config: SweepConfig) -> None:
         columns = st.columns([2, 2, 1], vertical_alignment="bottom")
         chosen: list[int] = []
         for place, axis in zip(columns, (config.x, config.y), strict=False):
-            title, text = AXIS_TITLES[axis.name]
+            title = AXIS_TITLES[axis.name][0]
             with place:
                 chosen.append(
                     st.selectbox(
                         title,
                         range(len(axis.values)),
-                        format_func=[format(v, text) for v in axis.values].__getitem__,
+                        format_func=axis.texts.__getitem__,
                         key=f"theory_cell_{axis.name}",
                     )
                 )

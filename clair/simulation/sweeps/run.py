@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from clair.executors import Workers, open_workers
-from clair.simulation.sweeps.grid import SweepConfig, SweepResult, Trial, run_cell
+from clair.simulation.sweeps.grid import SweepConfig, SweepResult, Trial
 from clair.simulation.sweeps.store import Cells, Keeper
+from clair.simulation.sweeps.trial import run_cell
 
 #: Finished cells and their trials.
 Done = list[tuple[int, tuple[Trial, ...]]]
@@ -39,6 +40,18 @@ class SweepProgress:
     seconds_left: float | None
     rate: float = 0.0
     stage: str = "sweep"
+
+    @property
+    def label(self) -> str:
+        """The stage in words."""
+        return "Drawing and solving"
+
+    @property
+    def note(self) -> str:
+        """Pace and time left, beginning with a comma; empty before the first cell."""
+        if self.seconds_left is None:
+            return ""
+        return f", {self.rate:.3g} fits/s, {self.seconds_left:.0f} s left"
 
     @property
     def fraction(self) -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clair.simulation.sweeps.grid import SweepConfig, SweepResult, Trial, obstacle
+from clair.simulation.sweeps.grid import MEASURES, SweepConfig, SweepResult, Trial, obstacle
 
 CACHE_VARIABLE = "CLAIR_CACHE_DIR"
 #: Diagrams kept on disk; with more, those untouched for longest are deleted.
@@ -99,14 +99,13 @@ def write_result(result: SweepResult, path: Path) -> None:
     """Write a sweep as `read_result` reads it."""
     lines = [json.dumps(result.config.to_json())]
     for cell in range(result.config.n_cells):
-        row, column = divmod(cell, result.config.shape[1])
-        if not result.done[row, column]:
+        if not result.done.ravel()[cell]:
             continue
-        values = [array[row, column] for array in (result.exact, result.f1, result.error)]
+        drawn = result.values.reshape(result.config.n_cells, -1, len(result.config.columns))[cell]
         trials = tuple(
-            Trial(bool(exact), round(float(f1), 4), round(float(error), 5))
-            for exact, f1, error in zip(*values, strict=True)
-            if not np.isnan(error)
+            tuple(round(float(value), 5) for value in trial)
+            for trial in drawn
+            if not np.isnan(trial).all()
         )
         lines.append(line_of(cell, trials))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -119,7 +118,8 @@ def path_of(config: SweepConfig, folder: Path | None = None) -> Path:
 
 def line_of(cell: int, trials: tuple[Trial, ...]) -> str:
     """Write a finished cell as a line of a file, without the line's end."""
-    return json.dumps({"cell": cell, "trials": [[bool(t.exact), t.f1, t.error] for t in trials]})
+    rows = [[None if math.isnan(value) else value for value in trial] for trial in trials]
+    return json.dumps({"cell": cell, "trials": rows})
 
 
 def cell_of(line: bytes, config: SweepConfig) -> tuple[int, tuple[Trial, ...]]:
@@ -143,18 +143,24 @@ def cell_of(line: bytes, config: SweepConfig) -> tuple[int, tuple[Trial, ...]]:
         raise ValueError(f"cell {cell} must have {config.trials} trials")
     if not entries and obstacle(config, cell) is None:
         raise ValueError(f"cell {cell} must have trials: its settings are possible")
-    return cell, tuple(_trial(entry) for entry in entries)
+    return cell, tuple(_trial(entry, config.columns) for entry in entries)
 
 
-def _trial(entry: object) -> Trial:
-    if not isinstance(entry, list) or len(entry) != 3 or not isinstance(entry[0], bool):
-        raise ValueError("a trial must be [exact, f1, error]")
-    for value in entry[1:]:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise ValueError("f1 and error must be finite numbers")
-        if not -1e-9 <= value <= 1 + 1e-9:
-            raise ValueError("f1 and error must be in [0, 1]")
-    return Trial(entry[0], float(entry[1]), float(entry[2]))
+def _trial(entry: object, columns: tuple[str, ...]) -> Trial:
+    if not isinstance(entry, list) or len(entry) != len(columns):
+        raise ValueError(f"a trial must be a list of {', '.join(columns)}")
+    return tuple(_number(name, value) for name, value in zip(columns, entry, strict=True))
+
+
+def _number(name: str, value: object) -> float:
+    """Read one number of a trial; only the subspace error may be missing."""
+    if value is None and name == "subspace_error":
+        return math.nan
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number")
+    if value < -1e-9 or (name in MEASURES and name != "false_alarms" and value > 1 + 1e-9):
+        raise ValueError(f"{name} must be in its range")
+    return float(value)
 
 
 def _read(path: Path, config: SweepConfig) -> tuple[Cells, int]:
