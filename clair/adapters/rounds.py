@@ -9,15 +9,16 @@ the next round's verdict would find no subspace.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from clair._threads import single_blas_thread
+from clair.baselines import estimate_all
 from clair.method.detection import KEPT, SUSPECT
-from clair.method.fit import fit
-from clair.method.updates import FactoredUpdates, LoraFactors
+from clair.method.fit import ClairFit, fit
+from clair.method.updates import FactoredUpdates, LoraFactors, Updates
 
 #: Of one client: B of shape (d_out, rho) and A of shape (rho, d_in), by module.
 Adapter: TypeAlias = "Mapping[str, tuple[np.ndarray, np.ndarray]]"
@@ -36,6 +37,8 @@ class Judgement:
     subspace : dict of ndarray of shape (d, rank)
         By module, orthonormal.
     side : {"output", "input"}
+    usual : float or None
+        What a typical kept client sent outside the subspace in the first round, for `lenient`.
     """
 
     degrees: tuple[str, ...]
@@ -43,6 +46,90 @@ class Judgement:
     influence: np.ndarray
     subspace: dict[str, np.ndarray]
     side: str
+    usual: float | None = None
+
+
+#: Kinds of evidence about what a client sends outside the shared directions.
+ABOUT_OUTSIDE = frozenset({"outside", "directions", "modules", "shape"})
+#: Times what a typical client sent outside the shared directions in the first round. Less than that
+#: convicts nobody later.
+USUAL = 1.25
+
+
+def sizes_outside(updates: Updates, found: ClairFit) -> np.ndarray:
+    """Compute how large the part of each client's update outside the shared directions is.
+
+    Parameters
+    ----------
+    updates : ndarray of shape (n_clients, d_out, d_in), LoraFactors, or mapping to either
+    found : ClairFit
+        Of the same updates.
+
+    Returns
+    -------
+    ndarray of shape (n_clients,)
+        Frobenius norms over all modules.
+    """
+    modules = updates if isinstance(updates, Mapping) else {"": updates}
+    bases = found.subspace if isinstance(updates, Mapping) else {"": found.subspace}
+    total = np.zeros(len(found.benign))
+    with single_blas_thread():
+        for name, update in modules.items():
+            basis = bases[name]
+            if isinstance(update, LoraFactors):
+                own = update if found.side == "output" else update.transposed()
+                rest: np.ndarray = np.sqrt(_energies(own.B - basis @ (basis.T @ own.B), own.A))
+            else:
+                blocks = update if found.side == "output" else update.transpose(0, 2, 1)
+                rest = np.linalg.norm(blocks - basis @ (basis.T @ blocks), axis=(1, 2))
+            total += rest**2
+    return np.sqrt(total)
+
+
+def _energies(B: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """Compute the squared norm of every product, which is never formed."""
+    squares = np.einsum("kij,kij->k", B.transpose(0, 2, 1) @ B, A @ A.transpose(0, 2, 1))
+    return np.maximum(squares, 0.0)
+
+
+def usual_size(sizes: np.ndarray, found: ClairFit) -> float:
+    """Compute what a typical kept client sends outside; 0 if nobody is kept."""
+    return float(np.median(sizes[found.benign])) if found.benign.any() else 0.0
+
+
+def lenient(found: ClairFit, sizes: np.ndarray, usual: float) -> ClairFit:
+    """Suspect, and do not flag, who sends no more outside than honest clients once did (ours).
+
+    Evidence compares clients with each other. When most have nothing left to learn, what they send
+    shrinks, and an honest client that still learns stands out, though it sends less than everybody
+    did at first.
+
+    Parameters
+    ----------
+    found : ClairFit
+        Of a round after the first.
+    sizes : ndarray of shape (n_clients,)
+        Of `sizes_outside`, of this round.
+    usual : float
+        Of `usual_size`, of the first round.
+    """
+    convicted = [kind for kind in found.evidence if kind.kind not in ABOUT_OUTSIDE]
+    small = ~found.benign & (sizes <= USUAL * usual)
+    small &= ~np.any([kind.flagged for kind in convicted], axis=0) if convicted else True
+    if not small.any():
+        return found
+    few = "; but it sends less there than a typical client did in the first round"
+    return replace(
+        found,
+        benign=found.benign | small,
+        degrees=tuple(
+            SUSPECT if spared else degree
+            for spared, degree in zip(small, found.degrees, strict=True)
+        ),
+        reasons=tuple(
+            reason + few * bool(spared) for spared, reason in zip(small, found.reasons, strict=True)
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -71,6 +158,7 @@ def judge_round(
     *,
     common: Adapter | None = None,
     weights: np.ndarray | None = None,
+    usual: float | None = None,
     **fit_options: Any,
 ) -> tuple[Judgement, Handout | None]:
     """Judge adapters jointly over their modules, average the kept ones and refine each of them.
@@ -88,6 +176,8 @@ def judge_round(
     weights : ndarray of shape (n_clients,), optional
         Further weights of the clients in the average, >= 0; equal by default. The verdict does not
         depend on them.
+    usual : float, optional
+        Of the first round's judgement, in rounds after it.
     **fit_options
         Of `clair.fit`.
 
@@ -103,11 +193,20 @@ def judge_round(
         As `clair.fit` does.
     """
     common = common or {}
-    found = fit(
-        {name: _differences(adapters, common, name) for name in adapters[0]}, rank, **fit_options
+    updates = {name: _differences(adapters, common, name) for name in adapters[0]}
+    first = fit(updates, rank, **fit_options)
+    sizes = sizes_outside(updates, first)
+    found = first if usual is None else lenient(first, sizes, usual)
+    refined = first.refined
+    if found is not first:  # with the clients that are spared
+        method = "clair_eb" if fit_options.get("pooling") == "eb" else "clair"
+        refined = estimate_all(updates, fit=found, methods=(method,), factored=True)[method]
+    if usual is None:
+        usual = usual_size(sizes, found)
+    judgement = Judgement(
+        found.degrees, found.reasons, found.influence, found.subspace, found.side, usual
     )
-    judgement = Judgement(found.degrees, found.reasons, found.influence, found.subspace, found.side)
-    return judgement, hand_out(adapters, judgement, weights, found.refined, common)
+    return judgement, hand_out(adapters, judgement, weights, refined, common)
 
 
 def hand_out(

@@ -22,6 +22,10 @@ COMMANDS = {
         "clair.cli.tasks",
         "fine-tune a real language model at many clients, some of them poisoned",
     ),
+    "federation": (
+        "clair.cli.tasks",
+        "run several rounds of text copying under Flower, some clients poisoned or unlucky",
+    ),
     "board": (
         "clair.cli.board",
         "five hospitals, one of them poisoned: the story for non-specialists",

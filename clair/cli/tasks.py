@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from clair import flower
 from clair.cli.commands import COMMANDS
 from clair.cli.terminal import ProgressBar, options_named, perform, rank_option
 from clair.federated import copytask, digits, llm, regression
@@ -22,7 +23,6 @@ from clair.federated.config import FederationConfig
 from clair.federated.llm.peft_folders import check_target, write_sent
 from clair.federated.task_result import TaskResult, means_of, task_json
 from clair.methods import METHODS
-from clair.sentences import verdict_lines
 
 #: Options that are shorter than the field they set.
 SHORT = {
@@ -111,6 +111,13 @@ TASKS: dict[str, Command] = {
             ("accuracy", "backdoor"),
             llm.ATTACKS,
             write=write_sent,
+        ),
+        Command(
+            "federation",
+            flower.FlowerConfig,
+            flower.run_flower,
+            ("sent", "trained"),
+            flower.ATTACKS,
         ),
     )
 }
@@ -243,15 +250,12 @@ def report(result: TaskResult, measures: tuple[str, ...]) -> str:
         + "  (oracle)" * METHODS[key].oracle
         for key in columns[0]
     ]
-    found, seconds = result.detection, result.seconds.items()
+    seconds = result.seconds.items()
     return "\n".join(
         [
             result.summary(),
             "",
-            *verdict_lines(result.fit, result.contaminated),
-            *([f"sharing: {result.sharing.reason}"] if result.sharing is not None else []),
-            f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
-            f"rank {result.fit.rank}, margin {result.fit.margin:.2f}",
+            *result.told(),
             "",
             "the honest clients:",
             row("", list(measures)),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from clair._validation import check_choice, check_integer, check_real
 from clair.simulation.matrix_model import count_contaminated
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
+MAX_ROUNDS = 5
 
 
 def whole(default: Any, low: int, high: int, *, instead: Any = ...) -> Any:
@@ -163,3 +164,34 @@ class TrainingConfig(FederationConfig):
     n_samples: int = whole(4, 0, 16)
     device: str = choice("auto", DEVICES)
     threads: int = whole(1, 1, 64)
+
+
+def check_poison_from(poison_from: int, rounds: int) -> None:
+    """Check that poison begins in one of the rounds."""
+    if poison_from > rounds:
+        raise ValueError(f"poison_from must be at most rounds, {rounds}, got {poison_from}")
+
+
+@dataclass(frozen=True)
+class RoundsConfig(TrainingConfig):
+    """Settings of a federation that may train over several rounds.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds, 1 to 5. After each, clients train on from what their method hands out.
+    poison_from : int
+        Round from which on the poisoned clients are poisoned, 1 to `rounds`; they are honest
+        before.
+    """
+
+    rounds: int = whole(1, 1, MAX_ROUNDS)
+    poison_from: int = whole(1, 1, MAX_ROUNDS)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_poison_from(self.poison_from, self.rounds)
+
+    def honest(self) -> Self:
+        """Make the settings of the same federation before anybody is poisoned."""
+        return replace(self, poisoned_fraction=0.0)

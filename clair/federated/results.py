@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -35,6 +35,8 @@ class TrainingProgress:
         Estimate for the whole job, None until there is something to base it on.
     losses : ndarray of shape (n_clients,) or None
         Training loss of every client at this step, in stage "train" only.
+    round, rounds : int
+        Which round of the federation this is, from 1 on, and how many there are.
     """
 
     stage: Stage
@@ -43,11 +45,14 @@ class TrainingProgress:
     fraction: float
     seconds_left: float | None = None
     losses: np.ndarray | None = None
+    round: int = 1
+    rounds: int = 1
 
     @property
     def label(self) -> str:
-        """The stage in words."""
-        return STAGE_LABELS[self.stage]
+        """The stage in words, and the round where there are several."""
+        words = STAGE_LABELS[self.stage]
+        return words if self.rounds == 1 else f"Round {self.round} of {self.rounds}: {words}"
 
     @property
     def note(self) -> str:
@@ -89,6 +94,29 @@ class MethodAccuracy(MethodScores):
 
     token: np.ndarray
     exact_match: np.ndarray
+
+
+@dataclass(frozen=True)
+class RoundOutcome:
+    """Verdict and accuracy of one round of several.
+
+    Attributes
+    ----------
+    number : int
+        From 1 on.
+    degrees, reasons : tuple of str
+        CLAIR's verdict on each client, in the federation that CLAIR leads.
+    poisoned : ndarray of shape (n_clients,) of bool
+        The truth in this round.
+    accuracy : dict of str to MethodScores
+        Held-out scores of the clients that are honest in all rounds, by method.
+    """
+
+    number: int
+    degrees: tuple[str, ...]
+    reasons: tuple[str, ...]
+    poisoned: np.ndarray
+    accuracy: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,9 @@ class Round:
     sent: dict[str, LoraFactors]
 
 
-def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) -> Round:
+def federate(
+    task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0, poisoned: bool = True
+) -> Round:
     """Train all clients at once, run CLAIR on their adapters and evaluate every method.
 
     Parameters
@@ -144,7 +146,10 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
         Told of every step; may raise `Cancelled`.
     afterwards : int
         Steps of stage "evaluate" that the caller takes afterwards.
+    poisoned : bool
+        False where the contaminated clients of the task are still honest.
     """
+    truth = task.contaminated if poisoned else np.zeros_like(task.contaminated)
     clients = np.arange(len(task.contaminated))
     shares = [whole(clients, task.n_local)]
     if task.n_local >= 2:
@@ -157,12 +162,20 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
     tests = own_tests(task, found, shares[1:], parts, factored=plan.factored)
     choice = choose(tests) if tests else untested("no kept client has two examples to test with")
     clock.step("clair", 1, 1)
-    estimates = estimate_all(
-        sent, fit=found, contaminated=task.contaminated, factored=plan.factored
-    )
+    estimates = estimate_all(sent, fit=found, contaminated=truth, factored=plan.factored)
     estimates["base"] = {name: nothing_like(part) for name, part in estimates["local"].items()}
     estimates["clair_safe"] = shared[choice.chosen]
     estimates |= finetune(task, plan, starts(estimates, found, plan.tuned), clock)
+    ordered, accuracy = scored(task, estimates, clock, afterwards)
+    verdict = detection_scores(found.flagged, truth, found.suspect)
+    losses = history[:, : len(clients)]
+    return Round(found, verdict, losses, ordered, accuracy, choice, tests, shared, sent)
+
+
+def scored(
+    task: Task, estimates: Mapping[str, Estimates], clock: JobClock, afterwards: int = 0
+) -> tuple[dict[str, Estimates], dict[str, Any]]:
+    """Put methods in display order, and score them on the held-out data of the honest clients."""
     ordered = {key: estimates[key] for key in METHODS if key in estimates}
     total = len(ordered) + afterwards
     clock.step("evaluate", 0, total)
@@ -173,9 +186,7 @@ def federate(task: Task, plan: Plan, clock: JobClock, *, afterwards: int = 0) ->
         task.scores,
         on_method=lambda done, _: clock.step("evaluate", done, total),
     )
-    verdict = detection_scores(found.flagged, task.contaminated, found.suspect)
-    losses = history[:, : len(clients)]
-    return Round(found, verdict, losses, ordered, accuracy, choice, tests, shared, sent)
+    return ordered, accuracy
 
 
 def train_adapters(

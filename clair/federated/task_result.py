@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 import clair
-from clair.federated.results import MethodAccuracy, MethodScores, Sample
+from clair.federated.results import MethodAccuracy, MethodScores, RoundOutcome, Sample
 from clair.federated.sharing import Choice
 from clair.method.detection import SUSPECT
 from clair.method.evidence import Evidence
 from clair.method.fit import ClairFit
 from clair.method.kinds import all_evidence, evidence_of, verdict_json
 from clair.method.metrics import DetectionScores, detection_scores
+from clair.sentences import count, verdict_lines
 
 __all__ = [
     "MethodScores",
@@ -90,6 +91,8 @@ class TaskResult:
         A few held-out examples with what each method made of them.
     sharing : Choice or None
         What the clients' own tests favour, the row "clair_safe"; None if they did not test.
+    rounds : tuple of RoundOutcome
+        Of every round, where there are several; all else is of the last one.
     recorded : mapping or None
         The whole run as JSON values, where it was recorded.
     """
@@ -107,12 +110,18 @@ class TaskResult:
     loss_history: np.ndarray
     samples: tuple[Any, ...] = ()
     sharing: Choice | None = None
+    rounds: tuple[RoundOutcome, ...] = ()
     recorded: Mapping[str, Any] | None = None
 
     @property
     def n_clients(self) -> int:
         """Clients in the federation."""
         return int(self.contaminated.size)
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Clients whose scores `accuracy` holds: the honest ones, ndarray of int."""
+        return np.flatnonzero(~self.contaminated)
 
     @property
     def flagged(self) -> np.ndarray:
@@ -154,6 +163,15 @@ class TaskResult:
         """Warnings of the fit in plain language."""
         return self.fit.notes
 
+    @property
+    def when(self) -> str:
+        """How the sentence begins where there are several rounds."""
+        if not self.rounds:
+            return ""
+        since = next((one.number for one in self.rounds if one.poisoned.any()), 1)
+        late = f", poisoned from round {since} on" if since > 1 else ""
+        return f"After {count(len(self.rounds), 'round')}{late}: "
+
     def mean(self, method: str, measure: str) -> float:
         """Average a measure over the benign clients."""
         return float(getattr(self.accuracy[method], measure).mean())
@@ -161,6 +179,16 @@ class TaskResult:
     def summary(self) -> str:
         """Say in one plain sentence what happened, computed from the numbers."""
         raise NotImplementedError
+
+    def told(self) -> list[str]:
+        """Say who was flagged or is suspect and why, in lines of plain text."""
+        found = self.detection
+        return [
+            *verdict_lines(self.fit, self.contaminated),
+            *([f"sharing: {self.sharing.reason}"] if self.sharing is not None else []),
+            f"precision {found.precision:.2f}, recall {found.recall:.2f}, F1 {found.f1:.2f}; "
+            f"rank {self.fit.rank}, margin {self.fit.margin:.2f}",
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Convert the run to plain JSON values; clients are counted from 1.
@@ -185,6 +213,7 @@ class TaskResult:
             **verdict_json(self.fit),
             "sharing": self.sharing.to_json() if self.sharing is not None else None,
             "accuracy": {key: value.to_json() for key, value in self.accuracy.items()},
+            **({"rounds": [round_json(one) for one in self.rounds]} if self.rounds else {}),
         }
 
     def shown_json(self) -> dict[str, Any]:
@@ -198,13 +227,7 @@ class TaskResult:
             "sentence": self.summary(),
             "notes": list(self.notes),
             "losses": [[round(float(v), 4) for v in row] for row in self.loss_history],
-            "accuracy_by_client": {
-                key: {
-                    measure.name: [round(float(v), 5) for v in getattr(value, measure.name)]
-                    for measure in fields(value)
-                }
-                for key, value in self.accuracy.items()
-            },
+            "accuracy_by_client": scores_json(self.accuracy),
         }
         return {**self.to_json(), "shown": shown}
 
@@ -233,15 +256,13 @@ class TaskResult:
             contaminated=truth,
             fit=fit,
             detection=detection_scores(~fit.benign, truth, suspect),
-            accuracy={
-                key: scores(**{name: np.asarray(v, dtype=float) for name, v in value.items()})
-                for key, value in shown["accuracy_by_client"].items()
-            },
+            accuracy=scores_from_json(scores, shown["accuracy_by_client"]),
             loss_history=np.asarray(shown["losses"], dtype=float).reshape(-1, truth.size),
             samples=tuple(
                 sample(**{**one, "client": one["client"] - 1}) for one in payload["samples"]
             ),
             sharing=Choice(**payload["sharing"]) if payload["sharing"] else None,
+            rounds=rounds_from_json(scores, payload.get("rounds", ()), truth.size),
             recorded=payload,
             **cls.own_from_json(payload),
         )
@@ -250,6 +271,52 @@ class TaskResult:
     def own_from_json(cls, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Read the fields that only this task has."""
         return {}
+
+
+def scores_json(accuracy: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Convert scores by method to lists of numbers, rounded to what can be seen."""
+    return {
+        key: {
+            measure.name: [round(float(v), 5) for v in getattr(value, measure.name)]
+            for measure in fields(value)
+        }
+        for key, value in accuracy.items()
+    }
+
+
+def scores_from_json(scores: Callable[..., Any], payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Read what `scores_json` wrote; `scores` makes one method's."""
+    return {
+        key: scores(**{name: np.asarray(v, dtype=float) for name, v in value.items()})
+        for key, value in payload.items()
+    }
+
+
+def round_json(outcome: RoundOutcome) -> dict[str, Any]:
+    """Convert one round of several to JSON values; clients are counted from 1."""
+    return {
+        "round": outcome.number,
+        "poisoned": (np.flatnonzero(outcome.poisoned) + 1).tolist(),
+        "degrees": list(outcome.degrees),
+        "reasons": list(outcome.reasons),
+        "accuracy_by_client": scores_json(outcome.accuracy),
+    }
+
+
+def rounds_from_json(
+    scores: Callable[..., Any], payload: Sequence[Mapping[str, Any]], n_clients: int
+) -> tuple[RoundOutcome, ...]:
+    """Read what `round_json` wrote."""
+    return tuple(
+        RoundOutcome(
+            one["round"],
+            tuple(one["degrees"]),
+            tuple(one["reasons"]),
+            client_mask(one["poisoned"], n_clients),
+            scores_from_json(scores, one["accuracy_by_client"]),
+        )
+        for one in payload
+    )
 
 
 def client_mask(clients: Sequence[int], n_clients: int) -> np.ndarray:

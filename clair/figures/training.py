@@ -124,7 +124,7 @@ def _label_ends(
     """Write each client's number at the end of its curve, moved apart where they would overlap."""
     low, high = np.log10(limits)
     order = np.argsort(last, kind="stable")
-    heights = _spread((np.log10(last[order]) - low) / (high - low), _LABEL_GAP)
+    heights = moved_apart((np.log10(last[order]) - low) / (high - low), _LABEL_GAP)
     colors = [PAPERS[theme].muted] * last.size
     if contaminated is not None:
         roles = ["contaminated" if bad else "benign" for bad in contaminated]
@@ -157,7 +157,7 @@ def _label_ends(
     )
 
 
-def _spread(heights: np.ndarray, gap: float) -> np.ndarray:
+def moved_apart(heights: np.ndarray, gap: float) -> np.ndarray:
     """Move sorted heights in [0, 1] apart to at least `gap`, each cluster about its own centre.
 
     With z_i = y_i - i gap this is isotonic regression: neighbours out of order are pooled.

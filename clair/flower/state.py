@@ -30,12 +30,15 @@ class State:
     verdicts : list of RoundVerdict
     subspace : dict of ndarray of shape (d, rank)
         By module, of the last verdict; empty before the first.
+    usual : float or None
+        As in `clair.adapters.rounds.Judgement`.
     """
 
     average: Adapter | None = None
     personal: dict[int, Adapter] = field(default_factory=dict)
     verdicts: list[RoundVerdict] = field(default_factory=list)
     subspace: dict[str, np.ndarray] = field(default_factory=dict)
+    usual: float | None = None
 
     @property
     def rank(self) -> int | None:
@@ -55,7 +58,8 @@ class State:
             tensors[f"subspace/U/{name}"] = np.ascontiguousarray(basis)
         told = json.dumps([verdict.to_json() for verdict in self.verdicts])
         unfinished = folder / f"{FILE}.part"
-        save_file(tensors, unfinished, metadata={"verdicts": told})
+        more = {} if self.usual is None else {"usual": repr(self.usual)}
+        save_file(tensors, unfinished, metadata={"verdicts": told, **more})
         os.replace(unfinished, folder / FILE)
 
     @classmethod
@@ -74,6 +78,7 @@ class State:
         try:
             with safe_open(path, framework="numpy") as file:
                 told = json.loads(file.metadata()["verdicts"])
+                usual = file.metadata().get("usual")
                 for key in file.keys():  # noqa: SIM118 - the file is no mapping
                     owner, side, name = key.split("/", 2)
                     found.setdefault(owner, {}).setdefault(name, {})[side] = file.get_tensor(key)
@@ -85,6 +90,8 @@ class State:
             }
             average = adapters.pop("average", None)
             personal = {int(node): one for node, one in adapters.items()}
-            return cls(average, personal, verdicts, subspace)
+            return cls(
+                average, personal, verdicts, subspace, None if usual is None else float(usual)
+            )
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} does not hold the state of a federation ({error})") from error

@@ -17,12 +17,11 @@ from flwr.serverapp.strategy import FedAvg
 from clair._validation import check_automatic, check_choice, check_integer
 from clair.adapters.errors import printable
 from clair.adapters.rounds import Adapter, Handout, Judgement, hand_out, judge_round
+from clair.flower.config import SENT_BACK
 from clair.flower.records import Layout, ReplyError, mean_metrics, metric, name_of
 from clair.flower.state import State
 from clair.flower.verdicts import SET_ASIDE, ClientVerdict, RoundVerdict
 from clair.method.detection import FLAGGED, KEPT, NOT_COMPARABLE, SUSPECT
-
-SENT_BACK = ("refined", "average")
 
 
 class ClairStrategy(FedAvg):
@@ -102,6 +101,11 @@ class ClairStrategy(FedAvg):
         """What each kept node gets next, by node."""
         return self._state.personal
 
+    @property
+    def subspace_rank(self) -> int | None:
+        """Rank of the shared subspace, once a round has been judged."""
+        return self._state.rank
+
     def summary(self) -> None:
         """Log the settings."""
         log(INFO, "\t├──> CLAIR settings:")
@@ -143,7 +147,7 @@ class ClairStrategy(FedAvg):
         if handout is not None:
             self._state.average = handout.average
         if found is not None:
-            self._state.subspace = judgement.subspace
+            self._state.subspace, self._state.usual = judgement.subspace, judgement.usual
         for node in adapters:
             self.personal.pop(node, None)
         if handout is not None and self.sent_back == "refined":
@@ -235,6 +239,7 @@ class ClairStrategy(FedAvg):
                 self._state.rank or self.rank,
                 common=self._state.average,
                 weights=weights,
+                usual=self._state.usual,
                 **self.fit_options,
             )
         except ValueError as error:

@@ -35,6 +35,7 @@ from clair.report.export import Export
 from clair.report.method import SOURCE
 from clair.report.provenance import made_with
 from clair.report.recipe import Recipe, call, command, differing
+from clair.report.rounds import accuracy_table, verdict_table
 from clair.report.tables import Table, evidence_table, table, verdict_columns
 from clair.report.verdict import found_fact, method_words, reasons_words
 
@@ -110,12 +111,25 @@ def task_export(
         recipe=recipe,
         report=lambda: task_report(result, story(), recipe, screen),
         tables={
-            "Clients": partial(clients, result),
+            **({"Clients": partial(clients, result)} if result.evidence else {}),
             "Methods": partial(methods, result, measures),
             "Scores": partial(scores, result, measures),
+            **rounds_tables(result, measures),
         },
         numbers=lambda: task_json(command, result.shown_json()),
     )
+
+
+def rounds_tables(
+    run: TaskResult, measures: Mapping[str, Measure]
+) -> dict[str, Callable[[], Table]]:
+    """List the tables of a run over several rounds; none of a single round."""
+    if not run.rounds:
+        return {}
+    return {
+        "Accuracy by round": partial(accuracy_table, run.rounds, measures),
+        "Verdict by round": partial(verdict_table, run.rounds),
+    }
 
 
 def verdict_view(kind: str, run: TaskResult, *, reveal: bool = True) -> View:
@@ -312,7 +326,7 @@ def methods(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
 
 def scores(run: TaskResult, measures: Mapping[str, Measure]) -> Table:
     """List the scores, a row for each method and honest client."""
-    honest = np.flatnonzero(~run.contaminated) + 1
+    honest = run.scored + 1
     keys = ("method", "label", "oracle", "client", *measures)
     return table(
         "scores",

@@ -100,3 +100,31 @@ def test_nobody_to_listen_to_means_nothing_to_hand_out(problem):
     adapters = [{"m": as_factors(update, 6)} for update in problem.updates]
     judgement, _ = judge_round(adapters, 2)
     assert hand_out(adapters, judgement, weights=np.zeros(8)) is None
+
+
+def second_round(problem, loud, size):
+    """Send what is inside the subspace and hardly anything else, but one client `size` outside."""
+    rng = np.random.default_rng(5)
+    basis = problem.subspace
+    small = 0.02 * rng.standard_normal(problem.updates.shape)
+    updates = basis @ (basis.T @ problem.true_updates) + small
+    other = np.linalg.qr(np.hstack([basis, rng.standard_normal((18, 1))]))[0][:, -1:]
+    updates[loud] += size * other @ rng.standard_normal((1, 20)) / np.sqrt(20)
+    return [{"m": as_factors(update, RHO)} for update in updates]
+
+
+def test_who_sends_less_outside_than_all_did_at_first_is_not_convicted_later(problem):
+    first, _ = judge_round([{"m": as_factors(u, RHO)} for u in problem.updates], 2)
+    loud = int(np.flatnonzero(np.array(first.degrees) == "kept")[0])
+    for size, degree in ((0.9 * first.usual, "suspect"), (3 * first.usual, "flagged")):
+        adapters = second_round(problem, loud, size)
+        assert judge_round(adapters, 2)[0].degrees[loud] == "flagged"  # as a first round
+        judgement, handout = judge_round(adapters, 2, usual=first.usual)
+        assert judgement.degrees[loud] == degree
+        assert judgement.influence[loud] == 0
+        assert (loud in handout.refined) == (degree == "suspect")
+        if degree == "suspect":  # refined as others are: its own part inside, theirs outside
+            own, mean = product(handout.refined[loud]["m"]), product(handout.average["m"])
+            inside = judgement.subspace["m"]
+            outside = np.eye(18) - inside @ inside.T
+            assert outside @ own == pytest.approx(outside @ mean, abs=1e-8)

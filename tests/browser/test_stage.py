@@ -22,6 +22,7 @@ PARTS = {
     "copying": 5,
     "digits": 5,
     "llm": 5,
+    "federation": 4,
     "adapters": 5,
 }
 

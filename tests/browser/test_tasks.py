@@ -71,3 +71,19 @@ def test_a_digits_run_to_its_result_on_a_phone(
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["config"]["seed"] == 4
     assert set(run["flips_to_clair"]) >= {"local", "fedavg"}
+
+
+def test_a_recorded_federation_tells_its_rounds_on_a_phone(
+    server: Any, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server, viewport={"width": 390, "height": 1600})
+    page = visitor.go("/federation")
+    assert overflow(page) == 0
+    for key in ("federation_rounds", "federation_rounds_verdict", "federation_losses"):
+        page.locator(f".st-key-{key} .main-svg").first.wait_for(timeout=PATIENCE)
+    assert page.get_by_text("set aside: did not answer").count() == 2
+    shown = page.locator(".st-key-federation_rounds .ytitle").first
+    before = shown.text_content()
+    with visitor.rerun():
+        page.get_by_role("radio", name="exact copies after the client's own training").click()
+    visitor.until(lambda: shown.text_content() != before, "the other measure")

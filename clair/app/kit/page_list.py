@@ -86,6 +86,12 @@ PAGES: tuple[PageInfo, ...] = (
         TRAINED,
     ),
     PageInfo(
+        "federation",
+        "Federation",
+        "Round by round under Flower: who is flagged, who crashes, who leaves.",
+        ("prepare", "train"),
+    ),
+    PageInfo(
         "llm",
         "Language model",
         "A real language model, fine-tuned by twelve shops, four of them poisoned.",

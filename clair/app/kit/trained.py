@@ -28,14 +28,22 @@ from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset, accept_ids_from_url
-from clair.federated.results import STAGE_LABELS
+from clair.app.kit.trained_words import (
+    duration_words,
+    guess_words,
+    rounds_of,
+    rounds_words,
+    running_words,
+    shown_words,
+    time_words,
+)
+from clair.federated.progress import further_costs
 from clair.federated.task_result import TaskResult
 from clair.figures.comparison import Measure
 from clair.figures.palette import ThemeName
-from clair.figures.verdict import listed
 from clair.jobs import JobState, JobView, Report
-from clair.method.detection import FLAGGED, SUSPECT
 from clair.report.blocks import Parts, View, Words, columns
+from clair.report.rounds import accuracy_view, verdict_rounds_view
 from clair.report.tasks import (
     TaskStory,
     loss_plot,
@@ -79,7 +87,7 @@ class TrainedPage:
         Maps a config to who is contaminated, boolean by client.
     load : callable
         Imports what a run needs.
-    samples : View
+    samples : View or None
         Shows the samples of an outcome.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
@@ -87,6 +95,9 @@ class TrainedPage:
         Says that something has to be installed before a run is possible; empty if nothing has.
     install : str
         The command that installs it.
+    views : callable or None
+        Maps an outcome, and whether the truth may be told, to what there is to see of it but for
+        the losses; by default that of a task with every method.
     """
 
     kind: str
@@ -105,10 +116,11 @@ class TrainedPage:
     setting_words: Callable[[Any], str]
     truth: Callable[[Any], np.ndarray]
     load: Callable[[], object]
-    samples: View
+    samples: View | None
     caveats: Callable[[TaskResult], list[str]]
     missing: Callable[[], str] = str
     install: str = ""
+    views: Callable[[TaskResult, bool], Sequence[View]] | None = None
 
     @property
     def texts(self) -> dict[str, str]:
@@ -130,7 +142,10 @@ class TrainedPage:
 
     def config_of(self, values: Mapping[str, Any]) -> Any:
         """Build the settings of a run from the values of the controls."""
-        return self.config(**{field: values[key] for key, field in self.fields.items()})
+        settings = {field: values[key] for key, field in self.fields.items()}
+        if "poison_from" in settings:  # a slider does not know how many rounds there are
+            settings["poison_from"] = min(settings["poison_from"], settings["rounds"])
+        return self.config(**settings)
 
     def default_outcome(self) -> TaskResult:
         """Read the precomputed run that ships with the app."""
@@ -144,7 +159,11 @@ class TrainedPage:
         steps = clients * config.steps / base.steps
         honest = (config.n_clients - config.n_poisoned) / (base.n_clients - base.n_poisoned)
         factors = {"train": steps, "finetune": steps, "clair": clients, "evaluate": honest}
-        return sum(s * factors.get(stage, 1.0) for stage, s in reference.seconds.items())
+        first = {stage: s * factors.get(stage, 1.0) for stage, s in reference.seconds.items()}
+        rounds, before = rounds_of(config), rounds_of(base)
+        if before > 1:  # a federation in which all rounds are alike
+            return sum(first.values()) * rounds / before
+        return sum(first.values()) + (rounds - 1) * sum(further_costs(first).values())
 
     def differences(self, now: Any, shown: Any) -> list[str]:
         """List in words how the settings on the screen differ from those of a result."""
@@ -170,6 +189,10 @@ class TrainedPage:
         return run
 
 
+#: Runs that are expected to take longer are not started from a page.
+MOST_SECONDS = 15 * 60.0
+
+
 def show_page(page: TrainedPage) -> None:
     """Draw the page of a trained task; call `guard` first."""
     register_views()
@@ -186,7 +209,7 @@ def show_page(page: TrainedPage) -> None:
     said = st.container()  # filled below, once the controls are read
     jobs.message()
     if not presenting():
-        st.markdown(page.setting_words(config))
+        st.markdown(_setting(page, config))
         with st.expander("The words used on this page"):
             st.markdown(page.texts["glossary"])
     blind_spot_link(config.attack)
@@ -212,6 +235,11 @@ def show_page(page: TrainedPage) -> None:
     _result(page, outcome, theme, truth_shown=reveal != "never")
 
 
+def _setting(page: TrainedPage, config: Any) -> str:
+    """Describe what happens on the page, and in how many rounds."""
+    return f"{page.setting_words(config)} {rounds_words(config)}".strip()
+
+
 def views(page: TrainedPage, outcome: TaskResult, *, reveal: bool = True) -> tuple[View, ...]:
     """List what there is to see of a run, with or without the truth."""
     losses = loss_plot(
@@ -220,11 +248,24 @@ def views(page: TrainedPage, outcome: TaskResult, *, reveal: bool = True) -> tup
         total_steps=len(outcome.loss_history),
         contaminated=outcome.contaminated if reveal else None,
     )
+    shown = (page.views or partial(_task_views, page))(outcome, reveal)
+    return (*shown, View("How the clients learned", lambda stage=False: (losses,)))
+
+
+def _task_views(page: TrainedPage, outcome: TaskResult, reveal: bool) -> tuple[View, ...]:
+    kind, measures, rounds = page.kind, page.measures(outcome), outcome.rounds
+    # what was seen on fresh runs was seen in one round
+    fresh = "" if rounds else page.texts["fresh"]
     return (
-        verdict_view(page.kind, outcome, reveal=reveal),
-        worth_view(page.kind, outcome, page.measures(outcome), page.texts["fresh"]),
-        View(page.samples.title, partial(page.samples.blocks, outcome)),
-        View("How the clients learned", lambda stage=False: (losses,)),
+        verdict_view(kind, outcome, reveal=reveal),
+        worth_view(kind, outcome, measures, fresh),
+        *([accuracy_view(kind, rounds, measures)] if rounds else []),
+        *([verdict_rounds_view(kind, rounds, reveal=reveal)] if rounds else []),
+        *(
+            [View(page.samples.title, partial(page.samples.blocks, outcome))]
+            if page.samples is not None
+            else []
+        ),
     )
 
 
@@ -238,7 +279,7 @@ def export_of(page: TrainedPage, outcome: TaskResult) -> Export:
             title=page.report_title,
             sentence=outcome.summary(),
             facts=task_facts(outcome, measures),
-            setting=page.setting_words(config),
+            setting=_setting(page, config),
             limits=page.caveats(outcome),
             views=views(page, outcome),
             device=outcome.device,
@@ -261,12 +302,13 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
     alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
     with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
         seconds = page.expected_seconds(config)
+        too_long = seconds > MOST_SECONDS
         st.button(
             "Run",
             key=f"{page.kind}_run",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=live or bool(missing),
+            disabled=live or bool(missing) or too_long,
             on_click=jobs.start,
             args=(page.kind, page.work(config)),
             kwargs={"config": config, "key": config, "expected_seconds": seconds},
@@ -278,6 +320,11 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
             st.caption(words)
         else:
             st.caption(duration_words(config, seconds, loaded=not loading.is_alive()))
+        if too_long:
+            st.caption(
+                f":material/timer_off: More than {jobs.duration(MOST_SECONDS)}: choose fewer "
+                "rounds, clients or steps, or run the command under *Take it away*."
+            )
     return reveal
 
 
@@ -299,8 +346,8 @@ def _live(page: TrainedPage, theme: ThemeName, reveal: str) -> Callable[[JobView
         curves = loss_plot(
             page.kind,
             np.array([p.losses for p in seen]),
-            total_steps=view.config.steps,
-            steps=np.array([p.step for p in seen]),
+            total_steps=view.config.steps * rounds_of(view.config),
+            steps=np.array([p.step + (p.round - 1) * view.config.steps for p in seen]),
             contaminated=page.truth(view.config) if reveal == "start" else None,
         )
         # curves of a running job are new every time, so they are not kept
@@ -319,7 +366,8 @@ def _result(page: TrainedPage, outcome: TaskResult, theme: ThemeName, *, truth_s
     notes = "\n".join(f"* {note}" for note in page.caveats(outcome))
     parts["Where it does not hold"] = (Words(notes),)
     if stage:
-        results.draw_blocks((Parts(f"{page.kind}_part", parts),), theme)
+        key = f"{page.kind}_part{'_rounds' * bool(outcome.rounds)}"
+        results.draw_blocks((Parts(key, parts),), theme)
         return
     *whole, learned, against = ((Words(title, "heading"), *own) for title, own in parts.items())
     results.draw_blocks((block for part in whole for block in part), theme)
@@ -327,74 +375,6 @@ def _result(page: TrainedPage, outcome: TaskResult, theme: ThemeName, *, truth_s
     results.draw_blocks((Words("Time", "heading"), Words(time_words(outcome))), theme)
 
 
-def time_words(outcome: TaskResult) -> str:
-    """Say how many seconds each stage took, and on what."""
-    total = sum(outcome.seconds.values())
-    stages = (
-        f"{STAGE_LABELS[stage][0].lower()}{STAGE_LABELS[stage][1:]} {outcome.seconds[stage]:.1f} s"
-        for stage in STAGE_LABELS
-        if outcome.seconds.get(stage, 0.0) >= 0.05
-    )
-    share = outcome.seconds.get("clair", 0.0) / total if total else 0.0
-    return (
-        f"**{total:.1f} s** in all on {outcome.device}: {', '.join(stages)}. CLAIR itself took "
-        f"{share:.0%} of it."
-    )
-
-
 @shared(most=8)
 def _read_default(asset: Path, result: type[TaskResult]) -> TaskResult:
     return result.from_json(json.loads(asset.read_text(encoding="utf-8")))
-
-
-def guess_words(outcome: TaskResult) -> str:
-    """Write the sentence of a result whose truth is still hidden."""
-    flagged, suspect = listed(outcome.degrees, FLAGGED), listed(outcome.degrees, SUSPECT)
-    told = f"CLAIR flagged {flagged or 'nobody'}" + f" and suspects {suspect}" * bool(suspect)
-    ask = "Who is truly poisoned?" if flagged else "Is anybody poisoned?"
-    return f"{told}. {ask} Guess, then reveal it."
-
-
-def running_words(job: JobView) -> str:
-    """Write the sentence for a run that waits or is under way."""
-    config = job.config
-    bad = config.n_poisoned
-    waits = job.state is JobState.QUEUED
-    if bad == 0:
-        verb = "wait for their turn to be trained" if waits else "are being trained at once"
-        return f"{config.n_clients} honest clients {verb}."
-    if waits:
-        return f"{config.n_clients} clients, {bad} of them poisoned, wait for their turn."
-    return (
-        f"{config.n_clients} clients are being trained at once, {bad} of them poisoned: "
-        "can you tell which?"
-    )
-
-
-def duration_words(config: Any, seconds: float, *, loaded: bool) -> str:
-    """Write the expected duration, and the device once the training libraries are loaded."""
-    words = f"Takes about {jobs.duration(seconds)} on two CPU cores."
-    if loaded:
-        from clair.federated.device import describe_device, resolve_device
-
-        device = describe_device(resolve_device(config.device), config.threads)
-        words += f" This machine trains on: {device}."
-    return words
-
-
-def shown_words(kept: JobView | None, changed: list[str], *, waiting: bool) -> str:
-    """Say where the result below comes from, and whether it has the settings on the screen."""
-    if kept is None:
-        words = (
-            "a run made beforehand with the page's first settings, so there is something to see."
-        )
-    elif kept.reused:
-        words = "your settings; somebody had just run exactly these, so the result is the same."
-    else:
-        words = f"your run, {kept.seconds:.0f} s."
-    words = f"{'While you wait' if waiting else 'Below'}: {words}"
-    if changed:
-        words += (
-            f" **The settings have changed since:** {'; '.join(changed)}. Run shows the effect."
-        )
-    return words

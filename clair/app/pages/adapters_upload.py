@@ -78,7 +78,8 @@ def say_whose(source: Source) -> None:
             st.markdown(
                 f"**Shown: the bundled example**, ten adapters that our text-copying job trained, "
                 f"of which {poisoned} learned from poisoned text. The audit is not told."
-                + " Upload yours below to see them instead." * (not presenting())
+                + " Upload yours below to see them instead."
+                * (not presenting())
             )
             return
         names = [plain(name) for name, _, _ in source.files]

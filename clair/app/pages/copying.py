@@ -13,6 +13,7 @@ from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import caveats, setting_words
+from clair.federated.config import MAX_ROUNDS
 from clair.federated.copytask import ATTACKS, OPENING, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
 from clair.federated.task_result import TaskResult
@@ -65,6 +66,29 @@ CONTROLS: tuple[Control, ...] = (
         "What the poisoned clients do. The last two tamper with the finished adapter instead of "
         "the training texts.",
         options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
+        group="federation",
+    ),
+    Control(
+        "copy_rounds",
+        "Rounds",
+        "int",
+        OPENING.rounds,
+        "How often clients train and send. In one round all methods get the same updates; with "
+        "more, every method's clients train on from what it handed out, which takes much longer.",
+        low=1,
+        high=MAX_ROUNDS,
+        step=1,
+        group="federation",
+    ),
+    Control(
+        "copy_from",
+        "Poison from round",
+        "int",
+        OPENING.poison_from,
+        "Poisoned clients are honest before this round. The last round counts if it is larger.",
+        low=1,
+        high=MAX_ROUNDS,
+        step=1,
         group="federation",
     ),
     Control(
@@ -121,6 +145,8 @@ FIELDS = {
     "copy_screen": "screen_coefficients",
     "copy_steps": "steps",
     "copy_seed": "seed",
+    "copy_rounds": "rounds",
+    "copy_from": "poison_from",
 }
 
 

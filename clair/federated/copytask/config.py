@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from clair.federated.config import TrainingConfig, choice, real, whole
+from clair.federated.config import RoundsConfig, choice, real, whole
 from clair.federated.copytask.attacks import ATTACKS
 
 PRECISIONS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
-class CopyTaskConfig(TrainingConfig):
+class CopyTaskConfig(RoundsConfig):
     """Settings of one federated text-copying run, validated on construction.
 
     Attributes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from clair.federated.copytask.config import CopyTaskConfig
-from clair.federated.copytask.data import TARGET_START, Federation
+from clair.federated.copytask.data import TARGET_START, Federation, make_federation
 from clair.federated.copytask.model import ADAPTED_MODULES, FrozenPrefix
 from clair.federated.copytask.scoring import Answers, Batch
 from clair.federated.results import MethodAccuracy
@@ -33,22 +34,38 @@ class CopyTask:
     federation : Federation
     model : LlamaForCausalLM
         Frozen.
+    poisoned : bool
+        False where the contaminated clients are still honest; the texts of `federation` are too.
     """
 
     modules = ADAPTED_MODULES
 
     def __init__(
-        self, config: CopyTaskConfig, federation: Federation, model: LlamaForCausalLM
+        self,
+        config: CopyTaskConfig,
+        federation: Federation,
+        model: LlamaForCausalLM,
+        *,
+        poisoned: bool = True,
     ) -> None:
         self.model = model
         self.contaminated = federation.contaminated
-        self.factors = np.where(self.contaminated, update_factor(config.attack), 1.0)
+        bad = self.contaminated & poisoned
+        self.factors = np.where(bad, update_factor(config.attack), 1.0)
         self.device = next(model.parameters()).device
         self._precision = config.precision
         clients = federation.clients
         self._data = Batch([(c.texts, c.targets) for c in clients], self.device)
         honest = [c for c, bad in zip(clients, self.contaminated, strict=True) if not bad]
         self._test = Batch([(c.test_texts, c.test_targets) for c in honest], self.device)
+
+    @classmethod
+    def before(
+        cls, config: CopyTaskConfig, contaminated: np.ndarray, model: LlamaForCausalLM
+    ) -> CopyTask:
+        """Make the same task while the contaminated clients are still honest."""
+        honest = replace(make_federation(config.honest()), contaminated=contaminated)
+        return cls(config, honest, model, poisoned=False)
 
     @property
     def n_local(self) -> int:

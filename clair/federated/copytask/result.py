@@ -30,7 +30,8 @@ class CopyTaskResult(TaskResult):
         verdict = detection_sentence(self.detection, len(self.contaminated))
         shares = means_of(self.accuracy, "exact_match")
         return (
-            f"{verdict}; the honest clients copy {shares['clair']:.0%} of unseen texts without a "
-            f"mistake ({shares['clair_eb']:.0%} with pooling), against {shares['local']:.0%} when "
-            f"each trains alone and {average_words(shares, self.config.n_poisoned)}."
+            f"{self.when}{verdict}; the honest clients copy {shares['clair']:.0%} of unseen texts "
+            f"without a mistake ({shares['clair_eb']:.0%} with pooling), against "
+            f"{shares['local']:.0%} when each trains alone and "
+            f"{average_words(shares, self.config.n_poisoned)}."
         )

@@ -13,9 +13,10 @@ from clair.federated.copytask.model import load_base_model
 from clair.federated.copytask.result import CopyTaskResult
 from clair.federated.copytask.scoring import write_samples
 from clair.federated.device import describe_device, limited_threads, resolve_device
-from clair.federated.progress import JobClock
+from clair.federated.progress import JobClock, further_costs
 from clair.federated.results import Stage, TrainingProgress
-from clair.federated.round import Plan, federate
+from clair.federated.round import Plan
+from clair.federated.rounds import federate_rounds
 from clair.federated.training import Schedule
 from clair.methods import METHODS
 
@@ -31,7 +32,11 @@ def run(
 ) -> CopyTaskResult:
     """Run the job; see `clair.federated.copytask.run_copytask`."""
     with limited_threads(config.threads):
-        return _run(config, JobClock(stage_costs(config), progress, cancelled))
+        costs = stage_costs(config)
+        further = further_costs(costs)
+        return _run(
+            config, JobClock(costs, progress, cancelled, further=further, rounds=config.rounds)
+        )
 
 
 def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
@@ -41,8 +46,14 @@ def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
         raise ValueError(f'precision "bfloat16" needs a CUDA device, got {device.type!r}')
     federation = make_federation(config)
     task = CopyTask(config, federation, load_base_model(device))
+    tasks = [task] * config.rounds
+    if config.poison_from > 1:
+        before = CopyTask.before(config, federation.contaminated, task.model)
+        tasks[: config.poison_from - 1] = [before] * (config.poison_from - 1)
     clock.step("prepare", 1, 1)
-    done = federate(task, plan_of(config), clock, afterwards=1)
+    done, rounds = federate_rounds(
+        tasks, plan_of(config), clock, poison_from=config.poison_from, afterwards=1
+    )
     benign = np.flatnonzero(~federation.contaminated)[: config.n_samples]
     shown = {int(k): federation.clients[k] for k in benign}
     samples = write_samples(task.model, done.estimates, shown, device)
@@ -58,6 +69,7 @@ def _run(config: CopyTaskConfig, clock: JobClock) -> CopyTaskResult:
         loss_history=done.loss_history,
         samples=samples,
         sharing=done.sharing,
+        rounds=rounds,
     )
 
 

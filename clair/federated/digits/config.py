@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clair.federated.config import DEVICES, TaskAttack, TrainingConfig, choice, real, switch, whole
+from clair.federated.config import DEVICES, RoundsConfig, TaskAttack, choice, real, switch, whole
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "head": ("head",),
@@ -49,7 +49,7 @@ ATTACKS: dict[str, TaskAttack] = {
 
 
 @dataclass(frozen=True)
-class DigitsConfig(TrainingConfig):
+class DigitsConfig(RoundsConfig):
     """Settings of one federated digits run, validated on construction.
 
     Attributes

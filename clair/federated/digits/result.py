@@ -101,8 +101,8 @@ class DigitsResult(TaskResult):
         means = means_of(self.accuracy, "accuracy")
         who = detection_sentence(self.detection, len(self.contaminated))
         text = (
-            f"{who}; the honest clients read {means['clair']:.0%} of unseen digits as they name "
-            f"them, against {means['local']:.0%} when each trains alone and "
+            f"{self.when}{who}; the honest clients read {means['clair']:.0%} of unseen digits as "
+            f"they name them, against {means['local']:.0%} when each trains alone and "
             f"{average_words(means, self.config.n_poisoned)}"
         )
         if self.config.attack == "backdoor" and self.config.n_poisoned:

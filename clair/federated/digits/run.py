@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,9 +24,10 @@ from clair.federated.digits.model import DigitNet, load_base_model
 from clair.federated.digits.result import DigitScores, DigitsResult, Flips, ImageSample
 from clair.federated.evaluation import Estimates
 from clair.federated.lora import ClientUpdates
-from clair.federated.progress import JobClock
+from clair.federated.progress import JobClock, further_costs
 from clair.federated.results import Stage, TrainingProgress
-from clair.federated.round import Plan, federate
+from clair.federated.round import Plan
+from clair.federated.rounds import federate_rounds
 from clair.federated.shares import ClassExamples, Share
 from clair.federated.training import Schedule
 
@@ -33,14 +35,25 @@ SHOWN = ("local", "fedavg", "fedavg_finetuned", "krum", "clair", "clair_eb")
 
 
 class DigitsTask:
-    """The digits as `clair.federated.round` needs them."""
+    """The digits as `clair.federated.round` needs them.
 
-    def __init__(self, config: DigitsConfig, federation: Federation, device: torch.device) -> None:
+    With ``poisoned=False`` the contaminated clients are still honest, as the labels of `federation`
+    then are too.
+    """
+
+    def __init__(
+        self,
+        config: DigitsConfig,
+        federation: Federation,
+        device: torch.device,
+        *,
+        poisoned: bool = True,
+    ) -> None:
         self.model: DigitNet = load_base_model(device)
         self.modules = LAYERS[config.layers]
         self.contaminated = federation.contaminated
         factor = -config.boost if config.attack == "sign_flip" else config.boost
-        self.factors = np.where(self.contaminated, factor, 1.0)
+        self.factors = np.where(self.contaminated & poisoned, factor, 1.0)
         self._pixels = torch.from_numpy(federation.pixels).to(device)
         self._labels = torch.from_numpy(federation.labels).to(device)
         benign = ~self.contaminated
@@ -103,14 +116,22 @@ def run(
     cancelled: Callable[[], bool] | None = None,
 ) -> DigitsResult:
     """Run the job; see `clair.federated.digits.run_digits`."""
-    clock = JobClock(stage_costs(config), progress, cancelled)
+    costs = stage_costs(config)
+    clock = JobClock(costs, progress, cancelled, further=further_costs(costs), rounds=config.rounds)
     with limited_threads(config.threads):
         clock.step("prepare", 0, 1)
         device = resolve_device(config.device)
         federation = make_federation(config)
         task = DigitsTask(config, federation, device)
+        tasks = [task] * config.rounds
+        if config.poison_from > 1:
+            honest = replace(make_federation(config.honest()), contaminated=federation.contaminated)
+            before = DigitsTask(config, honest, device, poisoned=False)
+            tasks[: config.poison_from - 1] = [before] * (config.poison_from - 1)
         clock.step("prepare", 1, 1)
-        done = federate(task, plan_of(config), clock, afterwards=1)
+        done, rounds = federate_rounds(
+            tasks, plan_of(config), clock, poison_from=config.poison_from, afterwards=1
+        )
         readings = task.readings({key: done.estimates[key] for key in SHOWN})
         clock.step("evaluate", 1, 1)
     return DigitsResult(
@@ -124,6 +145,7 @@ def run(
         loss_history=done.loss_history,
         samples=_samples(config, readings, task.names, np.flatnonzero(~task.contaminated)),
         sharing=done.sharing,
+        rounds=rounds,
         flips=_flips(readings, task.names),
     )
 
