@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,9 +181,18 @@ def scenario_comparison(result: ScenarioResult, theme: ThemeName) -> Chart:
     return method_comparison(values, DISTANCE, theme)
 
 
-def task_comparison(run: TaskResult, name: str, measure: Measure, theme: ThemeName) -> Chart:
-    """Draw a measure of a trained task, one of the fields of its scores, by method."""
-    return method_comparison(scores_of(run, name), measure, theme)
+def task_comparison(
+    run: TaskResult,
+    name: str,
+    measure: Measure,
+    theme: ThemeName,
+    *,
+    methods: Sequence[str] | None = None,
+) -> Chart:
+    """Draw a measure of a trained task, one of the fields of its scores, by method or by some."""
+    scores = scores_of(run, name)
+    shown = scores if methods is None else {key: scores[key] for key in methods if key in scores}
+    return method_comparison(shown, measure, theme)
 
 
 def scores_of(run: TaskResult, name: str) -> dict[str, np.ndarray]:

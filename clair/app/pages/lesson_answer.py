@@ -14,6 +14,7 @@ from clair.app.pages.lesson_marks import Heard, answer_box, compared, marks
 from clair.app.pages.lesson_steps import RUNS, also_computed, answer, evidence
 from clair.app.pages.lessons import Place, prose
 from clair.federated.task_result import TaskResult
+from clair.figures.comparison import task_comparison
 from clair.figures.palette import ThemeName
 from clair.report.blocks import Block, Plot, plot, plots_of
 from clair.report.lab import VIEWS
@@ -33,6 +34,8 @@ METHODS = (
     "fedavg_benign",
     "clair_oracle",
 )
+#: The same where clients are trained.
+TRAINED = (*METHODS, "fedavg_finetuned", "kept_finetuned")
 
 
 def show_answer(place: Place, theme: ThemeName, heard: Heard | None = None) -> None:
@@ -85,7 +88,10 @@ def main_plot(place: Place) -> Plot:
         if view == "errors":
             return plot("lab_errors", worth, found, METHODS)
         return lab_plot(view, found)
-    return next(plots_of(_run_blocks(place, found)))
+    if view == "verdict":
+        return next(plots_of(_run_blocks(place, found)))
+    name, measure = next(iter(RUNS[place.course.source].measures(found).items()))
+    return plot("lesson_comparison", task_comparison, found, name, measure, methods=TRAINED)
 
 
 def _run_blocks(place: Place, run: TaskResult) -> Sequence[Block]:
