@@ -41,6 +41,7 @@ with DRAWING.turn(look=wanted):
             st.Page("pages/classroom.py", title="Class", visibility="hidden"),
         ],
         position="top",
+        expanded=True,
     )
     sync_from_url()
     inject_css()

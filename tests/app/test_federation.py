@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from clair import flower
+from clair.app.kit import trained
 from clair.app.pages import federation as page
 from clair.app.pages.federation import PAGE, truth
 from clair.flower import INSTALL, FlowerConfig, FlowerResult
@@ -66,7 +67,8 @@ def test_a_live_run_replaces_the_stored_one(pool: JobPool, monkeypatch: pytest.M
     assert "Below: your run" in prose(app)
 
 
-def test_too_long_a_run_is_not_started() -> None:
-    app = visit("copying", copy_rounds="5", copy_clients="64", copy_steps="200")
+def test_too_long_a_run_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trained, "MOST_SECONDS", 1e-3)
+    app = visit("copying", copy_rounds="5")
     assert app.button(key="copying_run").disabled
     assert "choose fewer rounds" in prose(app)

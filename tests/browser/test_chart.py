@@ -13,7 +13,8 @@ import plotly.graph_objects as graph_objects
 import pytest
 from plotly.basedatatypes import BaseTraceType
 
-from clair.simulation.scenario import Scenario, run_scenario
+from clair.app.pages import lab
+from clair.simulation.scenario import run_scenario
 from tests.serving import ROOT, Server
 
 ALL_KINDS = {
@@ -144,7 +145,7 @@ def test_a_chart_is_saved_as_the_numbers_it_shows(
     assert caught.value.suggested_filename == "clair-lab-errors.csv"
     with open(caught.value.path(), encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    for entry in run_scenario(Scenario()).errors:
+    for entry in run_scenario(lab.scenario_of({c.key: c.default for c in lab.CONTROLS})).errors:
         dots = [float(row["x"]) for row in rows if row["series"] == entry.label]
         assert dots == pytest.approx(entry.per_client, rel=1e-12)
         bar = [float(row["x"]) for row in rows if row["series"] == f"{entry.label}, mean"]

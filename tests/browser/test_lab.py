@@ -153,7 +153,7 @@ def test_copied_link_reopens_the_screen_for_somebody_else(
     assert page.locator("#pasted").input_value() == page.url
     link = page.evaluate("() => navigator.clipboard.readText()")
     assert link == page.url
-    wanted = {"poisoned": "0.4", "scale": "1.0", "heterogeneity": "1.0", "view": "Verdict"}
+    wanted = {"poisoned": "0.4", "scale": "1", "heterogeneity": "1", "view": "Verdict"}
     assert address(page) == wanted
     other = visit(server)
     assert sentence(other.go(link.removeprefix(server.url))) == sentence(page)

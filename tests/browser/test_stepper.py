@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from clair.simulation.matrix_model import ProblemSpec
-from clair.simulation.scenario import Scenario, run_scenario
+from clair.app.pages import lab
+from clair.simulation.scenario import run_scenario
 
 SENT = "() => window.wire.sent"
 # Milliseconds of the page's own clock: longer than one step of the player, and than all of them.
 LONG, WHOLE = 5_000, 60_000
-LAST = run_scenario(Scenario()).fit.n_iter
+OPENED = {control.key: control.default for control in lab.CONTROLS}
+FIT = run_scenario(lab.scenario_of(OPENED)).fit
+LAST = FIT.n_iter
 
 
 def shown(page: Any, name: str) -> str:
@@ -30,7 +32,8 @@ def until(page: Any, text: str) -> None:
 def test_stepping_shows_the_history_and_sends_nothing(
     server: Any, visit: Callable[..., Any], solver: str
 ) -> None:
-    result = run_scenario(Scenario(ProblemSpec(n_clients=12, noise=0.0, seed=2), solver=solver))
+    values = OPENED | {"clients": 12, "noise": 0.0, "seed": 2, "solver": solver}
+    result = run_scenario(lab.scenario_of(values))
     history = result.fit.history
     zero = 1e-9 * max(history[0].singular_values)  # rounding
     visitor = visit(server, reduced_motion="reduce")
@@ -102,7 +105,7 @@ def test_it_plays_by_itself_once_unless_motion_is_unwanted(
         moving.locator(".stepper .flag").evaluate_all(
             "(all) => all.filter((e) => e.style.opacity === '1').length"
         )
-        == 5
+        == FIT.flagged.sum()
     )
     visitor = visit(server, reduced_motion="reduce")
     visitor.page.clock.install()
@@ -182,6 +185,6 @@ def test_a_new_run_while_playing_leaves_one_player_that_goes_on(
     page.locator(".stepper [data-is=words]").get_by_text("Finished").wait_for()
     seen = page.evaluate("() => window.seen")
     assert seen == list(range(seen[0], seen[0] + len(seen)))
-    fresh = run_scenario(Scenario(ProblemSpec(noise=0.02))).fit
+    fresh = run_scenario(lab.scenario_of(OPENED | {"noise": 0.02})).fit
     assert shown(page, "where") == f"iteration {fresh.n_iter} of {fresh.n_iter}"
     assert float(shown(page, "objective")) == pytest.approx(fresh.objective, rel=1e-3)

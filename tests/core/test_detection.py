@@ -14,7 +14,6 @@ from clair.method.detection import (
     automatic_rank,
     coefficient_screen,
     detect_updates,
-    reasons,
     simple_verdict,
 )
 from clair.method.evidence import (
@@ -28,6 +27,7 @@ from clair.method.linalg import orthonormal
 from clair.method.metrics import detection_scores
 from clair.method.moments import Moments, normalised
 from clair.method.updates import dense_core
+from clair.method.words import reasons
 
 
 def once(scores, gap=(1.10, 1.15), floor=0.0):

@@ -269,7 +269,7 @@ def flips(outcome: DigitsResult, stage: bool = False) -> tuple[Block, ...]:
 
 
 def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName, *, tight: bool) -> str:
-    height, gap = (1.2, 0.9) if tight else (1.5, 1.4)
+    height, gap, side = (1.2, 0.9, 84) if tight else (1.5, 1.4, 96)
     wrong = (
         f"color:{role_style('contaminated', theme).color};font-weight:700;"
         "text-decoration:underline;text-underline-offset:3px"
@@ -285,7 +285,7 @@ def _gallery(samples: tuple[ImageSample, ...], theme: ThemeName, *, tight: bool)
         )
         cards.append(
             f"<figure style='margin:0;width:10.5rem'>"
-            f'<img src="{picture}" width="96" height="96" style="image-rendering:pixelated;'
+            f'<img src="{picture}" width="{side}" height="{side}" style="image-rendering:pixelated;'
             f'border-radius:4px" alt="a handwritten {sample.digit}">'
             f"<figcaption style='font-size:.85rem;line-height:{height}'>"
             f"<b>client {sample.client + 1} calls it {sample.expected}</b>{lines}"
