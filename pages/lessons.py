@@ -118,7 +118,8 @@ def step_of_course() -> None:
         class_stage.draw(mine)
     else:
         step_of_lesson()
-    words = settings_words(step)
+    # the other courses tell recorded runs, which have no settings of the lab
+    words = settings_words(step) if place.course.source == "lab" else ""
     if words and not on_stage and not of_class:
         st.caption(f"Settings of this step: {words}. All else as the lab opens.")
     with st.container(

@@ -98,8 +98,18 @@ with column():
     st.header("Ways in", anchor=False)
     st.page_link(
         "pages/lessons.py",
-        label="Short lessons: guess first, then see",
+        label="Short lessons: guess first, then see; alone, or with a class on its phones",
         icon=":material/school:",
+    )
+    st.page_link(
+        "pages/llm.py",
+        label="A real language model: twelve shops fine-tune it, four of them poisoned",
+        icon=":material/chat:",
+    )
+    st.page_link(
+        "pages/adapters.py",
+        label="Adapters of your own: see which of them to trust",
+        icon=":material/folder_open:",
     )
     st.button(
         "Present it to a board: eleven slides, no formulas",
@@ -113,8 +123,8 @@ with column():
         for key in overview.ENTRIES:
             entry(key)
         with st.container(border=True, height="stretch", gap="small"):
-            st.markdown("**The same with a real language model**")
-            st.caption("Twelve clients fine-tune a Transformer; five send ten times too much.")
+            st.markdown("**The same with a small Transformer**")
+            st.caption("Twelve clients fine-tune it to copy text; five send ten times too much.")
             st.space("stretch")
             st.page_link(
                 "pages/copying.py",

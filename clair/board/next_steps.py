@@ -42,8 +42,8 @@ def yours(story: Story) -> Slide:
         "Three tries with your own partners, in which nobody hands out data",
         (
             "**Audit** what you have. Put each partner's adapter into a folder and give the "
-            "folders to the page *Your adapters*, or run `clair audit FOLDER`. It names who stands "
-            "out, by how much and why; nothing is sent anywhere.",
+            "folders to the page *Your adapters*, or run `clair audit FOLDER`, which sends nothing "
+            "anywhere. Either names who stands out, by how much and why.",
             "**Halves** tell whether your partners share directions, the assumption everything "
             "here rests on. Each also sends what it gets from either half of its data: `clair "
             "audit FOLDER --halves HALF_1 HALF_2`. If sharing does not pay, stay alone, or "

@@ -88,8 +88,8 @@ def client_scores(audit: Audit, theme: ThemeName) -> Chart:
     caption = (
         "How much of a client's update lies outside the directions that the *other* clients share, "
         "over all modules and measured against a typical update. The line, if there is one, lies "
-        "in a gap that is wide for how far the scores below it spread: the last that was found, as "
-        "the search goes on below each."
+        "in a gap that is wide for how far the scores below it spread. Below each gap found the "
+        "search goes on; the line lies in the last."
     )
     words = ", ".join(f"{c.name} {c.score:.2f} {c.verdict}" for c in reversed(clients))
     return Chart(figure, title, caption, f"By client: {words}")

@@ -224,10 +224,10 @@ def _title(values: Mapping[str, np.ndarray], measure: Measure) -> str:
             return f"{METHODS[own].label} and {METHODS[rival].label} are level here: {numbers}"
     if best in ours or not ours:
         return f"{METHODS[best].label} serves the honest clients best: {measure.text(usable[best])}"
-    return (
-        f"{METHODS[best].label} is ahead here: {measure.text(usable[best])} against "
-        f"{measure.text(usable[own])} for {METHODS[own].label}"
-    )
+    first, second = measure.text(usable[best]), measure.text(usable[own])
+    if first == second:
+        return f"{METHODS[best].label} is ahead of {METHODS[own].label} by a hair: both {first}"
+    return f"{METHODS[best].label} is ahead here: {first} against {second} for {METHODS[own].label}"
 
 
 def which_to_use(values: Mapping[str, np.ndarray], measure: Measure, choice: Choice | None) -> str:

@@ -174,6 +174,12 @@ def test_explore_opens_the_lab_with_the_settings_and_a_way_back(word: str) -> No
     assert place(app) == word, "a bare address goes on where the visitor was"
 
 
+@pytest.mark.parametrize(("word", "said"), [("averaging.1", True), ("model.1", False)])
+def test_settings_of_the_lab_are_told_of_a_lab_step_alone(word: str, said: bool) -> None:
+    told = [c.value for c in lessons(word).caption if c.value.startswith("Settings of this step")]
+    assert bool(told) == said
+
+
 def test_explore_opens_text_copying_for_the_language_model() -> None:
     app = lessons("language.2")
     app.button(key="lesson_explore_language.2").click().run()

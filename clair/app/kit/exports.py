@@ -27,7 +27,9 @@ def export_panel(page: str, export: Export) -> None:
             name = f"{export.name}-one-page.html"
             _download(f"{page}_brief", "One page", lambda: to_html(brief()), name, "text/html")
         st.caption(
-            "One file with charts, tables and the settings. It opens without a network and prints."
+            "One file with charts, tables and the settings. It opens without a network and prints. "
+            "Many charts can be saved one by one, as SVG for a paper: point at one, then press the "
+            "arrow above it on the right."
         )
         if export.figures:
             st.markdown("**For a paper**")

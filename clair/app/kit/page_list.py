@@ -82,7 +82,7 @@ PAGES: tuple[PageInfo, ...] = (
     PageInfo(
         "copying",
         "Text copying",
-        "Fine-tune a small Transformer with twelve clients, three of them poisoned.",
+        "Fine-tune a small Transformer with twelve clients, five of them poisoned.",
         TRAINED,
     ),
     PageInfo(

@@ -41,14 +41,15 @@ _JUDGING = 0.6
 LIMITS_WORDS = (
     f"At most {UPLOAD_BYTES // MIB} MB in all, {UNPACKED_BYTES // MIB} MB unpacked and "
     f"{UPLOAD_LIMITS.clients} adapters. Files are in this server's memory while this app is open "
-    "in your browser and on its disk while a result is computed. Nobody else sees them, and they "
-    "are gone five minutes after you close the last tab at the latest. For larger sets: python -m "
-    "clair audit DIR on your own machine."
+    "in your browser and on its disk while a result is computed. No other visitor sees them, "
+    "though whoever runs the server could, and they are gone five minutes after you close the last "
+    "tab at the latest. For larger sets, or adapters that must not leave your machine: python -m "
+    "clair audit DIR there."
 )
 HOW_WORDS = (
     "Zips of one or more PEFT adapters (adapter_config.json and adapter_model.safetensors in a "
     "folder each), or pairs site1.safetensors and site1.json; LoRA of kohya, diffusers and mlx-lm "
-    "are read too. Pickles (.bin) are refused. "
+    "are read too. Pickles (.bin) are refused, as opening one can run a stranger's program. "
     "Optional: what each client gets from either half of its data, under the same names in folders "
     "or zips named half-a and half-b; refined adapters then follow those halves (ours)."
 )

@@ -73,7 +73,7 @@ SCENARIO: tuple[Control, ...] = (
         0.25,
         "Share of the clients that send something harmful instead of an honest update. "
         "From one half on nothing can tell who is honest: honest is by definition what most "
-        "clients agree on. Watch the verdict turn round.",
+        "clients agree on. The poisoned may then pass for honest, and the honest be flagged.",
         low=0.0,
         high=0.6,
         step=0.05,
