@@ -64,6 +64,8 @@ SETTINGS = (
     Setting("random tokens x 3", {"attack": "random_tokens"}, 2),
     Setting("backdoor x 6", {"boost": 6.0}, 2),
     Setting("wrong answers x 1", {"attack": "wrong", "boost": 1.0}, 3),
+    # the best of the search below
+    Setting("two layers", {"depth": 2, "learning_rate": 3e-3}, 3),
 )
 
 #: Looked at on development seeds only, for a place where sharing pays without fine-tuning.
