@@ -15,8 +15,8 @@ from clair.app.kit.state import accept_ids_from_url, read
 from clair.app.pages import adapters
 from clair.app.pages.adapters_upload import held, sample, say_whose, uploader
 from clair.app.pages.adapters_views import export_of, notes, refined_download, result_of
-from clair.report.adapters import VIEWS, charts, headline, not_judged
-from clair.report.blocks import Facts
+from clair.report.adapters import VIEWS, headline, not_judged
+from clair.report.blocks import Facts, Plot
 
 ensure_router()
 register_views(adapters.VIEW)
@@ -54,7 +54,7 @@ if result.reason:
     st.stop()
 blocks = VIEWS[show(adapters.VIEW, label=False)].blocks(result)
 if presenting():  # tables and downloads are for the desk
-    draw(charts(blocks))
+    draw(tuple(block for block in blocks if isinstance(block, Plot)))
     st.stop()
 draw(blocks)
 st.header("Refined adapters of those not flagged", anchor=False)

@@ -29,7 +29,7 @@ from clair.figures.adapters import (
 from clair.figures.adapters_evidence import evidence_compared, times_typical
 from clair.method.evidence import AGAIN, GAP, WEAK_GAP, Evidence
 from clair.method.words import KINDS
-from clair.report.blocks import Block, Choice, Listing, OnScreen, Plot, Printed, View, plot
+from clair.report.blocks import Block, Choice, Listing, OnScreen, Printed, View, plot
 from clair.report.document import Fact, Report, Screen, Section, Verbatim
 from clair.report.method import SOURCE
 from clair.report.provenance import made_with
@@ -106,11 +106,6 @@ def headline(audit: Audit) -> tuple[Fact, ...]:
         Fact(clear, "Margin", help=about),
         Fact(str(audit.rank), "Shared rank", help=rank),
     )
-
-
-def charts(blocks: Sequence[Block]) -> tuple[Block, ...]:
-    """Keep the charts, all of a view that fits the stage."""
-    return tuple(block for block in blocks if isinstance(block, Plot))
 
 
 # -- views: what the page draws, and the report prints -----------------------------------------
