@@ -139,7 +139,7 @@ def _formulas(
         first += [
             rf"\lambda_{{\max}}\ge\sqrt{{\tfrac{{1}}{{\gamma K}}}}"
             rf"=\sqrt{{\tfrac{{1}}{{{bad}}}}}={1 / np.sqrt(bad):.3f}",
-            rf"\text{{agreed:}}\ \sqrt{{\tfrac{{r}}{{\gamma K}}}}"
+            rf"\text{{one matrix: }}\ \sqrt{{\tfrac{{r}}{{\gamma K}}}}"
             rf"=\sqrt{{\tfrac{{{r}}}{{{bad}}}}}={closed[1]:.3f}",
         ]
     upper = r"\infty" if np.isinf(norms[1]) else f"{norms[1]:.3f}"
@@ -156,6 +156,10 @@ def _formulas(
         f"γK = {bad} poisoned of K = {n} clients, rank r = {r}, incoherence μ = {mu:.2f}. "
         "V: right singular vectors of the honest part; Dₖ: what poisoned client k has off the "
         "subspace. These use the truth, which the server does not have; CLAIR estimates it."
+        + " λmax is never below the first bound, which attackers reach who all repeat one "
+        "direction; *one matrix* is what it is where they all send one matrix with r equal "
+        "singular values. The first may lie under λmin while the window of these attackers is "
+        "open." * bool(bad)
     )
     one, two = (tuple(Words(tex, "latex") for tex in group) for group in (first, second))
     return Words("**With your numbers**"), one, two, Words(caption, "caption")
