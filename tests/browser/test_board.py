@@ -18,6 +18,10 @@ from clair.report.board import board_brief
 from clair.report.page import to_html
 from tests.browser.conftest import WIRE
 
+LARGE = """() => {
+  const tick = document.querySelector('.clair-chart text')
+  return tick && parseFloat(getComputedStyle(tick).fontSize) >= 18
+}"""
 FULL_HD = {"width": 1920, "height": 1080}
 # What sticks out of the window, and text that is cut off inside its own box.
 ROOM = """() => {
@@ -302,8 +306,7 @@ def test_the_lab_on_stage(server: Any, visit: Callable[..., Any]) -> None:
     visitor = visit(server, viewport=FULL_HD)
     page = visitor.go("/lab?present=1")
     said = page.locator(".clair-sentence").inner_text()
-    tick = page.locator(".clair-chart text").first
-    assert tick.evaluate("(e) => parseFloat(getComputedStyle(e).fontSize)") >= 18
+    page.wait_for_function(LARGE)
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("group", name="Noise", exact=True).get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
