@@ -47,7 +47,8 @@ def kill(address):
         pids = client.run(os.getpid)
 
         def kill():
-            busy = [worker for worker, tasks in client.processing().items() if tasks]
+            # a worker that took the place of a killed one came too late to be known
+            busy = [one for one, tasks in client.processing().items() if tasks and one in pids]
             if busy and not killed:
                 killed.append(busy[0])
                 os.kill(pids[busy[0]], signal.SIGKILL)
