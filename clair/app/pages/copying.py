@@ -9,11 +9,11 @@ import numpy as np
 
 from clair._files import ASSETS
 from clair.app.kit.content import presets
+from clair.app.kit.rounds_controls import rounds_controls
 from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import caveats, setting_words
-from clair.federated.config import MAX_ROUNDS
 from clair.federated.copytask import ATTACKS, OPENING, CopyTaskConfig, CopyTaskResult
 from clair.federated.copytask.data import make_federation
 from clair.federated.task_result import TaskResult
@@ -68,29 +68,7 @@ CONTROLS: tuple[Control, ...] = (
         options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
         group="federation",
     ),
-    Control(
-        "copy_rounds",
-        "Rounds",
-        "int",
-        OPENING.rounds,
-        "How often clients train and send. In one round all methods get the same updates; with "
-        "more, every method's clients train on from what it handed out, which takes much longer.",
-        low=1,
-        high=MAX_ROUNDS,
-        step=1,
-        group="federation",
-    ),
-    Control(
-        "copy_from",
-        "Poison from round",
-        "int",
-        OPENING.poison_from,
-        "Poisoned clients are honest before this round. The last round counts if it is larger.",
-        low=1,
-        high=MAX_ROUNDS,
-        step=1,
-        group="federation",
-    ),
+    *rounds_controls("copy", OPENING, "federation"),
     Control(
         "copy_rank",
         "Rank CLAIR looks for",

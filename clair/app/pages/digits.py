@@ -8,9 +8,9 @@ from typing import Any
 
 from clair._files import ASSETS
 from clair.app.kit.content import presets
+from clair.app.kit.rounds_controls import rounds_controls
 from clair.app.kit.state import Control
 from clair.app.kit.trained import TrainedPage
-from clair.federated.config import MAX_ROUNDS
 from clair.federated.digits import ATTACKS, OPENING, DigitsConfig, DigitsResult, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
 from clair.federated.task_result import TaskResult, means_of
@@ -106,27 +106,7 @@ CONTROLS: tuple[Control, ...] = (
         "Which layers of the network carry an adapter.",
         options=(("head", "the last"), ("upper", "the last two"), ("all", "all three")),
     ),
-    Control(
-        "dig_rounds",
-        "Rounds",
-        "int",
-        OPENING.rounds,
-        "How often clients train and send. In one round all methods get the same updates; with "
-        "more, every method's clients train on from what it handed out, which takes much longer.",
-        low=1,
-        high=MAX_ROUNDS,
-        step=1,
-    ),
-    Control(
-        "dig_from",
-        "Poison from round",
-        "int",
-        OPENING.poison_from,
-        "Poisoned clients are honest before this round. The last round counts if it is larger.",
-        low=1,
-        high=MAX_ROUNDS,
-        step=1,
-    ),
+    *rounds_controls("dig", OPENING),
     Control(
         "dig_rank",
         "Rank CLAIR looks for",
