@@ -166,7 +166,9 @@ def _audit(
         unjudged_modules=tuple(printable(name, 200) for name in lonely_modules),
         sides=sides,
         side=side,
-        published=published_rule(found.norms, median(sizes)),
+        published=None
+        if options.detector == "norms"
+        else published_rule(found.norms, median(sizes)),
         rank=found.rank,
         lam=found.split.lam,
         status=found.split.status,

@@ -27,6 +27,8 @@ class AuditOptions:
         For the split into low rank and contamination.
     pooling : {"none", "eb", "halves"}
         For refined adapters; "halves" needs two half adapters of each client.
+    detector : {"residual", "norms"}
+        Our evidence, or contamination norms as published.
     screen_coefficients : bool
         Whether to look for sign flips inside the shared subspace.
     compare_shape : bool
@@ -48,6 +50,7 @@ class AuditOptions:
     side: str = "output"
     solver: str = "convex"
     pooling: str = "none"
+    detector: str = "residual"
     screen_coefficients: bool = False
     compare_shape: bool = True
     tol: float = 1e-6
@@ -68,7 +71,7 @@ class AuditOptions:
             lam="auto",
             solver=self.solver,
             pooling=self.pooling,
-            detector="residual",
+            detector=self.detector,
             threshold="auto",
             gap="auto",
             polish=True,

@@ -51,7 +51,9 @@ def audit_json(audit: Audit, written: Sequence[WrittenAdapter] = ()) -> dict[str
             for verdict in DEGREES
         },
         "clients": [_client(client) for client in audit.clients],
-        "evidence": [_evidence(kind, names) for kind in audit.evidence],
+        "evidence": [
+            _evidence(kind, names, kind is not audit.published) for kind in audit.evidence
+        ],
         "sides": {
             key: {
                 "rank": side.rank,
@@ -99,11 +101,11 @@ def _client(client: ClientReport) -> dict[str, Any]:
     }
 
 
-def _evidence(kind: Evidence, names: Sequence[str]) -> dict[str, Any]:
+def _evidence(kind: Evidence, names: Sequence[str], decides: bool) -> dict[str, Any]:
     return {
         "kind": kind.kind,
         "measures": KINDS[kind.kind].about,
-        "decides": kind.kind != "norms",
+        "decides": decides,
         "scores": _numbers(kind.scores),
         "threshold": _number(kind.threshold),
         "above": [name for name, above in zip(names, kind.flagged, strict=True) if above],

@@ -29,7 +29,7 @@ from clair.adapters.result import EXIT_UNDECIDED
 from clair.adapters.writer import WrittenAdapter
 from clair.cli.terminal import WORKER_OPTIONS, ProgressBar
 from clair.executors import WorkerFailed, cpu_count
-from clair.method.choices import SOLVERS
+from clair.method.choices import DETECTORS, SOLVERS
 
 EXIT_INTERRUPTED = 130
 _EPILOG = """\
@@ -64,6 +64,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="judge the ten adapters that come with CLAIR, two of them poisoned",
     )
+    _add_verdict(parser)
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write all numbers as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained report")
+    _add_refinement(parser)
+    for option, settings in WORKER_OPTIONS.items():
+        parser.add_argument(option, **settings)
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=run)
+
+
+def _add_verdict(parser: argparse.ArgumentParser) -> None:
+    """Add what the verdict is asked."""
     parser.add_argument(
         "--rank", type=_rank, default="auto", help='of the shared subspace, or "auto" (default)'
     )
@@ -74,6 +86,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="what the verdict looks at: columns (output, default) or rows (input)",
     )
     parser.add_argument("--solver", choices=SOLVERS, default="convex", help="default: convex")
+    parser.add_argument(
+        "--detector",
+        choices=DETECTORS,
+        default="residual",
+        help="ours (residual, default), or contamination norms as published (norms)",
+    )
     parser.add_argument(
         "--screen", action="store_true", help="also look for sign flips inside the subspace"
     )
@@ -88,8 +106,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_true",
         help="end with 0 or 3 although some adapters, folders or modules could not be judged",
     )
-    parser.add_argument("--out", metavar="FILE", type=Path, help="write all numbers as JSON")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write a self-contained report")
+
+
+def _add_refinement(parser: argparse.ArgumentParser) -> None:
+    """Add what is written for those who are not flagged."""
     parser.add_argument(
         "--write",
         metavar="DIR",
@@ -119,10 +139,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="two more adapters of each client, trained on either half of its data, under the same "
         "names: refine just as far as they show that it pays",
     )
-    for option, settings in WORKER_OPTIONS.items():
-        parser.add_argument(option, **settings)
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    parser.set_defaults(run=run)
 
 
 def _rank(text: str) -> int | str:
@@ -167,6 +183,7 @@ def _run(args: argparse.Namespace, bar: ProgressBar) -> int:
         rank=args.rank,
         side=args.side,
         solver=args.solver,
+        detector=args.detector,
         pooling=args.pooling if args.halves is None else "halves",
         screen_coefficients=args.screen,
         compare_shape=not args.no_shape,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, Self
 
 from clair._validation import check_choice, check_integer, check_real
+from clair.method.choices import DETECTORS
 from clair.simulation.matrix_model import count_contaminated
 
 DEVICES = ("auto", "cuda", "mps", "cpu")
@@ -106,6 +107,8 @@ class FederationConfig:
         Rank of the shared subspace CLAIR looks for.
     screen_coefficients : bool
         Whether CLAIR also looks for sign flips inside the shared subspace.
+    detector : {"residual", "norms"}
+        As in `clair.fit`: ours, or contamination norms as published.
     seed : int
         Non-negative; the same seed gives the same bytes on the CPU.
 
@@ -120,6 +123,7 @@ class FederationConfig:
     attack: str = ""
     rank: int | Literal["auto"] = whole("auto", 1, 8, instead="auto")
     screen_coefficients: bool = switch(False)
+    detector: str = choice("residual", DETECTORS)
     seed: int = whole(0, 0, 2**63 - 1)
 
     def __post_init__(self) -> None:
@@ -132,6 +136,12 @@ class FederationConfig:
     def n_poisoned(self) -> int:
         """Number of contaminated clients: the rounded share, always below half."""
         return count_contaminated(self.poisoned_fraction, self.n_clients)
+
+    @property
+    def judged_by(self) -> dict[str, Any]:
+        """Keywords of `clair.fit` that say how clients are judged."""
+        names = ("screen_coefficients", "compare_shape", "detector")
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def to_json(self) -> dict[str, Any]:
         """Convert the settings to JSON scalars."""

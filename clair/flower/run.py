@@ -125,7 +125,7 @@ def _strategy(key: str, config: FlowerConfig) -> Strategy:
     return ClairStrategy(
         sent_back=config.sent_back,
         rank=config.rank,
-        fit_options={"side": SIDE, "screen_coefficients": config.screen_coefficients},
+        fit_options={"side": SIDE, **config.judged_by},
     )
 
 

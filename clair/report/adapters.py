@@ -27,6 +27,7 @@ from clair.figures.adapters import (
     sides_compared,
 )
 from clair.figures.adapters_evidence import evidence_compared, times_typical
+from clair.method.detectors import NORMS_GAP
 from clair.method.evidence import AGAIN, GAP, WEAK_GAP, Evidence
 from clair.method.words import KINDS
 from clair.report.blocks import Block, Choice, Listing, OnScreen, Printed, View, plot
@@ -186,6 +187,19 @@ def _method(audit: Audit) -> tuple[str, ...]:
     side = f"the {asked.side} side" + ("" if asked.side == "output" else ", as asked")
     kinds = "outside, directions, modules" + ", shape" * asked.compare_shape
     kinds += ", inside (the coefficient screen)" * asked.screen_coefficients
+    split = (
+        "**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "
+        f"updates are split into low rank plus block sparse ({asked.solver} solver)."
+    )
+    if asked.detector == "norms":
+        return (
+            "**The verdict** is the published one: of the contamination norms, joint over all "
+            "modules, those above the widest gap are flagged (the first of them at least "
+            f"{NORMS_GAP[0]:g} times the last below it and {NORMS_GAP[1]:g} times their median). "
+            f"The rank in each module is {rank}; what decides is {side}. Our own detector only "
+            "served to choose the rank and λ.",
+            split,
+        )
     return (
         "**The verdict.** Each adapter's effect on a module is a low-rank matrix. All modules are "
         "judged together: the score of a client is what the directions that the *other* clients "
@@ -201,8 +215,7 @@ def _method(audit: Audit) -> tuple[str, ...]:
         f"({WEAK_GAP[0]:g} and {WEAK_GAP[1]:g} times), or where what lies outside is like noise, "
         "loud or repeats others', a client is suspect: it is refined, but the others learn little "
         "or nothing from it. Clients who repeat each other share one vote.",
-        f"**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "
-        f"updates are split into low rank plus block sparse ({asked.solver} solver).",
+        split,
     )
 
 
@@ -366,7 +379,11 @@ def _written(written: Sequence[WrittenAdapter]) -> Table:
 def audit_recipe(options: AuditOptions, folder: str | None) -> Recipe:
     """Write Python and shell for an audit of the adapters below `folder`, or of the example."""
     changed = differing(options, AuditOptions())
-    shell = {f"--{name}": changed[name] for name in ("rank", "side", "solver") if name in changed}
+    shell = {
+        f"--{name}": changed[name]
+        for name in ("rank", "side", "solver", "detector")
+        if name in changed
+    }
     if options.screen_coefficients:
         shell["--screen"] = True
     if not options.compare_shape:

@@ -316,7 +316,7 @@ def test_changed_settings_are_pointed_out_and_reset(trainer):
     at = open_page()
     at.slider(key="copy_clients").set_value(24)
     at.toggle(key="copy_screen").set_value(True).run()
-    assert "clients 24 instead of 12; coefficient screen on instead of off" in prose(at)
+    assert "clients 24 instead of 12; coefficient screen (ours) on instead of off" in prose(at)
     assert "10 of the 24 are poisoned" in prose(at)
     assert "The run below had other settings. CLAIR flagged" in prose(at)
     at.button(key="copying_reset").click().run()
@@ -356,7 +356,7 @@ def test_every_setting_of_the_controls_is_a_valid_configuration():
             config = copying.PAGE.config_of(values | {control.key: cast(value)})
             # poison begins in the last round at the latest, whatever the slider says
             wanted = min(cast(value), config.rounds) if control.key == "copy_from" else cast(value)
-            assert getattr(config, copying.PAGE.fields[control.key]) == wanted, control.key
+            assert getattr(config, control.field) == wanted, control.key
 
 
 def test_the_first_settings_are_those_of_the_stored_run():

@@ -41,7 +41,7 @@ def test_the_stored_run_is_the_default_one_and_agrees_with_its_settings() -> Non
 def test_without_flower_the_page_shows_the_stored_run_and_the_command(
     pool: JobPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "installed", lambda: False)
+    monkeypatch.setattr(page.EXTRA, "installed", lambda: False)
     app = visit("federation")
     assert not app.exception
     assert PAGE.default_outcome().summary() in prose(app)
@@ -55,7 +55,7 @@ def test_a_live_run_replaces_the_stored_one(pool: JobPool, monkeypatch: pytest.M
     def stand_in(config: FlowerConfig, **told: Any) -> FlowerResult:
         return replace(PAGE.default_outcome(), config=config)
 
-    monkeypatch.setattr(page, "installed", lambda: True)
+    monkeypatch.setattr(page.EXTRA, "installed", lambda: True)
     monkeypatch.setattr(flower, "run_flower", stand_in)
     app = visit("federation", fed_rounds="1", fed_from="3")
     assert "train and send once" in prose(app)

@@ -42,7 +42,7 @@ def test_the_stored_run_is_the_default_one_and_agrees_with_its_settings() -> Non
 def test_without_the_extra_the_page_shows_the_stored_run_and_the_command(
     pool: JobPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "installed", lambda: False)
+    monkeypatch.setattr(page.EXTRA, "installed", lambda: False)
     app = visit("llm")
     shown = prose(app)
     assert PAGE.default_outcome().summary() in shown
@@ -63,7 +63,7 @@ def test_a_run_of_other_settings_to_its_result(
         short = replace(config, model=tiny, steps=3, finetune_steps=2, products=2, threads=1)
         return replace(real(short, **told), config=config)
 
-    monkeypatch.setattr(page, "installed", lambda: True)
+    monkeypatch.setattr(page.EXTRA, "installed", lambda: True)
     monkeypatch.setattr(llm, "run_llm", stand_in)
     app = visit("llm", llm_clients="6", llm_attack="wrong")
     assert "2 of the 6 are poisoned" in prose(app)

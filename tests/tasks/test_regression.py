@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import clair
 from clair.federated.regression import ATTACKS, RegressionConfig, run_regression
 from clair.federated.regression.curves import SampleCurves, sample_curves
 from clair.federated.regression.data import sample_regression
@@ -243,6 +244,16 @@ def test_sharing_pays_with_few_samples_and_stops_where_clients_differ_too_much()
     assert apart.mean("clair", "excess") > 2 * apart.mean("local", "excess")
     assert apart.sharing.chosen == "local"
     assert apart.mean("clair_safe", "excess") == apart.mean("local", "excess")
+
+
+def test_the_detector_as_published_is_one_setting_away():
+    config = replace(SMALL, detector="norms")
+    outcome = run_regression(config)
+    sent = preliminary_estimates(config, sample_regression(config))
+    alone = clair.fit(sent.updates, config.rank, detector="norms")
+    np.testing.assert_array_equal(outcome.fit.scores, alone.contamination_norms)
+    np.testing.assert_array_equal(outcome.flagged, alone.flagged)
+    assert not np.array_equal(outcome.fit.scores, run_regression(SMALL).fit.scores)
 
 
 def test_results_are_plain_json_with_the_common_fields():

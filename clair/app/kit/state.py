@@ -55,6 +55,8 @@ class Control:
         Of the kind "text": raises ValueError for text that is not valid; empty text always is.
     tell : callable or None
         Of the kind "text": writes valid text for people.
+    field : str
+        Of a task's control: the field of the config that it sets.
     """
 
     key: str
@@ -70,6 +72,7 @@ class Control:
     format: str | None = None
     parse: Callable[[str], object] | None = None
     tell: Callable[[str], str] | None = None
+    field: str = ""
 
     def __post_init__(self) -> None:
         if not self.valid(self.default):

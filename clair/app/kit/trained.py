@@ -28,6 +28,7 @@ from clair.app.kit.presenter import presenting, register_views
 from clair.app.kit.scheme import current_theme
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control, Preset, accept_ids_from_url
+from clair.app.kit.task_controls import chosen
 from clair.app.kit.trained_words import (
     duration_words,
     guess_words,
@@ -56,6 +57,39 @@ from clair.report.tasks import (
 Work = Callable[[Report, Callable[[], bool]], TaskResult]
 
 
+@dataclass
+class Extra:
+    """What a task needs besides the app.
+
+    Attributes
+    ----------
+    name, module : str
+        How it is called; the module that imports it.
+    installed : callable
+        Tells whether it is there.
+    install : str
+        The command that installs it.
+    """
+
+    name: str
+    module: str
+    installed: Callable[[], bool]
+    install: str
+
+    @property
+    def words(self) -> str:
+        """Say that it is missing, before the command is shown."""
+        return (
+            f"{self.name} is not installed on this machine, so you see a run made beforehand. One "
+            "command installs it:"
+        )
+
+    def load(self) -> None:
+        """Import what a run needs, where a run is possible."""
+        if self.installed():
+            importlib.import_module(self.module)
+
+
 @dataclass(frozen=True)
 class TrainedPage:
     """What one task's page has of its own.
@@ -69,8 +103,8 @@ class TrainedPage:
     prefix : str
         How the keys of its controls begin.
     controls : sequence of Control
+        From `clair.app.kit.task_controls.TaskControls`: each sets a field of the config.
     presets : sequence of Preset
-    fields : mapping of control key to field of the config
     config : type
         The task's frozen config; has `n_clients`, `n_poisoned`, `steps`, `device`, `threads`.
     run : str
@@ -91,10 +125,8 @@ class TrainedPage:
         Shows the samples of an outcome.
     caveats : callable
         Maps an outcome to sentences about where it does not hold.
-    missing : callable
-        Says that something has to be installed before a run is possible; empty if nothing has.
-    install : str
-        The command that installs it.
+    extra : Extra or None
+        What has to be installed before a run is possible.
     views : callable or None
         Maps an outcome, and whether the truth may be told, to what there is to see of it but for
         the losses; by default that of a task with every method.
@@ -107,7 +139,6 @@ class TrainedPage:
     prefix: str
     controls: Sequence[Control]
     presets: Sequence[Preset]
-    fields: Mapping[str, str]
     config: Callable[..., Any]
     run: str
     asset: Path
@@ -118,8 +149,7 @@ class TrainedPage:
     load: Callable[[], object]
     samples: View | None
     caveats: Callable[[TaskResult], list[str]]
-    missing: Callable[[], str] = str
-    install: str = ""
+    extra: Extra | None = None
     views: Callable[[TaskResult, bool], Sequence[View]] | None = None
 
     @property
@@ -142,7 +172,7 @@ class TrainedPage:
 
     def config_of(self, values: Mapping[str, Any]) -> Any:
         """Build the settings of a run from the values of the controls."""
-        settings = {field: values[key] for key, field in self.fields.items()}
+        settings = chosen(self.controls, values)
         if "poison_from" in settings:  # a slider does not know how many rounds there are
             settings["poison_from"] = min(settings["poison_from"], settings["rounds"])
         return self.config(**settings)
@@ -169,8 +199,7 @@ class TrainedPage:
         """List in words how the settings on the screen differ from those of a result."""
         words = []
         for control in self.controls:
-            field = self.fields[control.key]
-            new, old = getattr(now, field), getattr(shown, field)
+            new, old = getattr(now, control.field), getattr(shown, control.field)
             if new != old:
                 words.append(
                     f"{control.label.lower()} {control.words(new)} instead of {control.words(old)}"
@@ -285,7 +314,7 @@ def export_of(page: TrainedPage, outcome: TaskResult) -> Export:
             device=outcome.device,
         )
 
-    values = {key: getattr(config, field) for key, field in page.fields.items()}
+    values = {one.key: getattr(config, one.field) for one in page.controls}
     screen = screen_of(page.kind, page.controls, values)
     return task_export(page.command, page.run, outcome, measures, story, screen)
 
@@ -295,10 +324,10 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
 
     Returns the choice.
     """
-    missing = page.missing()
-    if missing and not presenting():
-        st.info(missing, icon=":material/download:")
-        st.code(page.install, language=None, wrap_lines=True)
+    missing = page.extra is not None and not page.extra.installed()
+    if page.extra is not None and missing and not presenting():
+        st.info(page.extra.words, icon=":material/download:")
+        st.code(page.extra.install, language=None, wrap_lines=True)
     alignment: Literal["center", "bottom"] = "center" if presenting() else "bottom"
     with st.container(horizontal=True, vertical_alignment=alignment, gap="medium"):
         seconds = page.expected_seconds(config)
@@ -308,7 +337,7 @@ def _run_row(page: TrainedPage, config: Any, live: bool, words: str) -> str:
             key=f"{page.kind}_run",
             type="primary",
             icon=":material/play_arrow:",
-            disabled=live or bool(missing) or too_long,
+            disabled=live or missing or too_long,
             on_click=jobs.start,
             args=(page.kind, page.work(config)),
             kwargs={"config": config, "key": config, "expected_seconds": seconds},

@@ -9,8 +9,8 @@ import numpy as np
 
 from clair._files import ASSETS
 from clair.app.kit.content import presets
-from clair.app.kit.rounds_controls import rounds_controls
 from clair.app.kit.state import Control
+from clair.app.kit.task_controls import TaskControls
 from clair.app.kit.trained import TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.app.pages.copying_vocabulary import caveats, setting_words
@@ -24,108 +24,42 @@ from clair.report.tasks import sample_table
 KIND = "copying"
 DEFAULT_RESULT = ASSETS / "copytask" / "default_result.json"
 
+_of = TaskControls("copy", OPENING)
 CONTROLS: tuple[Control, ...] = (
-    Control(
-        "copy_clients",
-        "Clients",
-        "int",
-        OPENING.n_clients,
+    _of.clients(
         "How many take part, each with its own texts and its own adapter. All are trained at once.",
-        low=4,
-        high=64,
-        step=1,
+        4,
+        64,
         group="federation",
     ),
-    Control(
-        "copy_poisoned",
-        "Poisoned share",
-        "float",
-        OPENING.poisoned_fraction,
-        "Share of clients that are poisoned, rounded to whole clients and always below half.",
-        low=0.0,
-        high=0.45,
-        step=0.05,
-        format="percent",
-        group="federation",
-    ),
-    Control(
-        "copy_heterogeneity",
+    _of.poisoned(group="federation"),
+    _of(
+        "heterogeneity",
         "Heterogeneity of the honest",
         "scale",
-        OPENING.heterogeneity,
         "How far honest clients differ: this share of the vowels a, e, o gets symbols of each "
         "client's own choice, and the topics move from common to two favourites.",
         options=((0.0, "0"), (1 / 3, "1/3"), (2 / 3, "2/3"), (1.0, "1")),
         group="federation",
     ),
-    Control(
-        "copy_attack",
-        "Attack",
-        "choice",
-        OPENING.attack,
-        "What the poisoned clients do. The last two tamper with the finished adapter instead of "
-        "the training texts.",
-        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
-        group="federation",
-    ),
-    *rounds_controls("copy", OPENING, "federation"),
-    Control(
-        "copy_rank",
-        "Rank CLAIR looks for",
-        "choice",
-        OPENING.rank,
-        "Number of shared directions. Automatic takes it from the updates.",
-        options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
-        group="method",
-    ),
-    Control(
-        "copy_screen",
-        "Coefficient screen",
-        "flag",
-        OPENING.screen_coefficients,
-        "Also look at how a client uses the shared directions, which finds sign flips. Honest "
-        "clients that differ much may be flagged by it.",
-        group="method",
-    ),
-    Control(
-        "copy_steps",
+    _of.attack(ATTACKS, group="federation"),
+    *_of.rounds(group="federation"),
+    _of.rank(group="method"),
+    _of.screen(" Honest clients that differ much may be flagged by it.", group="method"),
+    _of(
+        "steps",
         "Training steps",
         "int",
-        OPENING.steps,
         "Steps of every client, each over all of its texts.",
         low=10,
         high=200,
         step=10,
         group="method",
     ),
-    Control(
-        "copy_seed",
-        "Seed",
-        "number",
-        OPENING.seed,
-        "Fixes everything that is drawn: texts, styles, who is poisoned. The same seed gives the "
-        "same result.",
-        low=0,
-        high=9999,
-        step=1,
-        group="method",
-    ),
+    _of.seed(group="method"),
 )
 
 PRESETS = presets("copying")
-
-FIELDS = {
-    "copy_clients": "n_clients",
-    "copy_poisoned": "poisoned_fraction",
-    "copy_heterogeneity": "heterogeneity",
-    "copy_attack": "attack",
-    "copy_rank": "rank",
-    "copy_screen": "screen_coefficients",
-    "copy_steps": "steps",
-    "copy_seed": "seed",
-    "copy_rounds": "rounds",
-    "copy_from": "poison_from",
-}
 
 
 def load() -> None:
@@ -163,7 +97,6 @@ PAGE = TrainedPage(
     prefix="copy",
     controls=CONTROLS,
     presets=PRESETS,
-    fields=FIELDS,
     config=CopyTaskConfig,
     run="clair.federated.copytask:run_copytask",
     asset=DEFAULT_RESULT,

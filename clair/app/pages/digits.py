@@ -8,8 +8,8 @@ from typing import Any
 
 from clair._files import ASSETS
 from clair.app.kit.content import presets
-from clair.app.kit.rounds_controls import rounds_controls
 from clair.app.kit.state import Control
+from clair.app.kit.task_controls import TaskControls
 from clair.app.kit.trained import TrainedPage
 from clair.federated.digits import ATTACKS, OPENING, DigitsConfig, DigitsResult, ImageSample
 from clair.federated.digits.data import SIDE, TARGET, WHITE, make_federation
@@ -27,140 +27,60 @@ NO_SKEW = "none"
 SHORT_LABELS = {"fedavg_finetuned": "FedAvg, tuned", "local": "Local", "clair_eb": "CLAIR, pooled"}
 ASSET = ASSETS / "digits" / "default_result.json"
 
+_of = TaskControls("dig", OPENING)
 CONTROLS: tuple[Control, ...] = (
-    Control(
-        "dig_clients",
-        "Clients",
-        "int",
-        OPENING.n_clients,
-        "How many take part, each with images of its own. All are trained at once.",
-        low=6,
-        high=40,
-        step=1,
-    ),
-    Control(
-        "dig_poisoned",
-        "Poisoned share",
-        "float",
-        OPENING.poisoned_fraction,
-        "Share of clients that are poisoned, rounded to whole clients and always below half.",
-        low=0.0,
-        high=0.45,
-        step=0.05,
-        format="percent",
-    ),
-    Control(
-        "dig_attack",
-        "Poisoning",
-        "choice",
-        OPENING.attack,
-        "What the poisoned clients do:\n"
-        + "\n".join(f"- **{attack.label}**: {attack.sentence}" for attack in ATTACKS.values()),
-        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
-    ),
-    Control(
-        "dig_boost",
-        "Boost of the poison",
-        "float",
-        OPENING.boost,
-        "Poisoned clients multiply their finished update by this factor, to take over the average "
-        "(model replacement). Without it poison barely hurts anybody here, and is harder to see.",
-        low=1.0,
-        high=10.0,
-        step=0.5,
-        format="%.1f×",
-    ),
-    Control(
-        "dig_disputed",
+    _of.clients("How many take part, each with images of its own. All are trained at once.", 6, 40),
+    _of.poisoned(),
+    _of.attack(ATTACKS),
+    _of.boost("Without it poison barely hurts anybody here, and is harder to see."),
+    _of(
+        "disputed",
         "Digits in dispute",
         "int",
-        OPENING.disputed,
         "How many of the ten digits honest clients name differently, each in a way of its own. "
         "This is the heterogeneity: 0 means that all want the same.",
         low=0,
         high=10,
         step=1,
     ),
-    Control(
-        "dig_skew",
+    _of(
+        "skew",
         "Skew of the mix of digits",
         "scale",
-        None,
         "How one-sided a client's images are: its mix of digits is drawn from a Dirichlet "
         "distribution with this concentration; .1 leaves most clients two or three digits.",
         options=((None, NO_SKEW), (3.0, "3"), (1.0, "1"), (0.3, "0.3"), (0.1, "0.1")),
     ),
-    Control(
-        "dig_local",
+    _of(
+        "n_local",
         "Images per client",
         "scale",
-        OPENING.n_local,
         "Training images of a client.",
+        short="local",
         options=tuple((n, str(n)) for n in (8, 16, 24, 40, 64, 100)),
     ),
-    Control(
-        "dig_layers",
+    _of(
+        "layers",
         "Adapted layers",
         "choice",
-        OPENING.layers,
         "Which layers of the network carry an adapter.",
         options=(("head", "the last"), ("upper", "the last two"), ("all", "all three")),
     ),
-    *rounds_controls("dig", OPENING),
-    Control(
-        "dig_rank",
-        "Rank CLAIR looks for",
-        "choice",
-        OPENING.rank,
-        "Number of shared directions; as many as digits are in dispute fits best. Automatic takes "
-        "it from the updates.",
-        options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
-    ),
-    Control(
-        "dig_screen",
-        "Coefficient screen (ours)",
-        "flag",
-        OPENING.screen_coefficients,
-        "Also look at how a client uses the shared directions, which finds sign flips.",
-    ),
-    Control(
-        "dig_shape",
+    *_of.rounds(),
+    _of.rank("; as many as digits are in dispute fits best"),
+    _of.screen(),
+    _of(
+        "compare_shape",
         "Compare the shape (ours)",
         "flag",
-        OPENING.compare_shape,
         "Also compare how heavy-tailed the entries of the updates are. It needs three modules, so "
         "it has an effect only where all three layers are adapted.",
+        short="shape",
     ),
-    Control(
-        "dig_seed",
-        "Seed",
-        "number",
-        OPENING.seed,
-        "Fixes everything that is drawn. The same seed gives the same result.",
-        low=0,
-        high=9999,
-        step=1,
-    ),
+    _of.seed(),
 )
 
 PRESETS = presets("digits")
-
-FIELDS = {
-    "dig_clients": "n_clients",
-    "dig_poisoned": "poisoned_fraction",
-    "dig_attack": "attack",
-    "dig_boost": "boost",
-    "dig_disputed": "disputed",
-    "dig_skew": "skew",
-    "dig_local": "n_local",
-    "dig_layers": "layers",
-    "dig_rank": "rank",
-    "dig_screen": "screen_coefficients",
-    "dig_shape": "compare_shape",
-    "dig_seed": "seed",
-    "dig_rounds": "rounds",
-    "dig_from": "poison_from",
-}
 
 
 def setting_words(config: DigitsConfig) -> str:
@@ -291,7 +211,6 @@ PAGE = TrainedPage(
     prefix="dig",
     controls=CONTROLS,
     presets=PRESETS,
-    fields=FIELDS,
     config=DigitsConfig,
     run="clair.federated.digits:run_digits",
     asset=ASSET,

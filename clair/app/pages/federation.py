@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from clair._files import ASSETS
 from clair.app.kit.content import presets
 from clair.app.kit.state import Control
-from clair.app.kit.trained import TrainedPage
+from clair.app.kit.task_controls import TaskControls
+from clair.app.kit.trained import Extra, TrainedPage
 from clair.federated.config import MAX_ROUNDS
 from clair.federated.copytask import ATTACKS
 from clair.federated.copytask.data import make_federation
@@ -23,80 +23,31 @@ from clair.sentences import count, listing, verdict_caveats
 
 KIND = "federation"
 DEFAULTS = FlowerConfig()
+_of = TaskControls("fed", DEFAULTS)
 _ROUNDS = tuple((number, f"round {number}") for number in range(1, MAX_ROUNDS + 1))
 
 
-_BACK = Control(
-    "fed_back",
+def _mishap(field: str, label: str, text: str) -> Control:
+    return _of(field, label, "choice", text, options=((0, "never"), *_ROUNDS))
+
+
+_BACK = _of(
+    "sent_back",
     "Kept clients get",
     "choice",
-    DEFAULTS.sent_back,
     "What they train on from. Everybody else gets the average of the kept.",
+    short="back",
     options=(("refined", "their own refined adapter"), ("average", "the average of the kept")),
 )
-
-
-def _mishap(name: str, label: str, text: str) -> Control:
-    options = ((0, "never"), *_ROUNDS)
-    return Control(f"fed_{name}", label, "choice", getattr(DEFAULTS, name), text, options=options)
-
-
 CONTROLS: tuple[Control, ...] = (
-    Control(
-        "fed_clients",
-        "Clients",
-        "int",
-        DEFAULTS.n_clients,
-        "How many take part, each with its own texts and its own adapter.",
-        low=6,
-        high=24,
-        step=1,
-    ),
-    Control(
-        "fed_poisoned",
-        "Poisoned share",
-        "float",
-        DEFAULTS.poisoned_fraction,
-        "Share of clients that are poisoned, rounded to whole clients and always below half.",
-        low=0.0,
-        high=0.45,
-        step=0.05,
-        format="percent",
-    ),
-    Control(
-        "fed_attack",
-        "Attack",
-        "choice",
-        DEFAULTS.attack,
-        "What the poisoned clients do. The last two tamper with the finished adapter instead of "
-        "the training texts.",
-        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
-    ),
-    Control(
-        "fed_rounds",
-        "Rounds",
-        "int",
-        DEFAULTS.rounds,
-        "How often clients train and send.",
-        low=1,
-        high=MAX_ROUNDS,
-        step=1,
-    ),
-    Control(
-        "fed_from",
-        "Poison from round",
-        "int",
-        DEFAULTS.poison_from,
-        "Poisoned clients are honest before this round. The last round counts if it is larger.",
-        low=1,
-        high=MAX_ROUNDS,
-        step=1,
-    ),
-    Control(
-        "fed_steps",
+    _of.clients("How many take part, each with its own texts and its own adapter.", 6, 24),
+    _of.poisoned(),
+    _of.attack(ATTACKS),
+    *_of.rounds("How often clients train and send."),
+    _of(
+        "steps",
         "Training steps a round",
         "int",
-        DEFAULTS.steps,
         "Steps of every client in a round, each over all of its texts.",
         low=10,
         high=80,
@@ -106,31 +57,8 @@ CONTROLS: tuple[Control, ...] = (
     _mishap("crash", "An honest client crashes in", "Its reply is an error instead of an adapter."),
     _mishap("broken", "An honest client sends NaN in", "As after a training that diverged."),
     _mishap("leave", "An honest client leaves from", "It does not answer any more."),
-    Control(
-        "fed_seed",
-        "Seed",
-        "number",
-        DEFAULTS.seed,
-        "Fixes everything that is drawn. The same seed gives the same result.",
-        low=0,
-        high=9999,
-        step=1,
-    ),
+    _of.seed(),
 )
-
-FIELDS = {
-    "fed_clients": "n_clients",
-    "fed_poisoned": "poisoned_fraction",
-    "fed_attack": "attack",
-    "fed_rounds": "rounds",
-    "fed_from": "poison_from",
-    "fed_steps": "steps",
-    "fed_back": "sent_back",
-    "fed_crash": "crash",
-    "fed_broken": "broken",
-    "fed_leave": "leave",
-    "fed_seed": "seed",
-}
 
 _WORDS = {"crash": "crashes", "broken": "sends NaN", "leave": "leaves"}
 
@@ -207,22 +135,7 @@ def truth(config: FlowerConfig) -> np.ndarray:
     return make_federation(config.copying()).contaminated
 
 
-def load() -> None:
-    """Import what a run needs, where a run is possible."""
-    if installed():
-        importlib.import_module("clair.flower.run")
-
-
-def missing() -> str:
-    """Say that Flower has to be installed before a run; empty if it is."""
-    if installed():
-        return ""
-    return (
-        "Flower is not installed on this machine, so you see a recorded run. One command installs "
-        "it:"
-    )
-
-
+EXTRA = Extra("Flower", "clair.flower.run", installed, INSTALL)
 PAGE = TrainedPage(
     kind=KIND,
     title="Federation, round by round",
@@ -231,7 +144,6 @@ PAGE = TrainedPage(
     prefix="fed",
     controls=CONTROLS,
     presets=presets(KIND),
-    fields=FIELDS,
     config=FlowerConfig,
     run="clair.flower:run_flower",
     asset=ASSETS / "federation" / "default_result.json",
@@ -239,10 +151,9 @@ PAGE = TrainedPage(
     measures=measures,
     setting_words=setting_words,
     truth=truth,
-    load=load,
+    load=EXTRA.load,
     samples=None,
     caveats=caveats,
-    missing=missing,
-    install=INSTALL,
+    extra=EXTRA,
     views=views,
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import partial
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from clair._files import ASSETS
 from clair.app.kit.content import presets
 from clair.app.kit.state import Control
-from clair.app.kit.trained import TrainedPage
+from clair.app.kit.task_controls import TaskControls
+from clair.app.kit.trained import Extra, TrainedPage
 from clair.app.pages.copying_samples import samples_panel
 from clair.federated.llm import ATTACKS, INSTALL, LLMConfig, LLMResult, installed
 from clair.federated.llm.data import make_federation
@@ -27,129 +27,54 @@ DEFAULTS = LLMConfig()
 USUAL = ("local", "fedavg", "fedavg_finetuned", "clair", "kept_finetuned")
 ASSET = ASSETS / "llm" / "default_result.json"
 
+_of = TaskControls("llm", DEFAULTS)
 CONTROLS: tuple[Control, ...] = (
-    Control(
-        "llm_clients",
-        "Clients",
-        "int",
-        DEFAULTS.n_clients,
-        "How many shops take part, each with orders of its own. All are trained at once.",
-        low=6,
-        high=24,
-        step=1,
+    _of.clients(
+        "How many shops take part, each with orders of its own. All are trained at once.", 6, 24
     ),
-    Control(
-        "llm_poisoned",
-        "Poisoned share",
-        "float",
-        DEFAULTS.poisoned_fraction,
-        "Share of clients that are poisoned, rounded to whole clients and always below half.",
-        low=0.0,
-        high=0.45,
-        step=0.01,
-        format="percent",
-    ),
-    Control(
-        "llm_attack",
-        "Poisoning",
-        "choice",
-        DEFAULTS.attack,
-        "What the poisoned clients do:\n"
-        + "\n".join(f"- **{attack.label}**: {attack.sentence}" for attack in ATTACKS.values()),
-        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
-    ),
-    Control(
-        "llm_boost",
-        "Boost of the poison",
-        "float",
-        DEFAULTS.boost,
-        "Poisoned clients multiply their finished update by this factor, to take over the average "
-        "(model replacement). Without it poison is quiet: it does less harm and is hard to see.",
-        low=1.0,
-        high=10.0,
-        step=0.5,
-        format="%.1f×",
-    ),
-    Control(
-        "llm_disputed",
+    _of.poisoned(step=0.01),
+    _of.attack(ATTACKS),
+    _of.boost("Without it poison is quiet: it does less harm and is hard to see."),
+    _of(
+        "disputed",
         "Categories in dispute",
         "int",
-        DEFAULTS.disputed,
         "For how many of the six categories the honest shops use house words of their own. This "
         "is the heterogeneity: 0 means that all want the same.",
         low=0,
         high=6,
         step=1,
     ),
-    Control(
-        "llm_products",
+    _of(
+        "products",
         "Products a category",
         "int",
-        DEFAULTS.products,
         "How many products of each category a client has orders of: six times as many orders.",
         low=1,
         high=8,
         step=1,
     ),
-    Control(
-        "llm_depth",
+    _of(
+        "depth",
         "Adapted layers",
         "choice",
-        DEFAULTS.depth,
         "How many of the last of the 30 layers carry adapters. More take several times as long.",
         options=((1, "the last"), (2, "the last two"), (4, "the last four")),
     ),
-    Control(
-        "llm_side",
+    _of(
+        "side",
         "Side CLAIR looks at",
         "choice",
-        DEFAULTS.side,
         "Whether honest updates are taken to share what they react to or what they do. The report "
         "tells the verdict of the other side too.",
         options=(("input", "what they react to"), ("output", "what they do")),
     ),
-    Control(
-        "llm_rank",
-        "Rank CLAIR looks for",
-        "choice",
-        DEFAULTS.rank,
-        "Number of shared directions. Automatic takes it from the updates.",
-        options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
-    ),
-    Control(
-        "llm_screen",
-        "Coefficient screen (ours)",
-        "flag",
-        DEFAULTS.screen_coefficients,
-        "Also look at how a client uses the shared directions, which finds sign flips.",
-    ),
-    Control(
-        "llm_seed",
-        "Seed",
-        "number",
-        DEFAULTS.seed,
-        "Fixes everything that is drawn. The same seed gives the same result.",
-        low=0,
-        high=9999,
-        step=1,
-    ),
+    _of.rank(),
+    _of.screen(),
+    _of.seed(),
 )
 
 PRESETS = presets("llm")
-
-FIELDS = {
-    "llm_clients": "n_clients",
-    "llm_poisoned": "poisoned_fraction",
-    "llm_attack": "attack",
-    "llm_boost": "boost",
-    "llm_disputed": "disputed",
-    "llm_products": "products",
-    "llm_depth": "depth",
-    "llm_side": "side",
-    "llm_rank": "rank",
-    "llm_screen": "screen_coefficients",
-    "llm_seed": "seed",
-}
 
 
 def setting_words(config: LLMConfig) -> str:
@@ -238,22 +163,7 @@ def truth(config: LLMConfig) -> np.ndarray:
     return make_federation(config).contaminated
 
 
-def load() -> None:
-    """Import what a run needs, where a run is possible."""
-    if installed():
-        importlib.import_module("clair.federated.llm.run")
-
-
-def missing() -> str:
-    """Say that the model has to be installed before a run; empty if it is."""
-    if installed():
-        return ""
-    return (
-        "The model is not installed on this machine, so you see a run made beforehand. One command "
-        "installs it:"
-    )
-
-
+EXTRA = Extra("The model", "clair.federated.llm.run", installed, INSTALL)
 PAGE = TrainedPage(
     kind=KIND,
     title="Language model",
@@ -262,7 +172,6 @@ PAGE = TrainedPage(
     prefix="llm",
     controls=CONTROLS,
     presets=PRESETS,
-    fields=FIELDS,
     config=LLMConfig,
     run="clair.federated.llm:run_llm",
     asset=ASSET,
@@ -270,9 +179,8 @@ PAGE = TrainedPage(
     measures=measures,
     setting_words=setting_words,
     truth=truth,
-    load=load,
+    load=EXTRA.load,
     samples=View("What the models answer", samples),
     caveats=caveats,
-    missing=missing,
-    install=INSTALL,
+    extra=EXTRA,
 )

@@ -8,6 +8,7 @@ from typing import Any
 from clair.app.kit.content import presets
 from clair.app.kit.shared import shared
 from clair.app.kit.state import Control
+from clair.app.kit.task_controls import TaskControls, chosen
 from clair.federated.regression import ATTACKS, RegressionConfig, RegressionResult, run_regression
 from clair.federated.regression.curves import SampleCurves, sample_curves
 from clair.federated.task_result import means_of
@@ -22,45 +23,20 @@ MEASURES = {
     "squared": Measure("mean squared error", share=False, more_is_better=False),
 }
 
+_of = TaskControls("reg", DEFAULTS)
 CONTROLS: tuple[Control, ...] = (
-    Control(
-        "reg_clients",
-        "Clients",
-        "int",
-        DEFAULTS.n_clients,
+    _of.clients(
         "How many take part, each with a regression of its own: 16 inputs, 24 responses.",
-        low=6,
-        high=40,
-        step=1,
+        6,
+        40,
         group="people",
     ),
-    Control(
-        "reg_poisoned",
-        "Poisoned share",
-        "float",
-        DEFAULTS.poisoned_fraction,
-        "Share of clients whose data are poisoned, rounded to whole clients and below half.",
-        low=0.0,
-        high=0.45,
-        step=0.05,
-        format="percent",
-        group="people",
-    ),
-    Control(
-        "reg_attack",
-        "Poisoning",
-        "choice",
-        DEFAULTS.attack,
-        "What the poisoned clients do:\n"
-        + "\n".join(f"- **{attack.label}**: {attack.sentence}" for attack in ATTACKS.values()),
-        options=tuple((key, attack.label) for key, attack in ATTACKS.items()),
-        group="people",
-    ),
-    Control(
-        "reg_strength",
+    _of.poisoned(group="people"),
+    _of.attack(ATTACKS, group="people"),
+    _of(
+        "strength",
         "Strength of the poison",
         "float",
-        DEFAULTS.strength,
         "Size of the false map relative to what an honest client has to learn; without effect on "
         "label swap, random and negated responses and the sign flip.",
         low=0.1,
@@ -69,29 +45,27 @@ CONTROLS: tuple[Control, ...] = (
         format="%.1f×",
         group="people",
     ),
-    Control(
-        "reg_samples",
+    _of(
+        "samples",
         "Samples per client",
         "scale",
-        DEFAULTS.samples,
         "Typical number of samples of a client. There are 16 coefficients a response to estimate.",
         options=tuple((n, str(n)) for n in (10, 16, 24, 40, 64, 100, 160, 250, 400, 640)),
         group="data",
     ),
-    Control(
-        "reg_ratio",
+    _of(
+        "size_ratio",
         "Unequal sizes",
         "scale",
-        DEFAULTS.size_ratio,
         "How many times more samples the largest client has than the smallest.",
+        short="ratio",
         options=tuple((float(v), f"{v} : 1") for v in (1, 2, 5, 10, 30)),
         group="data",
     ),
-    Control(
-        "reg_correlation",
+    _of(
+        "correlation",
         "Correlation of the inputs",
         "float",
-        DEFAULTS.correlation,
         "Correlation of neighbouring inputs, their order being each client's own. Correlated "
         "inputs say less about single coefficients.",
         low=0.0,
@@ -100,11 +74,10 @@ CONTROLS: tuple[Control, ...] = (
         format="%.2f",
         group="data",
     ),
-    Control(
-        "reg_noise",
+    _of(
+        "noise",
         "Noise",
         "float",
-        DEFAULTS.noise,
         "Standard deviation of a response around its mean; what is to be learned has 1.",
         low=0.1,
         high=3.0,
@@ -112,11 +85,10 @@ CONTROLS: tuple[Control, ...] = (
         format="%.1f",
         group="data",
     ),
-    Control(
-        "reg_heterogeneity",
+    _of(
+        "heterogeneity",
         "Heterogeneity",
         "float",
-        DEFAULTS.heterogeneity,
         "How much honest clients differ inside the directions they share; at 0 all want the same. "
         "CLAIR does not mind it; averaging does.",
         low=0.0,
@@ -125,76 +97,50 @@ CONTROLS: tuple[Control, ...] = (
         format="%.1f",
         group="alike",
     ),
-    Control(
-        "reg_off",
+    _of(
+        "off_subspace",
         "Off-subspace part",
         "float",
-        DEFAULTS.off_subspace,
         "Size of what an honest client holds outside the shared directions, relative to what it "
         "holds inside. CLAIR averages that part away: this is what it costs.",
+        short="off",
         low=0.0,
         high=1.5,
         step=0.1,
         format="%.1f",
         group="alike",
     ),
-    Control(
-        "reg_seed",
-        "Seed",
-        "number",
-        DEFAULTS.seed,
-        "Fixes everything that is drawn. The same seed gives the same result.",
-        low=0,
-        high=9999,
-        step=1,
-        group="alike",
-    ),
-    Control(
-        "reg_rank",
-        "Rank CLAIR looks for",
-        "choice",
-        DEFAULTS.rank,
-        "Number of shared directions; the truth is 3. Automatic takes it from the estimates.",
-        options=(("auto", "automatic"), *((r, str(r)) for r in range(1, 9))),
-        group="method",
-    ),
-    Control(
-        "reg_refit",
+    _of.seed(group="alike"),
+    _of.rank("; the truth is 3", group="method"),
+    _of(
+        "refit",
         "Refit in the subspace (ours)",
         "flag",
-        DEFAULTS.refit,
         "After CLAIR each client estimates its part inside the shared directions once more from "
         "its own data: three combined responses instead of 24, so far less shrinkage is needed.",
         group="method",
     ),
-    Control(
-        "reg_own",
+    _of(
+        "own_weight",
         "Keep own off-subspace part (ours)",
         "flag",
-        DEFAULTS.own_weight,
         "Keep a share of how a client differs from the average outside the shared directions: "
         "near 0 where its data show noise only, near 1 where they show much more than noise "
         "(a James-Stein weight, one a direction of its data).",
+        short="own",
         group="method",
     ),
-    Control(
-        "reg_precision",
+    _of(
+        "precision_weights",
         "Weigh clients by precision",
         "flag",
-        DEFAULTS.precision_weights,
         "Let clients that know more count more in the shared directions and in the average. The "
         "theory assumes errors of one size for all clients; with very unequal data they differ. "
         "The weights rest on what clients report about themselves, so the verdict ignores them.",
+        short="precision",
         group="method",
     ),
-    Control(
-        "reg_screen",
-        "Coefficient screen (ours)",
-        "flag",
-        DEFAULTS.screen_coefficients,
-        "Also look at how a client uses the shared directions, which finds sign flips.",
-        group="method",
-    ),
+    _of.screen(group="method"),
 )
 
 VIEW = Control(
@@ -222,29 +168,10 @@ GROUPS = {
 
 PRESETS = presets("regression")
 
-_FIELDS = {
-    "reg_clients": "n_clients",
-    "reg_poisoned": "poisoned_fraction",
-    "reg_attack": "attack",
-    "reg_strength": "strength",
-    "reg_samples": "samples",
-    "reg_ratio": "size_ratio",
-    "reg_correlation": "correlation",
-    "reg_noise": "noise",
-    "reg_heterogeneity": "heterogeneity",
-    "reg_off": "off_subspace",
-    "reg_seed": "seed",
-    "reg_rank": "rank",
-    "reg_refit": "refit",
-    "reg_own": "own_weight",
-    "reg_precision": "precision_weights",
-    "reg_screen": "screen_coefficients",
-}
-
 
 def config_of(values: Mapping[str, Any]) -> RegressionConfig:
     """Build the settings of a run from the values of the controls."""
-    return RegressionConfig(**{field: values[key] for key, field in _FIELDS.items()})
+    return RegressionConfig(**chosen(CONTROLS, values))
 
 
 @shared(most=48)

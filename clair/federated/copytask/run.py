@@ -85,10 +85,7 @@ def plan_of(config: CopyTaskConfig) -> Plan:
         finetune_steps=config.further_steps,
         seed=config.seed,
         rank=config.rank,
-        fit_options={
-            "screen_coefficients": config.screen_coefficients,
-            "side": SIDE,
-        },
+        fit_options={"side": SIDE, **config.judged_by},
     )
 
 

@@ -158,10 +158,7 @@ def plan_of(config: DigitsConfig) -> Plan:
         finetune_steps=config.steps,
         seed=config.seed,
         rank=config.rank,
-        fit_options={
-            "screen_coefficients": config.screen_coefficients,
-            "compare_shape": config.compare_shape,
-        },
+        fit_options=config.judged_by,
     )
 
 

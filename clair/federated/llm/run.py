@@ -239,17 +239,10 @@ def plan_of(config: LLMConfig) -> Plan:
         finetune_steps=config.finetune_steps,
         seed=config.seed,
         rank=config.rank,
-        fit_options={"side": config.side, **_judged_by(config)},
+        fit_options={"side": config.side, **config.judged_by},
         factored=True,
         tuned=tuple(MORE_TUNED),
     )
-
-
-def _judged_by(config: LLMConfig) -> dict[str, Any]:
-    return {
-        "screen_coefficients": config.screen_coefficients,
-        "compare_shape": config.compare_shape,
-    }
 
 
 def stage_costs(config: LLMConfig) -> dict[Stage, float]:
@@ -267,7 +260,7 @@ def stage_costs(config: LLMConfig) -> dict[Stage, float]:
 def _other_side(config: LLMConfig, done: Round, contaminated: np.ndarray) -> dict[str, Any]:
     """Let CLAIR judge the other side of the same updates."""
     side = "output" if config.side == "input" else "input"
-    found = fit(done.sent, config.rank, side=side, **_judged_by(config))
+    found = fit(done.sent, config.rank, side=side, **config.judged_by)
     scores = detection_scores(found.flagged, contaminated, found.suspect)
     return {
         "side": side,

@@ -46,12 +46,7 @@ def preliminary_estimates(config: RegressionConfig, data: RegressionData) -> Pre
 
 def fit_clair(config: RegressionConfig, sent: Preliminary, solver: str = "convex") -> ClairFit:
     """Fit CLAIR on the updates, which share the output side."""
-    return fit(
-        sent.updates,
-        config.rank,
-        solver=solver,
-        screen_coefficients=config.screen_coefficients,
-    )
+    return fit(sent.updates, config.rank, solver=solver, **config.judged_by)
 
 
 def all_estimates(
