@@ -41,6 +41,7 @@ HERE = Path(__file__).resolve().parents[1]
 THINK, PATIENCE = (0.5, 8.0), 120.0
 #: One phone in so many tries an attack at the end.
 ATTACKER = 6
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 # Every change of the count on stage, with the time of the day in seconds.
 WATCH = """() => {
@@ -262,7 +263,7 @@ def lecture(server: Server, a: argparse.Namespace, board: Board) -> tuple[list[S
     steps: list[Step] = []
     peak = server.memory()
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGS)
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         sizes = ({"width": 1366, "height": 768}, {"width": 390, "height": 844})
         tabs = [browser.new_context(viewport=size).new_page() for size in sizes]
         for tab in tabs:

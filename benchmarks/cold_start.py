@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from _margins import write
 
-from tests.browser.conftest import CHROMIUM_ARGS, Server, Visitor
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, Server, Visitor
 from tests.serving import ROOT
 
 PAINTED = "() => document.querySelector('[data-testid=stMain] .main-svg')"
@@ -82,9 +82,7 @@ def main() -> None:
         for _ in range(args.rounds):
             pair = []
             for tree in (args.tree.resolve(), ROOT):
-                browser = driver.chromium.launch(
-                    executable_path="/usr/bin/chromium", args=CHROMIUM_ARGS
-                )
+                browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
                 pair.append(measured(tree, browser))
                 browser.close()
             pairs.append(pair)

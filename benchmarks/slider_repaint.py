@@ -2,7 +2,7 @@
 
     python benchmarks/slider_repaint.py [--presses 12] [--views split,verdict,...]
 
-Starts the app on a free port and drives Chromium (``chromium`` and ``playwright`` must be there).
+Starts the app on a free port and drives Chromium (a Chromium and ``playwright`` must be there).
 A press counts from the key event in the browser to the last change of the page's content before it
 is calm for a quarter of a second, plus one frame; every press asks for a problem not seen before.
 """
@@ -18,7 +18,7 @@ from playwright.sync_api import Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.browser.conftest import CHROMIUM_ARGS, Server, Visitor
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, Server, Visitor
 
 LIMIT = 0.5
 WATCH = """() => {
@@ -61,9 +61,7 @@ def main() -> None:
     server = Server()
     try:
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(
-                executable_path="/usr/bin/chromium", args=CHROMIUM_ARGS
-            )
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
             print(f"{'view':<10}{'median s':>10}{'max s':>8}")
             worst = 0.0
             for seed, view in enumerate(arguments.views.split(",")):

@@ -7,7 +7,6 @@ Needs what the browser tests need: ``chromium`` and the packages of tests/requir
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.browser.conftest import CHROMIUM_ARGS, Server, Visitor
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, Server, Visitor
 
 HERE = Path(__file__).resolve().parent
 
@@ -74,9 +73,7 @@ def main() -> None:
     server = Server()
     try:
         with sync_playwright() as driver:
-            browser = driver.chromium.launch(
-                executable_path=shutil.which("chromium"), args=CHROMIUM_ARGS
-            )
+            browser = driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGS)
             for name in names:
                 take(browser, server, name)
                 print(HERE / f"{name}.png")

@@ -1,4 +1,4 @@
-"""The Subspace lab in a real browser: cold deep links, sliders, address, clipboard, theme."""
+"""The Subspace lab in a real browser: deep links, sliders, address, clipboard, theme."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def press(page: Any, slider: str, key: str = "ArrowRight") -> None:
     page.keyboard.press(key)
 
 
-def test_deep_link_to_a_cold_server(cold_server: Any, visit: Callable[..., Any]) -> None:
-    visitor = visit(cold_server)
+def test_deep_link(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
     page = visitor.go("/lab?clients=12&attack=identical&seed=5&view=verdict")
     assert page.locator("h1").inner_text() == "Subspace lab"
     assert "all 4 poisoned clients" in sentence(page)

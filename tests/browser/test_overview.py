@@ -11,10 +11,8 @@ def sentence(page: Any) -> str:
     return str(page.locator(".clair-sentence").inner_text())
 
 
-def test_first_visit_shows_a_result_without_a_click(
-    cold_server: Any, visit: Callable[..., Any]
-) -> None:
-    visitor = visit(cold_server)
+def test_first_visit_shows_a_result_without_a_click(server: Any, visit: Callable[..., Any]) -> None:
+    visitor = visit(server)
     page = visitor.go("/")
     assert "flagged all 6 poisoned clients" in sentence(page)
     page.wait_for_function("() => document.querySelectorAll('.main-svg image').length === 3")

@@ -1,4 +1,4 @@
-"""Regression and digits in a real browser: live sliders, a real run, a phone, a cold deep link."""
+"""Regression and digits in a real browser: live sliders, a real run, a phone."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def overflow(page: Any) -> int:
     )
 
 
-def test_a_slider_moves_the_regression_and_its_link_opens_it_cold(
-    cold_server: Any, visit: Callable[..., Any]
+def test_a_slider_moves_the_regression_and_its_link_opens_it_again(
+    server: Any, visit: Callable[..., Any]
 ) -> None:
-    visitor = visit(cold_server)
-    page = visitor.go("/regression?reg_clients=12")  # nobody has been here before
+    visitor = visit(server)
+    page = visitor.go("/regression?reg_clients=12")
     assert "all 4 poisoned clients" in sentence(page)
     page.locator(".st-key-regression_comparison .main-svg").first.wait_for(timeout=PATIENCE)
     before = sentence(page)
@@ -42,8 +42,8 @@ def test_a_slider_moves_the_regression_and_its_link_opens_it_cold(
     after = sentence(page)
     assert "reg_noise=1.1" in page.url
 
-    again = visit(cold_server)
-    assert sentence(again.go(page.url.removeprefix(cold_server.url))) == after
+    again = visit(server)
+    assert sentence(again.go(page.url.removeprefix(server.url))) == after
 
     page.get_by_role("radio", name="How much data it takes").click()
     page.locator(".st-key-regression_gain .main-svg").first.wait_for(timeout=PATIENCE)
