@@ -64,25 +64,27 @@ SETTINGS = (
     Setting("random tokens x 3", {"attack": "random_tokens"}, 2),
     Setting("backdoor x 6", {"boost": 6.0}, 2),
     Setting("wrong answers x 1", {"attack": "wrong", "boost": 1.0}, 3),
+    Setting("random house words x 1", {"attack": "random_labels", "boost": 1.0}, 3),
+    Setting("backdoor x 6, 5 of 12", {"boost": 6.0, "poisoned_fraction": 0.45}, 3),
     # the best of the search below
     Setting("two layers", {"depth": 2, "learning_rate": 3e-3}, 3),
 )
 
 #: Looked at on development seeds only, for a place where sharing pays without fine-tuning.
 SEARCHED = (
-    Setting("default", {}, 1),
-    Setting("output side", {"side": "output"}, 1),
-    Setting("output side, rank 4", {"side": "output", "rank": 4}, 1),
-    Setting("input side, rank 4", {"rank": 4}, 1),
-    Setting("one product a category", {"products": 1}, 1),
-    Setting("two products a category", {"products": 2}, 1),
-    Setting("one product, output side, rank 4", {"products": 1, "side": "output", "rank": 4}, 1),
-    Setting("24 clients", {"n_clients": 24}, 1),
-    Setting("24 clients, one product", {"n_clients": 24, "products": 1}, 1),
-    Setting("all agree, one product", {"disputed": 0, "products": 1}, 1),
-    Setting("two in dispute, one product", {"disputed": 2, "products": 1}, 1),
-    Setting("two layers", {"depth": 2, "learning_rate": 3e-3}, 1),
-    Setting("four layers", {"depth": 4, "learning_rate": 2e-3}, 1),
+    Setting("default", {}, 2),
+    Setting("output side", {"side": "output"}, 2),
+    Setting("output side, rank 4", {"side": "output", "rank": 4}, 2),
+    Setting("input side, rank 4", {"rank": 4}, 2),
+    Setting("one product a category", {"products": 1}, 2),
+    Setting("two products a category", {"products": 2}, 2),
+    Setting("one product, output side, rank 4", {"products": 1, "side": "output", "rank": 4}, 2),
+    Setting("24 clients", {"n_clients": 24}, 2),
+    Setting("24 clients, one product", {"n_clients": 24, "products": 1}, 2),
+    Setting("all agree, one product", {"disputed": 0, "products": 1}, 2),
+    Setting("two in dispute, one product", {"disputed": 2, "products": 1}, 2),
+    Setting("two layers", {"depth": 2, "learning_rate": 3e-3}, 2),
+    Setting("four layers", {"depth": 4, "learning_rate": 2e-3}, 2),
 )
 
 
@@ -94,12 +96,14 @@ def outcome(seed: int, options: dict[str, Any]) -> dict[str, Any]:
         key: {"accuracy": value["accuracy"], "backdoor": value["backdoor"]}
         for key, value in result.to_json()["accuracy"].items()
     }
+    bad, scores = np.asarray(result.contaminated), np.asarray(result.fit.scores)
     suspect = sum(result.contaminated[k] for k, d in enumerate(result.degrees) if d == "suspect")
     return {
         "methods": kept,
         "poisoned": int(result.contaminated.sum()),
         "found": int((result.flagged & result.contaminated).sum()),
         "suspect": int(suspect),
+        "auc": float(np.mean(scores[bad][:, None] > scores[~bad])) if bad.any() else None,
         "alarms": result.detection.false_alarms,
         "other_f1": result.other_side["f1"],
         "other_alarms": result.other_side["false_alarms"],
@@ -156,10 +160,11 @@ def table(settings: Sequence[Setting], made: Sequence[Sequence[Any]], measure: s
 def verdicts(settings: Sequence[Setting], made: Sequence[Sequence[Any]]) -> list[str]:
     """Write who was found, and how often the recommended pipeline is ahead of training alone."""
     lines = [
-        "| setting | seeds | poisoned found | suspect | false alarms | F1, false alarms on the "
-        "output side | ranks | the safe choice | kept average, then fine-tuned, against local for "
-        "as long: mean ± sd, ahead in | CLAIR against local: mean ± sd, ahead in |",
-        "|---" * 10 + "|",
+        "| setting | seeds | poisoned found | suspect | false alarms | AUC of the scores | "
+        "F1, false alarms on the output side | ranks | the safe choice | "
+        "kept average, then fine-tuned, against local for as long: mean ± sd, ahead in | "
+        "CLAIR against local: mean ± sd, ahead in |",
+        "|---" * 11 + "|",
     ]
     for setting, runs in zip(settings, made, strict=True):
         total = {key: sum(run[key] for run in runs) for key in ("poisoned", "found", "suspect")}
@@ -170,11 +175,19 @@ def verdicts(settings: Sequence[Setting], made: Sequence[Sequence[Any]]) -> list
         other = np.mean([run["other_f1"] for run in runs])
         lines.append(
             f"| {setting.name} | {len(runs)} | {total['found']} of {total['poisoned']} | "
-            f"{total['suspect']} | {alarms} | {other:.2f}, "
+            f"{total['suspect']} | {alarms} | {_ranked(runs)} | {other:.2f}, "
             f"{sum(run['other_alarms'] for run in runs)} | {', '.join(map(str, ranks))} | {told} | "
             f"{_ahead(runs, RECOMMENDED, ALONE)} | {_ahead(runs, 'clair', 'local')} |"
         )
     return lines
+
+
+def _ranked(runs: Sequence[Any]) -> str:
+    """Tell how often a poisoned client scores above an honest one; 1 where all were found."""
+    found = [run.get("auc", 1.0 if run["found"] == run["poisoned"] else None) for run in runs]
+    if not sum(run["poisoned"] for run in runs) or None in found:
+        return ""
+    return f"{np.mean(found):.2f}"
 
 
 def _ahead(runs: Sequence[Any], one: str, other: str) -> str:

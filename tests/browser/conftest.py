@@ -162,17 +162,10 @@ class Visitor:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """Start one server for all tests that do not need a fresh one."""
-    running = Server()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def cold_server() -> Iterator[Server]:
-    """Start a server that nobody has visited yet."""
-    running = Server()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start one server for all tests, which finds no sweep of an earlier session."""
+    kept = str(tmp_path_factory.mktemp("cache"))
+    running = Server(env={**os.environ, "CLAIR_CACHE_DIR": kept})
     yield running
     running.stop()
 

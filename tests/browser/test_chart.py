@@ -22,6 +22,12 @@ ALL_KINDS = {
     for name in dir(graph_objects)
     if isinstance(kind := getattr(graph_objects, name), type) and issubclass(kind, BaseTraceType)
 }
+TALL = "document.querySelector('.clair-chart .main-svg').clientHeight"
+FITS = """() => {
+  const plot = document.querySelector('.js-plotly-plot')
+  const fits = Math.abs(plot.querySelector('.main-svg').clientWidth - plot.clientWidth) < 2
+  return fits && plot.clientWidth
+}"""
 DRAWN = "(n) => document.querySelectorAll('.clair-chart .main-svg').length >= 3 * n"
 
 
@@ -91,26 +97,8 @@ def test_a_chart_says_why_it_is_not_drawn_and_what_it_would_show(
     assert "By client" not in page.locator(".clair-chart .plot").first.inner_text()
 
 
-def test_a_chart_fills_its_place_after_the_window_changes(
-    server: Server, visit: Callable[..., Any]
-) -> None:
-    page = visit(server).go("/lab?view=errors")
-    page.wait_for_function(DRAWN, arg=1)
-    fits = (
-        "() => { const plot = document.querySelector('.js-plotly-plot');"
-        " return Math.abs(plot.querySelector('.main-svg').clientWidth - plot.clientWidth) < 2"
-        " && plot.clientWidth }"
-    )
-    wide = page.wait_for_function(fits).json_value()
-    page.set_viewport_size({"width": 560, "height": 1600})
-    page.wait_for_function(f"(wide) => ({fits})() && ({fits})() < wide - 200", arg=wide)
-
-
-def test_a_chart_is_saved_with_its_takeaway_by_keyboard(
-    server: Server, visit: Callable[..., Any]
-) -> None:
-    page = visit(server).go("/lab?view=errors")
-    page.wait_for_function(DRAWN, arg=1)
+def saved_by_keyboard(page: Any) -> None:
+    """Save a chart with its takeaway, as SVG by keyboard and as PNG."""
     chart = page.locator(".clair-chart").first
     chart.locator("summary").focus()
     page.keyboard.press("Enter")
@@ -134,11 +122,8 @@ def test_a_chart_is_saved_with_its_takeaway_by_keyboard(
     assert page.evaluate("document.querySelector('.clair-chart details').open") is False
 
 
-def test_a_chart_is_saved_as_the_numbers_it_shows(
-    server: Server, visit: Callable[..., Any]
-) -> None:
-    page = visit(server).go("/lab?view=errors")
-    page.wait_for_function(DRAWN, arg=1)
+def saved_as_numbers(page: Any) -> None:
+    """Save a chart as the numbers it shows."""
     page.locator(".clair-chart summary").first.click()
     with page.expect_download() as caught:
         page.get_by_role("button", name="Save data as CSV").click()
@@ -152,25 +137,30 @@ def test_a_chart_is_saved_as_the_numbers_it_shows(
         assert bar == pytest.approx([entry.mean] * 2)
 
 
-def test_a_chart_fills_the_screen_and_comes_back(server: Server, visit: Callable[..., Any]) -> None:
-    page = visit(server, viewport={"width": 1280, "height": 800}).go("/lab?view=errors")
-    page.wait_for_function(DRAWN, arg=1)
-    drawn = "document.querySelector('.clair-chart .main-svg').clientHeight"
-    before = page.evaluate(drawn)
-    page.locator(".clair-chart summary").first.click()
-    page.get_by_role("button", name="Full screen").click()
-    page.wait_for_function(f"() => document.fullscreenElement && {drawn} > 600")
-    page.evaluate("document.exitFullscreen()")
-    page.wait_for_function(f"(before) => {drawn} === before", arg=before)
-
-
-def test_the_bundle_knows_every_kind_of_chart_we_draw(
-    server: Server, visit: Callable[..., Any]
-) -> None:
-    page = visit(server).go("/lab?view=errors")
-    page.wait_for_function(DRAWN, arg=1)
+def check_bundle(page: Any) -> None:
+    """Check that the bundle knows every kind of chart that we draw."""
     known = set(page.evaluate("Object.keys(Plotly.PlotSchema.get().traces)"))
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "clair").rglob("*.py"))
     used = {name.lower() for name in re.findall(r"\b(?:go\.|add_)(\w+)\(", sources)} & ALL_KINDS
     assert {"scatter", "bar", "heatmap"} <= used
     assert used <= known
+
+
+def test_a_chart_is_saved_enlarged_and_fills_its_place(
+    server: Server, visit: Callable[..., Any]
+) -> None:
+    visitor = visit(server)
+    page = visitor.go("/lab?view=errors")
+    page.wait_for_function(DRAWN, arg=1)
+    check_bundle(page)
+    saved_by_keyboard(page)
+    saved_as_numbers(page)
+    before = page.evaluate(TALL)
+    page.locator(".clair-chart summary").first.click()
+    page.get_by_role("button", name="Full screen").click()
+    page.wait_for_function(f"(before) => document.fullscreenElement && {TALL} > before", arg=before)
+    page.evaluate("document.exitFullscreen()")
+    page.wait_for_function(f"(before) => {TALL} === before", arg=before)
+    wide = page.wait_for_function(FITS).json_value()
+    page.set_viewport_size({"width": 560, "height": 1600})
+    page.wait_for_function(f"(wide) => ({FITS})() && ({FITS})() < wide - 200", arg=wide)

@@ -61,11 +61,15 @@ def test_the_default_job_to_its_result(
         assert abs(run["accuracy"][method]["token"] - values["token"]) < 0.1, method
 
 
-def test_a_running_job_is_found_again_after_leaving_and_after_a_reload(
+def test_a_running_job_is_found_again_while_a_second_visitor_waits_for_its_end(
     server: Any, visit: Callable[..., Any]
 ) -> None:
     page = visit(server).go(f"/copying?copy_seed=3&{LONG}")
+    other = visit(server).go("/copying?copy_seed=2&copy_steps=10")
     live = press_run(page)
+    other_live = press_run(other)
+    wait_for_text(other, "number 1 in the queue, 1 run before yours")
+    assert other.get_by_text("While you wait").count() == 1
     wait_for_text(page, "Training the clients, step")
     live.locator(".js-plotly-plot .main-svg").first.wait_for(timeout=MINUTES)
     job = job_of(page)
@@ -74,30 +78,15 @@ def test_a_running_job_is_found_again_after_leaving_and_after_a_reload(
     badge = page.get_by_role("link", name=re.compile("Text copying: ")).first
     badge.wait_for(timeout=MINUTES)
     badge.click()
-    live.get_by_role("button", name="Cancel").wait_for(timeout=MINUTES)
+    cancel = live.get_by_role("button", name="Cancel")
+    cancel.wait_for(timeout=MINUTES)
     assert job_of(page) == job
 
     page.reload()  # a new session finds the job by its address
-    cancel = live.get_by_role("button", name="Cancel")
     cancel.wait_for(timeout=MINUTES)
     assert job_of(page) == job
     wait_for_text(page, "Training the clients, step")
     cancel.click()
-    wait_for_text(page, "nothing of that run is kept", minutes=1)
-
-
-def test_a_second_visitor_waits_and_is_served_after_the_first_cancels(
-    server: Any, visit: Callable[..., Any]
-) -> None:
-    first, second = visit(server), visit(server)
-    page = first.go(f"/copying?copy_seed=1&{LONG}")
-    other = second.go("/copying?copy_seed=2&copy_steps=10")
-    live = press_run(page)
-    other_live = press_run(other)
-    wait_for_text(other, "number 1 in the queue, 1 run before yours")
-    assert other.get_by_text("While you wait").count() == 1
-    wait_for_text(page, "Training the clients, step")
-    live.get_by_role("button", name="Cancel").click()
     wait_for_text(page, "nothing of that run is kept", minutes=1)
     wait_for_text(other, "Below: your run")
     assert other_live.count() == 0

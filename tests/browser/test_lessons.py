@@ -133,22 +133,15 @@ def test_a_choice_by_mouse_leaves_the_arrows_to_the_steps_and_one_by_key_keeps_t
     radios = page.get_by_role("radio")
     assert radios.nth(1).is_checked()
     radios.nth(1).focus()
+    press(visitor, "PageDown", "averaging", 2)  # a remote turns the steps all the same
+    press(visitor, "PageUp", "averaging", 1)
+    radios.nth(1).focus()
     visitor.press("ArrowDown")
     assert radios.nth(2).is_checked()
     visitor.press("ArrowRight")  # on to the first one
     assert radios.nth(0).is_checked()
     assert "step=1&said=averaging.1-0" in page.url
     assert radios.nth(0).evaluate("radio => radio === document.activeElement")
-
-
-def test_a_remote_turns_the_steps(server: Any, visit: Callable[..., Any]) -> None:
-    visitor = visit(server)
-    page = visitor.go("/lessons?course=split&step=4")
-    page.get_by_role("radio").first.focus()
-    press(visitor, "PageDown", "liars", 1)
-    press(visitor, "PageDown", "liars", 2)
-    press(visitor, "PageUp", "liars", 1)
-    press(visitor, "PageUp", "split", 4)
 
 
 def test_a_lesson_fits_a_phone(server: Any, visit: Callable[..., Any]) -> None:

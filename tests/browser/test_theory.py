@@ -2,16 +2,8 @@
 
 import re
 
-import pytest
-
 from clair.app.pages import theory, theory_phase
 from clair.simulation.sweeps.grid import cell_spec
-
-
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    """Let a server started after this keep its sweeps apart from others."""
-    monkeypatch.setenv("CLAIR_CACHE_DIR", str(tmp_path))
 
 
 def test_deep_link_to_a_section(server, visit):
@@ -56,9 +48,9 @@ def test_clicked_cell_opens_the_lab_on_that_problem(server, visit):
     )
 
 
-def test_sweep_runs_shows_itself_and_can_be_cancelled_and_continued(own_cache, cold_server, visit):
-    visitor = visit(cold_server)
-    page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=40")
+def test_sweep_runs_shows_itself_and_can_be_cancelled_and_continued(server, visit):
+    visitor = visit(server)
+    page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=24")
     page.get_by_role("button", name="Run").click()
     cancel = page.get_by_role("button", name="Cancel")
     cancel.wait_for()
