@@ -152,8 +152,9 @@ def test_uploads_leave_memory_when_their_visitor_has_left(unvisited: Server) -> 
         ):
             assert time.monotonic() < end, "the uploads are not judged"
             tab.run(state)
+        judged = resident(server)
     end = time.monotonic() + PATIENCE
-    while resident(server) > before + 40:  # what computing needed may stay
+    while resident(server) > judged - 45:  # what computing needed may stay
         assert time.monotonic() < end, "the uploads are still there"
         time.sleep(0.2)  # nothing tells when memory is freed
 
