@@ -1,14 +1,14 @@
 """ByzFL's aggregators and CLAIR under ByzFL's attacks, the optimal ones included.
 
-python benchmarks/byzfl.py            # fresh seeds; writes results/byzfl.md
-python benchmarks/byzfl.py --develop  # the seeds that settings were chosen on; prints only
+python benchmarks/against_byzfl.py            # fresh seeds; writes results/byzfl.md
+python benchmarks/against_byzfl.py --develop  # the seeds that settings were chosen on; prints only
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.machinery
+import importlib.util
 import signal
 import sys
 import time
@@ -16,7 +16,6 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,8 +45,7 @@ Rule = Callable[[np.ndarray], np.ndarray]
 
 def load_byzfl() -> tuple[Any, Any, Any]:
     """Import ByzFL's attacks and rules without its package, which imports torchvision."""
-    here = str(Path(__file__).parent)  # this script has the package's name
-    spec = importlib.machinery.PathFinder.find_spec("byzfl", [p for p in sys.path if p != here])
+    spec = importlib.util.find_spec("byzfl")
     if spec is None:
         sys.exit("needs ByzFL: pip install --no-deps -r tests/requirements-nodeps.txt")
     package = types.ModuleType("byzfl")
