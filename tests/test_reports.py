@@ -27,8 +27,9 @@ from clair.federated.digits import DigitsConfig, run_digits
 from clair.federated.regression import RegressionConfig, run_regression
 from clair.federated.task_result import task_json
 from clair.figures.base import Chart, new_figure
-from clair.report.adapters import audit_recipe, audit_report, deviations
+from clair.report.adapters import audit_report, deviations
 from clair.report.adapters import clients as audit_clients
+from clair.report.adapters_method import audit_recipe
 from clair.report.blocks import (
     Choice,
     Facts,

@@ -22,6 +22,7 @@ from clair.app.kit.content import content
 from clair.app.kit.controls import show, show_all
 from clair.app.kit.explained import blind_spot_link
 from clair.app.kit.exports import Export, screen_of
+from clair.app.kit.extra import Extra
 from clair.app.kit.layout import header, sentence, settings, toolbar
 from clair.app.kit.opening import opening_words
 from clair.app.kit.presenter import presenting, register_views
@@ -55,39 +56,6 @@ from clair.report.tasks import (
 )
 
 Work = Callable[[Report, Callable[[], bool]], TaskResult]
-
-
-@dataclass
-class Extra:
-    """What a task needs besides the app.
-
-    Attributes
-    ----------
-    name, module : str
-        How it is called; the module that imports it.
-    installed : callable
-        Tells whether it is there.
-    install : str
-        The command that installs it.
-    """
-
-    name: str
-    module: str
-    installed: Callable[[], bool]
-    install: str
-
-    @property
-    def words(self) -> str:
-        """Say that it is missing, before the command is shown."""
-        return (
-            f"{self.name} is not installed on this machine, so you see a run made beforehand. One "
-            "command installs it:"
-        )
-
-    def load(self) -> None:
-        """Import what a run needs, where a run is possible."""
-        if self.installed():
-            importlib.import_module(self.module)
 
 
 @dataclass(frozen=True)

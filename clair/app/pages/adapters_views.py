@@ -19,13 +19,13 @@ from clair.app.pages import adapters
 from clair.app.pages.adapters import Source
 from clair.jobs import JobState, JobView, Report
 from clair.report.adapters import (
-    audit_recipe,
     audit_report,
     clients,
     deviations,
     evidence,
     modules,
 )
+from clair.report.adapters_method import audit_recipe
 
 # Names in the session state: the latest result, what was asked for, the latest refined adapters;
 # each with the files and settings it is for.

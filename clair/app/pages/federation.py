@@ -8,9 +8,10 @@ import numpy as np
 
 from clair._files import ASSETS
 from clair.app.kit.content import presets
+from clair.app.kit.extra import Extra
 from clair.app.kit.state import Control
 from clair.app.kit.task_controls import TaskControls
-from clair.app.kit.trained import Extra, TrainedPage
+from clair.app.kit.trained import TrainedPage
 from clair.federated.config import MAX_ROUNDS
 from clair.federated.copytask import ATTACKS
 from clair.federated.copytask.data import make_federation
