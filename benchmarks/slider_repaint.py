@@ -1,6 +1,6 @@
 """Time from a key press on a slider to the last change on the screen: lab, Compare and Theory.
 
-    python benchmarks/slider_repaint.py [--presses 12] [--only lab] [--against TREE]
+    python benchmarks/slider_repaint.py [--presses 8] [--only lab] [--against TREE]
 
 Starts the app on a free port and drives Chromium (a Chromium and ``playwright`` must be there).
 A press counts from the key event in the browser to the last change of the page's content before it
@@ -31,7 +31,7 @@ VIEWS = (
         for view in ("split", "verdict", "errors", "subspace", "solver")
     ),
     ("compare", "/compare?noise=0.01&seed=", "Noise"),
-    ("theory, window", "/theory?section=window&th_exact_noise=0.01&th_seed=", "Noise"),
+    ("theory, window", "/theory?section=window&th_exact_noise=0.0&th_seed=", "Noise"),
     ("theory, sets", "/theory?section=sets&th_noise=0.01&th_seed=", "Noise"),
     ("theory, gain", "/theory?section=gain&th_noise=0.01&th_seed=", "Noise"),
 )
@@ -78,7 +78,7 @@ def presses(
 def main() -> None:
     """Measure every view and write a table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--presses", type=int, default=12)
+    parser.add_argument("--presses", type=int, default=8)
     parser.add_argument("--only", default="", help="views whose name begins like this")
     parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
