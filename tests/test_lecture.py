@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.lecture import Outcome, Server, Wave, parcel, wave
 
 ROOT = Path(__file__).resolve().parents[1]
-VISITORS, SECONDS = 8, 10.0
+VISITORS, SECONDS = 6, 8.0
 
 
 def test_visitors_of_a_cold_server_are_all_served() -> None:

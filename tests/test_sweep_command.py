@@ -33,7 +33,14 @@ SIZE = ["--clients", "8", "--d-out", "10", "--d-in", "8", "--true-rank", "2"]
 SMALL = [*SIZE, "--trials", "2", "--quiet"]
 GRID = ["--axis", "noise=0.02,0.1,0.3", "--axis", "poisoned_fraction=0.1:0.9:3", *SMALL]
 MINE = """
+import os
+import time
+
 import numpy as np
+
+def slow(honest, context, rng):
+    time.sleep(float(os.environ.get("SLOW", "0")))
+    return -honest
 
 def reversed_(honest, context, rng):
     return -honest
@@ -66,12 +73,12 @@ def somewhere(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_goes_on_to_the_bytes_of_an_unbroken_one(somewhere):
-    grid = ["--axis", "noise=0:0.3:24", "--methods", "clair", *SMALL]
+    grid = ["--axis", "noise=0:0.3:24", "--methods", "clair", *SMALL, "--attack", "mine.py:slow"]
     arguments = [sys.executable, "-m", "clair", "sweep", *grid, "--json", "broken.json"]
     root = str(next(p for p in map(os.path.abspath, sys.path) if os.path.isdir(f"{p}/clair")))
     process = subprocess.Popen(
         [*arguments, "--workers", "2"],
-        env={**os.environ, "PYTHONPATH": root},
+        env={**os.environ, "PYTHONPATH": root, "SLOW": "0.2"},  # the whole takes seconds
         stderr=subprocess.PIPE,
         text=True,
     )

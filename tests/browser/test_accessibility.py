@@ -1,4 +1,4 @@
-"""axe-core on every page in both themes, on stage, and after a lesson's reveal.
+"""axe-core on every page, on stage, and after a lesson's reveal; both themes where styles differ.
 
 The themes differ in colours only, so the second one is checked for contrast alone, on the page
 after a visitor has changed the theme.
@@ -27,14 +27,14 @@ INSPECTED = {"exclude": [[".main-svg"]]}
 SCREENS = [
     "/",
     *(page.title for page in PAGES[1:]),
-    "/lab?view=subspace",
     "/lab?view=steps",
     "/theory?section=phase",
-    "/digits?present=1&digits_part=Images that flip",
     "/board?present=1&slide=5",
     "/classroom",
     "/lessons?course=summary&said=averaging.1-2~_liars.1~",
 ]
+#: Between them they have every style of ours; the other pages are made of the same parts.
+DARK = {"/", "Lessons", "Red team", "Text copying", "/lab?view=steps", SCREENS[-3], "/classroom"}
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +74,12 @@ def test_no_violation_of_ours(reader: Visitor, screen: str) -> None:
         with reader.rerun():
             reader.page.get_by_role("link", name=screen, exact=True).first.click()
     assert violations(reader.page) == []
-    with reader.rerun():  # the visitor changes it on the open page
-        reader.page.emulate_media(color_scheme="dark")
-    assert violations(reader.page, ["color-contrast"]) == []
-    with reader.rerun():
-        reader.page.emulate_media(color_scheme="light")
+    if screen in DARK:
+        with reader.rerun():  # the visitor changes it on the open page
+            reader.page.emulate_media(color_scheme="dark")
+        assert violations(reader.page, ["color-contrast"]) == []
+        with reader.rerun():
+            reader.page.emulate_media(color_scheme="light")
 
 
 def test_no_violation_after_a_lesson_reveals_its_answer(

@@ -50,7 +50,7 @@ def test_clicked_cell_opens_the_lab_on_that_problem(server, visit):
 
 def test_sweep_runs_shows_itself_and_can_be_cancelled_and_continued(server, visit):
     visitor = visit(server)
-    page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=24")
+    page = visitor.go("/theory?section=phase&th_y=rank&th_grid=coarse&th_clients=14")
     page.get_by_role("button", name="Run").click()
     cancel = page.get_by_role("button", name="Cancel")
     cancel.wait_for()
