@@ -20,6 +20,7 @@ from clair.cli.sweep import config_of
 from clair.figures.paper import _EMPTY, _color
 from clair.method.fit import fit
 from clair.method.metrics import detection_scores
+from clair.report.sweep_figure import success_svg
 from clair.report.sweeps import sweep_command
 from clair.simulation import own_code as own
 from clair.simulation.attacks import ATTACKS
@@ -27,7 +28,9 @@ from clair.simulation.matrix_model import sample_problem
 from clair.simulation.own_code import own_code
 from clair.simulation.sweeps.axes import Axis, parse_axis
 from clair.simulation.sweeps.grid import SweepConfig, cell_spec
+from clair.simulation.sweeps.run import run_sweep
 from clair.simulation.sweeps.trial import run_trial
+from clair.theory.boundary import predicted
 
 SIZE = ["--clients", "8", "--d-out", "10", "--d-in", "8", "--true-rank", "2"]
 SMALL = [*SIZE, "--trials", "2", "--quiet"]
@@ -118,6 +121,32 @@ def test_table_and_figure_hold_the_same_numbers(somewhere):
     assert drawn == [_color(float(row["f1"])) if row["f1"] else _EMPTY for row in rows]
     assert _EMPTY in drawn  # one honest client of eight is left where 90 % are poisoned
     assert "data:font/woff2;base64," in (somewhere / "f.svg").read_text()
+
+
+def test_a_curve_has_a_point_for_every_value_at_its_mean(somewhere):
+    outputs = ["--figure", "c.svg", "--json", "c.json", "--workers", "1", "--figure-of"]
+    assert main(["sweep", "--axis", "noise=0.02:0.5:5", *SMALL, *outputs, "subspace_error"]) == 0
+    written = json.loads((somewhere / "c.json").read_text())
+    means = np.array([np.mean(cell["trials"], axis=0)[2] for cell in written["cells"]])
+    picture = (somewhere / "c.svg").read_text()
+    points = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', picture)
+    x, y = np.array(points, dtype=float).T
+    assert len(x) == len(means) == 5
+    np.testing.assert_allclose(np.diff(x), np.diff(x)[0], atol=0.02)
+    slope, start = np.polyfit(means, y, 1)
+    assert slope < 0
+    np.testing.assert_allclose(slope * means + start, y, atol=0.02)
+
+
+def test_the_predicted_boundary_is_drawn_between_its_sides(somewhere):
+    axes = (Axis("noise", (0.02, 0.3, 1.0, 2.0)), Axis("poisoned_fraction", (0.1, 0.3, 0.45)))
+    config = SweepConfig(ProblemSpec(n_clients=12, d_out=10, d_in=8, rank=2), axes, trials=1)
+    result = run_sweep(config, workers=1)
+    beyond = predicted(config, "exact") >= 0.5
+    sides = (beyond[:, 1:] != beyond[:, :-1]).sum() + (beyond[1:] != beyond[:-1]).sum()
+    assert sides > 0
+    path = re.search(r'<path d="([^"]*)" fill="none"', success_svg(result, "exact", 0.5))[1]
+    assert path.count("M") == sides
 
 
 def test_the_example_in_the_documentation_runs(somewhere, capsys):
