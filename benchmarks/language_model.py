@@ -84,7 +84,7 @@ SEARCHED = (
     Setting("all agree, one product", {"disputed": 0, "products": 1}, 2),
     Setting("two in dispute, one product", {"disputed": 2, "products": 1}, 2),
     Setting("two layers", {"depth": 2, "learning_rate": 3e-3}, 2),
-    Setting("four layers", {"depth": 4, "learning_rate": 2e-3}, 2),
+    Setting("four layers", {"depth": 4, "learning_rate": 2e-3}, 1),
 )
 
 
