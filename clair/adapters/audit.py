@@ -157,6 +157,7 @@ def _audit(
     if halves is not None:
         notes.extend(enough_halves(halves, adapters, clients[influence > 0]))
     chosen = [adapters.adapters[k] for k in clients]
+    published = published_rule(found.norms, median(sizes))
     reports = client_reports(chosen, found, blocks, modules)
     lonely = lonely_reports(adapters, read.lonely)
     return Audit(
@@ -166,9 +167,7 @@ def _audit(
         unjudged_modules=tuple(printable(name, 200) for name in lonely_modules),
         sides=sides,
         side=side,
-        published=None
-        if options.detector == "norms"
-        else published_rule(found.norms, median(sizes)),
+        published=None if options.detector == "norms" else published,
         rank=found.rank,
         lam=found.split.lam,
         status=found.split.status,

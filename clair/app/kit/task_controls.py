@@ -99,18 +99,11 @@ class TaskControls:
     def rounds(self, text: str = ROUNDS, **rest: Any) -> tuple[Control, Control]:
         """Make the controls of a task that can be trained over several rounds."""
         span: dict[str, Any] = {"low": 1, "high": MAX_ROUNDS, "step": 1}
-        since = "Poisoned clients are honest before this round. The last round counts if it is "
+        honest = "Poisoned clients are honest before this round. The last one is the latest."
+        since = "Poison from round"
         return (
             self("rounds", "Rounds", "int", text, **span, **rest),
-            self(
-                "poison_from",
-                "Poison from round",
-                "int",
-                f"{since}larger.",
-                short="from",
-                **span,
-                **rest,
-            ),
+            self("poison_from", since, "int", honest, short="from", **span, **rest),
         )
 
 
