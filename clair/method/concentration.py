@@ -204,7 +204,7 @@ class ClientBlocks:
         for whole, one, caps, half in zip(self.whole, self.moments, self.caps, halves, strict=True):
             parts = one.leading(top) * caps[:, None, None]
             size = min(top, one.d)
-            profiles.append((whole, parts, *whole.left_out_shares(half, size, parts)))
+            profiles.append((whole, parts, *whole.left_out_shares(half, size, parts, coarse=True)))
         return profiles
 
     def _start(self, rank: int, before: np.ndarray | None = None) -> np.ndarray:

@@ -313,7 +313,7 @@ def predictive_rank(moments: Sequence[Moments], kept: np.ndarray, limit: int) ->
     energy, usual, beyond = np.zeros(top + 1), np.zeros(top + 1), 0.0
     for one in moments:
         whole = float(one.energy[kept].mean()) or 1.0
-        inside = one.left_out_energy(kept, top + 1)[kept] / whole
+        inside = one.left_out_energy(kept, top + 1, coarse=True)[kept] / whole
         profile = inside.mean(axis=0)
         energy += profile / len(moments)
         usual += np.median(inside, axis=0) / len(moments)

@@ -1,8 +1,8 @@
 """A few eigenpairs of large matrices, and orthonormal bases of tall ones, mostly by products.
 
-A product of two matrices costs at most a tenth of decomposing one of their size. For a matrix of
-some hundred rows, iterating for a few directions is therefore faster than a full decomposition.
-Everything here falls back on a full decomposition if an iteration does not converge.
+A product of two matrices costs at most a tenth of decomposing one of their size, so for a matrix of
+some hundred rows, iterating for a few directions is faster than a full decomposition. Everything
+here falls back on a full decomposition if an iteration does not converge.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ from scipy.linalg import blas, lapack
 from clair.cancellation import checkpoint
 from clair.method.linalg import orthonormal
 
-# Below these sizes a full decomposition is as fast as iterating to full precision, or to seven
-# digits.
+# Below these sizes a full decomposition is as fast as iterating to full, or to seven digits.
 LARGE = 240
 _LARGE_COARSE = 120
-# From this size on computing a few eigenpairs is faster than computing all.
-_MEDIUM = 24
+_MEDIUM = 24  # from this size on computing a few eigenpairs is faster than computing all
 _OVERSAMPLE = 4
 _ROUNDS = 8
 _TOLERANCE = 1e-11
-# Blocks up to this size are decomposed in full, larger ones by this many rounds of block iteration.
+_COARSE_TOLERANCE = 1e-4
+# Blocks up to this size are decomposed in full, larger ones by so many rounds of block iteration.
 _SMALL_BLOCKS = 24
 _BLOCK_ROUNDS = 4
 # Block iteration replaces decompositions where the spectrum behind the block falls below this
@@ -234,7 +233,7 @@ def similar_eigenpairs(
 
 
 def downdated_eigenpairs(
-    values: np.ndarray, factors: np.ndarray, size: int
+    values: np.ndarray, factors: np.ndarray, size: int, *, coarse: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Compute leading eigenpairs of ``diag(values) - factors_k @ factors_k.T`` for every k.
 
@@ -246,6 +245,8 @@ def downdated_eigenpairs(
         Such that the differences are positive semidefinite.
     size : int
         1 <= size <= n.
+    coarse : bool
+        For large n, stop at residuals of 1e-4 of the largest eigenvalue instead of 1e-11.
 
     Returns
     -------
@@ -257,16 +258,17 @@ def downdated_eigenpairs(
     -----
     For large n the problem is projected on the first ``size + c + 16`` coordinates. A downdate of
     rank c lowers no eigenvalue past the c-th below it, so the wanted ones exceed the rest of the
-    diagonal, and the missing part of an eigenvector x with eigenvalue mu follows from its head
-    exactly by eliminating the tail (a c x c system). A few alternations of this elimination with
-    Rayleigh-Ritz reach rounding; matrices that do not are decomposed in full.
+    diagonal, and an eigenvector's missing part follows from its head exactly by eliminating the
+    tail (a c x c system). This alternates with Rayleigh-Ritz steps until the residuals are small
+    enough; matrices for which they do not get so small are decomposed in full.
     """
     _, n, c = factors.shape
     if small_downdates(n, c, size):
         downdated = np.diag(values) - factors @ factors.transpose(0, 2, 1)
         return similar_eigenpairs(downdated, size, values, np.eye(n, size + _OVERSAMPLE))
-    found, vectors, residuals = _eliminate(values, factors, size, _head(c, size))
-    for k in np.flatnonzero(~(residuals <= _TOLERANCE * values[0])):
+    least = (_COARSE_TOLERANCE if coarse else _TOLERANCE) * values[0]
+    found, vectors, residuals = _eliminate(values, factors, size, _head(c, size), least)
+    for k in np.flatnonzero(~(residuals <= least)):
         found[k], vectors[k] = top_eigenpairs(np.diag(values) - factors[k] @ factors[k].T, size)
     return found, vectors
 
@@ -281,7 +283,7 @@ def small_downdates(n: int, c: int, size: int) -> bool:
 
 
 def _eliminate(
-    values: np.ndarray, factors: np.ndarray, size: int, head: int
+    values: np.ndarray, factors: np.ndarray, size: int, head: int, least: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     K, n, c = factors.shape
     top, rest = factors[:, :head], factors[:, head:]
@@ -317,7 +319,7 @@ def _eliminate(
         vectors = np.concatenate([inner[:, :head], basis @ inner[:, head:]], axis=1)
         image = values[:, None] * vectors - factors @ (factors.transpose(0, 2, 1) @ vectors)
         residuals = np.linalg.norm(image - vectors * mu[:, None, :], axis=1).max(axis=1)
-        if (residuals <= _TOLERANCE * values[0]).all():
+        if (residuals <= least).all():
             break
     return mu.copy(), vectors, residuals
 
@@ -376,14 +378,12 @@ def tall_qr(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Cholesky QR, applied twice, is several times faster than Householder QR and as orthogonal while
-    the condition number is below about 1e7. The first factor tells; beyond it Householder QR is
-    used.
+    Cholesky QR, applied twice, is several times faster than Householder QR, and as orthogonal while
+    the condition number is below about 1e7; beyond it Householder QR is used.
 
     References
     ----------
-    Yamamoto, Nakatsukasa, Yanagisawa, Fukaya, Roundoff error analysis of the CholeskyQR2
-    algorithm, ETNA 2015.
+    Yamamoto, Nakatsukasa, Yanagisawa, Fukaya, Roundoff error of CholeskyQR2, ETNA 2015.
     """
     basis, coordinates = matrix, np.eye(matrix.shape[1])
     for _ in range(2):

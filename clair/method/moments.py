@@ -64,7 +64,7 @@ class Moments:
         self.energy: np.ndarray = scale * self._per_client(self._wide**2).sum(axis=0)
         self.present: np.ndarray = self.energy > 0
         # Shared by scaled copies, before scaling: energies and subspaces by clients, Gram matrices.
-        self._left_out: dict[bytes, np.ndarray] = {}
+        self._left_out: dict[tuple[bytes, bool], np.ndarray] = {}
         self._grams: list[np.ndarray] = []
         self._leading: np.ndarray | None = None
         self._principal: dict[tuple[bytes, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -211,7 +211,7 @@ class Moments:
             self._grams.append(block_grams(split_blocks(self._wide, self.n_clients)))
         return self._grams[0]
 
-    def left_out_energy(self, kept: np.ndarray, size: int) -> np.ndarray:
+    def left_out_energy(self, kept: np.ndarray, size: int, *, coarse: bool = False) -> np.ndarray:
         """Compute each client's energy along the *other* kept clients' principal directions.
 
         Parameters
@@ -220,16 +220,18 @@ class Moments:
             The clients the directions are fitted on.
         size : int
             Number of directions.
+        coarse : bool
+            To about four digits, see `clair.method.eigen.downdated_eigenpairs`.
 
         Returns
         -------
         ndarray of shape (n_clients, size)
             Largest direction first; zero for directions that the others do not have.
         """
-        key = kept.tobytes()
+        key = kept.tobytes(), coarse
         known = self._left_out.get(key)
         if known is None or known.shape[1] < size:
-            known = self._compute_left_out(kept, size)[0]
+            known = self._compute_left_out(kept, size, coarse=coarse)[0]
             self._left_out[key] = known
         return self.scale * known[:, :size]
 
@@ -239,7 +241,7 @@ class Moments:
         return int(min(self.d, filled[kept].sum()))
 
     def left_out_shares(
-        self, kept: np.ndarray, size: int, parts: np.ndarray
+        self, kept: np.ndarray, size: int, parts: np.ndarray, *, coarse: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compute `left_out_energy`, and the same for parts of each client's block.
 
@@ -248,6 +250,8 @@ class Moments:
         kept : ndarray of bool, shape (n_clients,)
         size : int
         parts : ndarray of shape (n_clients, d, n_parts)
+        coarse : bool
+            See `left_out_energy`.
 
         Returns
         -------
@@ -255,12 +259,11 @@ class Moments:
         shares : ndarray of shape (n_clients, size, n_parts)
             Before scaling.
         """
-        energy, shares = self._compute_left_out(kept, size, parts)
-        self._left_out[kept.tobytes()] = energy
+        energy, shares = self._compute_left_out(kept, size, parts, coarse=coarse)
         return self.scale * energy, shares
 
     def _compute_left_out(
-        self, kept: np.ndarray, size: int, parts: np.ndarray | None = None
+        self, kept: np.ndarray, size: int, parts: np.ndarray | None = None, *, coarse: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
         checkpoint()
         parts = np.zeros((self.n_clients, self.d, 0)) if parts is None else parts
@@ -284,7 +287,7 @@ class Moments:
                 return energy, shares
             energy[:, :n] = self._per_client(coordinates[:n] ** 2).T
             blocks = coordinates.reshape(len(values), self.n_clients, self.c).transpose(1, 0, 2)
-            left, bases = downdated_eigenpairs(values, blocks[kept], n)
+            left, bases = downdated_eigenpairs(values, blocks[kept], n, coarse=coarse)
             inner = bases.transpose(0, 2, 1) @ blocks[kept]
             energy[kept, :n] = np.einsum("kic,kic->ki", inner, inner)
             parts, basis = vectors.T @ parts, np.eye(len(values), n)
