@@ -25,6 +25,7 @@ PLANS: dict[str, list[dict[str, float]]] = {
         {"share": 0.75, "size": 3, "directions": 3},
     ],
     "ladder in one direction": [{"size": 0.05, "ladder": 1.09}],
+    "ladder in one matrix": [{"own": 0, "copy": -1, "directions": 0, "ladder": 1.12, "noise": 0}],
     "common matrix of the noise's size": [{"size": 0.373, "directions": 0, "noise": 0}],
     "common direction of the noise's size": [{"size": 0.373, "noise": 0}],
     "half of another's noise": [{"echo": 0.6, "noise": 0.8}],

@@ -1,6 +1,6 @@
 """ByzFL's aggregators and CLAIR under ByzFL's attacks, the optimal ones included.
 
-python benchmarks/against_byzfl.py            # fresh seeds; writes results/byzfl.md
+python benchmarks/against_byzfl.py            # fresh seeds; writes results/against_byzfl.md
 python benchmarks/against_byzfl.py --develop  # the seeds that settings were chosen on; prints only
 """
 
@@ -338,7 +338,7 @@ def main() -> None:
                 print(lines[-2], flush=True)
                 lines += table(make, n_honest, f, seeds)
     if not options.develop:
-        write("byzfl", lines, started, remark="")
+        write("against_byzfl", lines, started, remark="")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from typing import Any
 HERE = Path(__file__).resolve().parents[1]
 SIZES = (8, 20, 50)
 FRACTIONS = (0.25, 0.4)
+#: Modules of the second table, enough for evidence of shape.
+MODULES = 3
 # Modules that an older tree may lack; none of them is part of a defence.
 OURS = (
     "clair.simulation.attack_plan",
@@ -58,14 +60,15 @@ def serve(tree: Path, task: dict[str, Any]) -> dict[str, Any]:
     from clair.simulation.attack_plan import AttackPlan
     from clair.simulation.matrix_model import ProblemSpec
 
-    spec = ProblemSpec(**task["spec"])
+    spec, n_modules = ProblemSpec(**task["spec"]), task.get("n_modules", 1)
     if "plan" in task:
         plan = AttackPlan.from_json(task["plan"])
         trials = [
             evaluate(plan, replace(spec, seed=seed), task["defence"]) for seed in task["seeds"]
         ]
         return {"harm": sum(trial.harm for trial in trials) / len(trials)}
-    result = search(RedTeamConfig(spec, task["defence"], budget=task["budget"]))
+    config = RedTeamConfig(spec, task["defence"], budget=task["budget"], n_modules=n_modules)
+    result = search(config)
     best = result.hidden or result.worst
     assert best.plan is not None
     words = "; ".join(plan_sentences(best.plan, spec.n_contaminated))
@@ -95,7 +98,7 @@ def _cells() -> list[tuple[int, float]]:
     return [(n, fraction) for n in SIZES for fraction in FRACTIONS]
 
 
-def everything(defences: Sequence[str], budget: int, seed: int) -> list[str]:
+def everything(defences: Sequence[str], budget: int, seed: int, n_modules: int = 1) -> list[str]:
     """List worst attacks, a row for each cell and defence."""
     lines = [
         "| clients | held | defence | no attack | worst unflagged | worst | the worst unflagged |",
@@ -104,7 +107,8 @@ def everything(defences: Sequence[str], budget: int, seed: int) -> list[str]:
     for n, fraction in _cells():
         for defence in defences:
             spec = {"n_clients": n, "poisoned_fraction": fraction, "seed": seed}
-            found = ask(HERE, spec=spec, defence=defence, budget=budget)
+            task = {"spec": spec, "defence": defence, "n_modules": n_modules}
+            found = ask(HERE, **task, budget=budget)
             row = [_harm(found[key]) for key in ("no_attack", "unflagged", "worst")]
             lines.append(
                 f"| {n} | {fraction:.0%} | {defence} | {' | '.join(row)} | {found['words']} |"
@@ -174,9 +178,17 @@ def main() -> None:
         f"not the worst there is. A foreign part is at most 100 times an honest update.",
         "",
         *everything(tuple(DEFENCES), args.budget, args.seed),
+        "",
+        f"## Updates of {MODULES} modules",
+        "",
+        "The shape of the updates is evidence too, and the attacker may make its entries look "
+        'ordinary ("to the power").',
+        "",
+        *everything(("clair", "clair_eb", "clair_screen"), args.budget, args.seed, MODULES),
     ]
     if args.against is not None:
-        ours = tuple(key for key in DEFENCES if key.startswith("clair"))
+        skipped = ("clair_former", "clair_halves")  # not in an older tree
+        ours = tuple(key for key in DEFENCES if key.startswith("clair") and key not in skipped)
         parts += ["", "## Before and now", ""]
         parts += both(args.against.resolve(), ours, args.budget, args.seed)
     parts += ["", f"Made by `python benchmarks/redteam.py` in {time.time() - started:.0f} s.", ""]

@@ -116,7 +116,7 @@ def test_surprises_and_losses_are_told() -> None:
         "liars.3": ("found", 0, 0),
         "liars.4": ("found", 0, 0),
         "attacker.2": ("found", 1, 1),
-        "attacker.4": ("found", 0, 0),
+        "attacker.3": ("found", 0, 0),
         "language.2": ("healed", 10, 50),
         "model.4": ("shops_gain", -3, 0),
     }

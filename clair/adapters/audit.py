@@ -35,8 +35,8 @@ from clair.cancellation import cancellable
 from clair.executors import Here, Workers, open_workers
 from clair.method.compressed_fit import CoreFit, fit_cores
 from clair.method.detectors import published_rule
-from clair.method.evidence import joint_shape
 from clair.method.linalg import median
+from clair.method.shape import joint_shape
 from clair.method.solvers import joint_norms
 from clair.method.updates import CompressedUpdates
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from clair.cancellation import checkpoint
-from clair.method.evidence import factor_kurtosis
+from clair.method.shape import factor_kurtosis
 from clair.method.updates import CompressedUpdates, thin_product
 
 #: B of shape (d_out, rank) and A of shape (rank, d_in), or None where a client lacks the module.

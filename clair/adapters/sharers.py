@@ -11,7 +11,7 @@ from clair.adapters.options import AuditOptions
 from clair.adapters.result import NOT_JUDGED, ClientReport
 from clair.adapters.verdicts import notes_of
 from clair.method.detection import detect_cores
-from clair.method.evidence import joint_shape
+from clair.method.shape import joint_shape
 from clair.method.words import reasons
 
 #: Of the adapters that share one vote, so many are judged; a run each.

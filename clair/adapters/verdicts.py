@@ -23,9 +23,9 @@ from clair.method.detection import (
     detect_cores,
     predictive_rank,
 )
-from clair.method.evidence import Shape
 from clair.method.kinds import client_margins
 from clair.method.moments import Moments, normalised
+from clair.method.shape import Shape
 from clair.method.updates import CompressedUpdates
 from clair.method.words import reasons
 

@@ -19,7 +19,12 @@ from clair.redteam.words import report, result_json
 from clair.report.scenario import PROBLEM_OPTIONS
 from clair.simulation.matrix_model import ProblemSpec
 
-_OPTIONS = {"defence": "--defence", "rank": "--rank", "budget": "--budget"}
+_OPTIONS = {
+    "defence": "--defence",
+    "rank": "--rank",
+    "budget": "--budget",
+    "n_modules": "--modules",
+}
 # Settings that a plan replaces.
 _NOT_ASKED = ("attack", "attack_scale", "second_attack", "second_share")
 
@@ -50,6 +55,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default=usual.rank,
         metavar="N|auto",
         help="number of directions CLAIR looks for (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--modules",
+        type=int,
+        default=usual.n_modules,
+        metavar="N",
+        help="modules of every update; from three on the shape of the updates is evidence too "
+        "(default: %(default)s)",
     )
     for option, how in WORKER_OPTIONS.items():
         parser.add_argument(option, **how)
@@ -85,7 +98,7 @@ def _run(args: argparse.Namespace) -> int:
             }
             spec = ProblemSpec(**given)
         with options_named(_OPTIONS | {"poisoned_fraction": "--poisoned"}):
-            config = RedTeamConfig(spec, args.defence, args.rank, args.budget)
+            config = RedTeamConfig(spec, args.defence, args.rank, args.budget, args.modules)
         result = search(config, bar.show, workers=args.workers, scheduler=args.scheduler)
         return result_json(result), report(result)
 

@@ -15,8 +15,9 @@ from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import Verdict, coefficient_screen, detect_cores
 from clair.method.detectors import Detector
 from clair.method.eigen import leading_eigenpairs
-from clair.method.evidence import GAP, MIN_CLIENTS, Evidence, Shape
+from clair.method.evidence import GAP, MIN_CLIENTS, Evidence
 from clair.method.linalg import median, stack_rows
+from clair.method.shape import Shape
 from clair.method.solvers import Decomposition, Progress, joint_norms
 from clair.method.split import EMPTY, SplitProblem
 from clair.method.updates import CompressedUpdates
@@ -133,7 +134,7 @@ def fit_cores(
     options : FitOptions
     progress : callable, optional
     shape : Shape, optional
-        Evidence of the second kind, see `clair.method.evidence.shape_of`.
+        Evidence of the second kind, see `clair.method.shape.shape_of`.
     pilot : (int, Verdict), optional
         Rank and verdict of the residual detector, if known already
         (`clair.method.detection.detect_cores`).

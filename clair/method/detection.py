@@ -26,7 +26,6 @@ from clair.method.evidence import (
     REPEATS,
     WEAK_GAP,
     Evidence,
-    Shape,
     gap_rule,
     influence_of,
     noise_only,
@@ -34,12 +33,15 @@ from clair.method.evidence import (
 )
 from clair.method.linalg import median
 from clair.method.moments import Moments, normalised
+from clair.method.shape import Shape
 from clair.method.updates import CompressedUpdates, dense_core
 
 AUTO_RANK = 6
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
+#: Clients above this many times the typical score teach neither the rank nor a subspace.
+NEAR = 2.0
 #: Few data do not explain scores above this many times the typical one (a hundredth of the data).
 NOISE_LIMIT = 10.0
 
@@ -131,7 +133,7 @@ def detect(
     gap : tuple of float
         See `clair.method.evidence.gap_rule`.
     shape : Shape, optional
-        Evidence of a second kind, `clair.method.evidence.shape_of`.
+        Evidence of a second kind, `clair.method.shape.shape_of`.
 
     Returns
     -------
@@ -163,7 +165,7 @@ def judge(
     flagged = _together(evidence, comparable)
     benign = ~flagged
     learn = benign & comparable
-    bases = _subspaces(moments, learn, rank)
+    bases = _subspaces(moments, _near(evidence[0].scores, learn), rank)
     usual = usual_score(evidence[0].scores, learn)
     loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
     noisy = noise_only(moments, bases, flagged & ~loud, learn)
@@ -184,6 +186,15 @@ def judge(
         comparable = np.zeros(n_clients, dtype=bool)
     suspect = noisy | weak | (learn & (influence < REPEATS))
     return Verdict(evidence, benign | noisy, suspect, noisy, comparable, influence)
+
+
+def _near(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Find the kept clients whose scores are at most twice the typical one.
+
+    They alone teach a rank, and the subspace off which influence is found: attackers whose scores
+    rise in small steps leave no gap.
+    """
+    return kept & (scores <= NEAR * max(usual_score(scores, kept), SCORE_FLOOR))
 
 
 def _evidence(
@@ -262,10 +273,11 @@ def automatic_rank(
 
     Notes
     -----
-    A first rank only decides which clients take part: those flagged at it, or repeating others, do
-    not. It is the rank, among 1 to 6, after which the score of the worst client of the agreeing
-    half falls least. No minority can move that score, because the half holds honest clients. A
-    first rank too low would accuse honest clients, and one too high would let colluders in.
+    A first rank only decides which clients take part: those flagged at it, above twice a typical
+    score or repeating others do not. It is the rank, among 1 to 6, after which the score of the
+    worst client of the agreeing half falls least. No minority can move that score, because the half
+    holds honest clients. A first rank too low would accuse honest clients, and one too high would
+    let colluders in.
 
     Let e_i be a client's energy along the i-th principal direction of the other clients. Where a
     noise floor is reached, the rank is at the steepest drop of the median of e_i over clients,
@@ -280,7 +292,7 @@ def automatic_rank(
     agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
     rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
     found = _evidence(agreements[rank], gap, None, int(comparable.sum()))
-    kept = comparable & ~_together(found, comparable)
+    kept = _near(found[0].scores, comparable & ~_together(found, comparable))
     bases = _subspaces(blocks.moments, kept, rank)
     teachers = kept & (influence_of(blocks.moments, bases, kept) >= REPEATS)
     if 2 * int(teachers.sum()) <= int(kept.sum()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,8 @@ import numpy as np
 from clair.method.concentration import SCORE_FLOOR
 from clair.method.linalg import block_grams, median
 from clair.method.moments import Moments
-from clair.method.updates import LoraFactors, Updates
 
-#: The widest gap must reach the first ratio, and its far side the second times the median below.
+#: A gap must reach the first ratio, and its far side the second times the median below.
 GAP = (1.15, 1.25)
 #: The same for the gap below which a client is beyond suspicion.
 WEAK_GAP = (1.10, 1.15)
@@ -22,15 +21,12 @@ AGAIN = (1.25, 1.35)
 DIRECTIONS_GAP = (1.30, 1.40)
 #: For the root mean square over modules.
 MODULES_GAP = (1.25, 1.35)
-#: Of the kurtosis: the least ratio, and the least width in standard errors of its logarithm.
-SHAPE_RATIO = 1.12
-SHAPE_ERRORS = 2.5
-#: A gap is at least ``1 + SPREAD_FEW / n_clients`` times as wide as the scores below it spread.
+#: A gap below m of n clients is at least ``1 + SPREAD_FEW / (m n)`` times as wide as the scores
+#: below it spread.
 SPREAD_FEW = 12.0
 #: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
 FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
 MIN_CLIENTS = 4
-MIN_SHAPE_MODULES = 3
 #: Share of a kept client's usual signal that a noisy honest client still shows.
 SIGNAL_SHARE = 0.7
 #: Cosine with the kept clients' mean below minus which a client speaks against them.
@@ -78,7 +74,10 @@ def gap_rule(
     floor: float = 0.0,
     among: np.ndarray | None = None,
 ) -> Evidence:
-    """Flag the clients above the widest relative gap in the upper half of the scores.
+    """Flag the clients above the gap in the upper half of the scores that chance explains least.
+
+    Among scores that fall off exponentially, the gap below the m highest is on average an m-th of
+    the gap below the highest. So a gap counts m times, and may be narrower the larger m is.
 
     Parameters
     ----------
@@ -90,11 +89,11 @@ def gap_rule(
         The gap's least ratio between neighbours, and the least ratio of the first score above it
         to the median of those below. Both >= 1.
     again : tuple of float, optional
-        The same for the rule repeated on those kept, until it finds nothing: the loudest client
-        owns the widest gap and would hide the others. None applies the rule once.
+        The same for the rule repeated on those kept, until it finds nothing: loud clients would
+        hide the others. None applies the rule once.
     spread : bool
-        Whether a gap must also be wide compared with how the scores below it spread upwards of
-        their median; scores far below it, which anybody can have, do not count.
+        Whether chance counts: whether gaps count as said, and must be wide compared with how the
+        scores below spread upwards of their median. Otherwise the widest relative gap is taken.
     floor : float
         Scores below are treated as equal to it.
     among : ndarray of bool, shape (n_clients,), optional
@@ -104,27 +103,29 @@ def gap_rule(
     -------
     Evidence
         More than half of the clients compared are kept.
+
+    References
+    ----------
+    Rényi 1953 (gaps of ordered exponential variables). The rule is ours.
     """
     clients = np.arange(len(scores)) if among is None else np.flatnonzero(among)
     # The quotient of any two must be a number, also where most scores are zero.
     least = max(floor, 1e-300 * float(scores.max(initial=0.0)), np.finfo(float).tiny)
     ordered = np.sort(np.maximum(scores[clients], least))
     half, top = len(ordered) // 2 + 1, len(ordered)
-    threshold, margin = float("inf"), 1.0
-    factor = 1 + SPREAD_FEW / max(len(ordered), 1)
+    steps = np.log(ordered[half:] / ordered[half - 1 : -1])
+    threshold, margin = float("inf"), float(np.exp(steps.max(initial=0.0)))
     needed: tuple[float, float] | None = gap
     while needed is not None and half < top:
-        ratios = ordered[half:top] / ordered[half - 1 : top - 1]
-        cut = half + int(np.argmax(ratios))
-        widest, below = float(ratios.max()), ordered[:cut]
-        usual = (below[(cut - 1) // 2] + below[cut // 2]) / 2
-        if top == len(ordered):
-            margin = widest
-        if widest < needed[0] or ordered[cut] < needed[1] * usual:
+        above = np.arange(top - half, 0, -1)
+        place = int(np.argmax(steps[: top - half] * (above if spread else 1)))
+        cut, step, below = half + place, float(steps[place]), ordered[: half + place]
+        if np.exp(step) < needed[0] or ordered[cut] < needed[1] * median(below):
             break
-        if spread and np.log(widest) < _upward_spread(below) * factor:
+        factor = 1 + SPREAD_FEW / (len(ordered) * above[place])
+        if spread and step < _upward_spread(below) * factor:
             break
-        top, margin, needed = cut, widest, again
+        top, margin, needed = cut, float(ordered[cut] / ordered[cut - 1]), again
         threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
     flagged = np.zeros(len(scores), dtype=bool)
     flagged[clients] = np.maximum(scores[clients], least) > threshold
@@ -293,108 +294,3 @@ def influence_of(
     raw = np.maximum(inverse @ (1 / loudness) / loudness, 0.0)
     weights[clients] = raw / raw.max() if raw.max() > 0 else 1.0
     return weights
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How heavy-tailed the clients' entries are.
-
-    Attributes
-    ----------
-    scores : ndarray of shape (n_clients,)
-        Geometric mean of the kurtosis over modules, >= 1.
-    ratio : float
-        Least ratio of a gap that is more than what differs between modules anyway.
-    """
-
-    scores: np.ndarray
-    ratio: float
-
-
-def shape_of(updates: Updates) -> Shape | None:
-    """Compare how heavy-tailed the clients' entries are.
-
-    Parameters
-    ----------
-    updates : ndarray, LoraFactors, or mapping from module name to either
-
-    Returns
-    -------
-    Shape or None
-        None if fewer than 3 modules can be compared: those that all clients have, with the same
-        rank.
-
-    References
-    ----------
-    That weight statistics tell backdoored adapters: arXiv 2602.15195. Without labels, among the
-    clients of one federation, ours.
-    """
-    modules = list(updates.values()) if isinstance(updates, Mapping) else [updates]
-    if len(modules) < MIN_SHAPE_MODULES:
-        return None
-    kurtosis = [
-        factor_kurtosis(m.B, m.A) if isinstance(m, LoraFactors) else entry_kurtosis(np.asarray(m))
-        for m in modules
-    ]
-    return joint_shape(kurtosis)
-
-
-def joint_shape(kurtosis: Sequence[np.ndarray | None]) -> Shape | None:
-    """Join the modules' kurtosis; None if fewer than 3 modules have one.
-
-    The standard error is that of a client's mean over modules, from how the modules differ.
-    """
-    found = [np.log(values) for values in kurtosis if values is not None]
-    if len(found) < MIN_SHAPE_MODULES:
-        return None
-    logs = np.array(found)
-    centred = logs - np.median(logs, axis=1, keepdims=True)
-    own = centred - centred.mean(axis=0)
-    variance = float(np.sum(own**2)) / ((len(logs) - 1) * logs.shape[1])
-    error = np.sqrt(variance / len(logs))
-    least = max(np.log(SHAPE_RATIO), SHAPE_ERRORS * error)
-    return Shape(np.exp(logs.mean(axis=0)), float(np.exp(least)))
-
-
-def entry_kurtosis(blocks: np.ndarray) -> np.ndarray | None:
-    """Compute the kurtosis ``m4 / m2^2`` of every block's entries; None if a block is zero."""
-    squares = blocks.reshape(len(blocks), -1) ** 2
-    second = squares.mean(axis=1)
-    if (second == 0).any():
-        return None
-    kurtosis: np.ndarray = (squares**2).mean(axis=1) / second**2
-    return kurtosis
-
-
-def factor_kurtosis(B: np.ndarray, A: np.ndarray) -> np.ndarray | None:
-    """Compute the kurtosis of every ``B_k @ A_k``'s entries; None if ranks differ or one is zero.
-
-    Parameters
-    ----------
-    B : ndarray of shape (n_clients, d_out, rho)
-    A : ndarray of shape (n_clients, rho, d_in)
-
-    Notes
-    -----
-    No dense matrix is needed: ``sum_ij (BA)_ij^4 = <K_B, K_A>`` with K the Gram matrix of the
-    rowwise Kronecker square of a factor. Where that costs more, one client's product is formed.
-    """
-    d_out, rho, d_in = B.shape[1], B.shape[2], A.shape[2]
-    used = (np.abs(B).sum(axis=1) > 0) & (np.abs(A).sum(axis=2) > 0)
-    if (used.sum(axis=1) != used[0].sum()).any() or not used[0].any():
-        return None
-    if rho**3 * (d_out + d_in) > 4 * d_out * d_in:
-        dense = [entry_kurtosis((b @ a)[None]) for b, a in zip(B, A, strict=True)]
-        found = [float(value[0]) for value in dense if value is not None]
-        return np.array(found) if len(found) == len(B) else None
-    i, j = np.triu_indices(rho)
-    twice = np.where(i == j, 1.0, 2.0)
-    kurtosis = np.empty(len(B))
-    for k, (left, right) in enumerate(zip(B, A, strict=True)):
-        rows, columns = left[:, i] * left[:, j], right[i] * right[j]
-        fourth = twice @ ((rows.T @ rows) * (columns @ columns.T)) @ twice
-        second = float(np.sum((left.T @ left) * (right @ right.T)))
-        if second <= 0:
-            return None
-        kurtosis[k] = fourth * d_out * d_in / second**2
-    return kurtosis

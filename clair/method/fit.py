@@ -15,7 +15,7 @@ from clair.method.certificate import Certificate
 from clair.method.compressed_fit import CoreFit, FitOptions, check_rank, fit_cores
 from clair.method.detection import SUSPECT
 from clair.method.detectors import Detector
-from clair.method.evidence import Evidence, Shape, shape_of
+from clair.method.evidence import Evidence
 from clair.method.halves import (
     DirectionWeights,
     check_halves,
@@ -24,6 +24,7 @@ from clair.method.halves import (
     refine_by_directions,
 )
 from clair.method.refinement import refine
+from clair.method.shape import Shape, shape_of
 from clair.method.solvers import IterationRecord, Progress
 from clair.method.updates import (
     SINGLE,

@@ -8,9 +8,9 @@ It finds bad attacks, but perhaps not the worst, so the harm it reports is a low
 The rule by which CLAIR judged before (`clair.redteam.former`) is a defence like the others, to show
 what each part of the present rule is for.
 
-Two parts of CLAIR are never attacked here. Problems have one module, and the evidence of shape
-needs three (`clair.method.evidence.MIN_SHAPE_MODULES`). And no plan says what halves an attacker
-sends, so ``pooling="halves"`` is not among the defences.
+The evidence of shape needs three modules (`clair.method.shape.MIN_SHAPE_MODULES`); problems have
+one unless more are asked for. Where halves are sent, the attacker's clients send the same attack
+twice: no plan says how else they might lie.
 """
 
 from clair.redteam.defences import DEFENCES, Trial, evaluate

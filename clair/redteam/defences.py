@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -11,19 +11,36 @@ import numpy as np
 
 from clair.aggregation import GlobalRule, assumed_attackers
 from clair.method.concentration import SCORE_FLOOR
-from clair.method.detection import detect_updates
+from clair.method.detection import detect
 from clair.method.evidence import Evidence
 from clair.method.fit import fit
 from clair.method.linalg import block_grams, block_norms
 from clair.method.metrics import DetectionScores, detection_scores
+from clair.method.moments import normalised
 from clair.method.refinement import principal_subspace, refine
+from clair.method.updates import dense_core
 from clair.methods import GLOBAL_RULES
 from clair.redteam.former import former_evidence, former_refinement
 from clair.simulation.attack_plan import AttackPlan, Tactic
-from clair.simulation.matrix_model import Problem, ProblemSpec, sample_problem
+from clair.simulation.matrix_model import Problem, ProblemSpec, sample_halves, sample_modules
 
 HONEST = AttackPlan((Tactic(),))
 ROUNDING = 1e-6
+
+
+class Sent(NamedTuple):
+    """What a defence receives.
+
+    Attributes
+    ----------
+    updates : dict of module to ndarray of shape (n_clients, d_out, d_in)
+    halves : callable
+        Makes the updates of all clients trained on either half of their data, a pair like
+        `updates`. The attacker's clients send the same attack twice.
+    """
+
+    updates: dict[str, np.ndarray]
+    halves: Callable[[], tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]
 
 
 class Judged(NamedTuple):
@@ -31,14 +48,14 @@ class Judged(NamedTuple):
 
     Attributes
     ----------
-    estimates : ndarray of shape (n_clients, d_out, d_in)
+    estimates : dict of module to ndarray of shape (n_clients, d_out, d_in)
         What each client ends up with.
     flagged : ndarray of bool, shape (n_clients,)
     evidence : sequence of Evidence
         What it judged by; empty where it judges nobody.
     """
 
-    estimates: np.ndarray
+    estimates: Mapping[str, np.ndarray]
     flagged: np.ndarray
     evidence: Sequence[Evidence] = ()
 
@@ -51,48 +68,62 @@ class Defence(NamedTuple):
     label : str
         Name for people.
     run : callable
-        ``run(updates, rank, quick)`` -> `Judged`; `quick` allows a faster way to the same
-        estimates.
+        ``run(sent, rank, quick)`` -> `Judged`; `quick` allows a faster way to the same estimates.
     pooling : str
         Pooling of the oracle that the defence is compared with.
     """
 
     label: str
-    run: Callable[[np.ndarray, int | str, bool], Judged]
+    run: Callable[[Sent, int | str, bool], Judged]
     pooling: str = "none"
 
 
 def _clair(
-    updates: np.ndarray, rank: int | str, quick: bool, *, same: bool = True, **options: Any
+    sent: Sent, rank: int | str, quick: bool, *, same: bool = True, **options: Any
 ) -> Judged:
     # Where residuals judge and the subspace is polished, the solver affects nothing but the split.
     solver = "irls" if quick and same else "convex"
-    result = fit(updates, rank, solver=solver, **options)
-    return Judged(np.asarray(result.refined), result.flagged, result.evidence)
+    if options.get("pooling") == "halves":
+        options["halves"] = sent.halves()
+    result = fit(sent.updates, rank, solver=solver, **options)
+    estimates = {name: np.asarray(result.refined[name]) for name in sent.updates}
+    return Judged(estimates, result.flagged, result.evidence)
 
 
-def _former(updates: np.ndarray, rank: int | str, quick: bool) -> Judged:
-    number = _rank(updates, rank)
+def _former(sent: Sent, rank: int | str, quick: bool) -> Judged:
+    number = _rank(sent, rank)
+    ((name, updates),) = sent.updates.items()
     evidence = former_evidence(updates, number)
     estimates = former_refinement(updates, evidence.flagged, number)
-    return Judged(estimates, evidence.flagged, (evidence,))
+    return Judged({name: estimates}, evidence.flagged, (evidence,))
 
 
-def _rank(updates: np.ndarray, rank: int | str) -> int:
+def _rank(sent: Sent, rank: int | str) -> int:
     """Return the rank given, or the one that CLAIR chooses."""
-    return int(rank) if rank != "auto" else fit(updates, "auto", solver="irls").rank
+    return int(rank) if rank != "auto" else fit(sent.updates, "auto", solver="irls").rank
 
 
-def _pca(updates: np.ndarray, rank: int | str, quick: bool) -> Judged:
-    everybody = np.ones(len(updates), dtype=bool)
-    basis = principal_subspace(block_grams(updates), _rank(updates, rank))
-    return Judged(refine([updates], [basis], everybody)[0], ~everybody)
+def _pca(sent: Sent, rank: int | str, quick: bool) -> Judged:
+    number, modules = _rank(sent, rank), list(sent.updates.values())
+    everybody = np.ones(len(modules[0]), dtype=bool)
+    bases = [principal_subspace(block_grams(updates), number) for updates in modules]
+    refined = refine(modules, bases, everybody)
+    return Judged(dict(zip(sent.updates, refined, strict=True)), ~everybody)
 
 
-def _global(rule: GlobalRule, updates: np.ndarray, rank: int | str, quick: bool) -> Judged:
-    flat = updates.reshape(len(updates), -1)
-    combined = rule(flat, assumed_attackers(len(updates))).reshape(updates.shape[1:])
-    return Judged(np.broadcast_to(combined, updates.shape), np.zeros(len(updates), dtype=bool))
+def _global(rule: GlobalRule, sent: Sent, rank: int | str, quick: bool) -> Judged:
+    modules = list(sent.updates.values())
+    n_clients = len(modules[0])
+    flat = np.concatenate([updates.reshape(n_clients, -1) for updates in modules], axis=1)
+    combined = rule(flat, assumed_attackers(n_clients))
+    ends = np.cumsum([updates[0].size for updates in modules])[:-1]
+    estimates = {
+        name: np.broadcast_to(part.reshape(updates.shape[1:]), updates.shape)
+        for (name, updates), part in zip(
+            sent.updates.items(), np.split(combined, ends), strict=True
+        )
+    }
+    return Judged(estimates, np.zeros(n_clients, dtype=bool))
 
 
 DEFENCES: dict[str, Defence] = {
@@ -101,6 +132,7 @@ DEFENCES: dict[str, Defence] = {
     "clair_screen": Defence(
         "CLAIR + coefficient screen", partial(_clair, screen_coefficients=True)
     ),
+    "clair_halves": Defence("CLAIR + halves", partial(_clair, pooling="halves")),
     "clair_norms": Defence(
         "CLAIR, contamination norms", partial(_clair, same=False, detector="norms")
     ),
@@ -170,6 +202,7 @@ def evaluate(
     defence: str = "clair",
     rank: int | str = "auto",
     *,
+    n_modules: int = 1,
     quick: bool = False,
 ) -> Trial:
     """Try one plan on the draw of a spec.
@@ -183,6 +216,9 @@ def evaluate(
     defence : str
         A key of `DEFENCES`.
     rank : int or "auto"
+    n_modules : int
+        Modules of every update, >= 1, see `clair.simulation.matrix_model.sample_modules`. With
+        three and more, evidence of shape counts.
     quick : bool
         Use the faster solver where verdict and refinement do not depend on it.
 
@@ -196,16 +232,16 @@ def evaluate(
     >>> trial.harm > 10
     True
     """
-    problem = sample_problem(spec, plan or HONEST)
-    judged = DEFENCES[defence].run(problem.updates, rank, quick)
-    evidence = judged.evidence or detect_updates(problem.updates, spec.rank).evidence
+    modules = sample_modules(spec, n_modules, plan or HONEST)
+    held = modules[0].contaminated
+    judged = DEFENCES[defence].run(_sent(modules, np.ones(len(held), dtype=bool)), rank, quick)
     return Trial(
         seed=spec.seed,
-        harm=_rmse(judged.estimates, problem) / _least(problem, defence),
-        detection=detection_scores(judged.flagged, problem.contaminated),
-        held=problem.contaminated,
+        harm=_rmse(judged.estimates, modules, ~held) / _least(modules, defence),
+        detection=detection_scores(judged.flagged, held),
+        held=held,
         flagged=judged.flagged,
-        suspicion=suspicion(evidence, problem.contaminated),
+        suspicion=suspicion(judged.evidence or _evidence(modules), held),
     )
 
 
@@ -224,31 +260,54 @@ def harm_without(spec: ProblemSpec, defence: str = "clair", rank: int | str = "a
     float
         Error of the honest clients over that of the oracle, as in `Trial`.
     """
-    problem = sample_problem(spec, HONEST)
-    honest = ~problem.contaminated
-    alone = replace(
-        problem,
-        updates=problem.updates[honest],
-        true_updates=problem.true_updates[honest],
-        contaminated=problem.contaminated[honest],
-    )
-    judged = DEFENCES[defence].run(alone.updates, rank, False)
-    return _rmse(judged.estimates, alone) / _least(problem, defence)
+    modules = sample_modules(spec, 1, HONEST)
+    honest = ~modules[0].contaminated
+    judged = DEFENCES[defence].run(_sent(modules, honest), rank, False)
+    everybody = {name: np.zeros(modules[0].updates.shape) for name in judged.estimates}
+    for name, estimates in judged.estimates.items():
+        everybody[name][honest] = estimates
+    return _rmse(everybody, modules, honest) / _least(modules, defence)
 
 
-def _least(problem: Problem, defence: str) -> float:
+def _sent(modules: Sequence[Problem], clients: np.ndarray) -> Sent:
+    """Collect what some of the clients send."""
+    names = [f"module {number}" for number in range(1, len(modules) + 1)]
+
+    def halves() -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        pairs = [sample_halves(problem) for problem in modules]
+        first, second = (
+            {name: pair[half][clients] for name, pair in zip(names, pairs, strict=True)}
+            for half in (0, 1)
+        )
+        return first, second
+
+    updates = {name: one.updates[clients] for name, one in zip(names, modules, strict=True)}
+    return Sent(updates, halves)
+
+
+def _evidence(modules: Sequence[Problem]) -> Sequence[Evidence]:
+    """Collect the evidence that CLAIR has at the true rank."""
+    moments = normalised([dense_core(problem.updates).moments for problem in modules])
+    return detect(moments, modules[0].spec.rank).evidence
+
+
+def _least(modules: Sequence[Problem], defence: str) -> float:
     """Compute the oracle's error, at least that of rounding."""
-    spec = problem.spec
-    typical = float(np.sqrt(spec.rank * (1 + spec.heterogeneity**2)))
-    return max(_rmse(_oracle(problem, defence), problem), ROUNDING * typical)
-
-
-def _oracle(problem: Problem, defence: str) -> np.ndarray:
+    spec, honest = modules[0].spec, ~modules[0].contaminated
     pooling = DEFENCES[defence].pooling
-    return refine([problem.updates], [problem.subspace], ~problem.contaminated, pooling=pooling)[0]
+    updates, bases = ([getattr(one, part) for one in modules] for part in ("updates", "subspace"))
+    oracle = refine(updates, bases, honest, pooling=pooling)
+    typical = float(np.sqrt(len(modules) * spec.rank * (1 + spec.heterogeneity**2)))
+    error = _rmse({str(m): estimates for m, estimates in enumerate(oracle)}, modules, honest)
+    return max(error, ROUNDING * typical)
 
 
-def _rmse(estimates: np.ndarray, problem: Problem) -> float:
-    honest = ~problem.contaminated
-    errors = block_norms(estimates[honest] - problem.true_updates[honest])
-    return float(np.sqrt(np.mean(errors**2)))
+def _rmse(
+    estimates: Mapping[str, np.ndarray], modules: Sequence[Problem], honest: np.ndarray
+) -> float:
+    """Compute the root mean square error of the honest clients, over all modules together."""
+    squares = sum(
+        block_norms(own[honest] - problem.true_updates[honest]) ** 2
+        for own, problem in zip(estimates.values(), modules, strict=True)
+    )
+    return float(np.sqrt(np.mean(squares)))

@@ -153,7 +153,16 @@ class _Job:
         config, done = self.config, []
         for seed in self.seeds:
             spec = replace(config.spec, seed=seed)
-            done.append(evaluate(self.plan, spec, config.defence, config.rank, quick=self.quick))
+            done.append(
+                evaluate(
+                    self.plan,
+                    spec,
+                    config.defence,
+                    config.rank,
+                    n_modules=config.n_modules,
+                    quick=self.quick,
+                )
+            )
             if self.plan is not None and _Candidate(self.plan, done).below(self.bars):
                 break
         return done

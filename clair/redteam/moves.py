@@ -53,6 +53,7 @@ def _known() -> tuple[AttackPlan, ...]:
         Tactic(size=0.4, directions=0, noise=0),
         Tactic(tilt=0.2, noise=0),
         Tactic(size=0.06, directions=5, ladder=1.09, echo=1, noise=0),
+        Tactic(own=0, copy=-1, size=0, directions=0, ladder=1.12, noise=0),
         Tactic(own=0, size=10, directions=3, alike=0),
         Tactic(own=-1),
         Tactic(own=0, mean=1, deviation=-1, noise=0),

@@ -30,6 +30,8 @@ class RedTeamConfig:
         Number of directions the defence is given.
     budget : int
         How many times the defence may be run, >= `MIN_BUDGET`.
+    n_modules : int
+        Modules of every update, >= 1; 1 against the former rule, which knows no more.
 
     Raises
     ------
@@ -41,6 +43,7 @@ class RedTeamConfig:
     defence: str = "clair"
     rank: int | str = "auto"
     budget: int = 300
+    n_modules: int = 1
 
     def __post_init__(self) -> None:
         check_choice("defence", self.defence, DEFENCES)
@@ -48,6 +51,9 @@ class RedTeamConfig:
             limit = min(self.spec.d_out, self.spec.d_in)
             check_integer("rank", self.rank, minimum=1, maximum=limit)
         check_integer("budget", self.budget, minimum=MIN_BUDGET)
+        check_integer("n_modules", self.n_modules, minimum=1)
+        if self.defence == "clair_former" and self.n_modules > 1:
+            raise ValueError(f"n_modules must be 1 for 'clair_former', got {self.n_modules}")
         if self.spec.n_contaminated == 0:
             raise ValueError(
                 "poisoned_fraction must leave the attacker at least one client, "

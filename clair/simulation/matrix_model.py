@@ -255,6 +255,52 @@ def _attacked(
     return sent
 
 
+def sample_modules(
+    spec: ProblemSpec, n_modules: int, plan: AttackPlan | Attack | None = None
+) -> tuple[Problem, ...]:
+    """Sample several modules of the same clients, the first of them as `sample_problem` does.
+
+    Each module has a subspace, coefficients, errors and attacks of its own. Who is contaminated is
+    the same in all.
+
+    Parameters
+    ----------
+    spec : ProblemSpec
+    n_modules : int
+        >= 1.
+    plan : AttackPlan or callable, optional
+        See `sample_problem`.
+
+    Returns
+    -------
+    tuple of Problem
+
+    Examples
+    --------
+    >>> first, second = sample_modules(ProblemSpec(n_clients=8), 2)
+    >>> bool((first.contaminated == second.contaminated).all())
+    True
+    """
+    n_modules = check_integer("n_modules", n_modules, minimum=1)
+    first = sample_problem(spec, plan)
+    modules = [first]
+    for number in range(1, n_modules):
+        (seed,) = np.random.SeedSequence([spec.seed, number]).generate_state(1)
+        drawn = sample_problem(replace(spec, seed=int(seed)), plan)
+        order = np.empty(spec.n_clients, dtype=int)
+        order[first.contaminated] = np.flatnonzero(drawn.contaminated)
+        order[~first.contaminated] = np.flatnonzero(~drawn.contaminated)
+        modules.append(
+            replace(
+                drawn,
+                updates=drawn.updates[order],
+                true_updates=drawn.true_updates[order],
+                contaminated=first.contaminated,
+            )
+        )
+    return tuple(modules)
+
+
 def sample_halves(
     problem: Problem, *, inflated: np.ndarray | None = None, factor: float = 10.0
 ) -> tuple[np.ndarray, np.ndarray]:

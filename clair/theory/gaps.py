@@ -31,14 +31,15 @@ def above_gap(
     steps = np.diff(np.log(ordered), axis=1)[:, half - 1 :]
     top, going = np.full(draws, n), np.full(draws, half < n)
     while going.any():
-        wide = np.where(np.arange(half, n) < top[:, None], steps, -np.inf)
-        cut = half + wide.argmax(axis=1)
-        widest = wide.max(axis=1)
+        above = top[:, None] - np.arange(half, n)
+        place = np.where(above > 0, steps * above, -np.inf).argmax(axis=1)
+        cut, step = half + place, steps[rows, place]
         below = (ordered[rows, (cut - 1) // 2] + ordered[rows, cut // 2]) / 2
         upper = (np.arange(n) >= cut[:, None] // 2) & (np.arange(n) < cut[:, None])
         squares = np.where(upper, np.log(ordered / below[:, None]) ** 2, 0.0)
         spread = np.sqrt(squares.sum(axis=1) / upper.sum(axis=1))
-        going &= (widest >= np.log(gap[0])) & (widest >= (1 + SPREAD_FEW / n) * spread)
+        factor = 1 + SPREAD_FEW / (n * np.maximum(top - cut, 1))
+        going &= (step >= np.log(gap[0])) & (step >= factor * spread)
         going &= ordered[rows, cut] >= gap[1] * below
         top, gap = np.where(going, cut, top), repeat
         going &= top > half

@@ -7,15 +7,9 @@ from hypothesis import strategies as st
 
 import clair
 from clair import LoraFactors
-from clair.method.detection import (
-    simple_verdict,
-)
-from clair.method.evidence import (
-    entry_kurtosis,
-    factor_kurtosis,
-    gap_rule,
-    threshold_rule,
-)
+from clair.method.detection import simple_verdict
+from clair.method.evidence import gap_rule, threshold_rule
+from clair.method.shape import entry_kurtosis, factor_kurtosis
 from clair.method.words import reasons
 
 
@@ -57,6 +51,13 @@ def test_a_gap_has_to_be_wide_for_scores_that_spread():
     even = np.array([0.99, 1.0, 1.0, 1.01, 1.02, 1.3])
     assert not gap_rule("outside", spread, (1.1, 1.1)).flagged.any()
     assert gap_rule("outside", even, (1.1, 1.1)).flagged.sum() == 1
+
+
+def test_a_gap_below_many_weighs_more_than_one_below_few():
+    scores = np.array([0.9, 1.0, 1.0, 1.0, 1.1, 1.1, 1.45, 1.5, 1.5, 2.0])
+    assert once(scores).flagged.sum() == 1
+    assert gap_rule("outside", scores, again=None).flagged.sum() == 4
+    assert gap_rule("outside", scores, again=None, spread=False).flagged.sum() == 1
 
 
 def test_rounding_errors_are_no_evidence():

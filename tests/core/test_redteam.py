@@ -21,6 +21,7 @@ from clair.redteam.record import RECORD_CONFIG, alone, cell, read_record
 from clair.redteam.strike import ROWS, strike
 from clair.redteam.words import result_json
 from clair.simulation.attack_plan import AttackPlan, Tactic
+from clair.simulation.matrix_model import sample_halves, sample_modules
 from clair.simulation.scenario import Scenario
 
 SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, poisoned_fraction=0.4, seed=2)
@@ -106,6 +107,11 @@ def test_progress_never_falls_and_cancelling_keeps_what_was_found():
         ({"defence": "prayer"}, "defence must be one of 'clair', .*got 'prayer'"),
         ({"budget": 10}, "budget must be at least 50, got 10"),
         ({"rank": 17}, "rank must be at most 16, got 17"),
+        ({"n_modules": 0}, "n_modules must be at least 1, got 0"),
+        (
+            {"n_modules": 2, "defence": "clair_former"},
+            "n_modules must be 1 for 'clair_former', got 2",
+        ),
         (
             {"spec": replace(SPEC, poisoned_fraction=0.01)},
             "poisoned_fraction must leave the attacker at least one client, got 0.01 of 12",
@@ -122,11 +128,55 @@ def test_every_defence_can_be_searched():
         assert evaluate(KNOWN[0], SPEC, defence).harm > 0
 
 
+def test_harm_over_several_modules_is_that_of_all_of_them_and_shape_is_evidence(monkeypatch):
+    problems = sample_modules(SPEC, 3, KNOWN[3])
+    honest = ~problems[0].contaminated
+    errors, least = 0.0, 0.0
+    for problem in problems:
+        np.testing.assert_array_equal(problem.contaminated, ~honest)
+        share = problem.subspace @ problem.subspace.T
+        mean = problem.updates[honest].mean(axis=0)
+        oracle = share @ problem.updates + (np.eye(16) - share) @ mean
+        errors += ((problem.updates.mean(axis=0) - problem.true_updates)[honest] ** 2).sum()
+        least += ((oracle - problem.true_updates)[honest] ** 2).sum()
+    assert len({problem.updates[0, 0, 0] for problem in problems}) == 3
+    trial = evaluate(KNOWN[3], SPEC, "fedavg", n_modules=3)
+    assert trial.harm == pytest.approx(np.sqrt(errors / least))
+    kinds = []
+    monkeypatch.setattr(
+        "clair.redteam.defences.suspicion",
+        lambda evidence, _: kinds.append({e.kind for e in evidence}) or 1.0,
+    )
+    for n_modules in (2, 3):
+        evaluate(KNOWN[3], SPEC, n_modules=n_modules)
+    assert kinds[1] - kinds[0] == {"shape"}
+
+
+def test_an_attacker_s_halves_are_the_same_attack_twice():
+    plan = AttackPlan((Tactic(own=0, copy=1),))
+    plain, halved = (evaluate(plan, SPEC, defence, 3) for defence in ("clair", "clair_halves"))
+    np.testing.assert_array_equal(plain.flagged, halved.flagged)
+    first, second = sample_halves(sample_problem(SPEC, plan))
+    fitted = fit(sample_problem(SPEC, plan).updates, 3, pooling="halves", halves=(first, second))
+    problem = sample_problem(SPEC, plan)
+    error = ((fitted.refined - problem.true_updates)[~problem.contaminated] ** 2).sum()
+    plainly = ((fit(problem.updates, 3).refined - problem.true_updates) ** 2).sum(axis=(1, 2))
+    ratio = np.sqrt(error / plainly[~problem.contaminated].sum())
+    assert halved.harm / plain.harm == pytest.approx(ratio)
+
+
 def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
     spec = ProblemSpec(poisoned_fraction=0.4, seed=11)
     result = search(RedTeamConfig(spec, budget=90))
     assert result.worst.harm < 1.10
     assert result.unattacked.false_alarms == 0
+
+
+def test_attackers_whose_steps_are_too_small_for_a_gap_teach_neither_rank_nor_subspace():
+    plan = AttackPlan((Tactic(own=0, copy=-1, directions=0, ladder=1.12, noise=0),))
+    spec = ProblemSpec(n_clients=50, poisoned_fraction=0.4, seed=91002)
+    assert evaluate(plan, spec, quick=True).harm < 1.05
+    assert evaluate(plan, spec, rank=3, quick=True).harm < 1.05
 
 
 def test_every_attempt_is_kept_and_the_worst_unseen_one_is_what_progress_told():

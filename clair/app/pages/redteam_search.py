@@ -26,12 +26,20 @@ from clair.simulation.attack_plan import AttackPlan
 
 KIND = "redteam"
 #: Runs of a defence per second on one core at 20 clients of 32 x 32, measured with the record.
-_RATES = {"clair": 14.0, "clair_eb": 11.0, "clair_screen": 12.0, "clair_norms": 8.0, "pca": 18.0}
+_RATES = {
+    "clair": 14.0,
+    "clair_eb": 11.0,
+    "clair_screen": 12.0,
+    "clair_halves": 13.0,
+    "clair_norms": 8.0,
+    "pca": 18.0,
+}
 _OTHER_RATE = 38.0
 #: Options of the lab that show a defence of CLAIR's as it was attacked.
 _LAB_OPTIONS: dict[str, dict[str, Any]] = {
     "clair_eb": {"pooling": "eb"},
     "clair_screen": {"screen": True},
+    "clair_halves": {"halves": True},
     "clair_norms": {"detector": "norms"},
 }
 
