@@ -25,6 +25,23 @@ SIZES = (8, 20, 50)
 FRACTIONS = (0.25, 0.4)
 #: Modules of the second table, enough for evidence of shape.
 MODULES = 3
+#: What searches from other seeds found: clients, share held, defence, modules and plan.
+OTHERS: tuple[tuple[int, float, str, int, list[dict[str, float]]], ...] = (
+    (20, 0.4, "clair_screen", 1, [{"own": 0.415, "echo": 0.466, "mean": -0.644, "noise": 0.0893}]),
+    (
+        8,
+        0.4,
+        "clair",
+        MODULES,
+        [
+            {"share": 0.519, "own": 0, "size": 0.155, "directions": 0, "ladder": 1.02, "copy": 1}
+            | {"noise": 0},
+            {"share": 0.59, "own": 0, "alike": 0, "ladder": 1.09, "copy": 0.946, "noise": 0}
+            | {"deviation": -0.0789},
+        ],
+    ),
+)
+OTHER_DRAWS = range(4100, 4200)
 # Modules that an older tree may lack; none of them is part of a defence.
 OURS = (
     "clair.simulation.attack_plan",
@@ -117,6 +134,36 @@ def everything(defences: Sequence[str], budget: int, seed: int, n_modules: int =
     return lines
 
 
+def others() -> list[str]:
+    """List how `OTHERS` do on draws that no search saw."""
+    from clair.redteam import evaluate
+    from clair.redteam.words import plan_sentences
+    from clair.simulation.attack_plan import AttackPlan
+    from clair.simulation.matrix_model import ProblemSpec
+
+    lines = [
+        "| clients | held | defence | modules | error / oracle: mean | most | draws above 1.1 "
+        "| honest flagged | the attack |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for n, fraction, defence, n_modules, values in OTHERS:
+        plan, spec = AttackPlan.from_json(values), ProblemSpec(n, poisoned_fraction=fraction)
+        trials = [
+            evaluate(plan, replace(spec, seed=seed), defence, n_modules=n_modules)
+            for seed in OTHER_DRAWS
+        ]
+        harms = [trial.harm for trial in trials]
+        flagged = sum(float(trial.flagged[~trial.held].mean()) for trial in trials) / len(trials)
+        words = "; ".join(plan_sentences(plan, spec.n_contaminated))
+        lines.append(
+            f"| {n} | {fraction:.0%} | {defence} | {n_modules} | {sum(harms) / len(harms):.2f} "
+            f"| {max(harms):.2f} | {sum(harm > 1.1 for harm in harms)} of {len(harms)} "
+            f"| {flagged:.0%} | {words} |"
+        )
+        print(lines[-1], flush=True)
+    return lines
+
+
 def both(tree: Path, defences: Sequence[str], budget: int, seed: int) -> list[str]:
     """Compare two trees, a row for each cell and defence of CLAIR.
 
@@ -185,6 +232,12 @@ def main() -> None:
         'ordinary ("to the power").',
         "",
         *everything(("clair", "clair_eb", "clair_screen"), args.budget, args.seed, MODULES),
+        "",
+        "## Found by searches from other seeds",
+        "",
+        f"Seeds {OTHER_DRAWS[0]} to {OTHER_DRAWS[-1]}, which no search saw.",
+        "",
+        *others(),
     ]
     if args.against is not None:
         skipped = ("clair_former", "clair_halves")  # not in an older tree

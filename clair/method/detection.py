@@ -40,7 +40,8 @@ AUTO_RANK = 6
 AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
-#: Clients above this many times the typical score teach neither the rank nor a subspace.
+#: Clients above this many times the typical score do not take part where the rank is chosen, and
+#: where noise and influence are measured off a subspace.
 NEAR = 2.0
 #: Few data do not explain scores above this many times the typical one (a hundredth of the data).
 NOISE_LIMIT = 10.0
@@ -191,8 +192,8 @@ def judge(
 def _near(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
     """Find the kept clients whose scores are at most twice the typical one.
 
-    They alone teach a rank, and the subspace off which influence is found: attackers whose scores
-    rise in small steps leave no gap.
+    They alone decide the automatic rank and the subspace off which noise and influence are
+    measured: attackers whose scores rise in small steps leave no gap.
     """
     return kept & (scores <= NEAR * max(usual_score(scores, kept), SCORE_FLOOR))
 

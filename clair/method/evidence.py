@@ -21,8 +21,8 @@ AGAIN = (1.25, 1.35)
 DIRECTIONS_GAP = (1.30, 1.40)
 #: For the root mean square over modules.
 MODULES_GAP = (1.25, 1.35)
-#: A gap below m of n clients is at least ``1 + SPREAD_FEW / (m n)`` times as wide as the scores
-#: below it spread.
+#: A gap below the m highest still compared, of n scores, is at least ``1 + SPREAD_FEW / (m n)``
+#: times as wide as the scores below it spread.
 SPREAD_FEW = 12.0
 #: Factor on a gap's ratios by the number of clients compared: few scores have wide gaps by chance.
 FEW = {4: 1.75, 5: 1.30, 6: 1.15, 7: 1.05}
@@ -76,8 +76,10 @@ def gap_rule(
 ) -> Evidence:
     """Flag the clients above the gap in the upper half of the scores that chance explains least.
 
-    Among scores that fall off exponentially, the gap below the m highest is on average an m-th of
-    the gap below the highest. So a gap counts m times, and may be narrower the larger m is.
+    Where the logarithms of scores fall off exponentially, the gap below the m highest is on average
+    an m-th of the gap below the highest. So a gap counts m times, m being the number of scores
+    above it that are still compared, and may be narrower the larger m is. If the gap that counts
+    most is not wide enough, the widest is looked at.
 
     Parameters
     ----------
@@ -92,8 +94,8 @@ def gap_rule(
         The same for the rule repeated on those kept, until it finds nothing: loud clients would
         hide the others. None applies the rule once.
     spread : bool
-        Whether chance counts: whether gaps count as said, and must be wide compared with how the
-        scores below spread upwards of their median. Otherwise the widest relative gap is taken.
+        Whether to allow for chance: to count gaps as said, and to require that they are wide for
+        how the scores below spread upwards of their median. Otherwise the widest gap is taken.
     floor : float
         Scores below are treated as equal to it.
     among : ndarray of bool, shape (n_clients,), optional
@@ -113,23 +115,41 @@ def gap_rule(
     least = max(floor, 1e-300 * float(scores.max(initial=0.0)), np.finfo(float).tiny)
     ordered = np.sort(np.maximum(scores[clients], least))
     half, top = len(ordered) // 2 + 1, len(ordered)
-    steps = np.log(ordered[half:] / ordered[half - 1 : -1])
-    threshold, margin = float("inf"), float(np.exp(steps.max(initial=0.0)))
+    ratios = ordered[half:] / ordered[half - 1 : -1]
+    threshold, margin = float("inf"), float(ratios.max(initial=1.0))
     needed: tuple[float, float] | None = gap
     while needed is not None and half < top:
-        above = np.arange(top - half, 0, -1)
-        place = int(np.argmax(steps[: top - half] * (above if spread else 1)))
-        cut, step, below = half + place, float(steps[place]), ordered[: half + place]
-        if np.exp(step) < needed[0] or ordered[cut] < needed[1] * median(below):
-            break
-        factor = 1 + SPREAD_FEW / (len(ordered) * above[place])
-        if spread and step < _upward_spread(below) * factor:
+        cut = _wide_gap(ordered, top, needed, spread)
+        if cut is None:
             break
         top, margin, needed = cut, float(ordered[cut] / ordered[cut - 1]), again
         threshold = float(np.sqrt(ordered[cut - 1]) * np.sqrt(ordered[cut]))
     flagged = np.zeros(len(scores), dtype=bool)
     flagged[clients] = np.maximum(scores[clients], least) > threshold
     return Evidence(kind, scores, flagged, threshold, margin)
+
+
+def _wide_gap(
+    ordered: np.ndarray, top: int, needed: tuple[float, float], spread: bool
+) -> int | None:
+    """Find the line's place among ordered scores, below which `top` are left; None if none is wide.
+
+    The gap that chance explains least is looked at first. If it is not wide enough, the widest is:
+    above it there may be a single loud client.
+    """
+    n, half = len(ordered), len(ordered) // 2 + 1
+    steps = np.log(ordered[half:top] / ordered[half - 1 : top - 1])
+    above = np.arange(top - half, 0, -1)
+    for weighed in (steps * above, steps) if spread else (steps,):
+        place = int(np.argmax(weighed))
+        cut = half + place
+        below = ordered[:cut]
+        if ordered[cut] / ordered[cut - 1] < needed[0] or ordered[cut] < needed[1] * median(below):
+            continue
+        factor = 1 + SPREAD_FEW / (n * above[place])
+        if not spread or steps[place] >= _upward_spread(below) * factor:
+            return cut
+    return None
 
 
 def _upward_spread(ordered: np.ndarray) -> float:

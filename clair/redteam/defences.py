@@ -22,7 +22,13 @@ from clair.method.updates import dense_core
 from clair.methods import GLOBAL_RULES
 from clair.redteam.former import former_evidence, former_refinement
 from clair.simulation.attack_plan import AttackPlan, Tactic
-from clair.simulation.matrix_model import Problem, ProblemSpec, sample_halves, sample_modules
+from clair.simulation.matrix_model import (
+    Problem,
+    ProblemSpec,
+    sample_halves,
+    sample_modules,
+    sample_problem,
+)
 
 HONEST = AttackPlan((Tactic(),))
 ROUNDING = 1e-6
@@ -246,7 +252,7 @@ def evaluate(
 
 
 def harm_without(spec: ProblemSpec, defence: str = "clair", rank: int | str = "auto") -> float:
-    """Compute the harm where the attacker's clients stay away: what the defence does by itself.
+    """Compute the harm to updates of one module where the attacker's clients stay away.
 
     Parameters
     ----------
@@ -260,7 +266,7 @@ def harm_without(spec: ProblemSpec, defence: str = "clair", rank: int | str = "a
     float
         Error of the honest clients over that of the oracle, as in `Trial`.
     """
-    modules = sample_modules(spec, 1, HONEST)
+    modules = (sample_problem(spec, HONEST),)
     honest = ~modules[0].contaminated
     judged = DEFENCES[defence].run(_sent(modules, honest), rank, False)
     everybody = {name: np.zeros(modules[0].updates.shape) for name in judged.estimates}

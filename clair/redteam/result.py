@@ -10,7 +10,7 @@ import numpy as np
 from clair._validation import check_choice, check_integer
 from clair.redteam.defences import DEFENCES, Trial
 from clair.simulation.attack_plan import AttackPlan
-from clair.simulation.matrix_model import ProblemSpec
+from clair.simulation.matrix_model import ProblemSpec, check_modules
 
 MIN_BUDGET = 50
 
@@ -31,7 +31,8 @@ class RedTeamConfig:
     budget : int
         How many times the defence may be run, >= `MIN_BUDGET`.
     n_modules : int
-        Modules of every update, >= 1; 1 against the former rule, which knows no more.
+        Modules of every update, >= 1, see `clair.simulation.matrix_model.sample_modules`; 1 against
+        the former rule, which knows no more.
 
     Raises
     ------
@@ -51,7 +52,7 @@ class RedTeamConfig:
             limit = min(self.spec.d_out, self.spec.d_in)
             check_integer("rank", self.rank, minimum=1, maximum=limit)
         check_integer("budget", self.budget, minimum=MIN_BUDGET)
-        check_integer("n_modules", self.n_modules, minimum=1)
+        check_modules(self.spec, self.n_modules)
         if self.defence == "clair_former" and self.n_modules > 1:
             raise ValueError(f"n_modules must be 1 for 'clair_former', got {self.n_modules}")
         if self.spec.n_contaminated == 0:

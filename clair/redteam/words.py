@@ -172,8 +172,9 @@ def summary(result: RedTeamResult) -> str:
     """Say what the search found, in one sentence."""
     label = DEFENCES[result.config.defence].label
     held, total = result.config.spec.n_contaminated, result.config.spec.n_clients
-    found = result.hidden
-    start = f"With {held} of {total} clients against {label}, "
+    found, n_modules = result.hidden, result.config.n_modules
+    inside = f" and updates of {n_modules} modules" * (n_modules > 1)
+    start = f"With {held} of {total} clients{inside} against {label}, "
     flags = result.config.defence.startswith("clair")
     which = "the worst attack found that nobody flagged" if flags else "the worst attack found"
     if found is None or found.harm < 1 + HARMLESS:

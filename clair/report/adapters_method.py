@@ -38,8 +38,9 @@ def method_words(audit: Audit) -> tuple[str, ...]:
         "until no gap has a far side that is at least "
         f"{GAP[0]:g} times its near side and {GAP[1]:g} times the typical score ({AGAIN[0]:g} "
         f"and {AGAIN[1]:g} times when repeated), and is wide for how much the scores below it "
-        "differ. Of several gaps the one counts that chance explains least: a gap below m scores "
-        "is an m-th as wide by chance as one below the highest. With fewer than 8 clients it must "
+        "differ. Of several gaps the one counts that chance explains least (below the m highest "
+        "scores a gap is about an m-th as wide by chance as below the highest), or if it is not "
+        "wide enough the widest. With fewer than 8 clients it must "
         "be wider, and with fewer than 4 nobody is judged. The same is done for every kind of "
         f"evidence ({kinds}). The rank in each module is {rank}; what decides is {side}.",
         "**Suspects.** Above a smaller gap "

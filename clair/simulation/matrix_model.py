@@ -266,6 +266,7 @@ def sample_modules(
     Parameters
     ----------
     spec : ProblemSpec
+        Without `unevenness` and `data_spread` if there are several modules.
     n_modules : int
         >= 1.
     plan : AttackPlan or callable, optional
@@ -275,13 +276,18 @@ def sample_modules(
     -------
     tuple of Problem
 
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
     Examples
     --------
     >>> first, second = sample_modules(ProblemSpec(n_clients=8), 2)
     >>> bool((first.contaminated == second.contaminated).all())
     True
     """
-    n_modules = check_integer("n_modules", n_modules, minimum=1)
+    check_modules(spec, n_modules)
     first = sample_problem(spec, plan)
     modules = [first]
     for number in range(1, n_modules):
@@ -299,6 +305,17 @@ def sample_modules(
             )
         )
     return tuple(modules)
+
+
+def check_modules(spec: ProblemSpec, n_modules: int) -> None:
+    """Check that problems of so many modules can be drawn, see `sample_modules`."""
+    check_integer("n_modules", n_modules, minimum=1)
+    # How much data a client has would have to be the same in all modules.
+    for name in ("unevenness", "data_spread"):
+        if n_modules > 1 and getattr(spec, name) > 0:
+            raise ValueError(
+                f"{name} must be 0 with more than one module, got {getattr(spec, name)}"
+            )
 
 
 def sample_halves(

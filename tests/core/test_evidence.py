@@ -60,6 +60,17 @@ def test_a_gap_below_many_weighs_more_than_one_below_few():
     assert gap_rule("outside", scores, again=None, spread=False).flagged.sum() == 1
 
 
+def test_one_loud_client_does_not_hide_behind_a_narrow_gap_below_many():
+    scores = np.concatenate([np.linspace(0.97, 1.03, 30), np.full(19, 1.13 * 1.03), [10.0]])
+    assert gap_rule("outside", scores).flagged.sum() == 1
+    rng = np.random.default_rng(3)
+    found = [
+        gap_rule("outside", np.append(np.exp(0.15 * rng.standard_normal(49)), 2.0)).flagged[-1]
+        for _ in range(50)
+    ]
+    assert np.mean(found) > 0.9
+
+
 def test_rounding_errors_are_no_evidence():
     scores = np.array([1e-17, 1e-16, 1e-15, 1e-12, 1e-11])
     assert not once(scores, floor=1e-6).flagged.any()

@@ -21,7 +21,7 @@ from clair.redteam.record import RECORD_CONFIG, alone, cell, read_record
 from clair.redteam.strike import ROWS, strike
 from clair.redteam.words import result_json
 from clair.simulation.attack_plan import AttackPlan, Tactic
-from clair.simulation.matrix_model import sample_halves, sample_modules
+from clair.simulation.matrix_model import sample_modules
 from clair.simulation.scenario import Scenario
 
 SPEC = ProblemSpec(n_clients=12, d_out=16, d_in=16, poisoned_fraction=0.4, seed=2)
@@ -109,6 +109,10 @@ def test_progress_never_falls_and_cancelling_keeps_what_was_found():
         ({"rank": 17}, "rank must be at most 16, got 17"),
         ({"n_modules": 0}, "n_modules must be at least 1, got 0"),
         (
+            {"n_modules": 2, "spec": replace(SPEC, data_spread=0.5)},
+            "data_spread must be 0 with more than one module, got 0.5",
+        ),
+        (
             {"n_modules": 2, "defence": "clair_former"},
             "n_modules must be 1 for 'clair_former', got 2",
         ),
@@ -152,17 +156,24 @@ def test_harm_over_several_modules_is_that_of_all_of_them_and_shape_is_evidence(
     assert kinds[1] - kinds[0] == {"shape"}
 
 
-def test_an_attacker_s_halves_are_the_same_attack_twice():
-    plan = AttackPlan((Tactic(own=0, copy=1),))
-    plain, halved = (evaluate(plan, SPEC, defence, 3) for defence in ("clair", "clair_halves"))
-    np.testing.assert_array_equal(plain.flagged, halved.flagged)
-    first, second = sample_halves(sample_problem(SPEC, plan))
-    fitted = fit(sample_problem(SPEC, plan).updates, 3, pooling="halves", halves=(first, second))
-    problem = sample_problem(SPEC, plan)
-    error = ((fitted.refined - problem.true_updates)[~problem.contaminated] ** 2).sum()
-    plainly = ((fit(problem.updates, 3).refined - problem.true_updates) ** 2).sum(axis=(1, 2))
-    ratio = np.sqrt(error / plainly[~problem.contaminated].sum())
-    assert halved.harm / plain.harm == pytest.approx(ratio)
+def test_the_defence_with_halves_is_sent_the_same_attack_twice():
+    plan = AttackPlan((Tactic(own=0, size=20, noise=0),))
+    seen = []
+    original = DEFENCES["clair_halves"]
+
+    def watched(sent, rank, quick):
+        seen.append((sent.updates["module 2"], *(half["module 2"] for half in sent.halves())))
+        return original.run(sent, rank, quick)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DEFENCES, "clair_halves", original._replace(run=watched))
+        trial = evaluate(plan, SPEC, "clair_halves", 3, n_modules=2)
+    ((full, first, second),) = seen
+    np.testing.assert_allclose((first + second) / 2, full)
+    apart = np.abs(first - second).mean(axis=(1, 2))
+    assert (apart < 0.1).all()
+    assert (apart > 0).all()
+    assert (np.abs(full[trial.held]).mean(axis=(1, 2)) > 1).all()
 
 
 def test_no_attack_found_within_a_fixed_budget_costs_honest_clients_a_tenth():
