@@ -42,7 +42,7 @@ class ClientBlocks:
 
     Parameters
     ----------
-    moments : sequence of Scatter
+    moments : sequence of Moments
         One a module, normalised (`clair.method.moments.normalised`).
     top : int
         Largest rank that is asked for, >= 1; larger ones cost more.
@@ -125,7 +125,7 @@ class ClientBlocks:
 
         Parameters
         ----------
-        blocks : sequence of Scatter
+        blocks : sequence of Moments
             `whole` or `leading`.
         halves : ndarray of bool, shape (n_modules, n_clients)
         rank : int
@@ -199,7 +199,7 @@ class ClientBlocks:
     def _profiles(
         self, halves: np.ndarray, top: int
     ) -> list[tuple[Moments, np.ndarray, np.ndarray, np.ndarray]]:
-        """Compute capped blocks, strongest directions, and `Scatter.left_out_shares` of both."""
+        """Compute capped blocks, strongest directions, and `Moments.left_out_shares` of both."""
         profiles = []
         for whole, one, caps, half in zip(self.whole, self.moments, self.caps, halves, strict=True):
             parts = one.leading(top) * caps[:, None, None]

@@ -128,7 +128,7 @@ def detect(
 
     Parameters
     ----------
-    moments : sequence of Scatter
+    moments : sequence of Moments
         One a module, normalised (`clair.method.moments.normalised`).
     rank : int
     gap : tuple of float
@@ -315,7 +315,7 @@ def predictive_rank(moments: Sequence[Moments], kept: np.ndarray, limit: int) ->
 
     Parameters
     ----------
-    moments : sequence of Scatter
+    moments : sequence of Moments
     kept : ndarray of bool, shape (n_clients,)
     limit : int
         Bound on the result, >= 1.

@@ -191,7 +191,7 @@ def noise_only(
 
     Parameters
     ----------
-    moments : sequence of Scatter
+    moments : sequence of Moments
     bases : sequence of ndarray of shape (d, rank)
     clients : ndarray of bool, shape (n_clients,)
         Whom to look at.
@@ -271,7 +271,7 @@ def influence_of(
 
     Parameters
     ----------
-    moments : sequence of Scatter
+    moments : sequence of Moments
         Normalised.
     bases : sequence of ndarray of shape (d, rank)
         The shared subspaces.

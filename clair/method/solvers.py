@@ -292,7 +292,7 @@ def median_subspace(
 
     Parameters
     ----------
-    grams : sequence of Scatter, or of ndarray of shape (n_clients, d, d)
+    grams : sequence of Moments, or of ndarray of shape (n_clients, d, d)
         Client blocks or their Gram matrices, one entry a module; a client's distance is joint over
         modules.
     rank : int
