@@ -132,7 +132,7 @@ def gap_rule(
 def _wide_gap(
     ordered: np.ndarray, top: int, needed: tuple[float, float], spread: bool
 ) -> int | None:
-    """Find the line's place among ordered scores, below which `top` are left; None if none is wide.
+    """Find the first score above the line among the `top` lowest; None if no gap is wide enough.
 
     The gap that chance explains least is looked at first. If it is not wide enough, the widest is:
     above it there may be a single loud client.
