@@ -5,8 +5,10 @@ It needs neither the fraction of contaminated clients nor the noise level. A cli
 evidence of poison, *suspect* where the evidence is too weak to convict or can be explained by few
 data, *not comparable* where too few others changed what it changed, and *kept* otherwise. Suspects
 are refined like the kept, but have little or no weight in what the others get: none where the
-evidence is weak or looks like noise, less than half a vote where a client is louder than usual
-outside the shared directions or repeats others there. Those who repeat each other share one vote.
+evidence is weak, less than half a vote where a client is louder than usual outside the shared
+directions or repeats others there. Those who repeat each other share one vote. What looks like
+noise counts by its size: copies of one honest client, in the majority with it, make the others look
+noisy, and must not be the only ones heard.
 """
 
 from __future__ import annotations
@@ -182,7 +184,7 @@ def judge(
     ).flagged
     if n_compared < MIN_CLIENTS:
         weak = np.zeros(n_clients, dtype=bool)
-    influence = influence_of(moments, bases, learn & ~weak)
+    influence = influence_of(moments, bases, (learn & ~weak) | noisy)
     if n_clients < MIN_CLIENTS:
         comparable = np.zeros(n_clients, dtype=bool)
     suspect = noisy | weak | (learn & (influence < REPEATS))

@@ -190,6 +190,12 @@ def test_attackers_whose_steps_are_too_small_for_a_gap_teach_neither_rank_nor_su
     assert evaluate(plan, spec, rank=3, quick=True).harm < 1.05
 
 
+def test_copies_in_the_agreeing_half_do_not_silence_those_outside_it():
+    tactic = Tactic(own=-0.3, size=0.07, directions=7, agree=0.1, copy=1, noise=0.07, ladder=1.08)
+    spec = ProblemSpec(n_clients=8, poisoned_fraction=0.4, seed=329)
+    assert evaluate(AttackPlan((tactic,)), spec, n_modules=3).harm < 1.1
+
+
 def test_every_attempt_is_kept_and_the_worst_unseen_one_is_what_progress_told():
     reports = []
     result = search(replace(CONFIG, defence="clair_former"), reports.append)
