@@ -5,10 +5,10 @@ It needs neither the fraction of contaminated clients nor the noise level. A cli
 evidence of poison, *suspect* where the evidence is too weak to convict or can be explained by few
 data, *not comparable* where too few others changed what it changed, and *kept* otherwise. Suspects
 are refined like the kept, but have little or no weight in what the others get: none where the
-evidence is weak, less than half a vote where a client is louder than usual outside the shared
-directions or repeats others there. Those who repeat each other share one vote. What looks like
-noise counts by its size: copies of one honest client, in the majority with it, make the others look
-noisy, and must not be the only ones heard.
+evidence is weak or is loud noise, less than half a vote where a client is louder than usual outside
+the shared directions or repeats others there. Those who repeat each other share one vote. Noise of
+the usual size does not silence a client: copies of one honest client, in a majority with it, can
+make the others look noisy, and would be the only ones heard.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clair.method.concentration import SCORE_FLOOR, Agreement, ClientBlocks
+from clair.method.concentration import MAX_STEPS, SCORE_FLOOR, Agreement, ClientBlocks
 from clair.method.evidence import (
     AGAIN,
     DIRECTIONS_GAP,
@@ -43,7 +43,7 @@ AUTO_MAX_DIRECTIONS = 8
 AUTO_MIN_RANK = 2
 AUTO_SHARE = 0.70
 #: Clients above this many times the typical score do not take part where the rank is chosen, and
-#: where noise and influence are measured off a subspace.
+#: where noise and influence are measured off a subspace; nobody learns from noise above it.
 NEAR = 2.0
 #: Few data do not explain scores above this many times the typical one (a hundredth of the data).
 NOISE_LIMIT = 10.0
@@ -168,9 +168,10 @@ def judge(
     flagged = _together(evidence, comparable)
     benign = ~flagged
     learn = benign & comparable
-    bases = _subspaces(moments, _near(evidence[0].scores, learn), rank)
-    usual = usual_score(evidence[0].scores, learn)
-    loud = evidence[0].scores > NOISE_LIMIT * max(usual, SCORE_FLOOR)
+    usual = max(usual_score(evidence[0].scores, learn), SCORE_FLOOR)
+    near = evidence[0].scores <= NEAR * usual
+    bases = _subspaces(moments, learn & near, rank)
+    loud = evidence[0].scores > NOISE_LIMIT * usual
     noisy = noise_only(moments, bases, flagged & ~loud, learn)
     if shape is not None:
         noisy &= ~evidence[-1].flagged
@@ -184,20 +185,11 @@ def judge(
     ).flagged
     if n_compared < MIN_CLIENTS:
         weak = np.zeros(n_clients, dtype=bool)
-    influence = influence_of(moments, bases, (learn & ~weak) | noisy)
+    influence = influence_of(moments, bases, (learn & ~weak) | (noisy & near))
     if n_clients < MIN_CLIENTS:
         comparable = np.zeros(n_clients, dtype=bool)
     suspect = noisy | weak | (learn & (influence < REPEATS))
     return Verdict(evidence, benign | noisy, suspect, noisy, comparable, influence)
-
-
-def _near(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """Find the kept clients whose scores are at most twice the typical one.
-
-    They alone decide the automatic rank and the subspace off which noise and influence are
-    measured: attackers whose scores rise in small steps leave no gap.
-    """
-    return kept & (scores <= NEAR * max(usual_score(scores, kept), SCORE_FLOOR))
 
 
 def _evidence(
@@ -295,7 +287,9 @@ def automatic_rank(
     agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
     rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
     found = _evidence(agreements[rank], gap, None, int(comparable.sum()))
-    kept = _near(found[0].scores, comparable & ~_together(found, comparable))
+    kept = comparable & ~_together(found, comparable)
+    usual = max(usual_score(found[0].scores, kept), SCORE_FLOOR)
+    kept &= found[0].scores <= NEAR * usual
     bases = _subspaces(blocks.moments, kept, rank)
     teachers = kept & (influence_of(blocks.moments, bases, kept) >= REPEATS)
     if 2 * int(teachers.sum()) <= int(kept.sum()):
@@ -359,9 +353,16 @@ def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -
     Returns
     -------
     ndarray of bool, shape (n_clients,)
-        `benign` without the clients whose coefficients have a negative inner product with the mean
-        of the half closest to the coordinate-wise median (the client itself left out). Where nobody
-        is kept, nobody is screened.
+        `benign` without the clients whose coefficients have a negative inner product with the sum
+        of the half that agrees best, the client itself left out. Where nobody is kept, nobody is
+        screened.
+
+    Notes
+    -----
+    Every client's coefficients are divided by their norm, because only where they point counts. The
+    half is found from several starts, one a client, like that of `clair.method.concentration`: the
+    one whose *lowest* cosine with the sum of the others in it is highest. So a minority cannot pass
+    itself off as the majority by agreeing.
     """
     kept = np.flatnonzero(benign)
     if len(kept) == 0:
@@ -372,9 +373,9 @@ def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -
         typical = float(np.median(np.linalg.norm(flat, axis=1))) or 1.0
         stacked.append(flat / typical)
     vectors = np.concatenate(stacked, axis=1)
-    distance = np.linalg.norm(vectors - np.median(vectors, axis=0), axis=1)
-    half = np.zeros(len(kept), dtype=bool)
-    half[np.argsort(distance, kind="stable")[: len(kept) // 2 + 1]] = True
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors /= np.where(lengths > 0, lengths, 1.0)
+    half = _aligned_half(vectors @ vectors.T)
     # The client is taken out of the sum before the product: what is left of one that is alone in
     # its half is zero, not a rounding error of either sign.
     others = vectors[half].sum(axis=0) - half[:, None] * vectors
@@ -382,3 +383,31 @@ def coefficient_screen(coefficients: Sequence[np.ndarray], benign: np.ndarray) -
     screened = benign.copy()
     screened[kept[inner < 0]] = False
     return screened
+
+
+def _aligned_half(gram: np.ndarray) -> np.ndarray:
+    """Find the half whose lowest cosine with the sum of the others in it is highest.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n, n)
+        Inner products of unit vectors.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    size, own = len(gram) // 2 + 1, np.diag(gram)
+    cosines, best = gram, -np.inf
+    for _ in range(MAX_STEPS):
+        order = np.argsort(-cosines, axis=1, kind="stable")
+        halves = np.zeros_like(gram)
+        np.put_along_axis(halves, order[:, :size], 1.0, axis=1)
+        sums = halves @ gram
+        squares = np.sum(sums * halves, axis=1, keepdims=True) - halves * (2 * sums - own)
+        cosines = (sums - halves * own) / np.sqrt(np.maximum(squares, SCORE_FLOOR**2))
+        levels = np.sort(cosines, axis=1)[:, -size]
+        place = int(np.argmax(levels))
+        if levels[place] > best:
+            best, found = levels[place], halves[place] > 0
+    return found

@@ -20,6 +20,7 @@ from clair.method.linalg import orthonormal
 from clair.method.metrics import detection_scores
 from clair.method.moments import Moments, normalised
 from clair.method.updates import dense_core
+from clair.simulation.attack_plan import AttackPlan
 
 
 def test_scores_by_refitting_each_client_of_the_half_away():
@@ -159,7 +160,7 @@ def test_clients_who_repeat_each_other_share_one_vote(attack):
     assert error(result.refined[~bad]) < 1.05 * error(known)
 
 
-def test_few_data_are_no_poison_and_count_by_how_few_they_are():
+def test_few_data_are_no_poison_but_nobody_learns_from_them():
     true, errors, _, _, rng = world(20, 0, seed=42)
     sizes = np.where(rng.permutation(20) < 6, 1.0, 20.0)
     sent = true + errors * (2.5 / np.sqrt(sizes))[:, None, None]
@@ -167,7 +168,7 @@ def test_few_data_are_no_poison_and_count_by_how_few_they_are():
     assert not result.flagged.any()
     noisy = np.array([degree == "suspect" for degree in result.degrees])
     np.testing.assert_array_equal(noisy, sizes == 1)
-    np.testing.assert_allclose(result.influence[noisy], 1 / 20, rtol=0.25)
+    assert (result.influence[noisy] == 0).all()
     assert not np.array_equal(result.refined[noisy], sent[noisy])
 
 
@@ -317,6 +318,18 @@ def test_coefficient_screen_finds_sign_flips_and_adds_no_false_alarm():
         screened = start & ~coefficient_screen([coefficients], start)
         assert screened[problem.contaminated].mean() == expected
         assert not screened[~problem.contaminated].any()
+
+
+@pytest.mark.parametrize("n_clients", [8, 20])
+@pytest.mark.parametrize(
+    "tactic", [{"own": -0.5}, {"own": 0, "mean": -1}, {"own": 0.4, "mean": -1}]
+)
+def test_no_minority_turns_the_coefficient_screen_against_the_honest(n_clients, tactic):
+    spec = ProblemSpec(n_clients=n_clients, poisoned_fraction=0.4, heterogeneity=2.0, seed=5)
+    problem = sample_problem(spec, AttackPlan.from_json([tactic]))
+    coefficients = problem.subspace.T @ problem.updates
+    kept = coefficient_screen([coefficients], np.ones(n_clients, dtype=bool))
+    np.testing.assert_array_equal(kept, ~problem.contaminated)
 
 
 @pytest.mark.parametrize("d_in", [3, 20])
