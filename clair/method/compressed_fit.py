@@ -15,8 +15,9 @@ from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import Verdict, coefficient_screen, detect_cores
 from clair.method.detectors import Detector
 from clair.method.eigen import leading_eigenpairs
-from clair.method.evidence import GAP, MIN_CLIENTS, Evidence
+from clair.method.evidence import GAP, MIN_CLIENTS, Evidence, influence_of
 from clair.method.linalg import median, stack_rows
+from clair.method.moments import normalised
 from clair.method.shape import Shape
 from clair.method.solvers import Decomposition, Progress, joint_norms
 from clair.method.split import EMPTY, SplitProblem
@@ -188,13 +189,15 @@ def _screened(modules: Sequence[CompressedUpdates], verdict: Verdict, rank: int)
     benign = coefficient_screen(coefficients, verdict.benign)
     against = verdict.benign & ~benign
     inside = Evidence("inside", against.astype(float), against, 0.5, 1.0)
+    heard = (verdict.influence > 0) & benign
+    moments = normalised([core.moments for core in modules])
     return replace(
         verdict,
         evidence=(*verdict.evidence, inside),
         benign=benign,
         suspect=verdict.suspect & benign,
         noisy=verdict.noisy & benign,
-        influence=np.where(benign, verdict.influence, 0.0),
+        influence=influence_of(moments, bases, heard) if against.any() else verdict.influence,
     )
 
 

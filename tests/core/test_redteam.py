@@ -196,6 +196,14 @@ def test_copies_in_the_agreeing_half_do_not_silence_those_outside_it():
     assert evaluate(AttackPlan((tactic,)), spec, n_modules=3).harm < 1.1
 
 
+def test_who_is_left_of_a_group_that_was_screened_still_shares_one_vote():
+    # The reversed copies cancel the others in a mean, and so have full votes until they are gone.
+    reverse = Tactic(share=0.6, own=0, copy=-1, noise=0, directions=0, ladder=1.06)
+    copies = Tactic(share=0.4, copy=0.5, echo=0.83, noise=0)
+    spec = ProblemSpec(poisoned_fraction=0.4, seed=8)
+    assert evaluate(AttackPlan((reverse, copies)), spec, "clair_screen").harm < 1.05
+
+
 def test_every_attempt_is_kept_and_the_worst_unseen_one_is_what_progress_told():
     reports = []
     result = search(replace(CONFIG, defence="clair_former"), reports.append)
