@@ -291,9 +291,11 @@ def automatic_rank(
     usual = max(usual_score(found[0].scores, kept), SCORE_FLOOR)
     kept &= found[0].scores <= NEAR * usual
     bases = _subspaces(blocks.moments, kept, rank)
-    teachers = kept & (influence_of(blocks.moments, bases, kept) >= REPEATS)
-    if 2 * int(teachers.sum()) <= int(kept.sum()):
-        teachers = kept
+    influence = influence_of(blocks.moments, bases, kept)
+    # Where those who do not repeat others are no majority, the majority with the most influence.
+    n_teachers = max(int((influence >= REPEATS).sum()), int(kept.sum()) // 2 + 1)
+    teachers = np.zeros_like(kept)
+    teachers[np.argsort(-influence, kind="stable")[:n_teachers]] = True
     return predictive_rank(blocks.moments, teachers, limit)
 
 
