@@ -27,6 +27,8 @@ SCORE_FLOOR = 1e-6
 #: A client is compared in a module only if at least this many other clients have it (all others,
 #: if there are fewer).
 MIN_OTHERS = 3
+#: Updates nearer than this share of the median distance of any two, lengths aside, are one vote.
+ALIKE = 0.3
 MAX_STARTS = 24
 BEST_STARTS = 2
 MAX_STEPS = 4
@@ -51,6 +53,11 @@ class ClientBlocks:
     ----------
     comparable : ndarray of bool, shape (n_modules, n_clients)
         Where a client has a module and enough others have it too.
+
+    Notes
+    -----
+    Of clients that send nearly the same only the first takes part in a half, and the others are
+    scored as if they were left out with it: who copies an honest client wins no majority.
     """
 
     def __init__(self, moments: Sequence[Moments], top: int) -> None:
@@ -65,6 +72,8 @@ class ClientBlocks:
         self._shares = self.comparable / np.maximum(self.comparable.sum(axis=0), 1)
         self._anywhere = self.comparable.any(axis=0)
         self._complete = bool(self.present.all())
+        self._representative = _representatives(self.moments)
+        self._voting = self._representative == np.arange(self.n_clients)
         self._leading: dict[int, list[Moments]] = {}
 
     @cached_property
@@ -97,13 +106,14 @@ class ClientBlocks:
         return np.where(self._anywhere, np.sqrt((residuals * self._shares).sum(axis=-2)), np.inf)
 
     def halves(self, scores: np.ndarray) -> np.ndarray:
-        """Select, of the n clients that have a module, the ``n // 2 + 1`` of smallest score.
+        """Select, of the n voting clients that have a module, the ``n // 2 + 1`` of smallest score.
 
         Returns
         -------
         ndarray of bool, shape (n_modules, n_clients)
         """
         order = np.argsort(scores, kind="stable")
+        order = order[self._voting[order]]
         chosen = np.zeros_like(self.present)
         if self._complete:
             chosen[:, order[: len(order) // 2 + 1]] = True
@@ -139,7 +149,8 @@ class ClientBlocks:
         residuals = np.empty(self.present.shape)
         for row, one, half in zip(residuals, blocks, halves, strict=True):
             size = min(max(rank, directions), one.d)
-            inside = one.left_out_energy(half, size)[:, :rank].sum(axis=1)
+            energy = one.left_out_energy(half, size, self._representative)
+            inside = energy[:, :rank].sum(axis=1)
             row[:] = np.maximum(one.energy - inside, 0.0)
         residuals /= self.caps**2
         return residuals
@@ -204,7 +215,8 @@ class ClientBlocks:
         for whole, one, caps, half in zip(self.whole, self.moments, self.caps, halves, strict=True):
             parts = one.leading(top) * caps[:, None, None]
             size = min(top, one.d)
-            profiles.append((whole, parts, *whole.left_out_shares(half, size, parts, coarse=True)))
+            shares = whole.left_out_shares(half, size, parts, self._representative, coarse=True)
+            profiles.append((whole, parts, *shares))
         return profiles
 
     def _start(self, rank: int, before: np.ndarray | None = None) -> np.ndarray:
@@ -274,7 +286,7 @@ class ClientBlocks:
     @cached_property
     def _starters(self) -> np.ndarray:
         """Clients whose own subspaces are tried."""
-        clients = np.flatnonzero(self.comparable.any(axis=0))
+        clients = np.flatnonzero(self._anywhere & self._voting)
         if len(clients) > MAX_STARTS:
             # Fixed positions could be taken by attackers; a draw cannot be known beforehand.
             drawn = np.random.default_rng(0).choice(len(clients), MAX_STARTS, replace=False)
@@ -307,8 +319,8 @@ class ClientBlocks:
 
     def _median(self, scores: np.ndarray) -> np.ndarray:
         """Take the ``h``-th smallest along the last axis, h the size of a half."""
-        middle = int(self._anywhere.sum()) // 2
-        found: np.ndarray = np.sort(scores, axis=-1)[..., middle]
+        voting = self._anywhere & self._voting
+        found: np.ndarray = np.sort(scores[..., voting], axis=-1)[..., int(voting.sum()) // 2]
         return found
 
 
@@ -375,6 +387,27 @@ class Agreement:
         rows = np.arange(len(ordered))
         middle = (ordered[rows, (counts - 1) // 2] + ordered[rows, counts // 2]) / 2
         return np.where(counts > 0, middle, SCORE_FLOOR**2)
+
+
+def _representatives(moments: Sequence[Moments]) -> np.ndarray:
+    """Find for each client the first that sends nearly the same where both send something."""
+    n = moments[0].n_clients
+    found = np.arange(n)
+    energy = np.array([one.energy for one in moments])
+    common = energy.T @ (energy > 0)
+    lengths = np.sqrt(common * common.T)
+    both = (lengths > 0) & ~np.eye(n, dtype=bool)
+    if n <= MIN_OTHERS or not both.any():
+        return found
+    products = np.sum([one.products() for one in moments], axis=0)
+    # Squared distances between updates of length one, halved.
+    apart = 1 - products / np.where(both, lengths, np.inf)
+    near = apart < ALIKE**2 * np.median(apart[both])
+    for k in range(1, n):
+        same = near[k, :k] & (found[:k] == np.arange(k))
+        if same.any():
+            found[k] = np.argmax(same)
+    return found
 
 
 def _caps(one: Moments) -> np.ndarray:

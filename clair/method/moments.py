@@ -118,6 +118,10 @@ class Moments:
         energy: np.ndarray = self.scale * self._per_client(rest**2).sum(axis=0)
         return energy
 
+    def products(self) -> np.ndarray:
+        """Compute inner products between all clients, ndarray of shape (n_clients, n_clients)."""
+        return self._products(self.thin, np.arange(self.n_clients))
+
     def products_outside(self, basis: np.ndarray, clients: np.ndarray) -> np.ndarray:
         """Compute inner products between some clients of what they send outside a subspace.
 
@@ -211,7 +215,14 @@ class Moments:
             self._grams.append(block_grams(split_blocks(self._wide, self.n_clients)))
         return self._grams[0]
 
-    def left_out_energy(self, kept: np.ndarray, size: int, *, coarse: bool = False) -> np.ndarray:
+    def left_out_energy(
+        self,
+        kept: np.ndarray,
+        size: int,
+        representative: np.ndarray | None = None,
+        *,
+        coarse: bool = False,
+    ) -> np.ndarray:
         """Compute each client's energy along the *other* kept clients' principal directions.
 
         Parameters
@@ -220,6 +231,8 @@ class Moments:
             The clients the directions are fitted on.
         size : int
             Number of directions.
+        representative : ndarray of int, shape (n_clients,), optional
+            The client that is left out for each, itself by default.
         coarse : bool
             To about four digits, see `clair.method.eigen.downdated_eigenpairs`.
 
@@ -228,10 +241,12 @@ class Moments:
         ndarray of shape (n_clients, size)
             Largest direction first; zero for directions that the others do not have.
         """
-        key = kept.tobytes(), coarse
+        if representative is None:
+            representative = np.arange(self.n_clients)
+        key = kept.tobytes() + representative.tobytes(), coarse
         known = self._left_out.get(key)
         if known is None or known.shape[1] < size:
-            known = self._compute_left_out(kept, size, coarse=coarse)[0]
+            known = self._compute_left_out(kept, size, representative, coarse=coarse)[0]
             self._left_out[key] = known
         return self.scale * known[:, :size]
 
@@ -241,7 +256,13 @@ class Moments:
         return int(min(self.d, filled[kept].sum()))
 
     def left_out_shares(
-        self, kept: np.ndarray, size: int, parts: np.ndarray, *, coarse: bool = False
+        self,
+        kept: np.ndarray,
+        size: int,
+        parts: np.ndarray,
+        representative: np.ndarray,
+        *,
+        coarse: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Compute `left_out_energy`, and the same for parts of each client's block.
 
@@ -250,7 +271,7 @@ class Moments:
         kept : ndarray of bool, shape (n_clients,)
         size : int
         parts : ndarray of shape (n_clients, d, n_parts)
-        coarse : bool
+        representative, coarse
             See `left_out_energy`.
 
         Returns
@@ -259,11 +280,17 @@ class Moments:
         shares : ndarray of shape (n_clients, size, n_parts)
             Before scaling.
         """
-        energy, shares = self._compute_left_out(kept, size, parts, coarse=coarse)
+        energy, shares = self._compute_left_out(kept, size, representative, parts, coarse=coarse)
         return self.scale * energy, shares
 
     def _compute_left_out(
-        self, kept: np.ndarray, size: int, parts: np.ndarray | None = None, *, coarse: bool = False
+        self,
+        kept: np.ndarray,
+        size: int,
+        representative: np.ndarray,
+        parts: np.ndarray | None = None,
+        *,
+        coarse: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         checkpoint()
         parts = np.zeros((self.n_clients, self.d, 0)) if parts is None else parts
@@ -271,14 +298,17 @@ class Moments:
         shares = np.zeros((self.n_clients, size, parts.shape[2]))
         if not self.present[kept].any():
             return energy, shares
+        # Who is compared with the others' directions, and which of the kept is left out for them.
+        those = np.flatnonzero(kept[representative])
+        which = np.searchsorted(np.flatnonzero(kept), representative[those])
         if self._in_grams and small_downdates(self.d, self.c, size):
             grams, n = self._client_grams(), min(size, self.d)
             total = self._weighted_grams(kept.astype(float))
             values, basis = top_eigenpairs(total, min(n + SIMILAR_MORE, self.d))
             left, bases = similar_eigenpairs(total - grams[kept], n, values, basis)
-            basis = basis[:, :n]
+            basis, bases = basis[:, :n], bases[which]
             energy[:, :n] = np.sum((grams @ basis) * basis, axis=1)
-            energy[kept, :n] = np.sum((grams[kept] @ bases) * bases, axis=1)
+            energy[those, :n] = np.sum((grams[those] @ bases) * bases, axis=1)
         else:
             values, vectors, coordinates = self._eigenbasis(kept)
             checkpoint()
@@ -288,16 +318,17 @@ class Moments:
             energy[:, :n] = self._per_client(coordinates[:n] ** 2).T
             blocks = coordinates.reshape(len(values), self.n_clients, self.c).transpose(1, 0, 2)
             left, bases = downdated_eigenpairs(values, blocks[kept], n, coarse=coarse)
-            inner = bases.transpose(0, 2, 1) @ blocks[kept]
-            energy[kept, :n] = np.einsum("kic,kic->ki", inner, inner)
+            bases = bases[which]
+            inner = bases.transpose(0, 2, 1) @ blocks[those]
+            energy[those, :n] = np.einsum("kic,kic->ki", inner, inner)
             parts, basis = vectors.T @ parts, np.eye(len(values), n)
         shares[:, :n] = (basis.T @ parts) ** 2
-        shares[kept, :n] = (bases.transpose(0, 2, 1) @ parts[kept]) ** 2
+        shares[those, :n] = (bases.transpose(0, 2, 1) @ parts[those]) ** 2
         # A direction in which the others have no energy says nothing about what they share.
         floor = RANK_TOLERANCE * max(values[0], 0.0)
         without = np.empty((self.n_clients, n), dtype=bool)
         without[:] = values[:n] <= floor
-        without[kept] = left <= floor
+        without[those] = left[which] <= floor
         energy[:, :n][without] = 0.0
         shares[:, :n][without] = 0.0
         return energy, shares

@@ -44,13 +44,26 @@ def test_left_out_subspaces_by_iteration_where_the_spectrum_falls_off(size):
     kept = np.arange(12) < 9
     one = Moments(thin)
     parts = one.leading(size)
-    energy, shares = one.left_out_shares(kept, size, parts)
+    energy, shares = one.left_out_shares(kept, size, parts, np.arange(len(thin)))
     for k in range(12):
         others = kept.copy()
         others[k] = False
         basis = np.linalg.svd(hstack_blocks(thin[others]), full_matrices=False)[0][:, :size]
         np.testing.assert_allclose(energy[k], np.sum((basis.T @ thin[k]) ** 2, axis=1), rtol=1e-8)
         np.testing.assert_allclose(shares[k], (basis.T @ parts[k]) ** 2, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("c", [3, 30])
+def test_who_is_represented_is_compared_without_the_one_that_stands_for_it(c):
+    thin = blocks(9, 30, c, noise=0.05)
+    kept = np.arange(9) < 6
+    representative = np.array([0, 1, 2, 3, 4, 5, 2, 7, 7])
+    energy = Moments(thin).left_out_energy(kept, 2, representative)
+    for k, out in enumerate(representative):
+        others = kept.copy()
+        others[out] = False
+        basis = np.linalg.svd(hstack_blocks(thin[others]), full_matrices=False)[0][:, :2]
+        np.testing.assert_allclose(energy[k], np.sum((basis.T @ thin[k]) ** 2, axis=1), rtol=1e-8)
 
 
 @pytest.mark.parametrize("rho", [2, 30])

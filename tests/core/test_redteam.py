@@ -196,6 +196,21 @@ def test_copies_in_the_agreeing_half_do_not_silence_those_outside_it():
     assert evaluate(AttackPlan((tactic,)), spec, n_modules=3).harm < 1.1
 
 
+def test_two_groups_of_copies_win_no_majority_with_those_they_copy():
+    tactic = Tactic(own=0, size=0.17, directions=2, agree=0.4, alike=0, copy=1.15, noise=0)
+    other = replace(tactic, size=0.14, directions=6, copy=1)
+    spec = ProblemSpec(poisoned_fraction=0.4, seed=92014)
+    assert evaluate(AttackPlan((tactic, other)), spec, n_modules=3).harm < 1.1
+
+
+def test_repeating_one_honest_client_hides_no_direction_from_the_automatic_rank():
+    tactic = Tactic(tilt=0.06, size=0.07, directions=5, inside=1, ladder=1.1, echo=1.12, mean=1)
+    plan = AttackPlan((replace(tactic, noise=0),))
+    for seed in (92017, 92057):
+        spec = ProblemSpec(n_clients=8, poisoned_fraction=0.4, seed=seed)
+        assert evaluate(plan, spec, quick=True).harm < 1.1
+
+
 def test_who_is_left_of_a_group_that_was_screened_still_shares_one_vote():
     # The reversed copies cancel the others in a mean, and so have full votes until they are gone.
     reverse = Tactic(share=0.6, own=0, copy=-1, noise=0, directions=0, ladder=1.06)
