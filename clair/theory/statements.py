@@ -211,8 +211,8 @@ STATEMENTS: tuple[Statement, ...] = (
         "suspects",
         "sets",
         "Who is not flagged because it looks like few data, or like a copy of an honest client, "
-        "counts for little in the means: those who look like noise not at all, and those who "
-        "repeat one another share about one vote.",
+        "counts for little in the means: those who look like noise louder than usual not at all, "
+        "and those who repeat one another share about one vote.",
         "",
         "ours",
         "Aitken 1935 (generalised least squares); see the section on the gain",
