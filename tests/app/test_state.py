@@ -100,10 +100,10 @@ def test_presets_hold_valid_values_that_differ_from_the_defaults(preset: Preset)
     assert active_preset(lab.PRESETS, lab.CONTROLS, values | {"seed": 1}) is None
 
 
-def outcome(key: str, **changes: Any) -> ScenarioResult:
+def outcome(key: str) -> ScenarioResult:
     """Compute the result of a preset."""
     values = {c.key: c.default for c in lab.CONTROLS} | dict(overview.preset(key).values)
-    return run_scenario(lab.scenario_of(values | changes))
+    return run_scenario(lab.scenario_of(values))
 
 
 def test_presets_keep_their_promises() -> None:
