@@ -10,6 +10,15 @@ D, RANK, NOISE = 32, 3, 0.03
 #: Modules that everybody changes, and those that few change.
 COMMON, FURTHER = 4, 3
 OFF_SUBSPACE = 0.5
+#: The noise of an update over its norm; foreign parts of so many times it, and what they are.
+NOISE_SIZE = 0.373
+TIMES_NOISE = (0.75, 1.0, 1.25, 1.5, 2.0)
+FOREIGN: dict[str, dict[str, float]] = {
+    "common direction": {},
+    "three common directions": {"directions": 3},
+    "directions of their own": {"agree": 0, "alike": 0},
+    "common direction, no noise": {"noise": 0},
+}
 #: Plans beside the attacks that ship: name, tactics.
 PLANS: dict[str, list[dict[str, float]]] = {
     "colluding x 10": [{"own": 0, "size": 10, "directions": 3, "alike": 0.5}],
@@ -26,8 +35,8 @@ PLANS: dict[str, list[dict[str, float]]] = {
     ],
     "ladder in one direction": [{"size": 0.05, "ladder": 1.09}],
     "ladder in one matrix": [{"own": 0, "copy": -1, "directions": 0, "ladder": 1.12, "noise": 0}],
-    "common matrix of the noise's size": [{"size": 0.373, "directions": 0, "noise": 0}],
-    "common direction of the noise's size": [{"size": 0.373, "noise": 0}],
+    "common matrix of the noise's size": [{"size": NOISE_SIZE, "directions": 0, "noise": 0}],
+    "common direction of the noise's size": [{"size": NOISE_SIZE, "noise": 0}],
     "half of another's noise": [{"echo": 0.6, "noise": 0.8}],
     "tilt .3, no noise": [{"tilt": 0.3, "noise": 0}],
     "tilt .2, no noise": [{"tilt": 0.2, "noise": 0}],
@@ -48,14 +57,18 @@ class World(NamedTuple):
 
 
 def attacked(name: str, n_clients: int, n_bad: int, seed: int) -> World:
-    """Draw a world in which some clients follow a plan or an attack."""
+    """Draw a world in which some clients follow a plan, an attack, or one of `FOREIGN` by size."""
     from clair.simulation.attack_plan import AttackPlan
     from clair.simulation.matrix_model import ProblemSpec, sample_problem
 
     fraction = n_bad / n_clients
     spec = ProblemSpec(n_clients=n_clients, poisoned_fraction=fraction, noise=NOISE, seed=seed)
+    kind, _, times = name.partition(": ")
     if name in PLANS:
         problem = sample_problem(spec, AttackPlan.from_json(PLANS[name]))
+    elif kind in FOREIGN:
+        tactic = {**FOREIGN[kind], "size": float(times) * NOISE_SIZE}
+        problem = sample_problem(spec, AttackPlan.from_json([tactic]))
     else:
         attack, _, scale = name.partition(" x ")
         options = {"attack": attack, "attack_scale": float(scale or 1)}

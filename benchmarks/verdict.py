@@ -19,11 +19,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from _verdict_worlds import (
     COMMON,
+    FOREIGN,
     FURTHER,
     NOISE,
     OFF_SUBSPACE,
     PLANS,
     RANK,
+    TIMES_NOISE,
     D,
     World,
     attacked,
@@ -126,6 +128,15 @@ def nearly_half() -> Iterator[Cell]:
             yield name, f"{n}, {bad} poisoned", lambda s, a=name, n=n, b=bad: attacked(a, n, b, s)
 
 
+def by_size() -> Iterator[Cell]:
+    """List the cells of foreign parts around the size of the noise."""
+    for kind in FOREIGN:
+        for times in TIMES_NOISE:
+            for n, bad in ATTACKED:
+                name, clients = f"{kind}: {times:g}", f"{n}, {bad} poisoned"
+                yield name, clients, lambda s, a=name, n=n, b=bad: attacked(a, n, b, s)
+
+
 def ragged_modules() -> Iterator[Cell]:
     """List the cells in which clients change different modules."""
     for n, more, _ in RAGGED:
@@ -157,6 +168,12 @@ TABLES: dict[str, tuple[str, str, Callable[[], Iterator[Cell]]]] = {
         "45 % poisoned",
         "As above, rounded down to whole clients, for some of the attacks.",
         nearly_half,
+    ),
+    "sizes": (
+        "How large a foreign part must be to be found",
+        "Honest updates plus a part outside the shared subspace, so many times as large as the "
+        "noise of an update.",
+        by_size,
     ),
     "ragged": (
         "Clients that change different modules",
