@@ -40,6 +40,28 @@ OTHERS: tuple[tuple[int, float, str, int, list[dict[str, float]]], ...] = (
             | {"deviation": -0.0789},
         ],
     ),
+    (
+        8,
+        0.4,
+        "clair",
+        1,
+        [
+            {"tilt": 0.0645, "size": 0.0676, "directions": 5, "inside": 1, "ladder": 1.1}
+            | {"echo": 1.12, "mean": 1, "noise": 0}
+        ],
+    ),
+    (
+        20,
+        0.4,
+        "clair",
+        MODULES,
+        [
+            {"share": 0.5, "own": 0, "size": 0.17, "directions": 2, "agree": 0.384, "alike": 0}
+            | {"copy": 1.15, "noise": 0},
+            {"share": 0.5, "own": 0, "size": 0.138, "directions": 6, "agree": 0.384, "alike": 0}
+            | {"copy": 1, "noise": 0},
+        ],
+    ),
 )
 OTHER_DRAWS = range(4100, 4200)
 # Modules that an older tree may lack; none of them is part of a defence.
