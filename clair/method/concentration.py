@@ -53,11 +53,10 @@ class ClientBlocks:
     ----------
     comparable : ndarray of bool, shape (n_modules, n_clients)
         Where a client has a module and enough others have it too.
-
-    Notes
-    -----
-    Of clients that send nearly the same only the first takes part in a half, and the others are
-    scored as if they were left out with it: who copies an honest client wins no majority.
+    voting : ndarray of bool, shape (n_clients,)
+        False for all but the first of clients that send nearly the same. They take no part in a
+        half, and are scored as if they were left out with the first: who copies an honest client
+        wins no majority.
     """
 
     def __init__(self, moments: Sequence[Moments], top: int) -> None:
@@ -73,7 +72,7 @@ class ClientBlocks:
         self._anywhere = self.comparable.any(axis=0)
         self._complete = bool(self.present.all())
         self._representative = _representatives(self.moments)
-        self._voting = self._representative == np.arange(self.n_clients)
+        self.voting = self._representative == np.arange(self.n_clients)
         self._leading: dict[int, list[Moments]] = {}
 
     @cached_property
@@ -113,7 +112,7 @@ class ClientBlocks:
         ndarray of bool, shape (n_modules, n_clients)
         """
         order = np.argsort(scores, kind="stable")
-        order = order[self._voting[order]]
+        order = order[self.voting[order]]
         chosen = np.zeros_like(self.present)
         if self._complete:
             chosen[:, order[: len(order) // 2 + 1]] = True
@@ -286,7 +285,7 @@ class ClientBlocks:
     @cached_property
     def _starters(self) -> np.ndarray:
         """Clients whose own subspaces are tried."""
-        clients = np.flatnonzero(self._anywhere & self._voting)
+        clients = np.flatnonzero(self._anywhere & self.voting)
         if len(clients) > MAX_STARTS:
             # Fixed positions could be taken by attackers; a draw cannot be known beforehand.
             drawn = np.random.default_rng(0).choice(len(clients), MAX_STARTS, replace=False)
@@ -319,7 +318,7 @@ class ClientBlocks:
 
     def _median(self, scores: np.ndarray) -> np.ndarray:
         """Take the ``h``-th smallest along the last axis, h the size of a half."""
-        voting = self._anywhere & self._voting
+        voting = self._anywhere & self.voting
         found: np.ndarray = np.sort(scores[..., voting], axis=-1)[..., int(voting.sum()) // 2]
         return found
 
@@ -347,7 +346,7 @@ class Agreement:
         strongest: np.ndarray,
         everything: np.ndarray,
     ) -> None:
-        self.comparable = blocks.comparable
+        self.comparable, self.voting = blocks.comparable, blocks.voting
         self.halves = halves
         self._strongest, self._everything = strongest, everything
         self._energy = np.array([one.energy for one in blocks.moments])

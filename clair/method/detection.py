@@ -14,7 +14,7 @@ make the others look noisy, and would be the only ones heard.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -164,7 +164,7 @@ def judge(
     """Judge the clients as `detect` does, with the agreeing half known."""
     comparable = agreement.comparable.any(axis=0)
     n_clients, n_compared = len(comparable), int(comparable.sum())
-    evidence = _evidence(agreement, gap, shape, n_compared)
+    evidence = _evidence(agreement, gap, shape)
     flagged = _together(evidence, comparable)
     benign = ~flagged
     learn = benign & comparable
@@ -193,16 +193,23 @@ def judge(
 
 
 def _evidence(
-    agreement: Agreement, gap: tuple[float, float], shape: Shape | None, n_compared: int
+    agreement: Agreement, gap: tuple[float, float], shape: Shape | None
 ) -> tuple[Evidence, ...]:
-    """Collect all kinds of evidence but the coefficient screen."""
+    """Collect all kinds of evidence but the coefficient screen.
+
+    Near copies count once where lines are drawn: a gap below a client and its copies would seem to
+    have many above it.
+    """
     comparable = agreement.comparable.any(axis=0)
+    voting = comparable & agreement.voting
+    n_votes = int(voting.sum())
 
     def drawn(kind: str, scores: np.ndarray, needed: tuple[float, float]) -> Evidence:
-        if n_compared < MIN_CLIENTS:
+        if n_votes < MIN_CLIENTS:
             return Evidence(kind, scores, np.zeros(len(scores), dtype=bool), float("inf"), 1.0)
-        strict, again = stricter(needed, n_compared), stricter(_again(needed), n_compared)
-        return gap_rule(kind, scores, strict, again=again, floor=SCORE_FLOOR, among=comparable)
+        strict, again = stricter(needed, n_votes), stricter(_again(needed), n_votes)
+        found = gap_rule(kind, scores, strict, again=again, floor=SCORE_FLOOR, among=voting)
+        return replace(found, flagged=comparable & (scores > found.threshold))
 
     found = [
         drawn("outside", agreement.scores(), gap),
@@ -286,7 +293,7 @@ def automatic_rank(
         return 1
     agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
     rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
-    found = _evidence(agreements[rank], gap, None, int(comparable.sum()))
+    found = _evidence(agreements[rank], gap, None)
     kept = comparable & ~_together(found, comparable)
     usual = max(usual_score(found[0].scores, kept), SCORE_FLOOR)
     kept &= found[0].scores <= NEAR * usual

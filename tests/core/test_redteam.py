@@ -211,6 +211,13 @@ def test_repeating_one_honest_client_hides_no_direction_from_the_automatic_rank(
         assert evaluate(plan, spec, quick=True).harm < 1.1
 
 
+def test_near_copies_count_once_where_lines_are_drawn():
+    plan = AttackPlan((Tactic(own=0, copy=-1, directions=0, ladder=1.09, noise=0),))
+    trial = evaluate(plan, ProblemSpec(n_clients=50, poisoned_fraction=0.4, seed=4), quick=True)
+    assert trial.flagged[trial.held].mean() > 0.5
+    assert not trial.flagged[~trial.held].any()
+
+
 def test_who_is_left_of_a_group_that_was_screened_still_shares_one_vote():
     # The reversed copies cancel the others in a mean, and so have full votes until they are gone.
     reverse = Tactic(share=0.6, own=0, copy=-1, noise=0, directions=0, ladder=1.06)
