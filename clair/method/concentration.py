@@ -27,8 +27,8 @@ SCORE_FLOOR = 1e-6
 #: A client is compared in a module only if at least this many other clients have it (all others,
 #: if there are fewer).
 MIN_OTHERS = 3
-#: Updates nearer than this share of the median distance of any two, lengths aside, are one vote.
-ALIKE = 0.3
+#: Updates nearer than this share of the closest majority's radius, lengths aside, are one vote.
+ALIKE = 0.35
 MAX_STARTS = 24
 BEST_STARTS = 2
 MAX_STEPS = 4
@@ -319,7 +319,8 @@ class ClientBlocks:
     def _median(self, scores: np.ndarray) -> np.ndarray:
         """Take the ``h``-th smallest along the last axis, h the size of a half."""
         voting = self._anywhere & self.voting
-        found: np.ndarray = np.sort(scores[..., voting], axis=-1)[..., int(voting.sum()) // 2]
+        ordered = np.sort(np.where(voting, scores, np.inf), axis=-1)
+        found: np.ndarray = ordered[..., int(voting.sum()) // 2]
         return found
 
 
@@ -389,19 +390,27 @@ class Agreement:
 
 
 def _representatives(moments: Sequence[Moments]) -> np.ndarray:
-    """Find for each client the first that sends nearly the same where both send something."""
+    """Find for each client the first that sends nearly the same where both send something.
+
+    Honest clients may agree closely, so what is near is measured by the closest majority: by the
+    distance within which some client has half of all.
+    """
     n = moments[0].n_clients
     found = np.arange(n)
+    if n <= MIN_OTHERS:
+        return found
     energy = np.array([one.energy for one in moments])
     common = energy.T @ (energy > 0)
     lengths = np.sqrt(common * common.T)
-    both = (lengths > 0) & ~np.eye(n, dtype=bool)
-    if n <= MIN_OTHERS or not both.any():
-        return found
     products = np.sum([one.products() for one in moments], axis=0)
     # Squared distances between updates of length one, halved.
-    apart = 1 - products / np.where(both, lengths, np.inf)
-    near = apart < ALIKE**2 * np.median(apart[both])
+    apart = np.full((n, n), np.inf)
+    both = (lengths > 0) & ~np.eye(n, dtype=bool)
+    apart[both] = np.maximum(1 - products[both] / lengths[both], 0.0)
+    closest = np.sort(apart, axis=1)[:, n // 2 - 1].min()
+    if closest <= SCORE_FLOOR**2:  # more than half send the same
+        return found
+    near = apart < ALIKE**2 * min(closest, 1.0)
     for k in range(1, n):
         same = near[k, :k] & (found[:k] == np.arange(k))
         if same.any():

@@ -320,6 +320,25 @@ def test_coefficient_screen_finds_sign_flips_and_adds_no_false_alarm():
         assert not screened[~problem.contaminated].any()
 
 
+def test_where_a_zero_update_leaves_too_few_to_compare_nobody_is_judged():
+    spec = ProblemSpec(n_clients=4, poisoned_fraction=0.3, noise=0.0, attack="silent")
+    result = clair.fit(sample_problem(spec).updates, solver="irls")
+    assert set(result.degrees) == {"not comparable"}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003])
+@pytest.mark.parametrize("n_clients", [8, 20])
+def test_honest_clients_who_want_the_same_are_not_taken_for_copies(n_clients, noise):
+    plan = AttackPlan.from_json([{"own": 0, "size": 1, "directions": 3}])
+    for heterogeneity in (0.0, 0.1):
+        spec = ProblemSpec(
+            n_clients=n_clients, poisoned_fraction=0.4, heterogeneity=heterogeneity, noise=noise
+        )
+        problem = sample_problem(spec, plan)
+        result = clair.fit(problem.updates, solver="irls")
+        np.testing.assert_array_equal(result.flagged, problem.contaminated)
+
+
 @pytest.mark.parametrize("n_clients", [8, 20])
 @pytest.mark.parametrize(
     "tactic", [{"own": -0.5}, {"own": 0, "mean": -1}, {"own": 0.4, "mean": -1}]
