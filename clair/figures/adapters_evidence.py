@@ -8,7 +8,7 @@ from clair.adapters.result import KEPT, Audit
 from clair.figures.adapters import CEILING, ROLES, label
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.palette import ThemeName, role_style
-from clair.method.concentration import SCORE_FLOOR
+from clair.method.detection import usual_score
 from clair.method.evidence import Evidence
 from clair.method.words import KINDS
 from clair.sentences import listing
@@ -70,6 +70,5 @@ def times_typical(kind: Evidence, degrees: np.ndarray) -> tuple[np.ndarray, floa
     degrees : ndarray of str, shape (n_clients,)
         The verdicts on them.
     """
-    kept = kind.scores[degrees == KEPT]
-    usual = max(float(np.median(kept)) if len(kept) else 0.0, SCORE_FLOOR)
+    usual = usual_score(kind.scores, degrees == KEPT)
     return kind.scores / usual, kind.threshold / usual

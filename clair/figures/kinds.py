@@ -9,8 +9,7 @@ import numpy as np
 from clair.figures.base import Chart, marker, new_figure
 from clair.figures.palette import PAPERS, ThemeName, role_style
 from clair.figures.verdict import listed
-from clair.method.concentration import SCORE_FLOOR
-from clair.method.detection import FLAGGED, SUSPECT
+from clair.method.detection import FLAGGED, SUSPECT, usual_score
 from clair.method.evidence import Evidence
 from clair.method.words import KINDS
 
@@ -96,8 +95,7 @@ def _relative(kind: Evidence, kept: np.ndarray) -> tuple[np.ndarray, float | Non
     """Compute a kind's scores and line relative to the typical kept client, cut to the axis."""
     if kind.kind == "inside":  # yes or no
         return np.where(kind.flagged, 2.0, 1.0), float(np.sqrt(2.0))
-    usual = float(np.median(kind.scores[kept])) if kept.any() else 0.0
-    usual = max(usual, SCORE_FLOOR)
+    usual = usual_score(kind.scores, kept)
     drawn = 0 < kind.threshold < float("inf")
     values = np.clip(kind.scores / usual, _LOWEST, _HIGHEST)
     return values, float(np.clip(kind.threshold / usual, _LOWEST, _HIGHEST)) if drawn else None

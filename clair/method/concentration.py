@@ -1,9 +1,10 @@
 """The half of the clients that agrees best, found so that no minority can pass itself off as it.
 
 Least trimmed squares over subspaces: a client is scored by what it sends outside a subspace, and
-the subspace is refitted on the half of smallest scores. Three things keep that half honest where
+the subspace is refitted on the half of smallest scores. Four things keep that half honest where
 the attackers know the rule. Every client's energy is capped at the typical one, so that size buys
-no influence. Several starts compete, among them single clients' own subspaces, and the one whose
+no influence. Clients that send nearly the same count once, so that copying one honest client wins
+no majority. Several starts compete, among them single clients' own subspaces, and the one whose
 *median* score is smallest wins, which fewer than half of the clients cannot improve. And clients
 are ranked by their strongest directions alone, in which a false direction cannot hide behind noise.
 

@@ -104,8 +104,8 @@ class Verdict:
 
 
 def usual_score(scores: np.ndarray, clients: np.ndarray) -> float:
-    """Compute the median score of some clients, 0 if there are none."""
-    return median(scores[clients]) if clients.any() else 0.0
+    """Compute the median score of some clients, at least `SCORE_FLOOR`."""
+    return max(median(scores[clients]) if clients.any() else 0.0, SCORE_FLOOR)
 
 
 def simple_verdict(evidence: Evidence) -> Verdict:
@@ -168,7 +168,7 @@ def judge(
     flagged = _together(evidence, comparable)
     benign = ~flagged
     learn = benign & comparable
-    usual = max(usual_score(evidence[0].scores, learn), SCORE_FLOOR)
+    usual = usual_score(evidence[0].scores, learn)
     near = evidence[0].scores <= NEAR * usual
     bases = _subspaces(moments, learn & near, rank)
     loud = evidence[0].scores > NOISE_LIMIT * usual
@@ -295,8 +295,7 @@ def automatic_rank(
     rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
     found = _evidence(agreements[rank], gap, None)
     kept = comparable & ~_together(found, comparable)
-    usual = max(usual_score(found[0].scores, kept), SCORE_FLOOR)
-    kept &= found[0].scores <= NEAR * usual
+    kept &= found[0].scores <= NEAR * usual_score(found[0].scores, kept)
     bases = _subspaces(blocks.moments, kept, rank)
     influence = influence_of(blocks.moments, bases, kept)
     # Where those who do not repeat others are no majority, the majority with the most influence.

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clair.method.concentration import SCORE_FLOOR
 from clair.method.detection import FLAGGED, NOT_COMPARABLE, SUSPECT, Verdict, usual_score
 from clair.method.evidence import MIN_CLIENTS
 
@@ -112,7 +111,7 @@ def reasons(verdict: Verdict, zero: np.ndarray | None = None) -> tuple[str, ...]
 
 def _accusation(verdict: Verdict, k: int, usual: dict[str, float]) -> str:
     found = next(kind for kind in verdict.evidence if kind.flagged[k])
-    ratio = found.scores[k] / max(usual[found.kind], SCORE_FLOOR)
+    ratio = found.scores[k] / usual[found.kind]
     most = f"more than {_LARGEST_RATIO:.0f} times"
     return KINDS[found.kind].reason.format(
         ratio=f"{ratio:.1f} times" if ratio <= _LARGEST_RATIO else most
