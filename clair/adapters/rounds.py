@@ -50,7 +50,7 @@ class Judgement:
 
 
 #: Kinds of evidence about what a client sends outside the shared directions.
-ABOUT_OUTSIDE = frozenset({"outside", "directions", "modules", "shape"})
+ABOUT_OUTSIDE = frozenset({"outside", "directions", "modules", "shape", "structure"})
 #: Times what a typical client sent outside the shared directions in the first round. Less than that
 #: convicts nobody later.
 USUAL = 1.25

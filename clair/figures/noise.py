@@ -181,8 +181,9 @@ def separation_chart(curves: Separation, name: str, theme: ThemeName, height: in
         title = "Poisoned and honest scores overlap everywhere here"
     caption = (
         "Each dot is the most easily confused client of one drawn problem, by all that it sends. "
-        "By this score clients are flagged only above the line; by their strongest directions "
-        "alone, which hold less noise, they can be flagged below it."
+        "By this score clients are flagged only above the line; below it they can be flagged by "
+        "their strongest directions alone, which hold less noise, or because what they send "
+        "outside is more concentrated than noise."
     )
     return Chart(figure, title, caption, f"{title}.")
 
@@ -217,7 +218,7 @@ def set_probability_chart(
     if away == 0:
         title = "Measured and predicted probability of the exact set agree everywhere"
     caption = (
-        "The prediction uses formulas only: mean and spread of both scores, put through the "
+        "The prediction uses formulas only: mean and spread of all scores, put through the "
         f"detector's rule. With {trials} problems a point, one problem is {1 / trials:.0%}."
     )
     return Chart(figure, title, caption, f"{title}.")

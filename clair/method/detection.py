@@ -32,6 +32,7 @@ from clair.method.evidence import (
     influence_of,
     noise_only,
     stricter,
+    structure_scores,
 )
 from clair.method.linalg import median
 from clair.method.moments import Moments, normalised
@@ -47,6 +48,8 @@ AUTO_SHARE = 0.70
 NEAR = 2.0
 #: Few data do not explain scores above this many times the typical one (a hundredth of the data).
 NOISE_LIMIT = 10.0
+#: Kinds of evidence that noise alone does not give.
+NO_NOISE = ("shape", "structure")
 
 KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE = "kept", "suspect", "flagged", "not comparable"
 DEGREES = (KEPT, SUSPECT, FLAGGED, NOT_COMPARABLE)
@@ -165,19 +168,22 @@ def judge(
     comparable = agreement.comparable.any(axis=0)
     n_clients, n_compared = len(comparable), int(comparable.sum())
     evidence = _evidence(agreement, gap, shape)
-    flagged = _together(evidence, comparable)
-    benign = ~flagged
-    learn = benign & comparable
-    usual = usual_score(evidence[0].scores, learn)
-    near = evidence[0].scores <= NEAR * usual
-    bases = _subspaces(moments, learn & near, rank)
-    loud = evidence[0].scores > NOISE_LIMIT * usual
+    learn, near, bases = _learned(moments, evidence, comparable, rank)
+    structure = structure_scores(moments, learn & near, rank, agreement.comparable)
+    if structure is not None:
+        scores, wide = structure
+        evidence = (*evidence, _drawn(agreement, "structure", scores, wide, wide))
+        if (evidence[-1].flagged & learn).any():
+            learn, near, bases = _learned(moments, evidence, comparable, rank)
+    flagged = comparable & ~learn
+    scores = evidence[0].scores
+    loud = scores > NOISE_LIMIT * usual_score(scores, learn)
     noisy = noise_only(moments, bases, flagged & ~loud, learn)
-    if shape is not None:
-        noisy &= ~evidence[-1].flagged
+    for kind in evidence:
+        noisy &= ~kind.flagged | (kind.kind not in NO_NOISE)
     weak = gap_rule(
         "outside",
-        evidence[0].scores,
+        scores,
         stricter(WEAK_GAP, int(learn.sum())),
         spread=False,
         floor=SCORE_FLOOR,
@@ -189,41 +195,62 @@ def judge(
     if n_clients < MIN_CLIENTS:
         comparable = np.zeros(n_clients, dtype=bool)
     suspect = noisy | weak | (learn & (influence < REPEATS))
-    return Verdict(evidence, benign | noisy, suspect, noisy, comparable, influence)
+    return Verdict(evidence, ~flagged | noisy, suspect, noisy, comparable, influence)
+
+
+def _learned(
+    moments: Sequence[Moments], evidence: Sequence[Evidence], comparable: np.ndarray, rank: int
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Find who is kept, who is no louder than usual, and the subspaces of those who are both.
+
+    Returns
+    -------
+    kept, near : ndarray of bool, shape (n_clients,)
+    subspaces : list of ndarray, each of shape (d, rank)
+        One a module.
+    """
+    kept = comparable & ~_together(evidence, comparable)
+    near = evidence[0].scores <= NEAR * usual_score(evidence[0].scores, kept)
+    return kept, near, [s.principal(kept & near, min(rank, s.d))[1] for s in moments]
 
 
 def _evidence(
     agreement: Agreement, gap: tuple[float, float], shape: Shape | None
 ) -> tuple[Evidence, ...]:
-    """Collect all kinds of evidence but the coefficient screen.
+    """Collect the kinds of evidence that need no more than the agreeing half."""
+    found = [
+        _drawn(agreement, "outside", agreement.scores(), gap, AGAIN),
+        _drawn(agreement, "directions", agreement.scores(strongest=True), DIRECTIONS_GAP, AGAIN),
+    ]
+    if len(agreement.comparable) > 1:
+        found.append(
+            _drawn(agreement, "modules", agreement.scores(squares=True), MODULES_GAP, AGAIN)
+        )
+    if shape is not None:
+        found.append(_drawn(agreement, "shape", shape.scores, (shape.ratio, shape.ratio), AGAIN))
+    return tuple(found)
 
-    Near copies count once where lines are drawn: a gap below a client and its copies would seem to
-    have many above it.
+
+def _drawn(
+    agreement: Agreement,
+    kind: str,
+    scores: np.ndarray,
+    gap: tuple[float, float],
+    again: tuple[float, float],
+) -> Evidence:
+    """Draw the line between scores of one kind; later gaps must reach `again`, too.
+
+    Near copies count once: a gap below a client and its copies would seem to have many above it.
     """
     comparable = agreement.comparable.any(axis=0)
     voting = comparable & agreement.voting
     n_votes = int(voting.sum())
-
-    def drawn(kind: str, scores: np.ndarray, needed: tuple[float, float]) -> Evidence:
-        if n_votes < MIN_CLIENTS:
-            return Evidence(kind, scores, np.zeros(len(scores), dtype=bool), float("inf"), 1.0)
-        strict, again = stricter(needed, n_votes), stricter(_again(needed), n_votes)
-        found = gap_rule(kind, scores, strict, again=again, floor=SCORE_FLOOR, among=voting)
-        return replace(found, flagged=comparable & (scores > found.threshold))
-
-    found = [
-        drawn("outside", agreement.scores(), gap),
-        drawn("directions", agreement.scores(strongest=True), DIRECTIONS_GAP),
-    ]
-    if len(agreement.comparable) > 1:
-        found.append(drawn("modules", agreement.scores(squares=True), MODULES_GAP))
-    if shape is not None:
-        found.append(drawn("shape", shape.scores, (shape.ratio, shape.ratio)))
-    return tuple(found)
-
-
-def _again(gap: tuple[float, float]) -> tuple[float, float]:
-    return max(gap[0], AGAIN[0]), max(gap[1], AGAIN[1])
+    if n_votes < MIN_CLIENTS:
+        return Evidence(kind, scores, np.zeros(len(scores), dtype=bool), float("inf"), 1.0)
+    first = stricter(gap, n_votes)
+    later = stricter((max(gap[0], again[0]), max(gap[1], again[1])), n_votes)
+    found = gap_rule(kind, scores, first, again=later, floor=SCORE_FLOOR, among=voting)
+    return replace(found, flagged=comparable & (scores > found.threshold))
 
 
 def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarray:
@@ -234,10 +261,6 @@ def _together(evidence: Sequence[Evidence], comparable: np.ndarray) -> np.ndarra
         if 2 * int((comparable & ~more).sum()) > int(comparable.sum()):
             flagged = more
     return flagged
-
-
-def _subspaces(moments: Sequence[Moments], kept: np.ndarray, rank: int) -> list[np.ndarray]:
-    return [s.principal(kept, min(rank, s.d))[1] for s in moments]
 
 
 def detect_cores(
@@ -294,9 +317,8 @@ def automatic_rank(
     agreements = dict(blocks.survey(min(AUTO_RANK, limit)))
     rank = _majority_rank(blocks, [agreements[r] for r in sorted(agreements)])
     found = _evidence(agreements[rank], gap, None)
-    kept = comparable & ~_together(found, comparable)
-    kept &= found[0].scores <= NEAR * usual_score(found[0].scores, kept)
-    bases = _subspaces(blocks.moments, kept, rank)
+    kept, near, bases = _learned(blocks.moments, found, comparable, rank)
+    kept &= near
     influence = influence_of(blocks.moments, bases, kept)
     # Where those who do not repeat others are no majority, the majority with the most influence.
     n_teachers = max(int((influence >= REPEATS).sum()), int(kept.sum()) // 2 + 1)

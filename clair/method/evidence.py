@@ -21,6 +21,8 @@ AGAIN = (1.25, 1.35)
 DIRECTIONS_GAP = (1.30, 1.40)
 #: For the root mean square over modules.
 MODULES_GAP = (1.25, 1.35)
+#: Standard deviations of noise's concentration that the two ratios are above 1, if not `GAP`'s.
+STRUCTURE_SDS = (3.0, 6.0)
 #: A gap below the m highest still compared, of n scores, is at least ``1 + SPREAD_FEW / (m n)``
 #: times as wide as the scores below it spread.
 SPREAD_FEW = 12.0
@@ -32,8 +34,12 @@ SIGNAL_SHARE = 0.7
 #: Cosine with the kept clients' mean below minus which a client speaks against them.
 AGAINST = 0.25
 #: A residual is noise alone if its largest singular value squared is below this multiple of the
-#: noise edge squared.
+#: noise edge squared; those of the majority are if they are less than so many times as concentrated
+#: as noise.
 NOISE_SLACK = 1.25
+#: A client must send so many times the energy outside that errors of the shared subspace explain:
+#: that is all that honest clients with very many data send there, and it has structure.
+LET_OUT = 4.0
 #: Median of a squared standard normal variable.
 CHI2_MEDIAN = 0.4549
 #: Clients that count for less than this are suspect: what they send outside repeats others'.
@@ -46,7 +52,8 @@ class Evidence:
 
     Attributes
     ----------
-    kind : {"outside", "directions", "modules", "inside", "shape", "norms", "threshold"}
+    kind : str
+        A key of `clair.method.words.KINDS`.
     scores : ndarray of shape (n_clients,)
         >= 0, large for suspicious clients.
     flagged : ndarray of bool, shape (n_clients,)
@@ -173,6 +180,74 @@ def stricter(gap: tuple[float, float], n_compared: int) -> tuple[float, float]:
     """Raise a gap's ratios where few clients are compared."""
     factor = FEW.get(n_compared, 1.0)
     return gap[0] * factor, gap[1] * factor
+
+
+def structure_scores(
+    moments: Sequence[Moments], kept: np.ndarray, rank: int, comparable: np.ndarray
+) -> tuple[np.ndarray, tuple[float, float]] | None:
+    """Measure how much more concentrated than noise it is what clients send outside.
+
+    A matrix with singular values s_i is concentrated to the degree ``sum s_i^4 / (sum s_i^2)^2``,
+    one over the number of directions that hold its energy. In noise of independent entries this is
+    ``(p + q + 1) / (p q + 2)`` for a p x q matrix, whatever its size, with a relative standard
+    deviation near ``2 / (p + q)``. A foreign part is more concentrated even where it is smaller
+    than the noise, and what is sent without noise is so at any size.
+
+    Parameters
+    ----------
+    moments : sequence of Moments
+        Normalised.
+    kept : ndarray of bool, shape (n_clients,)
+        Whose principal subspaces are the shared ones.
+    rank : int
+    comparable : ndarray of bool, shape (n_modules, n_clients)
+        Where a client is compared.
+
+    Returns
+    -------
+    (scores, gap) or None
+        Concentration over that of noise, ndarray of shape (n_clients,), geometric mean over
+        modules; 1 for clients who send nothing outside but what errors of the subspaces explain.
+        And the ratios that a gap must reach, see `structure_gap`. Only modules count in which most
+        clients send more and the median client sends noise. None where there are none, as among
+        low-rank adapters: structure says nothing where it is usual.
+
+    References
+    ----------
+    Marchenko, Pastur 1967 (the moments of noise); Wedin 1972 (the errors of the subspaces). The
+    test is ours.
+    """
+    logs, counts, spread = np.zeros(len(kept)), np.zeros(len(kept)), 0.0
+    for one, compared in zip(moments, comparable, strict=True):
+        if not one.present[kept].any():
+            continue
+        values, basis = one.principal(kept, min(rank, one.d))
+        energy, concentration = one.concentration_outside(basis)
+        p, q = one.noise_shape[0] - basis.shape[1], one.noise_shape[1]
+        # Noise turns direction i by an angle of squared sine (noise in a row) / values_i.
+        turned = np.where(values > SCORE_FLOOR**2 * values[0], energy[kept].mean() / q, 0.0)
+        turned /= np.maximum(values, np.finfo(float).tiny)
+        let_out = LET_OUT * one.energy_along(basis) @ turned
+        rounding = SCORE_FLOOR**2 * np.maximum(one.energy, 1.0)
+        heard = compared & (energy > np.maximum(let_out, rounding))
+        if p < 1 or 2 * heard.sum() <= compared.sum():
+            continue
+        ratios = concentration * (p * q + 2) / (p + q + 1)
+        if median(ratios[heard]) <= NOISE_SLACK:
+            logs[heard] += np.log(ratios[heard])
+            counts[heard] += 1
+            spread = max(spread, noise_spread(p, q))
+    return (np.exp(logs / np.maximum(counts, 1)), structure_gap(spread)) if counts.any() else None
+
+
+def noise_spread(p: int, q: int) -> float:
+    """Approximate the relative standard deviation of the concentration of p x q noise."""
+    return 2 / (p + q)
+
+
+def structure_gap(spread: float) -> tuple[float, float]:
+    """Compute the ratios that a gap between concentrations must reach, at least those of `GAP`."""
+    return max(GAP[0], 1 + STRUCTURE_SDS[0] * spread), max(GAP[1], 1 + STRUCTURE_SDS[1] * spread)
 
 
 def noise_only(

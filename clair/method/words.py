@@ -53,6 +53,13 @@ KINDS: dict[str, Kind] = {
         "how heavy-tailed the entries of an update are (kurtosis), wherever it points",
         "its entries are heavier-tailed than the others' (kurtosis {ratio} a typical client's)",
     ),
+    "structure": Kind(
+        "structure",
+        "how much more concentrated than noise is what it sends outside, where the others send "
+        "noise",
+        "what it sends outside is {ratio} as concentrated in a few directions as a typical "
+        "client's, which is noise",
+    ),
     "inside": Kind(
         "inside",
         "whether it points against the majority within the shared directions: yes or no",

@@ -90,7 +90,8 @@ def _verdict(result: ScenarioResult) -> str:
     )
     if ours:
         text += (
-            " A client's few strongest directions are looked at besides. Clients above a line that "
+            " A client's few strongest directions are looked at besides, and whether what it sends "
+            "outside has structure where others send noise. Clients above a line that "
             "look like noise alone, and clients that stand a little apart, are suspect: refined, "
             "but with little or no weight in what the others learn."
         )

@@ -218,11 +218,12 @@ def loss_plot(
 _VERDICT = (
     "**The verdict.** CLAIR sees the clients' updates and nothing else. It scores each by what the "
     "directions that the *other* clients share leave unexplained of it (ours), looks at its "
-    "strongest directions, at single modules and at the shape of its entries besides (all ours), "
-    "and flags those above a gap between scores that is wide for how far the scores below it "
-    "spread. A client above the line that looks like noise alone, or just apart from the others, "
-    "is suspect: it is refined, but has little or no weight in what the others learn. The rule "
-    "as published, the widest gap between contamination norms, is shown beside ours."
+    "strongest directions, at single modules, at the shape of its entries and, where the others "
+    "send noise, for structure besides (all ours), and flags those above a gap between scores that "
+    "is wide for how far the scores below it spread. A client above the line that looks like noise "
+    "alone, or just apart from the others, is suspect: it is refined, but has little or no weight "
+    "in what the others learn. The rule as published, the widest gap between contamination norms, "
+    "is shown beside ours."
 )
 _REFINED = (
     "**The refinement.** A kept client gets the kept clients' average outside the shared "

@@ -2,8 +2,9 @@
 
 The squared scores of `clair.method.detection` are taken as normal. Their means and spreads follow
 from a `ProblemSpec` alone: noise and attack outside the subspace, over all that a client sends and
-over its strongest directions, where a false direction cannot hide behind noise. Scores drawn from
-these distributions are judged by the detector's own rule. Ours, on formulas of Benaych-Georges,
+over its strongest directions, where a false direction cannot hide behind noise, and how few
+directions hold what is outside. Scores drawn from these distributions are judged by the detector's
+own rule. Ours, on formulas of Benaych-Georges,
 Nadakuditi, J. Multivariate Anal. 2012; good as far as the agreeing half is honest, which the tests
 check by simulation.
 """
@@ -26,7 +27,9 @@ from clair.method.evidence import (
     MIN_CLIENTS,
     NOISE_SLACK,
     SIGNAL_SHARE,
+    noise_spread,
     stricter,
+    structure_gap,
 )
 from clair.simulation.attack_plan import AttackPlan
 from clair.simulation.attacks import PLANS
@@ -91,6 +94,8 @@ class ScoreModel:
     ----------
     whole, strongest : Scores
         Leave-one-out residuals of all that a client sends, and of its strongest directions.
+    structure : Scores
+        Concentration of what is outside over that of noise (not squared: its own score).
     peak, peak_sd : float
         Largest squared singular value of a contaminated residual: mean, standard deviation.
     aligned : bool
@@ -99,6 +104,7 @@ class ScoreModel:
 
     whole: Scores
     strongest: Scores
+    structure: Scores
     peak: float
     peak_sd: float
     aligned: bool
@@ -138,7 +144,8 @@ def score_model(spec: ProblemSpec) -> ScoreModel:
     )
     rows = spec.rank / q
     aligned = noise * rows + leak * inside > 2 * NOISE_SLACK * rows * whole.contaminated
-    return ScoreModel(whole, strongest, *_peak(spec, unusual, foreign), aligned)
+    structure = Scores(*_structure(spec, usual, 0.0), *_structure(spec, unusual, foreign))
+    return ScoreModel(whole, strongest, structure, *_peak(spec, unusual, foreign), aligned)
 
 
 def _strongest(
@@ -169,6 +176,26 @@ def _strongest(
     total = np.sum(seen + across, axis=1)
     noise = np.mean(np.sum(2 * across**2 / (p - r) + 4 * variance * seen, axis=1))
     return float(total.mean()), float(np.sqrt(total.var() + noise + spread**2))
+
+
+def _structure(spec: ProblemSpec, variance: float, foreign: float) -> tuple[float, float]:
+    """Predict the mean and sd of the concentration outside over that of noise.
+
+    See `clair.method.evidence.structure_scores`. A foreign part F under noise E of variance s^2
+    has ``E ||F + E||_4^4 = ||F||_4^4 + 2 (p + q + 1) s^2 ||F||^2 + p q (p + q + 1) s^4`` in the
+    Schatten norm.
+    """
+    p, q, r = spec.d_out - spec.rank, spec.d_in, spec.rank
+    noise = p * q * variance
+    if foreign + noise == 0:
+        return 1.0, 0.0
+    drawn, attack = _stacked(spec, foreign)
+    grams = drawn[:, r:, r:] * attack[:, :1, None]
+    fourth = np.sum(grams**2, axis=(1, 2)) + (p + q + 1) * variance * (2 * foreign + noise)
+    ratios = fourth / (foreign + noise) ** 2 * (p * q + 2) / (p + q + 1)
+    sixth = np.einsum("tij,tjk,tki->t", grams, grams, grams)
+    noisy = 16 * variance * sixth / fourth**2 + noise_spread(p, q) ** 2
+    return float(ratios.mean()), float(np.sqrt(ratios.var() + np.mean(ratios**2 * noisy)))
 
 
 def _peak(spec: ProblemSpec, variance: float, foreign: float) -> tuple[float, float]:
@@ -249,15 +276,15 @@ def _plan_energy(
 
 @lru_cache(maxsize=128)
 def _standard_normals(n_clients: int) -> np.ndarray:
-    return np.random.default_rng(2).standard_normal((3, _SCORE_DRAWS, n_clients))
+    return np.random.default_rng(2).standard_normal((4, _SCORE_DRAWS, n_clients))
 
 
 def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> float:
     """Predict the probability that the detector flags exactly the contaminated clients.
 
     Scores are drawn from `score_model` and judged as `clair.method.detection.judge` does, by the
-    gaps of both scores. A client that looks like noise alone is not flagged unless it is far too
-    loud.
+    gaps of all scores. A client that looks like noise alone is not flagged unless it is far too
+    loud or has structure.
 
     Parameters
     ----------
@@ -280,13 +307,17 @@ def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> 
     normals = _standard_normals(n)
     whole = model.whole.drawn(contaminated, normals[0], floor)
     strongest = model.strongest.drawn(contaminated, normals[1], floor)
+    structure = model.structure.drawn(contaminated, normals[3], floor) ** 2
     flagged = np.zeros(whole.shape, dtype=bool)
-    for scores, least in ((whole, gap), (strongest, DIRECTIONS_GAP)):
-        repeat = max(least[0], AGAIN[0]), max(least[1], AGAIN[1])
-        more = flagged | above_gap(scores, stricter(least, n), stricter(repeat, n))
+    wide = structure_gap(noise_spread(spec.d_out - spec.rank, spec.d_in))
+    kinds = ((whole, gap, AGAIN), (strongest, DIRECTIONS_GAP, AGAIN), (structure, wide, wide))
+    for scores, least, later in kinds:
+        repeat = max(least[0], later[0]), max(least[1], later[1])
+        alone = above_gap(scores, stricter(least, n), stricter(repeat, n))
+        more = flagged | alone
         flagged = np.where(2 * more.sum(axis=1, keepdims=True) < n, more, flagged)
     shared = _CORRELATION * normals[0] + np.sqrt(1 - _CORRELATION**2) * normals[2]
-    flagged &= ~_like_noise(spec, model, whole, flagged, shared)
+    flagged &= alone | ~_like_noise(spec, model, whole, flagged, shared)
     return float(np.mean((flagged == contaminated).all(axis=1)))
 
 
@@ -319,10 +350,13 @@ def speaks(spec: ProblemSpec) -> bool:
 def stands_out(spec: ProblemSpec) -> bool:
     """Predict whether a typical contaminated client is flagged, against typical honest ones.
 
-    Its score must reach a gap, over all it sends or over its strongest directions, and what it
-    sends outside must be too structured or too loud to be explained by few data.
+    What it sends outside must have structure. Or its score must reach a gap, over all it sends or
+    over its strongest directions, and what it sends outside must be too structured or too loud to
+    be explained by few data.
     """
     model, p, q = score_model(spec), max(spec.d_out - spec.rank, 1), spec.d_in
+    if model.structure.contaminated >= structure_gap(noise_spread(p, q))[1]:
+        return True
     if model.separation < GAP[1] and model.strongest.separation < DIRECTIONS_GAP[1]:
         return False
     edge = model.whole.contaminated / (p * q) * (np.sqrt(p) + np.sqrt(q)) ** 2

@@ -165,17 +165,21 @@ STATEMENTS: tuple[Statement, ...] = (
         "set",
         "sets",
         "The set is exact when every contaminated client clears the honest by the detector's gap: "
-        "$g = 1.25$ over all that it sends, or $g_r = 1.40$ over its $r$ strongest directions, and "
-        "when what it has outside cannot be taken for noise. $A$ is the attack's energy off the "
-        "subspace and $A_r$ that of the strongest directions, $N$ and $N_r$ what noise and honest "
-        "deviation $h^2$ put there; $s$ is the size of an honest direction.",
+        "$g = 1.25$ over all that it sends, or $g_r = 1.40$ over its $r$ strongest directions, if "
+        "what it has outside cannot be taken for noise; or if that is $g_c$ times as concentrated "
+        "as noise: 1.25 or $1 + 12/(m + q)$ times, whichever is more. $A$ is the attack's energy "
+        "off the subspace, in directions of size $a_i$, and $A_r$ that of the strongest "
+        "directions, $N$ and $N_r$ what noise and honest deviation $h^2$ put there; $s$ is the "
+        "size of an honest direction and $m = p - r$.",
         r"\begin{gathered}\frac{A + N}{N} \ge g^2 \quad\text{or}\quad \frac{A_r + N_r}{N_r} "
-        r"\ge g_r^2,\\ N = (p-r)\,q\sigma^2 + h^2, \quad N_r \approx (p-r)\,r\sigma^2 "
-        r"\left(1 + q\sigma^2/s^2\right)^2\end{gathered}",
+        r"\ge g_r^2 \quad\text{or}\\ \frac{\sum_i a_i^4 + \frac{m + q}{mq} N (2A + N)}"
+        r"{(A + N)^2} \ge g_c\,\frac{m + q}{mq},\\ N = m\,q\sigma^2 + h^2, \quad "
+        r"N_r \approx m\,r\sigma^2 \left(1 + q\sigma^2/s^2\right)^2\end{gathered}",
         "ours",
-        f"strongest directions: {SPIKES}; the full curve draws both scores from their predicted "
-        "distribution. The paper's abstract announces consistent recovery of the set under a mild "
-        "separation condition; this condition, for our detector, is our own",
+        f"strongest directions: {SPIKES}; concentration: moments of Marchenko, Pastur 1967; the "
+        "full curve draws all scores from their predicted distribution. The paper's abstract "
+        "announces consistent recovery of the set under a mild separation condition; this "
+        "condition, for our detector, is our own",
         "test_exact_set_probability",
         "probability within 0.25 at 12 settings of 48 problems; noise of the transition within "
         "12 %",

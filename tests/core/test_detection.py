@@ -15,6 +15,7 @@ from clair.method.detection import (
 )
 from clair.method.evidence import (
     influence_of,
+    structure_scores,
 )
 from clair.method.linalg import orthonormal
 from clair.method.metrics import detection_scores
@@ -155,7 +156,7 @@ def test_clients_who_repeat_each_other_share_one_vote(attack):
         return np.sqrt(np.mean((refined - true[~bad]) ** 2))
 
     assert not result.flagged[~bad].any()
-    assert all(degree == "suspect" for degree in np.array(result.degrees)[bad])
+    assert all(degree != "kept" for degree in np.array(result.degrees)[bad])
     assert result.influence[bad].sum() < 1.6
     assert error(result.refined[~bad]) < 1.05 * error(known)
 
@@ -211,15 +212,71 @@ def test_modules_that_too_few_have_say_nothing():
     assert any("modules: 3 clients." in note for note in both.notes)
 
 
-@pytest.mark.parametrize("n_clients", [3, 4])
+@pytest.mark.parametrize("n_clients", [3, 4, 8])
 def test_few_clients_need_more_evidence(n_clients):
     true, errors, _, basis, rng = world(n_clients, 0, seed=45)
     sent = true + errors
-    sent[0] += 0.6 * matrix_off(basis, rng, 1)
-    assert not clair.fit(sent, 3, solver="irls").flagged.any()
+    sent[0] += 0.5 * matrix_off(basis, rng, 1)
+    quiet = clair.fit(sent, 3, solver="irls")
+    assert quiet.flagged.tolist() == [n_clients == 8, *[False] * (n_clients - 1)]
     sent[0] += 60 * matrix_off(basis, rng, 1)
     loud = clair.fit(sent, 3, solver="irls")
-    assert loud.flagged.tolist() == [n_clients == 4, *[False] * (n_clients - 1)]
+    assert loud.flagged.tolist() == [n_clients > 3, *[False] * (n_clients - 1)]
+
+
+def small_direction(sent, true, bad, basis, rng):
+    sent[bad] += 0.6 * matrix_off(basis, rng, 1)
+
+
+def ladder(sent, true, bad, basis, rng):
+    for step, k in enumerate(np.flatnonzero(bad), start=2):
+        size = 0.92 * np.sqrt(1.09 ** (2 * step) - 1)
+        sent[k] += size * matrix_off(basis, rng, 1)
+
+
+def small_tilt_without_noise(sent, true, bad, basis, rng):
+    turn = orthonormal(matrix_off(basis, rng, 32)[:, :3])
+    sent[bad] = true[bad] + 0.15 * turn @ (basis.T @ true[bad])
+
+
+HIDING: list[Callable] = [small_direction, ladder, small_tilt_without_noise]
+
+
+@pytest.mark.parametrize("hide", HIDING, ids=lambda hide: hide.__name__)
+@pytest.mark.parametrize("rank", [3, "auto"])
+@pytest.mark.parametrize(("n_clients", "n_bad"), [(8, 3), (20, 8)])
+def test_a_foreign_part_smaller_than_the_noise_has_structure(hide, rank, n_clients, n_bad):
+    true, errors, bad, basis, rng = world(n_clients, n_bad, seed=49)
+    sent = true + errors
+    hide(sent, true, bad, basis, rng)
+    result = clair.fit(sent, rank, solver="irls")
+    np.testing.assert_array_equal(result.flagged, bad)
+    structure = next(kind for kind in result.evidence if kind.kind == "structure")
+    np.testing.assert_array_equal(structure.flagged, bad)
+    assert np.median(structure.scores[~bad]) == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("shape", [(8, 12, 30), (8, 30, 12)])
+def test_concentration_of_noise_is_the_same_whatever_its_size(shape):
+    noise = np.random.default_rng(50).standard_normal((200, *shape[1:]))
+    noise *= np.geomspace(0.1, 10, 200)[:, None, None]
+    moments = normalised([Moments(noise, noise_shape=shape[1:])])
+    everybody = np.ones(200, dtype=bool)
+    scores, gap = structure_scores(moments, everybody, 1, everybody[None])
+    assert scores.mean() == pytest.approx(1, abs=0.02)
+    assert scores.std() == pytest.approx(2 / (shape[1] + shape[2]), rel=0.2)
+    assert scores.max() < gap[1]
+
+
+def test_structure_convicts_nobody_where_it_is_usual_or_comes_from_the_subspace_s_error():
+    true, errors, _, basis, rng = world(8, 0, seed=51)
+    exact = true + errors
+    exact[2] = true[2]  # endless data: what it has outside comes from the others' noise
+    result = clair.fit(exact, 3, solver="irls")
+    assert not result.flagged.any()
+    assert next(kind for kind in result.evidence if kind.kind == "structure").scores[2] == 1
+    own = true + errors + [0.9 * matrix_off(basis, rng, 1) for _ in range(8)]
+    assert all(kind.kind != "structure" for kind in clair.fit(own, 3, solver="irls").evidence)
 
 
 @pytest.mark.parametrize("options", [{}, {"detector": "norms"}, {"threshold": 1e9}], ids=str)

@@ -20,7 +20,7 @@ from clair.figures.noise import (
 from clair.figures.palette import ThemeName
 from clair.figures.worlds import worlds_chart
 from clair.method.detection import NOISE_LIMIT
-from clair.method.evidence import DIRECTIONS_GAP, GAP
+from clair.method.evidence import DIRECTIONS_GAP, GAP, noise_spread, structure_gap
 from clair.report.blocks import Block, Frame, OnScreen, Words, chosen_plot, columns, plot
 from clair.report.studies import gain_study, sets_study, stable_study
 from clair.report.theory import Told
@@ -169,15 +169,18 @@ def sets(values: Mapping[str, Any]) -> Told:
 
 def _condition(spec: ProblemSpec) -> str:
     model, (gap, strict) = score_model(spec), (GAP[1], DIRECTIONS_GAP[1])
+    dense = structure_gap(noise_spread(spec.d_out - spec.rank, spec.d_in))[1]
     return (
         f"**The condition in words.** A poisoned client must score at least {gap:g} times a "
         f"typical honest one by all that it sends: off the subspace, its attack then carries "
         f"{gap**2 - 1:.2f} times the energy that noise and honest differences put there. Or "
-        f"{strict:g} times by its strongest directions alone. And what it sends outside must "
-        f"be too structured to be mere noise, or more than {NOISE_LIMIT:g} times too large. "
+        f"{strict:g} times by its strongest directions alone; and what it sends outside must "
+        f"be too structured to be mere noise, or more than {NOISE_LIMIT:g} times too large. Or "
+        f"that must be {dense:.2f} times as concentrated as noise. "
         f"{_limits(spec)} At your noise of {spec.noise:g} a typical poisoned client scores "
         f"{_ratio(model.separation)} a typical honest one by all it sends, "
-        f"{_ratio(model.strongest.separation)} by its strongest directions. More clients do "
+        f"{_ratio(model.strongest.separation)} by its strongest directions, and what it sends "
+        f"outside is {_ratio(model.structure.contaminated)} as concentrated. More clients do "
         "not move this limit much: each client is judged on its own update."
     )
 
