@@ -222,12 +222,12 @@ def structure_scores(
         if not one.present[kept].any():
             continue
         values, basis = one.principal(kept, min(rank, one.d))
-        energy, concentration = one.concentration_outside(basis)
+        along, energy, concentration = one.concentration_outside(basis)
         p, q = one.noise_shape[0] - basis.shape[1], one.noise_shape[1]
         # Noise turns direction i by an angle of squared sine (noise in a row) / values_i.
         turned = np.where(values > SCORE_FLOOR**2 * values[0], energy[kept].mean() / q, 0.0)
         turned /= np.maximum(values, np.finfo(float).tiny)
-        let_out = LET_OUT * one.energy_along(basis) @ turned
+        let_out = LET_OUT * along @ turned
         rounding = SCORE_FLOOR**2 * np.maximum(one.energy, 1.0)
         heard = compared & (energy > np.maximum(let_out, rounding))
         if p < 1 or 2 * heard.sum() <= compared.sum():

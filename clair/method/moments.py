@@ -118,14 +118,8 @@ class Moments:
         energy: np.ndarray = self.scale * self._per_client(rest**2).sum(axis=0)
         return energy
 
-    def energy_along(self, basis: np.ndarray) -> np.ndarray:
-        """Compute each client's energy along given directions, (n_clients, n) for (d, n)."""
-        inside = basis.T @ self.thin
-        energy: np.ndarray = self.scale * np.einsum("kij,kij->ki", inside, inside)
-        return energy
-
-    def concentration_outside(self, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Compute each client's energy off a subspace, and how few directions hold it.
+    def concentration_outside(self, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Compute each client's energy along and off a subspace, and how few directions hold it.
 
         Parameters
         ----------
@@ -133,18 +127,29 @@ class Moments:
 
         Returns
         -------
-        energy : ndarray of shape (n_clients,)
+        along : ndarray of shape (n_clients, rank)
+            Energy along each direction of the basis.
+        outside : ndarray of shape (n_clients,)
         concentration : ndarray of shape (n_clients,)
             Sum of the fourth powers of what is left's singular values over their energy squared: 1
             for a single direction, 1 / n for n equal ones.
         """
         checkpoint()
-        rest = self.thin - basis @ (basis.T @ self.thin)
-        grams = block_grams(rest if self.d <= self.c else rest.transpose(0, 2, 1))
-        energy = np.trace(grams, axis1=1, axis2=2)
+        if self._in_grams:
+            grams = self._client_grams()
+            images = grams @ basis
+            inside = basis.T @ images
+            along = np.einsum("kii->ki", inside)
+            half = (images - basis @ (inside / 2)) @ basis.T
+            grams = grams - half - half.transpose(0, 2, 1)
+        else:
+            inside = basis.T @ self.thin
+            along = np.einsum("kij,kij->ki", inside, inside)
+            grams = block_grams((self.thin - basis @ inside).transpose(0, 2, 1))
+        outside = np.maximum(np.trace(grams, axis1=1, axis2=2), 0.0)
         fourth = np.einsum("kij,kij->k", grams, grams)
-        least = np.finfo(float).tiny
-        return self.scale * energy, fourth / np.maximum(energy**2, least)
+        concentration = fourth / np.maximum(outside**2, np.finfo(float).tiny)
+        return self.scale * along, self.scale * outside, concentration
 
     def products(self) -> np.ndarray:
         """Compute inner products between all clients, ndarray of shape (n_clients, n_clients)."""
