@@ -15,7 +15,8 @@ def method_words(audit: Audit) -> tuple[str, ...]:
     asked = audit.options
     rank = "chosen from the updates" if asked.rank == "auto" else f"set to {asked.rank}"
     side = f"the {asked.side} side" + ("" if asked.side == "output" else ", as asked")
-    kinds = "outside, directions, modules" + ", shape" * asked.compare_shape
+    kinds = "outside, directions, modules, structure (where others send noise)"
+    kinds += ", shape" * asked.compare_shape
     kinds += ", inside (the coefficient screen)" * asked.screen_coefficients
     split = (
         "**The split.** The contamination norm ‖S‖ is the size of a client's part of S when all "
