@@ -180,7 +180,8 @@ def judge(
     loud = scores > NOISE_LIMIT * usual_score(scores, learn)
     noisy = noise_only(moments, bases, flagged & ~loud, learn)
     for kind in evidence:
-        noisy &= ~kind.flagged | (kind.kind not in NO_NOISE)
+        if kind.kind in NO_NOISE:
+            noisy &= ~kind.flagged
     weak = gap_rule(
         "outside",
         scores,

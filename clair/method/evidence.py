@@ -40,6 +40,9 @@ NOISE_SLACK = 1.25
 #: A client must send so many times the energy outside that errors of the shared subspace explain:
 #: that is all that honest clients with very many data send there, and it has structure.
 LET_OUT = 4.0
+#: Who sends less than usual outside, and less than this share of the typical energy in all, may
+#: have few data, and an update from few samples has low rank.
+FEW_DATA = 0.6
 #: Median of a squared standard normal variable.
 CHI2_MEDIAN = 0.4549
 #: Clients that count for less than this are suspect: what they send outside repeats others'.
@@ -207,10 +210,11 @@ def structure_scores(
     -------
     (scores, gap) or None
         Concentration over that of noise, ndarray of shape (n_clients,), geometric mean over
-        modules; 1 for clients who send nothing outside but what errors of the subspaces explain.
-        And the ratios that a gap must reach, see `structure_gap`. Only modules count in which most
-        clients send more and the median client sends noise. None where there are none, as among
-        low-rank adapters: structure says nothing where it is usual.
+        modules; 1 for clients who send nothing outside but what errors of the subspaces explain,
+        or so little that they may have few data (`FEW_DATA`). And the ratios that a gap must reach,
+        see `structure_gap`. Only modules count in which most clients send more and the median
+        client sends noise. None where there are none, as among low-rank adapters: structure says
+        nothing where it is usual.
 
     References
     ----------
@@ -219,7 +223,7 @@ def structure_scores(
     """
     logs, counts, spread = np.zeros(len(kept)), np.zeros(len(kept)), 0.0
     for one, compared in zip(moments, comparable, strict=True):
-        if not one.present[kept].any():
+        if not one.present[kept].any() or not compared.any():
             continue
         values, basis = one.principal(kept, min(rank, one.d))
         along, energy, concentration = one.concentration_outside(basis)
@@ -233,10 +237,13 @@ def structure_scores(
         if p < 1 or 2 * heard.sum() <= compared.sum():
             continue
         ratios = concentration * (p * q + 2) / (p + q + 1)
-        if median(ratios[heard]) <= NOISE_SLACK:
-            logs[heard] += np.log(ratios[heard])
-            counts[heard] += 1
-            spread = max(spread, noise_spread(p, q))
+        if median(ratios[heard]) > NOISE_SLACK:
+            continue
+        usual, typical = median(energy[compared]), median(one.energy[compared])
+        heard &= (energy >= usual) | (one.energy >= FEW_DATA * typical)
+        logs[heard] += np.log(ratios[heard])
+        counts[heard] += 1
+        spread = max(spread, noise_spread(p, q))
     return (np.exp(logs / np.maximum(counts, 1)), structure_gap(spread)) if counts.any() else None
 
 
