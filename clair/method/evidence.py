@@ -37,8 +37,8 @@ AGAINST = 0.25
 #: noise edge squared; those of the majority are if they are less than so many times as concentrated
 #: as noise.
 NOISE_SLACK = 1.25
-#: A client must send so many times the energy outside that errors of the shared subspace explain:
-#: that is all that honest clients with very many data send there, and it has structure.
+#: Errors of the shared subspace explain up to so many times the energy outside that is expected of
+#: them. They have structure, and honest clients with very many data send little else there.
 LET_OUT = 4.0
 #: Who sends less than usual outside, and less than this share of the typical energy in all, may
 #: have few data, and an update from few samples has low rank.
@@ -194,7 +194,9 @@ def structure_scores(
     one over the number of directions that hold its energy. In noise of independent entries this is
     ``(p + q + 1) / (p q + 2)`` for a p x q matrix, whatever its size, with a relative standard
     deviation near ``2 / (p + q)``. A foreign part is more concentrated even where it is smaller
-    than the noise, and what is sent without noise is so at any size.
+    than the noise, and what is sent without noise is so at any size. A share x of the energy that
+    errors of the subspaces explain may lie in one direction: noise with it is concentrated to the
+    degree c + (1 - c) x^2, c being that of noise alone.
 
     Parameters
     ----------
@@ -209,10 +211,10 @@ def structure_scores(
     Returns
     -------
     (scores, gap) or None
-        Concentration over that of noise, ndarray of shape (n_clients,), geometric mean over
-        modules; 1 for clients who send nothing outside but what errors of the subspaces explain,
-        or so little that they may have few data (`FEW_DATA`). And the ratios that a gap must reach,
-        see `structure_gap`. Only modules count in which most clients send more and the median
+        Concentration over that of noise with errors of the subspaces, ndarray of shape
+        (n_clients,), geometric mean over modules; 1 for clients who send nothing outside, or so
+        little that they may have few data (`FEW_DATA`). And the ratios that a gap must reach, see
+        `structure_gap`. Only modules count in which most clients send more and the median
         client sends noise. None where there are none, as among low-rank adapters: structure says
         nothing where it is usual.
 
@@ -231,12 +233,12 @@ def structure_scores(
         # Noise turns direction i by an angle of squared sine (noise in a row) / values_i.
         turned = np.where(values > SCORE_FLOOR**2 * values[0], energy[kept].mean() / q, 0.0)
         turned /= np.maximum(values, np.finfo(float).tiny)
-        let_out = LET_OUT * along @ turned
-        rounding = SCORE_FLOOR**2 * np.maximum(one.energy, 1.0)
-        heard = compared & (energy > np.maximum(let_out, rounding))
+        heard = compared & (energy > SCORE_FLOOR**2 * np.maximum(one.energy, 1.0))
         if p < 1 or 2 * heard.sum() <= compared.sum():
             continue
-        ratios = concentration * (p * q + 2) / (p + q + 1)
+        noise = (p + q + 1) / (p * q + 2)
+        let_out = np.minimum(LET_OUT * along @ turned, energy) / np.where(heard, energy, 1.0)
+        ratios = concentration / (noise + (1 - noise) * let_out**2)
         if median(ratios[heard]) > NOISE_SLACK:
             continue
         usual, typical = median(energy[compared]), median(one.energy[compared])
