@@ -238,9 +238,12 @@ def structure_scores(
             continue
         noise = (p + q + 1) / (p * q + 2)
         let_out = np.minimum(LET_OUT * along @ turned, energy) / np.where(heard, energy, 1.0)
-        ratios = concentration / (noise + (1 - noise) * let_out**2)
-        if median(ratios[heard]) > NOISE_SLACK:
+        ratios = concentration / noise
+        common = median(ratios[heard])
+        if common > NOISE_SLACK:
             continue
+        # Only above the typical client, so that nobody stands out for what others let out.
+        ratios = np.minimum(ratios, np.maximum(ratios - let_out**2 / noise, common))
         usual, typical = median(energy[compared]), median(one.energy[compared])
         heard &= (energy >= usual) | (one.energy >= FEW_DATA * typical)
         logs[heard] += np.log(ratios[heard])

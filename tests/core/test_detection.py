@@ -284,7 +284,7 @@ def test_structure_convicts_nobody_where_it_is_usual_or_comes_from_the_subspace_
     result = clair.fit(exact, 3, solver="irls")
     assert not result.flagged.any()
     structure = next(kind for kind in result.evidence if kind.kind == "structure")
-    assert (structure.scores[[2, 5]] <= 1).all()
+    assert (structure.scores[[2, 5]] < 1.05).all()
     own = true + errors + [0.9 * matrix_off(basis, rng, 1) for _ in range(8)]
     assert all(kind.kind != "structure" for kind in clair.fit(own, 3, solver="irls").evidence)
 
