@@ -135,7 +135,7 @@ def fit_cores(
     options : FitOptions
     progress : callable, optional
     shape : Shape, optional
-        Evidence of the second kind, see `clair.method.shape.shape_of`.
+        Evidence of another kind, see `clair.method.shape.shape_of`.
     pilot : (int, Verdict), optional
         Rank and verdict of the residual detector, if known already
         (`clair.method.detection.detect_cores`).

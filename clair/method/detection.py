@@ -139,7 +139,7 @@ def detect(
     gap : tuple of float
         See `clair.method.evidence.gap_rule`.
     shape : Shape, optional
-        Evidence of a second kind, `clair.method.shape.shape_of`.
+        Evidence of another kind, `clair.method.shape.shape_of`.
 
     Returns
     -------

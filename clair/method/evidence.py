@@ -21,7 +21,8 @@ AGAIN = (1.25, 1.35)
 DIRECTIONS_GAP = (1.30, 1.40)
 #: For the root mean square over modules.
 MODULES_GAP = (1.25, 1.35)
-#: Standard deviations of noise's concentration that the two ratios are above 1, if not `GAP`'s.
+#: How many standard deviations of noise's concentration above 1 the two ratios of a gap are, at
+#: least those of `GAP`.
 STRUCTURE_SDS = (3.0, 6.0)
 #: A gap below the m highest still compared, of n scores, is at least ``1 + SPREAD_FEW / (m n)``
 #: times as wide as the scores below it spread.
@@ -41,7 +42,7 @@ NOISE_SLACK = 1.25
 #: them. They have structure, and honest clients with very many data send little else there.
 LET_OUT = 4.0
 #: Who sends less than usual outside, and less than this share of the typical energy in all, may
-#: have few data, and an update from few samples has low rank.
+#: have few data. An update from few samples has low rank, so structure does not count against it.
 FEW_DATA = 0.6
 #: Median of a squared standard normal variable.
 CHI2_MEDIAN = 0.4549
@@ -195,8 +196,8 @@ def structure_scores(
     ``(p + q + 1) / (p q + 2)`` for a p x q matrix, whatever its size, with a relative standard
     deviation near ``2 / (p + q)``. A foreign part is more concentrated even where it is smaller
     than the noise, and what is sent without noise is so at any size. A share x of the energy that
-    errors of the subspaces explain may lie in one direction: noise with it is concentrated to the
-    degree c + (1 - c) x^2, c being that of noise alone.
+    errors of the subspaces explain may lie in one direction and add x^2, which is taken off, but
+    not below the typical client.
 
     Parameters
     ----------
@@ -211,10 +212,10 @@ def structure_scores(
     Returns
     -------
     (scores, gap) or None
-        Concentration over that of noise with errors of the subspaces, ndarray of shape
-        (n_clients,), geometric mean over modules; 1 for clients who send nothing outside, or so
-        little that they may have few data (`FEW_DATA`). And the ratios that a gap must reach, see
-        `structure_gap`. Only modules count in which most clients send more and the median
+        Concentration over that of noise, without what errors of the subspaces explain, ndarray of
+        shape (n_clients,), geometric mean over modules; 1 for clients who send nothing outside, or
+        so little that they may have few data (`FEW_DATA`). And the ratios that a gap must reach,
+        see `structure_gap`. Only modules count in which most clients send more and the median
         client sends noise. None where there are none, as among low-rank adapters: structure says
         nothing where it is usual.
 
@@ -230,8 +231,9 @@ def structure_scores(
         values, basis = one.principal(kept, min(rank, one.d))
         along, energy, concentration = one.concentration_outside(basis)
         p, q = one.noise_shape[0] - basis.shape[1], one.noise_shape[1]
-        # Noise turns direction i by an angle of squared sine (noise in a row) / values_i.
-        turned = np.where(values > SCORE_FLOOR**2 * values[0], energy[kept].mean() / q, 0.0)
+        # Noise turns direction i by an angle of squared sine (noise in a column) / values_i.
+        column = energy[kept & one.present].mean() / q
+        turned = np.where(values > SCORE_FLOOR**2 * values[0], column, 0.0)
         turned /= np.maximum(values, np.finfo(float).tiny)
         heard = compared & (energy > SCORE_FLOOR**2 * np.maximum(one.energy, 1.0))
         if p < 1 or 2 * heard.sum() <= compared.sum():

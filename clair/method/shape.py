@@ -1,4 +1,4 @@
-"""Evidence of a second kind: how heavy-tailed the entries of a client's updates are."""
+"""Evidence of another kind: how heavy-tailed the entries of a client's updates are."""
 
 from __future__ import annotations
 

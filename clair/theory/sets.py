@@ -23,7 +23,9 @@ from clair.method.detection import NOISE_LIMIT
 from clair.method.evidence import (
     AGAIN,
     DIRECTIONS_GAP,
+    FEW_DATA,
     GAP,
+    LET_OUT,
     MIN_CLIENTS,
     NOISE_SLACK,
     SIGNAL_SHARE,
@@ -95,7 +97,8 @@ class ScoreModel:
     whole, strongest : Scores
         Leave-one-out residuals of all that a client sends, and of its strongest directions.
     structure : Scores
-        Concentration of what is outside over that of noise (not squared: its own score).
+        Concentration of what is outside over that of noise, whose score is not a root: `drawn` has
+        to be squared.
     peak, peak_sd : float
         Largest squared singular value of a contaminated residual: mean, standard deviation.
     aligned : bool
@@ -144,7 +147,12 @@ def score_model(spec: ProblemSpec) -> ScoreModel:
     )
     rows = spec.rank / q
     aligned = noise * rows + leak * inside > 2 * NOISE_SLACK * rows * whole.contaminated
-    structure = Scores(*_structure(spec, usual, 0.0), *_structure(spec, unusual, foreign))
+    within = spec.rank * q * sigma**2
+    sent = whole.contaminated + inside + (0.0 if silent else within)
+    few = sent < FEW_DATA * (whole.benign + honest_in + within)
+    excused = whole.contaminated < max(LET_OUT * leak * inside, few * whole.benign)
+    told = (1.0, 0.0) if excused else _structure(spec, unusual, foreign)
+    structure = Scores(*_structure(spec, usual, 0.0), *told)
     return ScoreModel(whole, strongest, structure, *_peak(spec, unusual, foreign), aligned)
 
 
@@ -214,6 +222,9 @@ def _stacked(spec: ProblemSpec, foreign: float) -> tuple[np.ndarray, np.ndarray]
     Also return the factors for the attack's rows, which give every attack its set energy.
     """
     rank, rows = spec.rank, 1 if spec.attack == "alie" else spec.rank
+    if spec.attack in PLANS and spec.attack != "tilt":
+        most = max(tactic.directions for tactic in PLANS[spec.attack].tactics)
+        rows = min(max(most, 1), rank)
     drawn = gaussian_grams(spec.d_in, rank + rows)
     if spec.attack == "tilt":  # the client's own rows, seen along turned directions
         drawn = np.tile(gaussian_grams(spec.d_in, rank), (1, 2, 2))
@@ -313,11 +324,12 @@ def exact_set_probability(spec: ProblemSpec, gap: tuple[float, float] = GAP) -> 
     kinds = ((whole, gap, AGAIN), (strongest, DIRECTIONS_GAP, AGAIN), (structure, wide, wide))
     for scores, least, later in kinds:
         repeat = max(least[0], later[0]), max(least[1], later[1])
-        alone = above_gap(scores, stricter(least, n), stricter(repeat, n))
-        more = flagged | alone
+        found = above_gap(scores, stricter(least, n), stricter(repeat, n))
+        more = flagged | found
         flagged = np.where(2 * more.sum(axis=1, keepdims=True) < n, more, flagged)
     shared = _CORRELATION * normals[0] + np.sqrt(1 - _CORRELATION**2) * normals[2]
-    flagged &= alone | ~_like_noise(spec, model, whole, flagged, shared)
+    structured = found  # the last kind
+    flagged &= structured | ~_like_noise(spec, model, whole, flagged, shared)
     return float(np.mean((flagged == contaminated).all(axis=1)))
 
 
