@@ -181,7 +181,7 @@ STATEMENTS: tuple[Statement, ...] = (
         "announces consistent recovery of the set under a mild separation condition; this "
         "condition, for our detector, is our own",
         "test_exact_set_probability",
-        "probability within 0.25 at 12 settings of 48 problems; noise of the transition within "
+        "probability within 0.25 at 14 settings of 48 problems; noise of the transition within "
         "12 %",
     ),
     Statement(

@@ -290,6 +290,8 @@ SET_SETTINGS = (
     {"noise": 0.05, "attack": "random"},
     {"noise": 0.05, "attack": "random", "attack_scale": 10.0},
     {"noise": 0.05, "n_clients": 6},
+    {"noise": 0.1, "attack": "tilt", "attack_scale": 0.1},
+    {"noise": 0.03, "attack": "ladder"},
 )
 LOUD = ("low_rank", "colluding", "identical", "replace", "alie", "scaled", "tilt", "decoy")
 LOUD += ("one_direction", "ordinary", "framing", "ladder")
