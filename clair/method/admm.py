@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from scipy.linalg import blas
 
 from clair.cancellation import checkpoint
 from clair.method.eigen import LARGE, krylov_eigenpairs
@@ -106,10 +107,8 @@ class ModuleState:
     def __init__(self, blocks: np.ndarray) -> None:
         self.n_clients, self.d, self.c = blocks.shape
         self.rows = stack_rows(blocks)
-        self.left = np.zeros_like(self.rows)
+        self.left, self._now, self._before = np.zeros((3, *self.rows.shape))
         self.squares = np.zeros((3, self.n_clients))
-        self._now = np.zeros_like(self.rows)
-        self._before = np.zeros_like(self.rows)
         self._shrink = Shrinkage()
         self._gram = self.rows.T @ self.rows
         self._fresh = True
@@ -174,7 +173,7 @@ class ModuleState:
             self.squares[0, clients] = np.vecdot(left, left)
             self.squares[1, clients] = np.vecdot(left, old)
             np.multiply(old, own[clients, None], out=new)
-            new += OVER_RELAXATION * left
+            blas.daxpy(left.reshape(-1), new.reshape(-1), a=OVER_RELAXATION)
             self.squares[2, clients] = np.vecdot(new, new)
         return values
 

@@ -36,8 +36,8 @@ MAX_STEPS = 4
 MAX_ROUNDS = 5
 #: A later start replaces an earlier one only if its median score is below this share of it.
 BETTER = 0.97
-# The median subspace is only where the competition starts; more steps found no better half.
-_PILOT_STEPS = 4
+# The median subspace is only one of the starts; more steps find no better half.
+_PILOT_STEPS = 2
 
 
 class ClientBlocks:
@@ -75,6 +75,7 @@ class ClientBlocks:
         self._representative = _representatives(self.moments)
         self.voting = self._representative == np.arange(self.n_clients)
         self._leading: dict[int, list[Moments]] = {}
+        self._surveyed: dict[int, np.ndarray] = {}
 
     @cached_property
     def whole(self) -> list[Moments]:
@@ -128,9 +129,7 @@ class ClientBlocks:
         off = np.array([s.outside(basis) for s, basis in zip(blocks, bases, strict=True)])
         return self.joint(off / self.caps**2)
 
-    def left_out(
-        self, blocks: Sequence[Moments], halves: np.ndarray, rank: int, directions: int = 0
-    ) -> np.ndarray:
+    def left_out(self, blocks: Sequence[Moments], halves: np.ndarray, rank: int) -> np.ndarray:
         """Compute squared residuals off the principal subspace of the *other* clients of each half.
 
         Parameters
@@ -139,8 +138,6 @@ class ClientBlocks:
             `whole` or `leading`.
         halves : ndarray of bool, shape (n_modules, n_clients)
         rank : int
-        directions : int
-            Compute so many directions at once, for later calls with a higher rank.
 
         Returns
         -------
@@ -148,43 +145,39 @@ class ClientBlocks:
         """
         residuals = np.empty(self.present.shape)
         for row, one, half in zip(residuals, blocks, halves, strict=True):
-            size = min(max(rank, directions), one.d)
-            energy = one.left_out_energy(half, size, self._representative)
-            inside = energy[:, :rank].sum(axis=1)
-            row[:] = np.maximum(one.energy - inside, 0.0)
+            energy = one.left_out_energy(half, min(rank, one.d), self._representative)
+            row[:] = np.maximum(one.energy - energy.sum(axis=1), 0.0)
         residuals /= self.caps**2
         return residuals
 
-    def concentrate(self, rank: int, directions: int = 0) -> Agreement:
+    def concentrate(self, rank: int) -> Agreement:
         """Find the half that agrees best and score everybody against it.
 
         Parameters
         ----------
         rank : int
-            Dimension of the shared subspace.
-        directions : int
-            See `left_out`.
+            Dimension of the shared subspace. A `survey` of it is where this begins.
 
         Returns
         -------
         Agreement
         """
-        halves = self._start(rank)
+        halves = self._surveyed[rank] if rank in self._surveyed else self._start(rank)
         strongest, halves = self._settle(self.leading(rank), halves, rank)
-        everything, halves = self._settle(self.whole, halves, rank, directions)
+        everything, halves = self._settle(self.whole, halves, rank)
         return Agreement(self, halves, strongest, everything)
 
     def _settle(
-        self, blocks: Sequence[Moments], halves: np.ndarray, rank: int, directions: int = 0
+        self, blocks: Sequence[Moments], halves: np.ndarray, rank: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Alternate leave-one-out residuals and halves until the halves stay as they are."""
-        residuals = self.left_out(blocks, halves, rank, directions)
+        residuals = self.left_out(blocks, halves, rank)
         for _ in range(MAX_ROUNDS - 1):
             renewed = self.halves(self.joint(residuals))
             if np.array_equal(renewed, halves):
                 break
             halves = renewed
-            residuals = self.left_out(blocks, halves, rank, directions)
+            residuals = self.left_out(blocks, halves, rank)
         return residuals, halves
 
     def survey(self, top: int) -> Iterator[tuple[int, Agreement]]:
@@ -196,6 +189,7 @@ class ClientBlocks:
         halves: np.ndarray | None = None
         for rank in range(top, 0, -1):
             before, halves = halves, self._start(rank, halves)
+            self._surveyed[rank] = halves
             if before is None or not np.array_equal(before, halves):
                 profiles = self._profiles(halves, top)
             residuals = np.empty((2, *self.present.shape))
@@ -222,17 +216,20 @@ class ClientBlocks:
     def _start(self, rank: int, before: np.ndarray | None = None) -> np.ndarray:
         """Find the halves of the start whose median score is smallest after a few steps.
 
-        The first start is `before`, or else the median subspace.
+        Starts are own subspaces of clients, then the median subspace; or `before` and one client's.
         """
         known: dict[bytes, tuple[np.ndarray, float]] = {}
+        starts = self._own_starts(rank)
         if before is None:
             leading = self.leading(rank)
             size = min(rank, *(one.d for one in leading))
             pilot = median_subspace(leading, size, max_iter=_PILOT_STEPS, coarse=True)[0]
-            found, best = self._improved(rank, self.outside(leading, pilot), known)
+            starts.append(self.outside(leading, pilot))
+            found, best = self._improved(rank, starts.pop(0), known)
         else:
             found, best = before, self._step(rank, before, known)[1]
-        for scores in self._own_starts(rank):
+            starts = starts[:1]
+        for scores in starts:
             halves, value = self._improved(rank, scores, known)
             if value < BETTER * best:
                 best, found = value, halves
@@ -412,7 +409,7 @@ def _representatives(moments: Sequence[Moments]) -> np.ndarray:
     if closest <= SCORE_FLOOR**2:  # more than half send the same
         return found
     near = apart < ALIKE**2 * min(closest, 1.0)
-    for k in range(1, n):
+    for k in np.flatnonzero(np.tril(near).any(axis=1)):
         same = near[k, :k] & (found[:k] == np.arange(k))
         if same.any():
             found[k] = np.argmax(same)

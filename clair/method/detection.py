@@ -173,15 +173,15 @@ def judge(
     if structure is not None:
         scores, wide = structure
         evidence = (*evidence, _drawn(agreement, "structure", scores, wide, wide))
-        if (evidence[-1].flagged & learn).any():
-            learn, near, bases = _learned(moments, evidence, comparable, rank)
-    flagged = comparable & ~learn
-    scores = evidence[0].scores
-    loud = scores > NOISE_LIMIT * usual_score(scores, learn)
-    noisy = noise_only(moments, bases, flagged & ~loud, learn)
-    for kind in evidence:
-        if kind.kind in NO_NOISE:
-            noisy &= ~kind.flagged
+        left = majority = learn & ~evidence[-1].flagged
+        if 2 * int(left.sum()) <= n_compared:
+            # Honest clients flagged so far for few data alone are of the majority.
+            majority = left | _few_data(moments, evidence, comparable & ~learn, learn, bases)
+        if 2 * int(majority.sum()) > n_compared and (left < learn).any():
+            learn = left
+            near, bases = _subspaces(moments, evidence, learn, rank)
+    noisy = _few_data(moments, evidence, comparable & ~learn, learn, bases)
+    flagged, scores = comparable & ~learn, evidence[0].scores
     weak = gap_rule(
         "outside",
         scores,
@@ -211,8 +211,39 @@ def _learned(
         One a module.
     """
     kept = comparable & ~_together(evidence, comparable)
-    near = evidence[0].scores <= NEAR * usual_score(evidence[0].scores, kept)
-    return kept, near, [s.principal(kept & near, min(rank, s.d))[1] for s in moments]
+    return kept, *_subspaces(moments, evidence, kept, rank)
+
+
+def _subspaces(
+    moments: Sequence[Moments], evidence: Sequence[Evidence], kept: np.ndarray, rank: int
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Find who is no louder than the kept usually are, and the subspaces of the kept who are not.
+
+    See `_learned`.
+    """
+    scores = evidence[0].scores
+    near = scores <= NEAR * usual_score(scores, kept)
+    return near, [s.principal(kept & near, min(rank, s.d))[1] for s in moments]
+
+
+def _few_data(
+    moments: Sequence[Moments],
+    evidence: Sequence[Evidence],
+    asked: np.ndarray,
+    kept: np.ndarray,
+    bases: Sequence[np.ndarray],
+) -> np.ndarray:
+    """Find those asked whose residual few data can explain, see `noise_only`.
+
+    It is not far too loud, and no kind of evidence speaks that noise alone does not give.
+    """
+    scores = evidence[0].scores
+    loud = scores > NOISE_LIMIT * usual_score(scores, kept)
+    noisy = noise_only(moments, bases, asked & ~loud, kept)
+    for kind in evidence:
+        if kind.kind in NO_NOISE:
+            noisy &= ~kind.flagged
+    return noisy
 
 
 def _evidence(

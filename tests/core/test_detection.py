@@ -256,6 +256,17 @@ def test_a_foreign_part_smaller_than_the_noise_has_structure(hide, rank, n_clien
     assert np.median(structure.scores[~bad]) == pytest.approx(1, abs=0.05)
 
 
+def test_honest_clients_with_few_data_are_of_the_majority_that_structure_must_leave():
+    true, errors, bad, basis, rng = world(20, 8, seed=52)
+    few = np.isin(np.arange(20), np.flatnonzero(~bad)[:3])
+    errors[few] *= 3
+    sent = true + errors
+    small_direction(sent, true, bad, basis, rng)
+    result = clair.fit(sent, 3, solver="irls")
+    np.testing.assert_array_equal(result.flagged, bad)
+    np.testing.assert_array_equal(result.suspect, few)
+
+
 @pytest.mark.parametrize("shape", [(8, 12, 30), (8, 30, 12)])
 def test_concentration_of_noise_is_the_same_whatever_its_size(shape):
     noise = np.random.default_rng(50).standard_normal((200, *shape[1:]))
