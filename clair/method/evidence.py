@@ -41,6 +41,9 @@ NOISE_SLACK = 1.25
 #: Errors of the shared subspace explain up to so many times the energy outside that is expected of
 #: them. They have structure, and honest clients with very many data send little else there.
 LET_OUT = 4.0
+#: Honest clients may have parts of low rank of their own. They explain up to so many times what a
+#: third of the clients have less of, in proportion to what is sent inside.
+OWN_PARTS = 2.0
 #: Who sends less than usual outside, and less than this share of the typical energy in all, may
 #: have few data. An update from few samples has low rank, so structure does not count against it.
 FEW_DATA = 0.6
@@ -195,9 +198,10 @@ def structure_scores(
     one over the number of directions that hold its energy. In noise of independent entries this is
     ``(p + q + 1) / (p q + 2)`` for a p x q matrix, whatever its size, with a relative standard
     deviation near ``2 / (p + q)``. A foreign part is more concentrated even where it is smaller
-    than the noise, and what is sent without noise is so at any size. A share x of the energy that
-    errors of the subspaces explain may lie in one direction and add x^2, which is taken off, but
-    not below the typical client.
+    than the noise, and what is sent without noise is so at any size. A share x of the energy may
+    lie in one direction and add x^2: x^2 is taken off for the share that errors of the subspaces
+    explain, or a part of one's own in proportion to what is sent inside, as others have it, but not
+    below the typical client.
 
     Parameters
     ----------
@@ -212,12 +216,11 @@ def structure_scores(
     Returns
     -------
     (scores, gap) or None
-        Concentration over that of noise, without what errors of the subspaces explain, ndarray of
-        shape (n_clients,), geometric mean over modules; 1 for clients who send nothing outside, or
-        so little that they may have few data (`FEW_DATA`). And the ratios that a gap must reach,
-        see `structure_gap`. Only modules count in which most clients send more and the median
-        client sends noise. None where there are none, as among low-rank adapters: structure says
-        nothing where it is usual.
+        Concentration over that of noise, without what is explained, ndarray of shape (n_clients,),
+        geometric mean over modules; 1 for clients who send nothing outside, or so little that they
+        may have few data (`FEW_DATA`). And the ratios that a gap must reach, see `structure_gap`.
+        Only modules count in which most clients send more and the median client sends noise. None
+        where there are none, as among low-rank adapters: structure says nothing where it is usual.
 
     References
     ----------
@@ -239,14 +242,20 @@ def structure_scores(
         if p < 1 or 2 * heard.sum() <= compared.sum():
             continue
         noise = (p + q + 1) / (p * q + 2)
-        let_out = np.minimum(LET_OUT * along @ turned, energy) / np.where(heard, energy, 1.0)
         ratios = concentration / noise
         common = median(ratios[heard])
         if common > NOISE_SLACK:
             continue
-        # Only above the typical client, so that nobody stands out for what others let out.
-        ratios = np.minimum(ratios, np.maximum(ratios - let_out**2 / noise, common))
         usual, typical = median(energy[compared]), median(one.energy[compared])
+        inside = np.maximum(one.energy - energy, np.finfo(float).tiny)
+        structured = energy * np.sqrt(np.maximum(concentration - noise, 0.0))
+        own = OWN_PARTS * float(np.quantile((structured / inside)[heard], 1 / 3)) * inside
+        let_out = LET_OUT * along @ turned
+        shares = own / np.maximum(energy, usual), let_out / np.where(heard, energy, 1.0)
+        explained = sum(np.minimum(share, 1.0) ** 2 for share in shares)
+        # Only above the typical client, so that nobody stands out for what others' scores lose.
+        left = np.maximum(ratios - explained / noise, common)
+        ratios = np.minimum(ratios, left)
         heard &= (energy >= usual) | (one.energy >= FEW_DATA * typical)
         logs[heard] += np.log(ratios[heard])
         counts[heard] += 1

@@ -267,6 +267,18 @@ def test_honest_clients_with_few_data_are_of_the_majority_that_structure_must_le
     np.testing.assert_array_equal(result.suspect, few)
 
 
+def test_a_part_of_one_s_own_is_no_structure_where_others_have_one_too():
+    convicted = 0
+    for seed in range(20):
+        true, errors, _, basis, rng = world(20, 0, seed=2100 + seed)
+        own = 0.3 * np.stack([matrix_off(basis, rng, 1) for _ in range(20)])
+        sizes = np.exp(0.5 * rng.standard_normal(20))[:, None, None]
+        result = clair.fit(sizes * (true + own) + errors, 3, solver="irls")
+        structure = [kind for kind in result.evidence if kind.kind == "structure"]
+        convicted += sum(int(kind.flagged.sum()) for kind in structure)
+    assert convicted <= 1
+
+
 @pytest.mark.parametrize("shape", [(8, 12, 30), (8, 30, 12)])
 def test_concentration_of_noise_is_the_same_whatever_its_size(shape):
     noise = np.random.default_rng(50).standard_normal((200, *shape[1:]))
