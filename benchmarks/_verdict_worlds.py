@@ -10,6 +10,9 @@ D, RANK, NOISE = 32, 3, 0.03
 #: Modules that everybody changes, and those that few change.
 COMMON, FURTHER = 4, 3
 OFF_SUBSPACE = 0.5
+#: Norms of a direction of one's own over that of the noise; standard deviation of their logarithm.
+OWN_DIRECTION = (0.2, 0.4)
+OWN_SPREAD = 0.4
 #: The noise of an update over its norm; foreign parts of so many times it, and what they are.
 NOISE_SIZE = 0.373
 TIMES_NOISE = (0.75, 1.0, 1.25, 1.5, 2.0)
@@ -107,6 +110,24 @@ def spread(n_clients: int, unevenness: float, seed: int) -> World:
     )
     problem = sample_problem(spec)
     return World({"all": problem.updates}, problem.contaminated)
+
+
+def own_direction(n_clients: int, times: float, unevenness: float, seed: int) -> World:
+    """Draw honest clients of uneven sizes, each with a weak direction of its own outside."""
+    from clair.simulation.matrix_model import ProblemSpec, sample_problem
+
+    spec = ProblemSpec(n_clients=n_clients, poisoned_fraction=0, noise=NOISE, seed=seed)
+    problem = sample_problem(spec)
+    rng, basis = np.random.default_rng([seed, 3]), problem.subspace
+    parts = rng.standard_normal((n_clients, D, 1)) * rng.standard_normal((n_clients, 1, D))
+    parts -= basis @ (basis.T @ parts)
+    noise = NOISE * np.sqrt((D - RANK) * D)
+    norms = times * noise * np.exp(OWN_SPREAD * rng.standard_normal(n_clients))
+    parts *= (norms / np.linalg.norm(parts, axis=(1, 2)))[:, None, None]
+    sizes = np.exp(unevenness * rng.standard_normal(n_clients))[:, None, None]
+    errors = problem.updates - problem.true_updates
+    updates = sizes * (problem.true_updates + parts) + errors
+    return World({"all": updates}, problem.contaminated)
 
 
 def ragged(name: str, n_clients: int, n_more: int, n_bad: int, seed: int) -> World:

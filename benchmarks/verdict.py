@@ -23,6 +23,8 @@ from _verdict_worlds import (
     FURTHER,
     NOISE,
     OFF_SUBSPACE,
+    OWN_DIRECTION,
+    OWN_SPREAD,
     PLANS,
     RANK,
     TIMES_NOISE,
@@ -30,6 +32,7 @@ from _verdict_worlds import (
     World,
     attacked,
     clean,
+    own_direction,
     ragged,
     spread,
 )
@@ -153,6 +156,11 @@ def spread_out() -> Iterator[Cell]:
     for unevenness in (0.0, 0.5, 1.0):
         for n in (5, 8, 20, 50):
             yield f"unevenness {unevenness:g}", str(n), lambda s, n=n, u=unevenness: spread(n, u, s)
+    for times in OWN_DIRECTION:
+        for unevenness in (0.0, 0.5, 1.0):
+            for n in (8, 20, 50):
+                name = f"own direction {times:g}, unevenness {unevenness:g}"
+                yield name, str(n), lambda s, c=(n, times, unevenness): own_direction(*c, s)
 
 
 #: Tables of the result: key, title, what is in it, and its cells.
@@ -186,7 +194,9 @@ TABLES: dict[str, tuple[str, str, Callable[[], Iterator[Cell]]]] = {
         "Honest clients that differ much",
         "Nobody is poisoned. Each client has a part of its own outside the shared subspace, of "
         f"norm {OFF_SUBSPACE} sqrt(rank); unevenness is the standard deviation of the logarithm of "
-        "the sizes of what lies inside. F1 is the share of draws in which nobody is flagged.",
+        "the sizes of what lies inside. Or it has a direction of its own there, so many times as "
+        f"large as the noise on average (logarithm with deviation {OWN_SPREAD}), which grows with "
+        "its size. F1 is the share of draws in which nobody is flagged.",
         spread_out,
     ),
 }
