@@ -98,12 +98,12 @@ with column():
     st.header("Ways in", anchor=False)
     st.page_link(
         "pages/lessons.py",
-        label="Short lessons: guess first, then see; alone, or with a class on its phones",
+        label="Short lessons, alone or with a class",
         icon=":material/school:",
     )
     st.page_link(
         "pages/llm.py",
-        label="A real language model: twelve shops fine-tune it, four of them poisoned",
+        label="A real language model, poisoned by four",
         icon=":material/chat:",
     )
     st.page_link(
