@@ -42,7 +42,7 @@ NOISE_SLACK = 1.25
 #: them. They have structure, and honest clients with very many data send little else there.
 LET_OUT = 4.0
 #: Honest clients may have parts of low rank of their own. They explain up to so many times what a
-#: third of the clients have less of, in proportion to what is sent inside.
+#: quarter of the clients have less of, in proportion to what is sent inside.
 OWN_PARTS = 2.0
 #: Who sends less than usual outside, and less than this share of the typical energy in all, may
 #: have few data. An update from few samples has low rank, so structure does not count against it.
@@ -249,7 +249,7 @@ def structure_scores(
         usual, typical = median(energy[compared]), median(one.energy[compared])
         inside = np.maximum(one.energy - energy, np.finfo(float).tiny)
         structured = energy * np.sqrt(np.maximum(concentration - noise, 0.0))
-        own = OWN_PARTS * float(np.quantile((structured / inside)[heard], 1 / 3)) * inside
+        own = OWN_PARTS * float(np.quantile((structured / inside)[heard], 0.25)) * inside
         let_out = LET_OUT * along @ turned
         shares = own / np.maximum(energy, usual), let_out / np.where(heard, energy, 1.0)
         explained = sum(np.minimum(share, 1.0) ** 2 for share in shares)

@@ -276,7 +276,7 @@ def test_a_part_of_one_s_own_is_no_structure_where_others_have_one_too():
         result = clair.fit(sizes * (true + own) + errors, 3, solver="irls")
         structure = [kind for kind in result.evidence if kind.kind == "structure"]
         convicted += sum(int(kind.flagged.sum()) for kind in structure)
-    assert convicted <= 1
+    assert convicted <= 8  # of 400; 78 if nothing is allowed for
 
 
 @pytest.mark.parametrize("shape", [(8, 12, 30), (8, 30, 12)])
