@@ -35,7 +35,7 @@ BEST_STARTS = 2
 MAX_STEPS = 4
 MAX_ROUNDS = 5
 #: A later start replaces an earlier one only if its median score is below this share of it.
-BETTER = 0.97
+BETTER = 0.98
 # The median subspace is only one of the starts; more steps find no better half.
 _PILOT_STEPS = 2
 
@@ -75,7 +75,6 @@ class ClientBlocks:
         self._representative = _representatives(self.moments)
         self.voting = self._representative == np.arange(self.n_clients)
         self._leading: dict[int, list[Moments]] = {}
-        self._surveyed: dict[int, np.ndarray] = {}
 
     @cached_property
     def whole(self) -> list[Moments]:
@@ -156,13 +155,13 @@ class ClientBlocks:
         Parameters
         ----------
         rank : int
-            Dimension of the shared subspace. A `survey` of it is where this begins.
+            Dimension of the shared subspace.
 
         Returns
         -------
         Agreement
         """
-        halves = self._surveyed[rank] if rank in self._surveyed else self._start(rank)
+        halves = self._start(rank)
         strongest, halves = self._settle(self.leading(rank), halves, rank)
         everything, halves = self._settle(self.whole, halves, rank)
         return Agreement(self, halves, strongest, everything)
@@ -189,7 +188,6 @@ class ClientBlocks:
         halves: np.ndarray | None = None
         for rank in range(top, 0, -1):
             before, halves = halves, self._start(rank, halves)
-            self._surveyed[rank] = halves
             if before is None or not np.array_equal(before, halves):
                 profiles = self._profiles(halves, top)
             residuals = np.empty((2, *self.present.shape))
