@@ -103,7 +103,7 @@ with column():
     )
     st.page_link(
         "pages/llm.py",
-        label="A real language model, poisoned by four",
+        label="A real language model, four of twelve poisoned",
         icon=":material/chat:",
     )
     st.page_link(

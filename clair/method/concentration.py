@@ -214,7 +214,8 @@ class ClientBlocks:
     def _start(self, rank: int, before: np.ndarray | None = None) -> np.ndarray:
         """Find the halves of the start whose median score is smallest after a few steps.
 
-        Starts are own subspaces of clients, then the median subspace; or `before` and one client's.
+        Without `before` the starts are single clients' subspaces and, last, the median subspace;
+        with it these halves and one client's subspace.
         """
         known: dict[bytes, tuple[np.ndarray, float]] = {}
         starts = self._own_starts(rank)

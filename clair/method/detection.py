@@ -217,10 +217,7 @@ def _learned(
 def _subspaces(
     moments: Sequence[Moments], evidence: Sequence[Evidence], kept: np.ndarray, rank: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Find who is no louder than the kept usually are, and the subspaces of the kept who are not.
-
-    See `_learned`.
-    """
+    """Find who is no louder than the kept usually are, and the subspaces of the kept among them."""
     scores = evidence[0].scores
     near = scores <= NEAR * usual_score(scores, kept)
     return near, [s.principal(kept & near, min(rank, s.d))[1] for s in moments]

@@ -41,8 +41,8 @@ NOISE_SLACK = 1.25
 #: Errors of the shared subspace explain up to so many times the energy outside that is expected of
 #: them. They have structure, and honest clients with very many data send little else there.
 LET_OUT = 4.0
-#: Honest clients may have parts of low rank of their own. They explain up to so many times what a
-#: quarter of the clients have less of, in proportion to what is sent inside.
+#: Honest clients may have parts of low rank of their own. This many times the lower quartile of
+#: such parts, relative to what each client sends inside, is taken as honest.
 OWN_PARTS = 2.0
 #: Who sends less than usual outside, and less than this share of the typical energy in all, may
 #: have few data. An update from few samples has low rank, so structure does not count against it.
@@ -198,10 +198,10 @@ def structure_scores(
     one over the number of directions that hold its energy. In noise of independent entries this is
     ``(p + q + 1) / (p q + 2)`` for a p x q matrix, whatever its size, with a relative standard
     deviation near ``2 / (p + q)``. A foreign part is more concentrated even where it is smaller
-    than the noise, and what is sent without noise is so at any size. A share x of the energy may
-    lie in one direction and add x^2: x^2 is taken off for the share that errors of the subspaces
-    explain, or a part of one's own in proportion to what is sent inside, as others have it, but not
-    below the typical client.
+    than the noise, and what is sent without noise is so at any size. If a share
+    x of the energy lies in one direction, it adds x^2. So much is taken off for what errors of the
+    subspaces explain, and for a part of one's own as large as others have, relative to what each
+    sends inside; but nobody is lowered below the typical client.
 
     Parameters
     ----------
@@ -238,7 +238,8 @@ def structure_scores(
         column = energy[kept & one.present].mean() / q
         turned = np.where(values > SCORE_FLOOR**2 * values[0], column, 0.0)
         turned /= np.maximum(values, np.finfo(float).tiny)
-        heard = compared & (energy > SCORE_FLOOR**2 * np.maximum(one.energy, 1.0))
+        rounding = SCORE_FLOOR**2 * np.maximum(one.energy, 1.0)
+        heard = compared & (energy > rounding)
         if p < 1 or 2 * heard.sum() <= compared.sum():
             continue
         noise = (p + q + 1) / (p * q + 2)
@@ -247,7 +248,7 @@ def structure_scores(
         if common > NOISE_SLACK:
             continue
         usual, typical = median(energy[compared]), median(one.energy[compared])
-        inside = np.maximum(one.energy - energy, np.finfo(float).tiny)
+        inside = np.maximum(one.energy - energy, rounding)
         structured = energy * np.sqrt(np.maximum(concentration - noise, 0.0))
         own = OWN_PARTS * float(np.quantile((structured / inside)[heard], 0.25)) * inside
         let_out = LET_OUT * along @ turned

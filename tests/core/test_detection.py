@@ -279,6 +279,17 @@ def test_a_part_of_one_s_own_is_no_structure_where_others_have_one_too():
     assert convicted <= 8  # of 400; 78 if nothing is allowed for
 
 
+def test_a_client_that_sends_nothing_inside_is_compared_without_overflow():
+    true, errors, _, _, rng = world(8, 0, seed=53, d=30)
+    sent = np.concatenate([true + errors, np.zeros((8, 2, 30))], axis=1)
+    sent[3] = 0
+    sent[3, 30:] = rng.standard_normal((2, 30))
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        result = clair.fit(sent, 3, solver="irls")
+    np.testing.assert_array_equal(result.flagged, np.arange(8) == 3)
+    assert "structure" in [kind.kind for kind in result.evidence]
+
+
 @pytest.mark.parametrize("shape", [(8, 12, 30), (8, 30, 12)])
 def test_concentration_of_noise_is_the_same_whatever_its_size(shape):
     noise = np.random.default_rng(50).standard_normal((200, *shape[1:]))
